@@ -1,0 +1,42 @@
+"""Scaled dot-product attention with boolean masks (Vaswani et al. 2017, eq. 1).
+
+Glossary of shapes: B batch, H heads, L queries, S keys, D width.
+"""
+import autograd.numpy as np
+
+from mbref.layers import ignore, stop_gradient
+
+
+def masked_softmax(scores, allowed):
+    """Softmax over the last axis among the allowed entries; a row with nothing allowed is all 0, never NaN.
+
+    scores [..., S]; allowed boolean, broadcast to scores.
+    """
+    scores = scores + (~allowed * scores.dtype.type(-1e9))
+    e = np.exp(scores - stop_gradient(np.max(stop_gradient(scores), axis=-1, keepdims=True))) * allowed
+    total = np.sum(e, axis=-1, keepdims=True)  # [..., 1]
+    return e / (total + (total == 0))
+
+
+def split_heads(x, heads):
+    """[B, L, D] -> [B, H, L, D/H]: head h is the h-th slice of the width."""
+    b, length, d = x.shape
+    return np.transpose(np.reshape(x, (b, length, heads, d // heads)), (0, 2, 1, 3))
+
+
+def merge_heads(x):
+    """[B, H, L, D/H] -> [B, L, D]: the inverse of split_heads."""
+    b, heads, length, d = x.shape
+    return np.reshape(np.transpose(x, (0, 2, 1, 3)), (b, length, heads * d))
+
+
+def attention(q, k, v, allowed, heads=1, drop=lambda weights: weights, tap=ignore):
+    """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D]; allowed [B, L, S] -> [B, L, D].
+
+    `drop` is applied to the weights; `tap` receives them as "weights" [B, H, L, S] before that.
+    """
+    q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, L, D/H]
+    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # [B, H, L, S]
+    weights = masked_softmax(scores, allowed[:, None])
+    tap("weights", weights)
+    return merge_heads(drop(weights) @ v)

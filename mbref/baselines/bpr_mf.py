@@ -1,0 +1,60 @@
+"""BPR-MF: matrix factorisation trained on pairs (Rendle et al., UAI 2009). Knows who the user is, not the order.
+
+Glossary of shapes: B batch, L window length, D width, N items, U users, C candidates.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from mbref.data import sequences
+from mbref.layers import lookup
+from mbref.losses import masked_mean, softplus
+
+
+@dataclass(frozen=True)
+class Config:
+    items: int                 # N
+    users: int                 # U
+    width: int = 50            # D
+    length: int = 50           # events a training window gives at once; no meaning to the model
+    penalty: float = 1e-3      # lambda, L2 weight on the factors of each pair
+
+
+def init(rng, config):
+    """User and item factors N(0, .1 / sqrt(D)), item biases 0."""
+    scale = 0.1 / config.width**0.5
+    return {
+        "user": rng.normal(0, scale, (config.users + 1, config.width)),
+        "item": rng.normal(0, scale, (config.items + 1, config.width)),
+        "bias": np.zeros((config.items + 1, 1)),
+    }
+
+
+def batch(events, rows, config, rng=None):
+    """As in papers/hmar.py; the model reads only users, next items and negatives."""
+    if rng is None:
+        return sequences.ranking_batch(events, rows, config.length, config.items)
+    return sequences.training_batch(events, rows, config.length, config.items, rng)
+
+
+def forward(params, batch, config):
+    """User factors.  -> [B, D]."""
+    return lookup(params["user"], batch.user)
+
+
+def score(params, batch, candidates, config):
+    """p_u . q_i + b_i.  candidates [B, C] or None for all items 1..N -> [B, C]."""
+    p = forward(params, batch, config)  # [B, D]
+    if candidates is None:
+        return p @ params["item"][1:].T + params["bias"][1:, 0]
+    return np.sum(np.expand_dims(p, 1) * params["item"][candidates], axis=-1) + params["bias"][candidates][..., 0]
+
+
+def loss(params, batch, config, rng=None):
+    """-log sigmoid(s_pos - s_neg), the criterion BPR-OPT, plus the penalty, mean over pairs.  -> scalar."""
+    p = np.expand_dims(forward(params, batch, config), 1)  # [B, 1, D]
+    q, q_negative = (lookup(params["item"], i) for i in (batch.next.item, batch.next.negative))  # [B, L, D]
+    b, b_negative = (lookup(params["bias"], i)[..., 0] for i in (batch.next.item, batch.next.negative))
+    gap = np.sum(p * (q - q_negative), axis=-1) + b - b_negative  # [B, L]
+    size = np.sum(p**2 + q**2 + q_negative**2, axis=-1)
+    return masked_mean(softplus(-gap) + config.penalty * size, batch.next.negative > 0)

@@ -1,0 +1,60 @@
+"""Layers that several papers share: pure functions of (weights, input), any number of leading axes.
+
+Glossary of shapes: B batch, L history length, D width, N items, K behaviour types. Id 0 is padding everywhere.
+"""
+import autograd.numpy as np
+from autograd.tracer import getval
+
+
+def ignore(name, array):
+    """The default `tap`: models hand out named intermediates as tap(name, array); this one drops them."""
+
+
+def glorot(rng, *shape):
+    """Glorot-uniform weights: U(-a, a), a = sqrt(6 / (fan_in + fan_out)) of the last two axes (Glorot & Bengio 2010)."""
+    limit = (6.0 / sum(shape[-2:])) ** 0.5
+    return rng.uniform(-limit, limit, shape)
+
+
+def init_dense(weights):
+    """Parameters of `dense`, or of K of them at once, from drawn weights [..., D_in, D_out]; biases start at 0."""
+    return {"w": weights, "b": np.zeros(weights.shape[:-2] + weights.shape[-1:])}
+
+
+def dense(p, x):
+    """x W + b.  x [..., D_in] -> [..., D_out]."""
+    flat = np.reshape(x, (-1, x.shape[-1]))  # one large product is faster than B small ones
+    return np.reshape(flat @ p["w"], x.shape[:-1] + (-1,)) + p["b"]
+
+
+def lookup(table, ids):
+    """Rows of an embedding table [N+1, D] for ids [...] -> [..., D]; id 0 gives zeros and no gradient."""
+    return table[ids] * (ids > 0)[..., None]
+
+
+def relu(x):
+    """max(x, 0), written so that float32 stays float32 under autograd."""
+    return x * (x > 0)
+
+
+def layer_norm(p, x, eps=1e-8):
+    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  [..., D] -> [..., D]."""
+    d = x.shape[-1]
+    centred = x - np.sum(x, axis=-1, keepdims=True) / d
+    variance = np.sum(centred**2, axis=-1, keepdims=True) / d  # [..., 1]
+    return p["gamma"] * centred / np.sqrt(variance + eps) + p["beta"]
+
+
+def dropout(rate, rng):
+    """A function x -> x with entries zeroed with probability `rate` and the others scaled by 1 / (1 - rate).
+
+    Without a Generator (evaluation, checks) it returns x itself.
+    """
+    if rng is None or rate == 0:
+        return lambda x: x
+    return lambda x: x * ((rng.random(x.shape, np.float32) >= rate) * x.dtype.type(1 / (1 - rate)))
+
+
+def stop_gradient(x):
+    """The plain array inside x: a constant to autograd."""
+    return getval(x)

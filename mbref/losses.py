@@ -1,0 +1,26 @@
+"""Losses that several papers share, written on logits so that nothing saturates."""
+import autograd.numpy as np
+
+from mbref.layers import stop_gradient
+
+
+def softplus(x):
+    """log(1 + e^x) without overflow."""
+    return np.logaddexp(0, x)
+
+
+def log_softmax(logits):
+    """Over the last axis.  [..., C] -> [..., C]."""
+    shifted = logits - np.max(stop_gradient(logits), axis=-1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+
+
+def cross_entropy(logits, labels):
+    """-log softmax(logits)[label].  logits [..., C]; labels [...] in 0..C-1 -> [...]."""
+    picked = labels[..., None] == np.arange(logits.shape[-1])  # [..., C]
+    return -np.sum(log_softmax(logits) * picked, axis=-1)
+
+
+def masked_mean(values, mask):
+    """Mean of values [...] where mask is True; 0 if it is True nowhere."""
+    return np.sum(values * mask) / max(int(mask.sum()), 1)  # int: a NumPy integer would turn float32 into float64

@@ -1,0 +1,218 @@
+"""HMAR: hierarchical masked attention for multi-behaviour recommendation (Elsayed et al., PAKDD 2024, arXiv 2405.09638).
+
+Steps (1)-(8) are numbered as the method is told: (1) item code, (2) historical behaviour indicator, (3) behaviour
+encoder, (4) sequence encoder, (5) score, (6) class head, (7) losses, (8) optimisation and evaluation. Authors' code:
+github.com/Shereen-Elsayed/HMAR @ 1faa7eb; the default is its Taobao form with aligned, leak-free indicators.
+
+Glossary of shapes: B batch, L window length, D width, H heads, K behaviour types, N items, C candidates.
+Ids start at 1; 0 is padding. Histories are padded on the left, so the newest event is at L - 1.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from mbref import masks
+from mbref.attention import attention
+from mbref.data import sequences
+from mbref.errors import InputError
+from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu
+from mbref.losses import cross_entropy, masked_mean, softplus
+
+
+@dataclass(frozen=True)
+class Config:
+    """What fixes the shapes and the switches of a model. The paper's values are those of its Taobao run."""
+
+    items: int                         # N
+    behaviours: int                    # K
+    target: int = 1                    # index of the behaviour to predict
+    width: int = 50                    # D; paper 80
+    length: int = 50                   # L; paper 150
+    heads: int = 1                     # H of every attention
+    blocks: int = 1                    # (3) and (4) stacked this often
+    dropout: float = 0.4               # of inputs, attention weights and feed-forward layers; paper .45
+    theta: float = 0.1                 # weight of the class loss in (7)
+    weights: tuple[float, ...] = ()    # w_b of a positive of type b in (7); () = .1 each, the target the rest of 1
+    merge: str = "encoder"             # "bypass": the sequence encoder reads the input, not step (3)
+    indicator: bool = True             # False: no behaviour counts anywhere
+    counts: str = "running"            # what the indicator counts: "running", "window", "whole-log" (a leak)
+    candidate_counts: str = "target"   # of a candidate: "target" one target event for all, "own" its own history
+
+    def __post_init__(self):
+        if not self.weights:
+            rest = (0.1,) * self.behaviours
+            object.__setattr__(self, "weights", rest[: self.target - 1] + (1.1 - sum(rest),) + rest[self.target :])
+        choices = dict(merge=("encoder", "bypass"), counts=("running", "window", "whole-log"),
+                       candidate_counts=("target", "own"))
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}.")
+        if self.width % self.heads:
+            raise InputError(f"width {self.width} is not a multiple of heads {self.heads}: change one of them.")
+        if not 1 <= self.target <= self.behaviours or len(self.weights) != self.behaviours:
+            raise InputError(f"target {self.target} and weights {self.weights} do not fit {self.behaviours} behaviours.")
+
+
+def init(rng, config):
+    """Parameters as a nested dict of float64 arrays; names after the symbols of steps (1)-(6)."""
+    D, K = config.width, config.behaviours
+
+    def normal(*shape):
+        return init_dense(rng.normal(0, 0.01, shape))
+
+    def encoder(*stack):
+        return {name: init_dense(glorot(rng, *stack, D, D)) for name in ("q", "k", "v", "f1", "f2")}
+
+    def block():
+        ln = {"gamma": np.ones(D), "beta": np.zeros(D)}
+        return {"behaviour": {**encoder(K), "res": np.zeros(K)}, "sequence": {**encoder(), "ln": ln}}
+
+    return {
+        "item": glorot(rng, config.items + 1, D),          # v
+        "position": glorot(rng, config.length, D),
+        "indicator": normal(K, D),                         # W_c, b_c
+        "feature": normal(2 * D, D),                       # joins item and indicator codes
+        "blocks": [block() for _ in range(config.blocks)],
+        "class1": normal(2 * D, D),
+        "class2": normal(D, K),
+    }
+
+
+def batch(events, rows, config, rng=None):
+    """Arrays the model reads. With rng: training windows `rows` of the sequences; without: the sequences `rows` to
+    rank from. -> sequences.Batch."""
+    if rng is None:
+        return sequences.ranking_batch(events, rows, config.length, config.items, config.counts)
+    return sequences.training_batch(events, rows, config.length, config.items, rng, config.counts)
+
+
+# (1), (2): what a position and a candidate are made of
+
+
+def code(params, item_code, counts, config):
+    """Item and indicator codes joined: [v ; c W_c + b_c] W_f + b_f.  [..., D], [..., K] -> [..., D].  Steps (1), (2)."""
+    indicator = dense(params["indicator"], counts * config.indicator)  # [..., D]
+    return dense(params["feature"], np.concatenate([item_code, indicator], axis=-1))
+
+
+def input_code(params, item, counts, config):
+    """G: the code of every event plus its position, 0 at padding.  item [B, L], counts [B, L, K] -> [B, L, D]."""
+    v = lookup(params["item"], item) * config.width**0.5  # [B, L, D], scaled here and not for candidates
+    return code(params, v, counts, config) + params["position"][-item.shape[1] :]
+
+
+def candidate_code(params, item, counts, config):
+    """q^o: the same code for a candidate, without scale and position.  item [...], counts [..., K] -> [..., D]."""
+    return code(params, lookup(params["item"], item), counts, config)
+
+
+# (3): behaviour encoder, K encoders at once
+
+
+def masked_copies(x, mask):
+    """M_b * x of every behaviour b, side by side.  x [B, L, D], mask [B, L, K] -> [B, L, K*D]."""
+    return np.reshape(mask[..., None] * np.expand_dims(x, 2), x.shape[:2] + (-1,))
+
+
+def dense_by_behaviour(p, copies, mask):
+    """x_t W_b + b_b with b the behaviour of event t; 0 at padding.  copies [B, L, K*D] -> [B, L, D].
+
+    The masked copies side by side, times the K weights [K, D, D] one above the other, is the sum of all (M_b x) W_b.
+    """
+    w = np.reshape(p["w"], (copies.shape[-1], -1))  # [K*D, D]
+    return dense({"w": w, "b": 0}, copies) + mask @ p["b"]
+
+
+def behaviour_encoder(p, x, mask, allowed, heads, drop, tap=ignore):
+    """Each behaviour's own self-attention and feed-forward, events put back in their order.  Step (3).
+
+    x [B, L, D]; mask [B, L, K]; allowed [B, L, L] causal and same behaviour -> [B, L, D]. Because every event has one
+    behaviour, the K masked attentions of the paper are one attention with the weights of the event's own behaviour.
+    No residual around the attention; a trainable scalar per behaviour, 0 at first, lets x through at the end.
+    """
+    copies = masked_copies(x, mask)  # [B, L, K*D]
+    q, k, v = (dense_by_behaviour(p[name], copies, mask) for name in "qkv")
+    a = attention(q, k, v, allowed, heads, drop, lambda name, w: tap("behaviour_" + name, w))  # [B, L, D]
+    hidden = drop(relu(dense_by_behaviour(p["f1"], masked_copies(a, mask), mask)))
+    y = a + drop(dense_by_behaviour(p["f2"], masked_copies(hidden, mask), mask))
+    return y + np.expand_dims(mask @ p["res"], 2) * x
+
+
+# (4): sequence encoder
+
+
+def sequence_encoder(p, s, residual, allowed, heads, drop, tap=ignore):
+    """Causal self-attention over all events, then layer norm and feed-forward.  s [B, L, D] -> [B, L, D].  Step (4).
+
+    `residual` is the input of step (3), not s; the feed-forward's own residual starts at the normalised value.
+    """
+    a = attention(*(dense(p[name], s) for name in "qkv"), allowed, heads, drop,
+                  lambda name, w: tap("sequence_" + name, w))
+    z = layer_norm(p["ln"], a + residual)
+    return z + drop(dense(p["f2"], drop(relu(dense(p["f1"], z)))))
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """Hidden states z after each event.  -> [B, L, D], 0 at padding. rng: draws dropout (training only)."""
+    drop = dropout(config.dropout, rng)
+    real = masks.padding(batch.item)  # [B, L]
+    mask = masks.behaviour(batch.behaviour, config.behaviours)  # [B, L, K]
+    causal = masks.causal(batch.item.shape[1]) & real[:, None, :] & real[:, :, None]  # [B, L, L]
+    same = causal & masks.same_behaviour(batch.behaviour)
+    z = drop(input_code(params, batch.item, batch.counts, config)) * real[..., None]  # [B, L, D]
+    tap("input", z)
+    for block in params["blocks"]:
+        s = z
+        if config.merge == "encoder":
+            s = behaviour_encoder(block["behaviour"], z, mask, same, config.heads, drop, tap)
+            tap("merged", s)
+        z = sequence_encoder(block["sequence"], s, z, causal, config.heads, drop, tap) * real[..., None]
+    tap("states", z)
+    return z
+
+
+# (5), (6): heads
+
+
+def class_logits(params, q, z):
+    """Which behaviour comes next: two dense layers on [q ; z], nothing between.  -> [..., K].  Step (6)."""
+    return dense(params["class2"], dense(params["class1"], np.concatenate([q, z], axis=-1)))
+
+
+def score(params, batch, candidates, config):
+    """z_L . q^o.  candidates [B, C] item ids, or None for all items 1..N -> [B, C].  Step (5).
+
+    An indicator enters q^o linearly, so "own" counts add c . (W_c W_f z) to the score of the item without counts.
+    """
+    z = forward(params, batch, config)[:, -1]  # [B, D]
+    item = np.arange(1, config.items + 1)[None] if candidates is None else candidates
+    counts = np.zeros(config.behaviours, z.dtype)
+    if config.candidate_counts == "target":
+        counts[config.target - 1] = 1
+    q = candidate_code(params, item, np.broadcast_to(counts, item.shape + counts.shape), config)  # [1 or B, C, D]
+    scores = np.sum(z[:, None] * q, axis=-1) if candidates is not None else z @ q[0].T  # [B, C]
+    if config.candidate_counts == "own" and config.indicator:
+        own = batch.history[:, 1:] if candidates is None else batch.history[np.arange(len(item))[:, None], item]
+        pull = z @ (params["indicator"]["w"] @ params["feature"]["w"][config.width :]).T  # [B, K]
+        scores = scores + np.einsum("bck,bk->bc", own, pull)
+    return scores
+
+
+# (7): losses
+
+
+def ranking_loss(positive, negative, weight, mask, has_negative):
+    """Weighted binary cross entropy, one negative a position, mean over events.  all [B, L] -> scalar.  Step (7)."""
+    return masked_mean(weight * softplus(-positive) + softplus(negative) * has_negative, mask)
+
+
+def loss(params, batch, config, rng=None):
+    """L_rank + theta L_class over all positions; each predicts the next event.  -> scalar.  Step (7)."""
+    z, follow = forward(params, batch, config, rng=rng), batch.next
+    negative_counts = follow.negative_counts if config.candidate_counts == "own" else follow.counts
+    q = candidate_code(params, follow.item, follow.counts, config)  # [B, L, D]
+    q_negative = candidate_code(params, follow.negative, negative_counts, config)
+    mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1
+    rank = ranking_loss(np.sum(z * q, axis=-1), np.sum(z * q_negative, axis=-1),
+                        np.array(config.weights, z.dtype)[label], mask, follow.negative > 0)
+    return rank + config.theta * masked_mean(cross_entropy(class_logits(params, q, z), label), mask)

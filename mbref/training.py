@@ -1,0 +1,161 @@
+"""Training: batches, steps, validation, early stopping, checkpoints. Knows models only through their protocol.
+
+Everything random at step t comes from default_rng([seed, t]) and the order of an epoch from default_rng([seed, epoch]),
+so a run stopped after any step and resumed goes on bit for bit as if it had never stopped.
+"""
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from autograd import value_and_grad
+from tqdm import tqdm
+
+from mbref import evaluation, optim
+from mbref.data import sequences
+from mbref.errors import InputError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained; nothing here changes what it computes."""
+
+    seed: int = 0
+    steps: int = 1000             # at most
+    batch_size: int = 64          # windows a step
+    rate: float = 1e-3            # of Adam
+    beta2: float = 0.98           # of Adam; HMAR's value
+    clip: float = 5.0             # largest global norm of the gradients
+    evaluate_every: int = 50      # steps between two validations
+    patience: int = 6             # validations without a better one before training stops; 0 = never stop early
+    newest_only: bool = False     # True: only the newest window of each user, as the HMAR release
+    float32: bool = True          # float64 is for checking
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1.")
+        if not 0 < self.rate < float("inf"):
+            raise InputError(f"rate is {self.rate}: it must be a positive number.")
+
+
+class State(NamedTuple):
+    """A run after `step` steps."""
+
+    step: int
+    params: dict
+    moments: dict       # of the optimiser
+    best: dict          # parameters with the best validation so far
+    history: tuple      # (step, loss, validation metric) at each validation
+
+
+def begin(model, config, settings):
+    """State before the first step; parameters drawn from default_rng(seed)."""
+    kind = np.float32 if settings.float32 else np.float64
+    params = optim.tree_map(lambda a: a.astype(kind), model.init(np.random.default_rng(settings.seed), config))
+    return State(0, params, optim.start(rule(settings), params), params, ())
+
+
+def rule(settings):
+    return optim.Adam(settings.rate, beta2=settings.beta2, clip=settings.clip)
+
+
+def train_step(model, config, settings, events, cuts, state):
+    """One step on the batch that belongs to its number.  -> (State, loss)."""
+    epoch_length = max(1, len(cuts) // settings.batch_size)
+    epoch, at = divmod(state.step, epoch_length)
+    order = np.random.default_rng([settings.seed, 0, epoch]).permutation(len(cuts))
+    rows = order[at * settings.batch_size : (at + 1) * settings.batch_size]
+    rng = np.random.default_rng([settings.seed, 1, state.step])
+    batch = model.batch(events, cuts[rows], config, rng)
+    loss, grads = value_and_grad(model.loss)(state.params, batch, config, rng)
+    if not np.isfinite(loss):
+        raise InputError(f"the loss is {loss} at step {state.step + 1}: choose a smaller rate than {settings.rate}.")
+    step = state.step + 1
+    params, moments = optim.update(rule(settings), state.params, grads, state.moments, step)
+    return state._replace(step=step, params=params, moments=moments), float(loss)
+
+
+def fit(model, config, settings, events, validate=None, state=None, save=None, progress=True):
+    """Train on the sequences `events` until `steps`, or until validation has not improved `patience` times.
+
+    validate(params) -> number, higher is better; None trains all steps and keeps the last parameters. `save(state)`
+    is called at every validation and at the end, and on Ctrl-C, which then goes on to the caller as KeyboardInterrupt.
+    Raises InputError if there is nothing to train on or the loss is no longer finite.
+    """
+    cuts = sequences.windows(events, config.length, settings.newest_only)
+    if len(cuts) == 0:
+        raise InputError("nothing to train on: no user has two events before the held-out ones.")
+    state, save = state or begin(model, config, settings), save or (lambda state: None)
+    bar = tqdm(total=settings.steps, initial=state.step, disable=not progress, unit="step")
+    try:
+        with bar:
+            while state.step < settings.steps and not is_over(state, settings):
+                state, loss = train_step(model, config, settings, events, cuts, state)
+                bar.update()
+                if validate and (state.step % settings.evaluate_every == 0 or state.step == settings.steps):
+                    state = record(state, loss, validate(state.params))
+                    bar.set_postfix(loss=f"{loss:.4f}", best=f"{max(h[2] for h in state.history):.4f}")
+                    save(state)
+    except KeyboardInterrupt:
+        save(state)
+        raise
+    state = state if validate else state._replace(best=state.params)
+    save(state)
+    return state
+
+
+def record(state, loss, metric):
+    """Add a validation; its parameters become the best ones if it beats all earlier ones."""
+    best = state.params if all(metric > h[2] for h in state.history) else state.best
+    return state._replace(best=best, history=(*state.history, (state.step, loss, metric)))
+
+
+def is_over(state, settings):
+    """True when the best validation lies `patience` or more validations back."""
+    metrics = [h[2] for h in state.history]
+    return 0 < settings.patience <= len(metrics) - 1 - int(np.argmax(metrics)) if metrics else False
+
+
+def best_step(state):
+    """The step of the best validation, or the last step without validation."""
+    return max(state.history, key=lambda h: h[2])[0] if state.history else state.step
+
+
+def save_checkpoint(path, state, config, settings):
+    """Write everything a resumed run needs to `path` (.npz), whole or not at all."""
+    arrays = {name: a for part in ("params", "moments", "best") for name, a in optim.leaves(getattr(state, part), part)}
+    about = dict(step=state.step, history=state.history, config=asdict(config), settings=asdict(settings))
+    part = Path(path).with_suffix(".part")
+    with open(part, "wb") as file:
+        np.savez(file, about=json.dumps(about), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def load_checkpoint(path, model):
+    """-> (State, config, Settings). Raises InputError if the file is missing, cut or not a checkpoint of `model`."""
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            about, arrays = json.loads(str(z["about"])), {name: z[name] for name in z.files if name != "about"}
+        about["config"]["weights"] = tuple(about["config"].get("weights", ()))
+        config, settings = model.Config(**about["config"]), Settings(**about["settings"])
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: give the folder that `train --out` wrote.") from error
+    except Exception as error:  # a cut zip file, a foreign file, other keys: each library says it differently
+        raise InputError(f"{path} is not a whole checkpoint of this model ({error}): train again.") from error
+    empty = begin(model, config, settings)
+    trees = {}
+    for part in ("params", "moments", "best"):
+        names = iter([name for name, _ in optim.leaves(getattr(empty, part), part)])
+        trees[part] = optim.tree_map(lambda _, names=names: arrays[next(names)], getattr(empty, part))
+    return State(about["step"], history=tuple(map(tuple, about["history"])), **trees), config, settings
+
+
+def validation_metric(model, config, held, candidates="all", k=10):
+    """A function params -> NDCG@k on the held-out events by full ranking, for `fit`."""
+    return lambda params: evaluation.summary(
+        evaluation.full_ranking(evaluation.scorer(model, params, config), held, config.items, candidates), k)["NDCG"]
