@@ -1,4 +1,4 @@
-"""Held-out events ranked by any scorer: over the whole catalogue, or among fixed sampled negatives.
+"""Held-out events ranked by any scorer: over the whole catalogue, and among fixed sampled negatives.
 
 A scorer is a function (history, cases) -> scores [B, N] of all items 1..N for those cases. Every table's numbers come
 from here, for trained models and plain baselines alike, on the same cases and the same negatives.
@@ -8,10 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import metrics
+from mbref.baselines.counting import newest
+
+METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
 
 class Places(NamedTuple):
-    """Where each held-out item stands: `greater` candidates score more, `ties` others the same.  all [S]."""
+    """Where each held-out item stands: `greater` candidates score more, `ties` others the same.  both [S]."""
 
     greater: np.ndarray
     ties: np.ndarray
@@ -22,57 +25,56 @@ def scorer(model, params, config):
     return lambda history, cases: model.score(params, model.batch(history, cases, config), None, config)
 
 
-def full_ranking(score, held, items, candidates="all", batch_size=64):
-    """Places among all items, or with candidates="unseen" among those that are not in the case's history.
+def places(score, held, items, candidates="all", negatives=(), batch_size=64):
+    """Places by full ranking, then among each set of `negatives` [S, m] (0 in a row is no candidate).
 
-    A held-out item that is itself in the history counts as a miss under "unseen".
+    candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item that is there
+    itself counts as a miss. -> list of 1 + len(negatives) Places.
     """
-    def places(cases, scores):
-        allowed = None
-        if candidates == "unseen":
-            allowed = ~np.array([np.isin(np.arange(1, items + 1), history_items(held.history, c)) for c in cases])
-        return metrics.greater_and_ties(scores, held.item[cases] - 1, allowed)
-
-    return _in_batches(places, score, held, batch_size)
-
-
-def sampled_ranking(score, held, negatives, batch_size=64):
-    """Places among the held-out item and its own row of `negatives` [S, m]; 0 in a row is no candidate."""
-    def places(cases, scores):
-        items = np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)  # [B, 1+m]
-        chosen = np.take_along_axis(scores, np.maximum(items - 1, 0), axis=1)
-        return metrics.greater_and_ties(chosen, np.zeros(len(cases), int), items > 0)
-
-    return _in_batches(places, score, held, batch_size)
-
-
-def _in_batches(places, score, held, batch_size):
     parts = []
     for start in range(0, len(held.item), batch_size):
         cases = np.arange(start, min(start + batch_size, len(held.item)))
-        parts.append(places(cases, score(held.history, cases)))
-    return Places(*(np.concatenate(part) for part in zip(*parts, strict=True))) if parts else Places(*np.zeros((2, 0)))
+        scores, target = score(held.history, cases), held.item[cases]
+        allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
+        part = [metrics.greater_and_ties(scores, target - 1, allowed)]
+        for sampled in negatives:
+            chosen = np.concatenate([target[:, None], sampled[cases]], axis=1)  # [B, 1+m]
+            chosen_scores = np.take_along_axis(scores, np.maximum(chosen - 1, 0), axis=1)
+            part.append(metrics.greater_and_ties(chosen_scores, np.zeros(len(cases), int), chosen > 0))
+        parts.append(part)
+    return [Places(*np.concatenate(p, axis=1)) for p in zip(*parts, strict=True)]
 
 
-def history_items(history, case):
-    """Item ids in the history of one case, oldest first."""
-    return history.item[history.ptr[case] : history.ptr[case + 1]]
+def unseen(history, cases, items):
+    """True where the case's history does not contain the item.  -> [B, N]."""
+    allowed = np.ones((len(cases), items + 1), bool)
+    for row, case in zip(allowed, cases, strict=True):
+        row[newest(history, case)] = False
+    return allowed[:, 1:]
 
 
 def fixed_negatives(held, items, seed, count=99):
-    """`count` distinct uniform negatives a case, none in its history, never the target; the same for every model."""
-    rng = np.random.default_rng(seed)
-    seen = [[*history_items(held.history, c), held.item[c]] for c in range(len(held.item))]
-    return metrics.negatives_of_users(rng, items, seen, count)
+    """`count` distinct uniform negatives a case, none in its history, never the target; drawn once for all models."""
+    seen = [[*newest(held.history, c), held.item[c]] for c in range(len(held.item))]
+    return metrics.negatives_of_users(np.random.default_rng(seed), items, seen, count)
 
 
-def summary(places, k=10, which=slice(None)):
-    """Mean HR, NDCG and MRR at k over the cases `which`, expected over ties; nan without cases."""
-    g, e = places.greater[which], places.ties[which]
-    named = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
-    return {name: float(np.mean(metric(g, e, k))) if len(g) else float("nan") for name, metric in named.items()}
+def summary(found, which=slice(None), k=10):
+    """Mean HR, NDCG and MRR at k over the cases `which`, expected over ties.  -> {"HR@10": ...}; nan without cases."""
+    g, e = found.greater[which], found.ties[which]
+    return {f"{name}@{k}": float(np.mean(m(g, e, k))) if len(g) else float("nan") for name, m in METRICS.items()}
 
 
-def random_summary(candidates, k=10):
-    """What a scorer without information gets among `candidates` equally likely places."""
-    return summary(Places(np.zeros(1, int), np.full(1, candidates - 1)), k)
+def report(score, held, items, candidates="all", negatives=(), k=10):
+    """Every figure of a table row.  -> {column: number}.
+
+    Full ranking first; then the mean over the sets of sampled negatives; both also for targets that the history holds
+    (seen) and does not (new) apart; `ties` is the share of cases whose target ties with another candidate.
+    """
+    full, *sampled = places(score, held, items, candidates, negatives)
+    groups = {"": slice(None), " seen": held.seen, " new": ~held.seen}
+    row = {metric + group: value for group, which in groups.items() for metric, value in summary(full, which, k).items()}
+    for group, which in groups.items():
+        sets = [summary(found, which, k) for found in sampled]
+        row |= {f"{m}{group} ({negatives[0].shape[1]} uniform neg.)": float(np.mean([s[m] for s in sets])) for m in sets[0]} if sets else {}
+    return row | {"ties": float(np.mean(full.ties > 0))}

@@ -5,7 +5,9 @@ so a run stopped after any step and resumed goes on bit for bit as if it had nev
 """
 import json
 import os
-from dataclasses import asdict, dataclass
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +51,9 @@ class State(NamedTuple):
     moments: dict       # of the optimiser
     best: dict          # parameters with the best validation so far
     history: tuple      # (step, loss, validation metric) at each validation
+
+
+TREES = ("params", "moments", "best")
 
 
 def begin(model, config, settings):
@@ -125,37 +130,75 @@ def best_step(state):
 
 
 def save_checkpoint(path, state, config, settings):
-    """Write everything a resumed run needs to `path` (.npz), whole or not at all."""
-    arrays = {name: a for part in ("params", "moments", "best") for name, a in optim.leaves(getattr(state, part), part)}
+    """Write everything a resumed run needs to `path` (.npz), whole or not at all. Raises InputError if it cannot."""
+    arrays = {name: a for part in TREES for name, a in optim.leaves(getattr(state, part), part)}
     about = dict(step=state.step, history=state.history, config=asdict(config), settings=asdict(settings))
     part = Path(path).with_suffix(".part")
-    with open(part, "wb") as file:
-        np.savez(file, about=json.dumps(about), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            np.savez(file, about=json.dumps(about), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error.strerror}): free some space or give another folder.") from error
 
 
-def load_checkpoint(path, model):
-    """-> (State, config, Settings). Raises InputError if the file is missing, cut or not a checkpoint of `model`."""
+def load_checkpoint(path, model, config, settings):
+    """-> State. Raises InputError if the file is missing, cut, or of another model, config or settings."""
     try:
         with np.load(path, allow_pickle=False) as z:
-            about, arrays = json.loads(str(z["about"])), {name: z[name] for name in z.files if name != "about"}
-        about["config"]["weights"] = tuple(about["config"].get("weights", ()))
-        config, settings = model.Config(**about["config"]), Settings(**about["settings"])
+            about, arrays = json.loads(str(z["about"])), {name: z[name] for name in z.files}
+        if about["config"] != json.loads(json.dumps(asdict(config))) or about["settings"] != asdict(settings):
+            raise ValueError("it was trained with other settings")
+        empty = begin(model, config, settings)
+        trees = {part: fill(getattr(empty, part), arrays, part) for part in TREES}
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: give the folder that `train --out` wrote.") from error
-    except Exception as error:  # a cut zip file, a foreign file, other keys: each library says it differently
-        raise InputError(f"{path} is not a whole checkpoint of this model ({error}): train again.") from error
-    empty = begin(model, config, settings)
-    trees = {}
-    for part in ("params", "moments", "best"):
-        names = iter([name for name, _ in optim.leaves(getattr(empty, part), part)])
-        trees[part] = optim.tree_map(lambda _, names=names: arrays[next(names)], getattr(empty, part))
-    return State(about["step"], history=tuple(map(tuple, about["history"])), **trees), config, settings
+        raise InputError(f"{path} does not exist: the run is not finished, go on with it by `train --resume`.") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is not a whole checkpoint of this run ({error}): delete it and train again.") from error
+    return State(about["step"], history=tuple(map(tuple, about["history"])), **trees)
 
 
-def validation_metric(model, config, held, candidates="all", k=10):
-    """A function params -> NDCG@k on the held-out events by full ranking, for `fit`."""
-    return lambda params: evaluation.summary(
-        evaluation.full_ranking(evaluation.scorer(model, params, config), held, config.items, candidates), k)["NDCG"]
+def fill(tree, arrays, path):
+    """The structure of `tree` with the arrays saved under its paths. Raises ValueError for another shape."""
+    saved = iter([arrays[name] for name, _ in optim.leaves(tree, path)])
+
+    def take(old):
+        new = next(saved)
+        if new.shape != old.shape or new.dtype != old.dtype:
+            raise ValueError(f"an array has shape {new.shape}, not {old.shape}")
+        return new
+
+    return optim.tree_map(take, tree)
+
+
+def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True):
+    """Find the number of steps on the validation events, then train anew that long on all before the test events.
+
+    With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start from it if it exists.
+    Without validation events all steps are used. -> (final State, search State).
+    """
+    def run(name, settings, events, validate):
+        path = folder and Path(folder) / name
+        state = load_checkpoint(path, model, config, settings) if path and path.exists() else None
+        save = path and (lambda state: save_checkpoint(path, state, config, settings))
+        return fit(model, config, settings, events, validate, state, save, progress)
+
+    def ndcg(params):
+        score = evaluation.scorer(model, params, config)
+        return evaluation.summary(evaluation.places(score, split.validation, config.items, candidates)[0])["NDCG@10"]
+
+    search = run("search.npz", settings, split.train, ndcg if len(split.validation.item) else None)
+    final = run("final.npz", replace(settings, steps=best_step(search)), split.refit, None)
+    return final, search
+
+
+def load_final(folder, model, config, settings):
+    """The finished model of a run folder.  -> State. Raises InputError if training has not come to its end."""
+    search = load_checkpoint(Path(folder) / "search.npz", model, config, settings)
+    settings = replace(settings, steps=best_step(search))
+    final = load_checkpoint(Path(folder) / "final.npz", model, config, settings)
+    if final.step < settings.steps:
+        raise InputError(f"{folder} is not finished: go on with it by `train --resume {folder}`.")
+    return final

@@ -1,10 +1,14 @@
 """Baselines that count and do not learn: popularity, co-occurrence, "seen before". They stand in every table.
 
-Each maker takes the training sequences and returns a scorer (history, cases) -> [B, N] as in evaluation.py.
+Each maker takes the training sequences and returns a scorer (history, cases) -> [S, N] as in evaluation.py.
 """
 import numpy as np
 
-from mbref.evaluation import history_items
+
+def newest(history, case, last=None):
+    """Item ids of the `last` newest events of one history, oldest first; of all events without `last`."""
+    items = history.item[history.ptr[case] : history.ptr[case + 1]]
+    return items if last is None else items[-last:]
 
 
 def popularity(events, items):
@@ -13,31 +17,51 @@ def popularity(events, items):
     return lambda history, cases: np.tile(count, (len(cases), 1))
 
 
+def popularity_users(events, items):
+    """Score of an item: the users who met it in training, each once."""
+    who = np.repeat(events.user, np.diff(events.ptr))
+    pairs = np.unique(np.stack([who, events.item], axis=1), axis=0)  # [P, 2]
+    count = np.bincount(pairs[:, 1], minlength=items + 1)[1:].astype(float)  # [N]
+    return lambda history, cases: np.tile(count, (len(cases), 1))
+
+
 def seen_before(events, items):
-    """Score of an item: how often the user has met it, by any behaviour."""
+    """Score of an item: how often the user has met it, by any behaviour. Needs no training."""
     return lambda history, cases: np.array(
-        [np.bincount(history_items(history, c), minlength=items + 1)[1:] for c in cases], float).reshape(-1, items)
+        [np.bincount(newest(history, c), minlength=items + 1)[1:] for c in cases], float).reshape(-1, items)
 
 
-def co_occurrence(events, items, last):
-    """Score of an item: summed over the user's `last` newest events, the training users who met both items.
+def co_occurrence(events, items, last, reach=5):
+    """Score of an item: how often it came within `reach` events of the user's `last` newest ones, in any sequence.
 
-    An item does not co-occur with itself.
+    Both directions count, and so does an item beside itself.
     """
-    who = np.repeat(np.arange(len(events.user)), np.diff(events.ptr))
-    pairs = np.unique(np.stack([who, events.item], axis=1), axis=0)  # [P, 2] each user's distinct items
-    users_items = np.split(pairs[:, 1], np.flatnonzero(np.diff(pairs[:, 0])) + 1)
-    by_item = pairs[np.argsort(pairs[:, 1], kind="stable")]
-    item_users = np.split(np.searchsorted(np.unique(pairs[:, 0]), by_item[:, 0]),
-                          np.searchsorted(by_item[:, 1], np.arange(1, items + 1)))  # [N+1] arrays
-
-    def together(item):
-        lists = [users_items[u] for u in item_users[item]]
-        count = np.bincount(np.concatenate([*lists, np.empty(0, int)]).astype(int), minlength=items + 1)
-        count[item] = 0
-        return count
+    owner = np.repeat(np.arange(len(events.user)), np.diff(events.ptr))  # [n]
+    size, keys = items + 1, [np.empty(0, np.int64)]
+    for d in range(1, reach + 1):
+        together = owner[d:] == owner[:-d]
+        a, b = events.item[:-d][together], events.item[d:][together]
+        keys += [a * size + b, b * size + a]
+    keys, count = np.unique(np.concatenate(keys), return_counts=True)  # sorted pairs and how often
+    start = np.searchsorted(keys, np.arange(size + 1) * size)  # the pairs of item i are start[i]:start[i + 1]
 
     def score(history, cases):
-        return np.array([sum(together(i) for i in history_items(history, c)[-last:])[1:] for c in cases], float)
+        scores = np.zeros((len(cases), size))
+        for row, case in zip(scores, cases, strict=True):
+            for i in newest(history, case, last):
+                pairs = slice(start[i], start[i + 1])
+                row[keys[pairs] % size] += count[pairs]
+        return scores[:, 1:]
 
     return score
+
+
+def plain(events, items):
+    """Every counting baseline under the name it has in the tables.  -> {name: scorer}."""
+    return {
+        "popularity, events": popularity(events, items),
+        "popularity, users": popularity_users(events, items),
+        "co-occurrence, last item": co_occurrence(events, items, 1),
+        "co-occurrence, last 10": co_occurrence(events, items, 10),
+        "seen before": seen_before(events, items),
+    }

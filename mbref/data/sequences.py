@@ -3,6 +3,7 @@
 Glossary of shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
 Rows of a ragged list `x` belonging to sequence s are x[ptr[s]:ptr[s + 1]], oldest first.
 """
+import zipfile
 from typing import NamedTuple
 
 import numpy as np
@@ -262,24 +263,23 @@ def draw_negatives(rng, sequences, s, positive, items):
     return negative
 
 
-def fixed_split(path, drop_target_history):
-    """A split file of ragged training lists `tr_item tr_beh ptr` and targets, as a Split with its fixed negatives.
+def fixed_log(path):
+    """A split file of training lists (`tr_item tr_beh ptr`) and targets, as a Log whose last buy is the target.
 
-    Behaviours 0..3 are buy, cart, fav, pv. Validation is cut from the training lists alone.
-    -> (Split, {"neg_clean": [sets, S, 99], "neg_release": the same}).
+    Behaviours 0..3 are buy, cart, fav, pv. `leave_one_out` on it holds out exactly the file's targets and cuts its
+    validation from the training lists. -> (Log, {"neg_clean": [sets, users, 99], "neg_release": the same}).
+    Raises InputError if the file is no such split.
     """
-    with np.load(path, allow_pickle=False) as z:
-        file = {name: z[name] for name in z.files}
-    users = np.arange(1, len(file["ptr"]))
-    user = np.concatenate([np.repeat(users, np.diff(file["ptr"])), users])  # the targets go last
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            file = {name: z[name] for name in z.files}
+        users = np.arange(1, len(file["ptr"]))
+        user = np.concatenate([np.repeat(users, np.diff(file["ptr"])), users])  # the targets go last
+        item, behaviour = np.append(file["tr_item"], file["target"]), np.append(file["tr_beh"] + 1, np.ones_like(users))
+        ids = [np.arange(file[name] + 1).astype(str) for name in ("usernum", "itemnum")]
+        negatives = {name: file[name] for name in ("neg_clean", "neg_release")}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a split file ({error}): give an .npz with tr_item, tr_beh, ptr, target.") from error
     order = np.argsort(user, kind="stable")
-    ids = [np.arange(file[name] + 1).astype(str) for name in ("usernum", "itemnum")]
-    log = Log(
-        user[order],
-        np.concatenate([file["tr_item"], file["target"]])[order],
-        np.concatenate([file["tr_beh"] + 1, np.ones_like(users)])[order],
-        None, None, *ids, None, ("buy", "cart", "fav", "pv"), (),
-    )
-    split = leave_one_out(log, "buy", drop_target_history, min_events=1)
-    negatives = {name: file[name][:, split.test.history.user - 1] for name in ("neg_clean", "neg_release")}
-    return split, negatives
+    shop = ("buy", "cart", "fav", "pv")
+    return Log(user[order], item[order], behaviour[order], None, None, *ids, None, shop, ()), negatives

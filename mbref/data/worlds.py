@@ -25,6 +25,7 @@ behaviours falls short of it.
 """
 
 import argparse
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -163,11 +164,27 @@ def permutation(rng, n):
     return np.argsort(rng.random(n))
 
 
-def write_taobao(rows, path):
-    """Write rows of taobao_world as CSV without header, LF line ends."""
-    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
-    with open(path, "w", encoding="ascii", newline="\n") as file:
-        file.write(text)
+def shop_and_text(seed):
+    """The shop of a seed and its log as CSV text without header, LF line ends."""
+    rng = np.random.default_rng(seed)
+    shop = make_shop(rng)
+    return shop, "".join(",".join(map(str, row)) + "\n" for row in taobao_world(rng, shop))
+
+
+def scorer_of(path, log, seed=1):
+    """best_scores as a scorer (history, cases) -> [S, N] in the numbers of `log`, or None if `path` is another log."""
+    shop, text = shop_and_text(seed)
+    if Path(path).read_bytes() != text.encode():
+        return None
+    number = np.append(0, log.items[1:].astype(int) - FIRST_ITEM)  # [N + 1] in the shop
+
+    def score(history, cases):
+        events = [slice(history.ptr[c], history.ptr[c + 1]) for c in cases]
+        pasts = [[(number[i], log.behaviours[b - 1]) for i, b in zip(history.item[e], history.behaviour[e], strict=True)]
+                 for e in events]
+        return np.array([best_scores(shop, past)[number[1:]] for past in pasts])
+
+    return score
 
 
 def main(arguments=None):
@@ -176,9 +193,8 @@ def main(arguments=None):
     parser.add_argument("path", help="CSV file to write")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    rng = np.random.default_rng(options.seed)
     try:
-        write_taobao(taobao_world(rng, make_shop(rng)), options.path)
+        Path(options.path).write_text(shop_and_text(options.seed)[1], encoding="ascii", newline="\n")
     except OSError as error:
         parser.error(f"{options.path} cannot be written ({error.strerror}), check the folder")
 

@@ -1,0 +1,192 @@
+"""Command line: python -m mbref train | evaluate | recommend | reproduce. Exit code 2 means: mend the input."""
+import argparse
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mbref import evaluation, reproduce, runs, training
+from mbref.baselines import counting
+from mbref.data.readers import FORMATS
+from mbref.errors import InputError
+
+TINY = Path(__file__).parent.parent / "tiny_data/taobao/UserBehavior.csv"
+SMALL = {"width": "32", "length": "40", "dropout": "0.2"}       # enough for the tiny log
+COLUMNS = ["HR@10", "NDCG@10", "HR@10 (99 uniform neg.)", "NDCG@10 (99 uniform neg.)"]
+
+
+def main(arguments=None):
+    """Run one command.  -> exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except InputError as error:
+        print(f"mbref: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nmbref: stopped.", file=sys.stderr)
+        return 130
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="python -m mbref", description="Four multi-behaviour recommender papers, to run.")
+    commands = top.add_subparsers(required=True, metavar="command")
+
+    p = commands.add_parser("train", help="train a model on a log into a run folder")
+    p.add_argument("model", nargs="?", choices=sorted(runs.MODELS), default="hmar")
+    p.add_argument("--out", help="folder of the new run")
+    p.add_argument("--resume", metavar="RUN", help="go on with this run; needs no other option")
+    add_task(p)
+    add_settings(p)
+    p.set_defaults(run=train)
+
+    p = commands.add_parser("evaluate", help="table of a run beside the plain baselines, on the test events")
+    p.add_argument("folder", metavar="RUN")
+    p.set_defaults(run=evaluate)
+
+    p = commands.add_parser("recommend", help="the best items for one user of the log, and why")
+    p.add_argument("folder", metavar="RUN")
+    p.add_argument("--user", required=True, help="user id as it stands in the log")
+    p.add_argument("-k", type=positive, default=10)
+    p.set_defaults(run=recommend)
+
+    p = commands.add_parser("reproduce", help="a paper's table: model, ablations, baselines; figures and results.json")
+    p.add_argument("--paper", choices=sorted(reproduce.PAPERS), default="hmar")
+    p.add_argument("--out", default="out", help="folder for results.json and the figures (default: out)")
+    p.add_argument("--seeds", type=positive, default=3)
+    p.add_argument("--only", action="append", default=[], metavar="ROW", help="train this row only; may be repeated")
+    p.add_argument("--split", metavar="FILE", help="a file of fixed training lists, targets and negatives instead of a log")
+    p.add_argument("--negatives", choices=("neg_clean", "neg_release"), default="neg_clean", help="of the split file")
+    p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
+    add_task(p)
+    add_settings(p)
+    p.set_defaults(run=run_reproduce)
+    return top
+
+
+def add_task(p):
+    p.add_argument("--data", metavar="PATH", help="interaction log")
+    p.add_argument("--format", choices=sorted(FORMATS), help="of the log")
+    p.add_argument("--target", help="behaviour to predict, as the log names it")
+    p.add_argument("--candidates", choices=("all", "unseen"), default="all",
+                   help="what a full ranking ranks: all items, or those the user has not met (default: all)")
+    p.add_argument("--drop-target-history", action="store_true", help="remove earlier events on a held-out item")
+
+
+def add_settings(p):
+    p.add_argument("--seed", type=int, help="default 0")
+    p.add_argument("--steps", type=positive, help="training steps at most")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                   help="any field of the model's Config or of training.Settings, such as width=32; may be repeated")
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def task_of(options):
+    """The Task of the options. Raises InputError for a missing one."""
+    for name in ("data", "format", "target"):
+        if getattr(options, name) is None:
+            raise InputError(f"--{name} is missing: say which log, its format and the behaviour to predict.")
+    return runs.Task(options.data, options.format, options.target, options.drop_target_history, options.candidates)
+
+
+def overrides_of(options, defaults=()):
+    """--set, --seed and --steps.  -> (texts for the model's Config, Settings)."""
+    texts = dict(defaults)
+    for pair in options.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set {pair}: write NAME=VALUE, such as --set width=32.")
+        texts[name] = value
+    texts |= {name: str(getattr(options, name)) for name in ("seed", "steps") if getattr(options, name) is not None}
+    names = {field.name for field in fields(training.Settings)}
+    settings = training.Settings(**runs.typed(training.Settings, {n: t for n, t in texts.items() if n in names}))
+    return {n: t for n, t in texts.items() if n not in names}, settings
+
+
+def describe(log, split):
+    for note in log.notes:
+        print(f"note: {note}")
+    print(f"{len(log.user):,} events, {split.users:,} users, {split.items:,} items, "
+          f"behaviours {', '.join(log.behaviours)}; held out: {len(split.validation.item):,} validation and "
+          f"{len(split.test.item):,} test events ({split.test.seen.mean():.0%} of the test items met before)")
+
+
+def train(options):
+    folder = options.resume or options.out
+    if folder is None:
+        raise InputError("--out is missing: name the folder for the new run, or an old one by --resume.")
+    try:
+        if options.resume:
+            log, split = runs.resume(folder)
+        else:
+            overrides, settings = overrides_of(options)
+            log, split = runs.train(options.model, folder, task_of(options), overrides, settings)
+    except KeyboardInterrupt:
+        print(f"\nmbref: stopped; what was trained is saved. Go on with: python -m mbref train --resume {folder}",
+              file=sys.stderr)
+        return 130
+    describe(log, split)
+    print(f"done: python -m mbref evaluate {folder}")
+
+
+def evaluate(options):
+    model, params, config, task, log = runs.finished(options.folder)
+    split = runs.split_of(log, task)
+    describe(log, split)
+    negatives = (evaluation.fixed_negatives(split.test, split.items, seed=0),)
+    scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
+               **counting.plain(split.refit, split.items), "this run": evaluation.scorer(model, params, config)}
+    rows = {name: evaluation.report(score, split.test, split.items, task.candidates, negatives)
+            for name, score in scorers.items()}
+    print(reproduce.table({"rows": {n: {"mean": r, "seeds": [r]} for n, r in rows.items()}}, [*COLUMNS, "ties"]))
+
+
+def recommend(options):
+    model, params, config, _, log = runs.finished(options.folder)
+    for rank, (item, score, reasons) in enumerate(
+        runs.recommend(model, params, config, log, options.user, options.k), start=1
+    ):
+        because = "; ".join(f"{raw} ({' '.join(names)}) {fall:.2f}" for raw, names, fall in reasons)
+        print(f"{rank:3}  {item:>12}  {score:8.3f}  " + (f"because of {because}" if because else ""))
+    print("score: the model's logit. because of: history items, their events, and how far the score falls without them.")
+
+
+def run_reproduce(options):
+    started, folder = time.time(), Path(options.out)
+    tiny = options.data is None and options.split is None
+    overrides, settings = overrides_of(options, {**SMALL, "steps": "300"} if tiny else {})
+    if options.split:
+        problem = reproduce.from_split_file(options.split, options.drop_target_history, options.negatives)
+    elif tiny:
+        problem = reproduce.from_log(runs.Task(str(TINY), "taobao", "buy", options.drop_target_history, options.candidates))
+    else:
+        problem = reproduce.from_log(task_of(options))
+    jobs = reproduce.jobs_of(options.paper, options.seeds, settings, overrides, options.only)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder} ({error.strerror}): give another --out.") from error
+    describe(problem.log, problem.split)
+    results = []
+    with tqdm(total=len(jobs), unit="run") as bar:
+        def report(*result):
+            results.append(result)
+            bar.update()
+        reproduce.run_jobs(problem, jobs, options.jobs, report)
+    collected = reproduce.collect(problem, reproduce.plain_rows(problem), results)
+    print(reproduce.table(collected, COLUMNS))
+    written = [reproduce.save(collected, folder), *reproduce.figures(collected, folder)]
+    print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, written))}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

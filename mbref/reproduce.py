@@ -1,0 +1,156 @@
+"""The tables of a paper: its model, its ablations and the plain baselines on the same held-out events, several seeds."""
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref import evaluation, metrics, plots, runs, training
+from mbref.baselines import counting
+from mbref.data import sequences, worlds
+from mbref.data.readers import Log
+
+HMAR_ROWS = {  # row of the table: (model, what differs from the default config)
+    "BPR-MF": ("bpr_mf", {}),
+    "HMAR": ("hmar", {}),
+    "without behaviour encoder": ("hmar", {"merge": "bypass"}),
+    "without indicators": ("hmar", {"indicator": "false"}),
+    "without multi-task loss": ("hmar", {"theta": "0"}),
+    "theta 0.05": ("hmar", {"theta": "0.05"}),
+    "theta 0.2": ("hmar", {"theta": "0.2"}),
+    "theta 0.5": ("hmar", {"theta": "0.5"}),
+    "theta 1": ("hmar", {"theta": "1"}),
+}
+THETAS = {0: "without multi-task loss", 0.05: "theta 0.05", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5", 1: "theta 1"}
+PAPERS = {"hmar": HMAR_ROWS}
+
+
+class Problem(NamedTuple):
+    """The same cases and negatives for every row."""
+
+    log: Log
+    task: runs.Task
+    split: sequences.Split
+    negatives: tuple    # sets of [S, m]
+
+
+class Job(NamedTuple):
+    """One training: a row of the table and a seed."""
+
+    row: str
+    model: str
+    overrides: dict
+    settings: training.Settings
+
+
+def from_log(task, sets=1, seed=0):
+    """A Problem from a log file, with `sets` sets of 99 fixed negatives."""
+    log, task = runs.open_task(task)
+    split = runs.split_of(log, task)
+    negatives = tuple(evaluation.fixed_negatives(split.test, split.items, seed + s) for s in range(sets))
+    return Problem(log, task, split, negatives)
+
+
+def from_split_file(path, drop_target_history, kind="neg_clean"):
+    """A Problem from a file of fixed training lists, targets and negatives (`sequences.fixed_log`)."""
+    log, negatives = sequences.fixed_log(path)
+    task = runs.Task(str(path), "split", "buy", drop_target_history)
+    split = sequences.leave_one_out(log, "buy", drop_target_history, min_events=1)
+    return Problem(log, task, split, tuple(negatives[kind][:, split.test.history.user - 1]))
+
+
+def train_and_report(problem, job, progress=False):
+    """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...})."""
+    model, split = runs.MODELS[job.model], problem.split
+    config = runs.make_config(model, split, problem.log, problem.task, job.overrides)
+    final, search = training.search_and_refit(
+        model, config, job.settings, split, problem.task.candidates, progress=progress)
+    score = evaluation.scorer(model, final.params, config)
+    curve = [(step, metric) for step, _, metric in search.history]
+    return (evaluation.report(score, split.test, split.items, problem.task.candidates, problem.negatives),
+            {"steps": final.step, "validation": curve})
+
+
+def plain_rows(problem):
+    """Figures of chance and of everything that only counts.  -> {row: {column: number}}."""
+    split, task, negatives = problem.split, problem.task, problem.negatives
+    scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),  # all tied: exactly chance
+               **counting.plain(split.refit, split.items)}
+    rule = worlds.scorer_of(task.data, problem.log)
+    scorers |= {"the rule behind the log": rule} if rule else {}
+    return {name: evaluation.report(score, split.test, split.items, task.candidates, negatives)
+            for name, score in scorers.items()}
+
+
+def jobs_of(paper, seeds, settings, overrides, only=()):
+    """Every (row, seed) to train; `overrides` {model: {field: text}} go beneath what a row itself changes."""
+    return [Job(row, model, {**overrides.get(model, {}), **changes}, replace(settings, seed=seed))
+            for row, (model, changes) in PAPERS[paper].items() if not only or row in only for seed in range(seeds)]
+
+
+def run_jobs(problem, jobs, processes, report):
+    """Train all jobs, `processes` at a time, and call report(job, figures, about) as each is done."""
+    if processes == 1:
+        for job in jobs:
+            report(job, *train_and_report(problem, job))
+        return
+    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # for the workers: one thread each is fastest
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        futures = [pool.submit(train_and_report, problem, job) for job in jobs]
+        try:
+            for job, future in zip(jobs, futures, strict=True):
+                report(job, *future.result())
+        except BaseException:  # Ctrl-C, a worker's error: do not start what has not started yet
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def collect(problem, plain, results):
+    """Everything as one dict for results.json; results: list of (Job, figures, about)."""
+    rows = {name: {"seeds": [figures], "mean": figures, "sd": dict.fromkeys(figures, 0.0)}
+            for name, figures in plain.items()}
+    for row in dict.fromkeys(job.row for job, _, _ in results):
+        runs_of_row = [(job, figures, about) for job, figures, about in results if job.row == row]
+        each = {column: metrics.mean_and_spread([figures[column] for _, figures, _ in runs_of_row])
+                for column in runs_of_row[0][1]}
+        rows[row] = {
+            "model": runs_of_row[0][0].model, "overrides": runs_of_row[0][0].overrides,
+            "settings": asdict(runs_of_row[0][0].settings), "seeds": [figures for _, figures, _ in runs_of_row],
+            "training": [about for _, _, about in runs_of_row],
+            "mean": {c: m.mean for c, m in each.items()}, "sd": {c: m.sd for c, m in each.items()},
+        }
+    test = problem.split.test
+    about = dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=problem.split.items)
+    return {"about": about, "rows": rows}
+
+
+def table(results, columns):
+    """The rows as text, mean and, where there are several seeds, spread."""
+    lines = [f"{'':28}" + "".join(f"{c:>24}" for c in columns)]
+    for name, row in results["rows"].items():
+        cells = [f"{row['mean'][c]:.3f}" + (f" ± {row['sd'][c]:.3f}" if len(row["seeds"]) > 1 else " " * 8) for c in columns]
+        lines.append(f"{name:28}" + "".join(f"{cell:>24}" for cell in cells))
+    return "\n".join(lines)
+
+
+def save(results, folder):
+    """Write results.json whole or not at all."""
+    path = Path(folder) / "results.json"
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(results, indent=1))
+    os.replace(part, path)
+    return path
+
+
+def figures(results, folder):
+    """The PNG figures of a table.  -> paths."""
+    folder = Path(folder)
+    paths = [plots.rows(results, folder / "table.png")]
+    if sum(name in results["rows"] for name in THETAS.values()) > 1:
+        paths.append(plots.sweep(results, folder / "theta.png", THETAS, "theta, weight of the class loss"))
+    trained = [name for name, row in results["rows"].items() if "model" in row and not name.startswith("theta")]
+    return [*paths, plots.learning(results, folder / "learning.png", trained)] if trained else paths

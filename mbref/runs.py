@@ -1,0 +1,161 @@
+"""A run folder: what was asked (`run.json`), the search for the number of steps, and the final model.
+
+`search.npz` is trained on what precedes the validation events; `final.npz` again from the start, as many steps as were
+best, on everything before the test events. Both are checkpoints of training.py, so each can be resumed.
+"""
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from mbref import evaluation, training
+from mbref.baselines import bpr_mf
+from mbref.data import sequences
+from mbref.data.readers import read
+from mbref.errors import InputError
+from mbref.papers import hmar
+
+MODELS = {"hmar": hmar, "bpr_mf": bpr_mf}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Which log, and what is held out of it."""
+
+    data: str
+    format: str
+    target: str
+    drop_target_history: bool = False   # remove earlier events on a held-out item
+    candidates: str = "all"             # of the full ranking: "all" items or those "unseen" in the history
+    digest: str = ""                    # SHA-256 of the file, filled in when a run starts
+
+
+def open_task(task):
+    """Read the log of a task.  -> (log, task with its digest). Raises InputError if the file is not the one trained on."""
+    log = read(task.data, task.format)
+    digest = hashlib.sha256(Path(task.data).read_bytes()).hexdigest()
+    if task.digest and digest != task.digest:
+        raise InputError(f"{task.data} is not the file this run was trained on: put that file back, or train again.")
+    return log, replace(task, digest=digest)
+
+
+def split_of(log, task, counts="running"):
+    """Leave-one-out as the task says. Raises InputError if the log has no test event."""
+    split = sequences.leave_one_out(log, task.target, task.drop_target_history, counts)
+    if len(split.test.item) == 0:
+        raise InputError(f"no user of {task.data} has 3 events with a {task.target!r} after the first: nothing to test.")
+    return split
+
+
+def make_config(model, split, log, task, overrides):
+    """The model's Config for this log; `overrides` {field: text} as typed on the command line."""
+    sizes = dict(items=split.items, users=split.users, behaviours=split.behaviours,
+                 target=log.behaviours.index(task.target) + 1)
+    names = {field.name for field in fields(model.Config)}
+    return model.Config(**{n: v for n, v in sizes.items() if n in names}, **typed(model.Config, overrides, sizes))
+
+
+def typed(kind, texts, fixed=()):
+    """{field: text} with each text turned into the type of the dataclass's default. Raises InputError."""
+    known = {f.name: f.default for f in fields(kind) if f.name not in fixed}
+    values = {}
+    for name, text in texts.items():
+        try:
+            default = known[name]
+            values[name] = (
+                {"true": True, "false": False}[text.lower()] if isinstance(default, bool)
+                else tuple(map(float, text.split(","))) if isinstance(default, tuple)
+                else type(default)(text)
+            )
+        except (KeyError, ValueError) as error:
+            want = f"a {type(known[name]).__name__}, not {text!r}" if name in known else f"one of {', '.join(known)}"
+            raise InputError(f"--set {name}={text}: {'the value must be' if name in known else 'the name must be'} {want}.") from error
+    return values
+
+
+def train(model_name, folder, task, overrides, settings, progress=True):
+    """Start a run in a new folder and finish it.  -> (log, split). Raises InputError if the folder holds a run."""
+    folder = Path(folder)
+    if (folder / "run.json").exists():
+        raise InputError(f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
+    log, task = open_task(task)
+    config = make_config(MODELS[model_name], split_of(log, task), log, task, overrides)
+    about = dict(model=model_name, task=asdict(task), config=asdict(config), settings=asdict(settings))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / "run.json.part"
+        part.write_text(json.dumps(about, indent=1))
+        os.replace(part, folder / "run.json")
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): give another --out.") from error
+    return resume(folder, progress)
+
+
+def load(folder):
+    """What `run.json` says.  -> (model, task, config, settings). Raises InputError if it is missing or damaged."""
+    path = Path(folder) / "run.json"
+    try:
+        about = json.loads(path.read_text())
+        model = MODELS[about["model"]]
+        config = {n: tuple(v) if isinstance(v, list) else v for n, v in about["config"].items()}
+        return model, Task(**about["task"]), model.Config(**config), training.Settings(**about["settings"])
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} holds no run (no run.json): give the folder that `train --out` wrote.") from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(f"{path} is damaged ({error}): train again.") from error
+
+
+def resume(folder, progress=True):
+    """Finish the run in `folder` from wherever it stands."""
+    folder = Path(folder)
+    model, task, config, settings = load(folder)
+    log, _ = open_task(task)
+    split = split_of(log, task, getattr(config, "counts", "running"))
+    training.search_and_refit(model, config, settings, split, task.candidates, folder, progress)
+    return log, split
+
+
+def finished(folder):
+    """The final model of a run.  -> (model, params, config, task, log). Raises InputError if it is not finished."""
+    model, task, config, settings = load(folder)
+    state = training.load_final(Path(folder), model, config, settings)
+    log, _ = open_task(task)
+    return model, state.params, config, task, log
+
+
+def recommend(model, params, config, log, user, k, reasons=2):
+    """The k best items for a raw user id, from the user's whole log, each with the history items that carried it.
+
+    -> list of (raw item, score, [(raw item, its behaviours, by how much the score falls without it)]), best first.
+    Raises InputError for an unknown user.
+    """
+    found = np.flatnonzero(log.users[1:] == str(user)) + 1
+    if len(found) == 0:
+        raise InputError(f"user {user!r} is not in the log: give a user id as it stands in the file.")
+    rows = np.flatnonzero(log.user == found[0])
+    window = rows[-config.length :]
+    met = np.unique(log.item[window])
+    scores = score_without(model, params, config, log, rows, [None, *met])  # [1 + met, N]
+    best = np.argsort(-scores[0], kind="stable")[:k]
+    lists = []
+    for i in best:
+        falls = scores[0, i] - scores[1:, i]  # [met]
+        carried = [(log.items[met[j]], [log.behaviours[b - 1] for b in log.behaviour[window][log.item[window] == met[j]]],
+                    float(falls[j])) for j in np.argsort(-falls, kind="stable")[:reasons] if falls[j] > 0]
+        lists.append((log.items[i + 1], float(scores[0, i]), carried))
+    return lists
+
+
+def score_without(model, params, config, log, rows, removed):
+    """Scores of all items from the events `rows`, once for each item of `removed` with its events taken out. -> [R, N]."""
+    keep = [rows[log.item[rows] != item] if item is not None else rows for item in removed]
+    scores = []
+    for part in keep:
+        events = sequences.from_rows(log.user[part], log.item[part], log.behaviour[part], len(log.behaviours))
+        if len(part) == 0:  # nothing is left: an empty history of the same user
+            events = events._replace(ptr=np.zeros(2, int), user=log.user[rows[:1]])
+        scores.append(evaluation.scorer(model, params, config)(events, np.array([0]))[0])
+    return np.array(scores)
