@@ -36,7 +36,7 @@ class Config:
     merge: str = "encoder"             # "bypass": the sequence encoder reads the input, not step (3)
     indicator: bool = True             # False: no behaviour counts anywhere
     counts: str = "running"            # what the indicator counts: "running", "window", "whole-log" (a leak)
-    positives: str = "all"             # "new": the ranking loss leaves out events on items the user has met before
+    positives: str = "all"             # ranking loss over "all" events, those on "new" items, or of "target" behaviour
     candidate_counts: str = "target"   # of a candidate: "target" one target event for all, "own" its own history
 
     def __post_init__(self):
@@ -44,7 +44,7 @@ class Config:
             rest = (0.1,) * self.behaviours
             object.__setattr__(self, "weights", rest[: self.target - 1] + (1.1 - sum(rest),) + rest[self.target :])
         choices = dict(merge=("encoder", "bypass"), counts=("running", "window", "whole-log"),
-                       positives=("all", "new"), candidate_counts=("target", "own"))
+                       positives=("all", "new", "target"), candidate_counts=("target", "own"))
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}.")
@@ -214,7 +214,8 @@ def loss(params, batch, config, rng=None):
     q = candidate_code(params, follow.item, follow.counts, config)  # [B, L, D]
     q_negative = candidate_code(params, follow.negative, negative_counts, config)
     mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1
-    ranked = mask & ~follow.counts.any(-1) if config.positives == "new" else mask
+    chosen = {"all": True, "new": ~follow.counts.any(-1), "target": follow.behaviour == config.target}
+    ranked = mask & chosen[config.positives]
     rank = ranking_loss(np.sum(z * q, axis=-1), np.sum(z * q_negative, axis=-1),
                         np.array(config.weights, z.dtype)[label], ranked, follow.negative > 0)
     return rank + config.theta * masked_mean(cross_entropy(class_logits(params, q, z), label), mask)
