@@ -2,26 +2,27 @@
 import argparse
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from mbref import evaluation, reproduce, runs, training
+from mbref import evaluation, reproduce, runs
 from mbref.baselines import counting
 from mbref.data.readers import FORMATS
 from mbref.errors import InputError
 
 TINY = Path(__file__).parent.parent / "tiny_data/taobao/UserBehavior.csv"
-SMALL = {"width": "32", "length": "40", "dropout": "0.2"}       # enough for the tiny log
+# What the tiny log needs: few steps of a small model, and, since carts and buys are its rule, buys as positives.
+SMALL = {"width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003", "batch_size": "32",
+         "steps": "300", "patience": "3"}
 COLUMNS = ["HR@10", "NDCG@10", "HR@10 (99 uniform neg.)", "NDCG@10 (99 uniform neg.)"]
 
 
 def main(arguments=None):
     """Run one command.  -> exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         return options.run(options) or 0
     except InputError as error:
         print(f"mbref: {error}", file=sys.stderr)
@@ -32,7 +33,7 @@ def main(arguments=None):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="python -m mbref", description="Four multi-behaviour recommender papers, to run.")
+    top = argparse.ArgumentParser(prog="python -m mbref", description="Four multi-behaviour recommenders, to run.")
     commands = top.add_subparsers(required=True, metavar="command")
 
     p = commands.add_parser("train", help="train a model on a log into a run folder")
@@ -58,13 +59,20 @@ def parser():
     p.add_argument("--out", default="out", help="folder for results.json and the figures (default: out)")
     p.add_argument("--seeds", type=positive, default=3)
     p.add_argument("--only", action="append", default=[], metavar="ROW", help="train this row only; may be repeated")
-    p.add_argument("--split", metavar="FILE", help="a file of fixed training lists, targets and negatives instead of a log")
+    p.add_argument("--split", metavar="FILE", help="fixed training lists, targets and negatives, instead of a log")
     p.add_argument("--negatives", choices=("neg_clean", "neg_release"), default="neg_clean", help="of the split file")
     p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
     add_task(p)
     add_settings(p)
     p.set_defaults(run=run_reproduce)
+    for p in (top, *commands.choices.values()):
+        p.error = refuse
     return top
+
+
+def refuse(problem):
+    """In place of argparse's own lines of usage and exit: one sentence as for every other fault."""
+    raise InputError(f"{problem}; --help shows what can be given.")
 
 
 def add_task(p):
@@ -98,18 +106,16 @@ def task_of(options):
     return runs.Task(options.data, options.format, options.target, options.drop_target_history, options.candidates)
 
 
-def overrides_of(options, defaults=()):
-    """--set, --seed and --steps.  -> (texts for the model's Config, Settings)."""
-    texts = dict(defaults)
+def overrides_of(options):
+    """--set, --seed and --steps.  -> {field: text}."""
+    texts = {}
     for pair in options.set:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--set {pair}: write NAME=VALUE, such as --set width=32.")
         texts[name] = value
-    texts |= {name: str(getattr(options, name)) for name in ("seed", "steps") if getattr(options, name) is not None}
-    names = {field.name for field in fields(training.Settings)}
-    settings = training.Settings(**runs.typed(training.Settings, {n: t for n, t in texts.items() if n in names}))
-    return {n: t for n, t in texts.items() if n not in names}, settings
+    given = {name: getattr(options, name) for name in ("seed", "steps")}
+    return texts | {name: str(value) for name, value in given.items() if value is not None}
 
 
 def describe(log, split):
@@ -128,9 +134,11 @@ def train(options):
         if options.resume:
             log, split = runs.resume(folder)
         else:
-            overrides, settings = overrides_of(options)
+            overrides, settings = runs.typed_settings(overrides_of(options))
             log, split = runs.train(options.model, folder, task_of(options), overrides, settings)
     except KeyboardInterrupt:
+        if not (Path(folder) / "run.json").exists():
+            raise
         print(f"\nmbref: stopped; what was trained is saved. Go on with: python -m mbref train --resume {folder}",
               file=sys.stderr)
         return 130
@@ -140,7 +148,7 @@ def train(options):
 
 def evaluate(options):
     model, params, config, task, log = runs.finished(options.folder)
-    split = runs.split_of(log, task)
+    split = runs.split_of(log, task, getattr(config, "counts", "running"))
     describe(log, split)
     negatives = (evaluation.fixed_negatives(split.test, split.items, seed=0),)
     scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
@@ -157,20 +165,21 @@ def recommend(options):
     ):
         because = "; ".join(f"{raw} ({' '.join(names)}) {fall:.2f}" for raw, names, fall in reasons)
         print(f"{rank:3}  {item:>12}  {score:8.3f}  " + (f"because of {because}" if because else ""))
-    print("score: the model's logit. because of: history items, their events, and how far the score falls without them.")
+    print("score: the model's logit. because of: history items, their events, and the fall of the score without them.")
 
 
 def run_reproduce(options):
     started, folder = time.time(), Path(options.out)
     tiny = options.data is None and options.split is None
-    overrides, settings = overrides_of(options, {**SMALL, "steps": "300"} if tiny else {})
+    texts = {**(SMALL if tiny else {}), **overrides_of(options)}
     if options.split:
         problem = reproduce.from_split_file(options.split, options.drop_target_history, options.negatives)
     elif tiny:
-        problem = reproduce.from_log(runs.Task(str(TINY), "taobao", "buy", options.drop_target_history, options.candidates))
+        task = runs.Task(str(TINY), "taobao", "buy", options.drop_target_history, options.candidates)
+        problem = reproduce.from_log(task)
     else:
         problem = reproduce.from_log(task_of(options))
-    jobs = reproduce.jobs_of(options.paper, options.seeds, settings, overrides, options.only)
+    jobs = reproduce.jobs_of(options.paper, options.seeds, texts, options.only)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -73,8 +73,9 @@ def report(score, held, items, candidates="all", negatives=(), k=10):
     """
     full, *sampled = places(score, held, items, candidates, negatives)
     groups = {"": slice(None), " seen": held.seen, " new": ~held.seen}
-    row = {metric + group: value for group, which in groups.items() for metric, value in summary(full, which, k).items()}
+    row = {name + group: value for group, which in groups.items() for name, value in summary(full, which, k).items()}
     for group, which in groups.items():
         sets = [summary(found, which, k) for found in sampled]
-        row |= {f"{m}{group} ({negatives[0].shape[1]} uniform neg.)": float(np.mean([s[m] for s in sets])) for m in sets[0]} if sets else {}
+        for name in sets[0] if sets else ():
+            row[f"{name}{group} ({negatives[0].shape[1]} uniform neg.)"] = float(np.mean([s[name] for s in sets]))
     return row | {"ties": float(np.mean(full.ties > 0))}

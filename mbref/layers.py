@@ -11,7 +11,7 @@ def ignore(name, array):
 
 
 def glorot(rng, *shape):
-    """Glorot-uniform weights: U(-a, a), a = sqrt(6 / (fan_in + fan_out)) of the last two axes (Glorot & Bengio 2010)."""
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)), the fans being the last two axes (Glorot & Bengio 2010)."""
     limit = (6.0 / sum(shape[-2:])) ** 0.5
     return rng.uniform(-limit, limit, shape)
 

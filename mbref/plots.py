@@ -12,7 +12,8 @@ def rows(results, path, column="NDCG@10"):
         trained = "model" in row
         ax.errorbar(row["mean"][column], y, xerr=row["sd"][column] if trained else None, fmt="o", capsize=3,
                     color="C0" if trained else "C7", mfc="C0" if trained else "white")
-    ax.set(yticks=range(len(names)), yticklabels=names, xlabel=f"{column}, full ranking, mean ± sd over seeds", xlim=(0, None))
+    ax.set(yticks=range(len(names)), yticklabels=names, xlim=(0, None),
+           xlabel=f"{column}, full ranking; trained models: mean ± sd over seeds")
     ax.invert_yaxis()
     ax.grid(axis="x", alpha=0.3)
     return finish(fig, path)
@@ -37,7 +38,8 @@ def learning(results, path, names):
     fig, ax = plt.subplots(figsize=(6, 3.5))
     for colour, name in enumerate(n for n in names if n in results["rows"]):
         for number, about in enumerate(results["rows"][name]["training"]):
-            ax.plot(*zip(*about["validation"], strict=True), color=f"C{colour}", alpha=0.7, label=None if number else name)
+            steps, metric = zip(*about["validation"], strict=True)
+            ax.plot(steps, metric, color=f"C{colour}", alpha=0.7, label=None if number else name)
     ax.set(xlabel="training steps", ylabel="NDCG@10 on the validation events")
     ax.legend(fontsize=8)
     ax.grid(alpha=0.3)

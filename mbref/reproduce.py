@@ -1,4 +1,4 @@
-"""The tables of a paper: its model, its ablations and the plain baselines on the same held-out events, several seeds."""
+"""A paper's table: the model, its ablations and the plain baselines on the same held-out events, several seeds."""
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -13,9 +13,10 @@ from mbref import evaluation, metrics, plots, runs, training
 from mbref.baselines import counting
 from mbref.data import sequences, worlds
 from mbref.data.readers import Log
+from mbref.errors import InputError
 
-HMAR_ROWS = {  # row of the table: (model, what differs from the default config)
-    "BPR-MF": ("bpr_mf", {}),
+HMAR_ROWS = {  # row of the table: (model, fields of its Config or of training.Settings that differ from the defaults)
+    "BPR-MF": ("bpr_mf", {"rate": "0.01"}),
     "HMAR": ("hmar", {}),
     "without behaviour encoder": ("hmar", {"merge": "bypass"}),
     "without indicators": ("hmar", {"indicator": "false"}),
@@ -25,7 +26,8 @@ HMAR_ROWS = {  # row of the table: (model, what differs from the default config)
     "theta 0.5": ("hmar", {"theta": "0.5"}),
     "theta 1": ("hmar", {"theta": "1"}),
 }
-THETAS = {0: "without multi-task loss", 0.05: "theta 0.05", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5", 1: "theta 1"}
+THETAS = {0: "without multi-task loss", 0.05: "theta 0.05", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5",
+          1: "theta 1"}
 PAPERS = {"hmar": HMAR_ROWS}
 
 
@@ -86,10 +88,26 @@ def plain_rows(problem):
             for name, score in scorers.items()}
 
 
-def jobs_of(paper, seeds, settings, overrides, only=()):
-    """Every (row, seed) to train; `overrides` {model: {field: text}} go beneath what a row itself changes."""
-    return [Job(row, model, {**overrides.get(model, {}), **changes}, replace(settings, seed=seed))
-            for row, (model, changes) in PAPERS[paper].items() if not only or row in only for seed in range(seeds)]
+def jobs_of(paper, seeds, texts, only=()):
+    """Every (row, seed) to train. `texts` {field: text} change every row that has the field; a row's own go first.
+
+    Raises InputError for a row or a field that nothing has.
+    """
+    rows = PAPERS[paper]
+    for name in only:
+        if name not in rows:
+            raise InputError(f"--only {name!r} is no row of this table: choose from {', '.join(rows)}.")
+    known = {name for model, _ in rows.values() for name in runs.field_names(model)}
+    for name in texts:
+        if name not in known:
+            raise InputError(f"--set {name}: no model of this table has it; choose from {', '.join(sorted(known))}.")
+    jobs = []
+    for row in only or rows:
+        model, changes = rows[row]
+        own = {name: text for name, text in texts.items() if name in runs.field_names(model)}
+        overrides, settings = runs.typed_settings({**own, **changes})
+        jobs += [Job(row, model, overrides, replace(settings, seed=settings.seed + i)) for i in range(seeds)]
+    return jobs
 
 
 def run_jobs(problem, jobs, processes, report):
@@ -130,10 +148,13 @@ def collect(problem, plain, results):
 
 def table(results, columns):
     """The rows as text, mean and, where there are several seeds, spread."""
-    lines = [f"{'':28}" + "".join(f"{c:>24}" for c in columns)]
+    def cell(row, column):
+        spread = f" ± {row['sd'][column]:.3f}" if len(row["seeds"]) > 1 else " " * 8
+        return f"{row['mean'][column]:.3f}{spread}"
+
+    lines = [f"{'':28}" + "".join(f"{column:>26}" for column in columns)]
     for name, row in results["rows"].items():
-        cells = [f"{row['mean'][c]:.3f}" + (f" ± {row['sd'][c]:.3f}" if len(row["seeds"]) > 1 else " " * 8) for c in columns]
-        lines.append(f"{name:28}" + "".join(f"{cell:>24}" for cell in cells))
+        lines.append(f"{name:28}" + "".join(f"{cell(row, column):>26}" for column in columns))
     return "\n".join(lines)
 
 

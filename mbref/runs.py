@@ -34,7 +34,7 @@ class Task:
 
 
 def open_task(task):
-    """Read the log of a task.  -> (log, task with its digest). Raises InputError if the file is not the one trained on."""
+    """Read the log of a task.  -> (log, task with its digest). Raises InputError if it is not the file trained on."""
     log = read(task.data, task.format)
     digest = hashlib.sha256(Path(task.data).read_bytes()).hexdigest()
     if task.digest and digest != task.digest:
@@ -46,7 +46,7 @@ def split_of(log, task, counts="running"):
     """Leave-one-out as the task says. Raises InputError if the log has no test event."""
     split = sequences.leave_one_out(log, task.target, task.drop_target_history, counts)
     if len(split.test.item) == 0:
-        raise InputError(f"no user of {task.data} has 3 events with a {task.target!r} after the first: nothing to test.")
+        raise InputError(f"no user of {task.data} has 3 events, a later one a {task.target!r}: nothing to test.")
     return split
 
 
@@ -56,6 +56,18 @@ def make_config(model, split, log, task, overrides):
                  target=log.behaviours.index(task.target) + 1)
     names = {field.name for field in fields(model.Config)}
     return model.Config(**{n: v for n, v in sizes.items() if n in names}, **typed(model.Config, overrides, sizes))
+
+
+def field_names(model_name):
+    """Every name that --set may change for a model: fields of its Config and of training.Settings."""
+    return {f.name for kind in (MODELS[model_name].Config, training.Settings) for f in fields(kind)}
+
+
+def typed_settings(texts):
+    """{field: text} of both.  -> (what is left for the model's Config, training.Settings)."""
+    names = {f.name for f in fields(training.Settings)}
+    settings = training.Settings(**typed(training.Settings, {n: t for n, t in texts.items() if n in names}))
+    return {n: t for n, t in texts.items() if n not in names}, settings
 
 
 def typed(kind, texts, fixed=()):
@@ -71,15 +83,16 @@ def typed(kind, texts, fixed=()):
                 else type(default)(text)
             )
         except (KeyError, ValueError) as error:
-            want = f"a {type(known[name]).__name__}, not {text!r}" if name in known else f"one of {', '.join(known)}"
-            raise InputError(f"--set {name}={text}: {'the value must be' if name in known else 'the name must be'} {want}.") from error
+            problem = (f"the value must be a {type(known[name]).__name__}, not {text!r}" if name in known
+                       else f"the name must be one of {', '.join(known)}")
+            raise InputError(f"--set {name}={text}: {problem}.") from error
     return values
 
 
 def train(model_name, folder, task, overrides, settings, progress=True):
     """Start a run in a new folder and finish it.  -> (log, split). Raises InputError if the folder holds a run."""
     folder = Path(folder)
-    if (folder / "run.json").exists():
+    if os.path.exists(folder / "run.json"):  # unlike Path.exists, False for a name too long
         raise InputError(f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
     log, task = open_task(task)
     config = make_config(MODELS[model_name], split_of(log, task), log, task, overrides)
@@ -102,9 +115,9 @@ def load(folder):
         model = MODELS[about["model"]]
         config = {n: tuple(v) if isinstance(v, list) else v for n, v in about["config"].items()}
         return model, Task(**about["task"]), model.Config(**config), training.Settings(**about["settings"])
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no run (no run.json): give the folder that `train --out` wrote.") from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise InputError(f"{path} is damaged ({error}): train again.") from error
 
 
@@ -143,14 +156,14 @@ def recommend(model, params, config, log, user, k, reasons=2):
     lists = []
     for i in best:
         falls = scores[0, i] - scores[1:, i]  # [met]
-        carried = [(log.items[met[j]], [log.behaviours[b - 1] for b in log.behaviour[window][log.item[window] == met[j]]],
+        carried = [(log.items[met[j]], [log.behaviours[log.behaviour[r] - 1] for r in window if log.item[r] == met[j]],
                     float(falls[j])) for j in np.argsort(-falls, kind="stable")[:reasons] if falls[j] > 0]
         lists.append((log.items[i + 1], float(scores[0, i]), carried))
     return lists
 
 
 def score_without(model, params, config, log, rows, removed):
-    """Scores of all items from the events `rows`, once for each item of `removed` with its events taken out. -> [R, N]."""
+    """Scores of all items from the events `rows`, once for each item of `removed` without its events.  -> [R, N]."""
     keep = [rows[log.item[rows] != item] if item is not None else rows for item in removed]
     scores = []
     for part in keep:

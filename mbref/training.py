@@ -1,12 +1,11 @@
 """Training: batches, steps, validation, early stopping, checkpoints. Knows models only through their protocol.
 
-Everything random at step t comes from default_rng([seed, t]) and the order of an epoch from default_rng([seed, epoch]),
+Everything random at step t comes from default_rng([seed, 1, t]), the order of epoch e from default_rng([seed, 0, e]),
 so a run stopped after any step and resumed goes on bit for bit as if it had never stopped.
 """
 import json
 import os
-import zipfile
-import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +38,13 @@ class Settings:
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1.")
-        if not 0 < self.rate < float("inf"):
-            raise InputError(f"rate is {self.rate}: it must be a positive number.")
+        for name in ("rate", "clip"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InputError(f"{name} is {getattr(self, name)}: it must be a positive number.")
+        if not 0 <= self.beta2 < 1:
+            raise InputError(f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}: it must not be negative.")
 
 
 class State(NamedTuple):
@@ -83,6 +87,7 @@ def train_step(model, config, settings, events, cuts, state):
     return state._replace(step=step, params=params, moments=moments), float(loss)
 
 
+@np.errstate(all="ignore")  # numbers that overflow end in one InputError instead of many warnings
 def fit(model, config, settings, events, validate=None, state=None, save=None, progress=True):
     """Train on the sequences `events` until `steps`, or until validation has not improved `patience` times.
 
@@ -98,10 +103,11 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     try:
         with bar:
             while state.step < settings.steps and not is_over(state, settings):
-                state, loss = train_step(model, config, settings, events, cuts, state)
+                new, loss = train_step(model, config, settings, events, cuts, state)
+                validated = validate and (new.step % settings.evaluate_every == 0 or new.step == settings.steps)
+                state = record(new, loss, validate(new.params)) if validated else new  # never a step without its record
                 bar.update()
-                if validate and (state.step % settings.evaluate_every == 0 or state.step == settings.steps):
-                    state = record(state, loss, validate(state.params))
+                if validated:
                     bar.set_postfix(loss=f"{loss:.4f}", best=f"{max(h[2] for h in state.history):.4f}")
                     save(state)
     except KeyboardInterrupt:
@@ -142,6 +148,9 @@ def save_checkpoint(path, state, config, settings):
         os.replace(part, path)
     except OSError as error:
         raise InputError(f"cannot write {path} ({error.strerror}): free some space or give another folder.") from error
+    finally:
+        with suppress(OSError):  # gone already if all went well
+            part.unlink()
 
 
 def load_checkpoint(path, model, config, settings):
@@ -153,11 +162,11 @@ def load_checkpoint(path, model, config, settings):
             raise ValueError("it was trained with other settings")
         empty = begin(model, config, settings)
         trees = {part: fill(getattr(empty, part), arrays, part) for part in TREES}
+        return State(about["step"], history=tuple(map(tuple, about["history"])), **trees)
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: the run is not finished, go on with it by `train --resume`.") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is not a whole checkpoint of this run ({error}): delete it and train again.") from error
-    return State(about["step"], history=tuple(map(tuple, about["history"])), **trees)
+        raise InputError(f"{path} does not exist: the run is not finished, go on by `train --resume`.") from error
+    except sequences.NO_NPZ as error:
+        raise InputError(f"{path} is no whole checkpoint of this run ({error}): delete it and train again.") from error
 
 
 def fill(tree, arrays, path):
@@ -197,7 +206,7 @@ def search_and_refit(model, config, settings, split, candidates="all", folder=No
 def load_final(folder, model, config, settings):
     """The finished model of a run folder.  -> State. Raises InputError if training has not come to its end."""
     search = load_checkpoint(Path(folder) / "search.npz", model, config, settings)
-    settings = replace(settings, steps=best_step(search))
+    settings = replace(settings, steps=max(best_step(search), 1))  # 0: stopped in its first step
     final = load_checkpoint(Path(folder) / "final.npz", model, config, settings)
     if final.step < settings.steps:
         raise InputError(f"{folder} is not finished: go on with it by `train --resume {folder}`.")

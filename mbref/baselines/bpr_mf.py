@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 
 from mbref.data import sequences
+from mbref.errors import InputError
 from mbref.layers import lookup
 from mbref.losses import masked_mean, softplus
 
@@ -17,7 +18,11 @@ class Config:
     users: int                 # U
     width: int = 50            # D
     length: int = 50           # events a training window gives at once; no meaning to the model
-    penalty: float = 1e-3      # lambda, L2 weight on the factors of each pair
+    penalty: float = 1e-2      # lambda, L2 weight on the factors of each pair
+
+    def __post_init__(self):
+        if min(self.width, self.length) < 1:
+            raise InputError("width and length must be at least 1.")
 
 
 def init(rng, config):

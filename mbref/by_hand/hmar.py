@@ -33,9 +33,9 @@ def candidate_code(params, item, c, config):
 
 def input_codes(params, items, counts, config):
     """G, one vector an event; the newest event has the last position.  -> n vectors."""
-    n, scale = len(items), config.width**0.5
-    return [code(params, params["item"][items[t]] * scale, counts[t], config) + params["position"][config.length - n + t]
-            for t in range(n)]
+    first, scale = config.length - len(items), config.width**0.5
+    return [code(params, params["item"][item] * scale, c, config) + params["position"][first + t]
+            for t, (item, c) in enumerate(zip(items, counts, strict=True))]
 
 
 def softmax(scores):
@@ -50,7 +50,7 @@ def attend(query, keys, values, heads):
     for h in range(heads):
         part = slice(h * size, (h + 1) * size)
         weights = softmax([np.dot(query[part], key[part]) / size**0.5 for key in keys])
-        mixed.append(sum(w * value[part] for w, value in zip(weights, values)))
+        mixed.append(sum(w * value[part] for w, value in zip(weights, values, strict=True)))
     return np.concatenate(mixed)
 
 
@@ -108,18 +108,22 @@ def class_probabilities(params, z, q):
     return softmax([logits[k] for k in range(len(logits))])
 
 
+def ranking_term(params, z, item, behaviour, c, negative, c_negative, config):
+    """What one event adds to L_rank: the item that followed, weighted by its behaviour, and one negative. (7)"""
+    yes = 1 / (1 + np.exp(-score(params, z, item, c, config)))
+    no = 1 / (1 + np.exp(-score(params, z, negative, c_negative, config)))
+    return -config.weights[behaviour - 1] * np.log(yes) - np.log(1 - no)
+
+
 def loss(params, items, behaviours, counts, following, config):
     """L_rank + theta L_class of one sequence, the sum over its events (not the mean).  Step (7).
 
     following[t] = (item, its behaviour, its counts, negative item, the negative's counts) of what event t predicts.
     """
     rank = classes = 0.0
-    for z, (item, behaviour, c, negative, c_negative) in zip(
-        forward(params, items, behaviours, counts, config), following
-    ):
-        weight = config.weights[behaviour - 1]
-        rank = rank - weight * np.log(1 / (1 + np.exp(-score(params, z, item, c, config))))
-        rank = rank - np.log(1 - 1 / (1 + np.exp(-score(params, z, negative, c_negative, config))))
+    for z, one in zip(forward(params, items, behaviours, counts, config), following, strict=True):
+        item, behaviour, c, _, _ = one
+        rank = rank + ranking_term(params, z, *one, config)
         q = candidate_code(params, item, c, config)
         classes = classes - np.log(class_probabilities(params, z, q)[behaviour - 1])
     return rank + config.theta * classes

@@ -4,12 +4,16 @@ Glossary of shapes: n events, S sequences, B batch, L window length, K behaviour
 Rows of a ragged list `x` belonging to sequence s are x[ptr[s]:ptr[s + 1]], oldest first.
 """
 import zipfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.data.readers import Log
 from mbref.errors import InputError
+
+NO_NPZ = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,  # what reading a damaged
+          zipfile.BadZipFile, zlib.error)                                                    # or foreign .npz raises
 
 
 class Sequences(NamedTuple):
@@ -176,6 +180,8 @@ def windows(sequences, length, newest_only=False):
 
 def pad_left(values, first, stop, length):
     """Rows first[b]:stop[b] of `values`, the newest at the right, 0 before.  values [n, ...] -> [B, L, ...]."""
+    if len(values) == 0:
+        return np.zeros((len(stop), length) + values.shape[1:], values.dtype)
     row = stop[:, None] - np.arange(length, 0, -1)  # [B, L]
     real = row >= first[:, None]
     return np.where(real.reshape(real.shape + (1,) * (values.ndim - 1)), values[np.where(real, row, 0)], 0)
@@ -278,8 +284,10 @@ def fixed_log(path):
         item, behaviour = np.append(file["tr_item"], file["target"]), np.append(file["tr_beh"] + 1, np.ones_like(users))
         ids = [np.arange(file[name] + 1).astype(str) for name in ("usernum", "itemnum")]
         negatives = {name: file[name] for name in ("neg_clean", "neg_release")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a split file ({error}): give an .npz with tr_item, tr_beh, ptr, target.") from error
+        if not len(user) == len(item) == len(behaviour):
+            raise ValueError("its columns have different lengths")
+    except NO_NPZ as error:
+        raise InputError(f"{path} is no split file ({error}): give .npz with tr_item, tr_beh, ptr, target.") from error
     order = np.argsort(user, kind="stable")
     shop = ("buy", "cart", "fav", "pv")
     return Log(user[order], item[order], behaviour[order], None, None, *ids, None, shop, ()), negatives

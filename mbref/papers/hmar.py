@@ -1,8 +1,9 @@
-"""HMAR: hierarchical masked attention for multi-behaviour recommendation (Elsayed et al., PAKDD 2024, arXiv 2405.09638).
+"""HMAR: hierarchical masked attention for multi-behaviour recommendation (Elsayed et al., PAKDD 2024).
 
 Steps (1)-(8) are numbered as the method is told: (1) item code, (2) historical behaviour indicator, (3) behaviour
 encoder, (4) sequence encoder, (5) score, (6) class head, (7) losses, (8) optimisation and evaluation. Authors' code:
 github.com/Shereen-Elsayed/HMAR @ 1faa7eb; the default is its Taobao form with aligned, leak-free indicators.
+Paper: arXiv 2405.09638.
 
 Glossary of shapes: B batch, L window length, D width, H heads, K behaviour types, N items, C candidates.
 Ids start at 1; 0 is padding. Histories are padded on the left, so the newest event is at L - 1.
@@ -14,44 +15,44 @@ import autograd.numpy as np
 from mbref import masks
 from mbref.attention import attention
 from mbref.data import sequences
-from mbref.errors import InputError
+from mbref.errors import require, require_choice
 from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu
 from mbref.losses import cross_entropy, masked_mean, softplus
 
 
 @dataclass(frozen=True)
 class Config:
-    """What fixes the shapes and the switches of a model. The paper's values are those of its Taobao run."""
+    """Shapes and switches."""
 
     items: int                         # N
     behaviours: int                    # K
     target: int = 1                    # index of the behaviour to predict
-    width: int = 50                    # D; paper 80
-    length: int = 50                   # L; paper 150
-    heads: int = 1                     # H of every attention
-    blocks: int = 1                    # (3) and (4) stacked this often
-    dropout: float = 0.4               # of inputs, attention weights and feed-forward layers; paper .45
-    theta: float = 0.1                 # weight of the class loss in (7)
+    width: int = 50                    # D; the release's Taobao run: 80
+    length: int = 50                   # L; likewise 150
+    heads: int = 1                     # H of every attention; 1
+    blocks: int = 1                    # steps (3) and (4) stacked this often; 1
+    dropout: float = 0.4               # of inputs, attention weights and feed-forward layers; .45
+    theta: float = 0.1                 # weight of the class loss in (7); .1
     weights: tuple[float, ...] = ()    # w_b of a positive of type b in (7); () = .1 each, the target the rest of 1
-    merge: str = "encoder"             # "bypass": the sequence encoder reads the input, not step (3)
+    merge: str = "encoder"             # "bypass": step (4) reads the input, as released for Yelp and MovieLens
     indicator: bool = True             # False: no behaviour counts anywhere
-    counts: str = "running"            # what the indicator counts: "running", "window", "whole-log" (a leak)
-    positives: str = "all"             # ranking loss over "all" events, those on "new" items, or of "target" behaviour
-    candidate_counts: str = "target"   # of a candidate: "target" one target event for all, "own" its own history
+    counts: str = "running"            # what (2) counts: "running", "window", or, as released, "whole-log" (a leak)
+    candidate_counts: str = "own"      # of a candidate: its "own" history; "target": the negative shares the positive's
+                                       # in training, one target event for all when ranking
+    positives: str = "all"             # (7) ranks "all" next events, those on "new" items, or of "target" behaviour
 
     def __post_init__(self):
         if not self.weights:
-            rest = (0.1,) * self.behaviours
-            object.__setattr__(self, "weights", rest[: self.target - 1] + (1.1 - sum(rest),) + rest[self.target :])
-        choices = dict(merge=("encoder", "bypass"), counts=("running", "window", "whole-log"),
-                       positives=("all", "new", "target"), candidate_counts=("target", "own"))
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}.")
-        if self.width % self.heads:
-            raise InputError(f"width {self.width} is not a multiple of heads {self.heads}: change one of them.")
-        if not 1 <= self.target <= self.behaviours or len(self.weights) != self.behaviours:
-            raise InputError(f"target {self.target} and weights {self.weights} do not fit {self.behaviours} behaviours.")
+            others = (0.1,) * (self.behaviours - 1)
+            weights = others[: self.target - 1] + (1 - sum(others),) + others[self.target - 1 :]
+            object.__setattr__(self, "weights", weights)
+        require_choice(self, merge=("encoder", "bypass"), counts=("running", "window", "whole-log"),
+                       positives=("all", "new", "target"), candidate_counts=("own", "target"))
+        require(1 <= self.target <= self.behaviours == len(self.weights),
+                f"target {self.target} and weights {self.weights} must fit {self.behaviours} behaviours.")
+        require(min(self.width, self.length, self.heads, self.blocks) >= 1 and self.width % self.heads == 0,
+                "width, length, heads and blocks must be at least 1, and width a multiple of heads.")
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}: it must be at least 0 and less than 1.")
 
 
 def init(rng, config):
@@ -80,24 +81,20 @@ def init(rng, config):
 
 
 def batch(events, rows, config, rng=None):
-    """Arrays the model reads. With rng: training windows `rows` of the sequences; without: the sequences `rows` to
-    rank from. -> sequences.Batch."""
+    """What the model reads of `events`: with rng, training windows `rows`; without, sequences `rows` to rank from."""
     if rng is None:
         return sequences.ranking_batch(events, rows, config.length, config.items, config.counts)
     return sequences.training_batch(events, rows, config.length, config.items, rng, config.counts)
 
 
-# (1), (2): what a position and a candidate are made of
-
-
 def code(params, item_code, counts, config):
-    """Item and indicator codes joined: [v ; c W_c + b_c] W_f + b_f.  [..., D], [..., K] -> [..., D].  Steps (1), (2)."""
+    """Item and indicator codes joined: [v ; c W_c + b_c] W_f + b_f.  [..., D], [..., K] -> [..., D].  (1), (2)."""
     indicator = dense(params["indicator"], counts * config.indicator)  # [..., D]
     return dense(params["feature"], np.concatenate([item_code, indicator], axis=-1))
 
 
 def input_code(params, item, counts, config):
-    """G: the code of every event plus its position, 0 at padding.  item [B, L], counts [B, L, K] -> [B, L, D]."""
+    """G: the code of every event plus its position.  item [B, L], counts [B, L, K] -> [B, L, D]."""
     v = lookup(params["item"], item) * config.width**0.5  # [B, L, D], scaled here and not for candidates
     return code(params, v, counts, config) + params["position"][-item.shape[1] :]
 
@@ -105,9 +102,6 @@ def input_code(params, item, counts, config):
 def candidate_code(params, item, counts, config):
     """q^o: the same code for a candidate, without scale and position.  item [...], counts [..., K] -> [..., D]."""
     return code(params, lookup(params["item"], item), counts, config)
-
-
-# (3): behaviour encoder, K encoders at once
 
 
 def masked_copies(x, mask):
@@ -137,9 +131,6 @@ def behaviour_encoder(p, x, mask, allowed, heads, drop, tap=ignore):
     hidden = drop(relu(dense_by_behaviour(p["f1"], masked_copies(a, mask), mask)))
     y = a + drop(dense_by_behaviour(p["f2"], masked_copies(hidden, mask), mask))
     return y + np.expand_dims(mask @ p["res"], 2) * x
-
-
-# (4): sequence encoder
 
 
 def sequence_encoder(p, s, residual, allowed, heads, drop, tap=ignore):
@@ -172,9 +163,6 @@ def forward(params, batch, config, tap=ignore, rng=None):
     return z
 
 
-# (5), (6): heads
-
-
 def class_logits(params, q, z):
     """Which behaviour comes next: two dense layers on [q ; z], nothing between.  -> [..., K].  Step (6)."""
     return dense(params["class2"], dense(params["class1"], np.concatenate([q, z], axis=-1)))
@@ -197,9 +185,6 @@ def score(params, batch, candidates, config):
         pull = z @ (params["indicator"]["w"] @ params["feature"]["w"][config.width :]).T  # [B, K]
         scores = scores + np.einsum("bck,bk->bc", own, pull)
     return scores
-
-
-# (7): losses
 
 
 def ranking_loss(positive, negative, weight, mask, has_negative):

@@ -1,0 +1,424 @@
+"""python -m mbref as its user meets it: train, evaluate, recommend, Ctrl-C and resume, one sentence for every fault."""
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mbref import runs
+from mbref.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+USERS, ITEMS = ("17", "4", "230", "x9"), ("500", "60", "7", "81", "9")
+SMALL = ("--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")
+
+
+def write_log(path, users=USERS, items=ITEMS):
+    """Each user views the items in turn from another start and buys every second one; a cart, no fav."""
+    rows, t = [], 1000
+    for u, user in enumerate(users):
+        for at in range(6):
+            item = items[(u + at) % len(items)]
+            for name in ("pv", "buy") if at % 2 else ("pv", "cart"):
+                t += 1
+                rows.append(f"{user},{item},3,{name},{t}\n")
+    path.write_text("".join(rows))
+    return path
+
+
+def call(*arguments):
+    """Run the command line in this process.  -> (exit code, stdout, stderr)."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(a) for a in arguments])
+    return code, out.getvalue(), err.getvalue()
+
+
+def task(path, target="buy"):
+    return ("--data", path, "--format", "taobao", "--target", target)
+
+
+def train(out, data, *more):
+    return call("train", "--out", out, *task(data), "--steps", 6, *SMALL, *more)
+
+
+def refused(*arguments):
+    """The one sentence of a call that must fail."""
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("mbref: ") and err.count("\n") == 1 and err.endswith("\n") and "Traceback" not in err
+    return err
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def arrays(path):
+    with np.load(path) as z:
+        return {name: z[name].tobytes() for name in z.files}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a log and a finished run on it; tests that change something take a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    code, _, _ = train(folder / "run", write_log(folder / "log.csv"))
+    assert code == 0
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished run whose log is in the same folder as the copy."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    about["task"]["data"] = str(tmp_path / "log.csv")
+    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
+    return tmp_path
+
+
+# What works.
+
+def test_train_evaluate_recommend(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    code, out, _ = train(tmp_path / "run", data)
+    assert code == 0
+    assert "48 events, 4 users, 5 items, behaviours buy, cart, fav, pv" in out
+    assert "4 validation and 4 test events" in out and f"evaluate {tmp_path / 'run'}" in out
+    assert sorted(files(tmp_path / "run")) == ["final.npz", "run.json", "search.npz"]
+
+    code, out, err = call("evaluate", tmp_path / "run")
+    assert (code, err) == (0, "")
+    rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()[2:]}
+    assert list(rows) == ["random", "popularity, events", "popularity, users", "co-occurrence, last item",
+                          "co-occurrence, last 10", "seen before", "this run"]
+    # Five items, all tied: the rank is 1 to 5 with equal chance.
+    assert rows["random"][:2] == ["1.000", f"{np.mean(1 / np.log2(np.arange(2, 7))):.3f}"]
+    assert rows["random"][-1] == "1.000"
+    assert all(len(numbers) == 5 and all(0 <= float(x) <= 1 for x in numbers) for numbers in rows.values())
+
+    code, out, err = call("recommend", tmp_path / "run", "--user", "x9", "-k", 3)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()[:-1]
+    assert [line.split()[0] for line in lines] == ["1", "2", "3"]
+    assert {line.split()[1] for line in lines} <= set(ITEMS)
+    scores = [float(line.split()[2]) for line in lines]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("model", ["hmar", "bpr_mf"])
+def test_recommendations_are_the_scores_of_the_whole_log_and_name_the_users_own_items(tmp_path, model):
+    users, items = ("17", "4"), (*ITEMS, "1000", "2000")
+    data = write_log(tmp_path / "log.csv", users, items)
+    assert call("train", model, "--out", tmp_path / "run", *task(data), "--steps", 6, *SMALL)[0] == 0
+    net, params, config, _, log = runs.finished(tmp_path / "run")
+    for user in users:
+        history = [line.split(",") for line in data.read_text().splitlines() if line.startswith(f"{user},")]
+        window = [(item, name) for _, item, _, name, _ in history][-5:]
+        found = runs.recommend(net, params, config, log, user, 99)
+        assert sorted(item for item, _, _ in found) == sorted(items)
+        assert [score for _, score, _ in found] == sorted((score for _, score, _ in found), reverse=True)
+        for item, score, reasons in found:
+            assert score == pytest.approx(score_without(data, user, None, item, net, params, config), abs=1e-5)
+            assert len(reasons) <= 2 and (model == "hmar" or not reasons)  # BPR-MF reads no history
+            for reason, names, fall in reasons:
+                assert names == [name for raw, name in window if raw == reason] and names
+                rest = score_without(data, user, reason, item, net, params, config)
+                assert fall == pytest.approx(score - rest, abs=1e-5) and fall > 0
+
+
+def score_without(data, user, removed, item, model, params, config):
+    """The score of raw `item` from the user's lines of the file that are not about `removed`."""
+    items = sorted({line.split(",")[1] for line in data.read_text().splitlines()}, key=int)
+    names = ("buy", "cart", "fav", "pv")
+    rows = [line.split(",") for line in data.read_text().splitlines()]
+    number = sorted({row[0] for row in rows}, key=int).index(user) + 1
+    part = [(items.index(i) + 1, names.index(name) + 1) for u, i, _, name, _ in rows if u == user and i != removed]
+    events = runs.sequences.from_rows(np.full(len(part), number), *np.array(part).T, 4)
+    batch = model.batch(events, np.array([0]), config)
+    return model.score(params, batch, np.array([[items.index(item) + 1]]), config)[0, 0]
+
+
+def test_a_user_of_one_item(tmp_path):
+    data = tmp_path / "log.csv"
+    data.write_text("".join(f"8,{item},1,{name},{t}\n" for t, (item, name) in enumerate(
+        [("5", "pv"), ("5", "buy"), ("5", "buy"), ("5", "buy")])))
+    assert train(tmp_path / "run", data)[0] == 0
+    assert call("evaluate", tmp_path / "run")[0] == 0
+    code, out, err = call("recommend", tmp_path / "run", "--user", 8)
+    assert (code, err) == (0, "") and out.splitlines()[0].split()[:2] == ["1", "5"]
+
+
+def test_a_user_who_never_buys(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    with open(data, "a") as file:
+        file.write("77,60,3,pv,1\n77,7,3,pv,2\n77,9,3,cart,3\n")
+    code, out, _ = train(tmp_path / "run", data)
+    assert code == 0 and "5 users" in out and "4 validation and 4 test events" in out
+    assert call("recommend", tmp_path / "run", "--user", 77)[0] == 0
+
+
+def test_a_user_with_one_purchase_alone(tmp_path):
+    data = tmp_path / "log.csv"
+    data.write_text("8,5,1,pv,1\n8,6,1,pv,2\n8,7,1,buy,3\n")
+    code, out, _ = train(tmp_path / "run", data)
+    assert code == 0 and "0 validation and 1 test events" in out
+    assert call("evaluate", tmp_path / "run")[0] == 0
+
+
+def test_candidates_unseen_and_dropped_histories(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    assert train(tmp_path / "a", data, "--candidates", "unseen")[0] == 0
+    _, out, _ = call("evaluate", tmp_path / "a")
+    assert "random                    " in out and "(100% of the test items met before)" in out
+    assert out.splitlines()[2].split()[1] == "0.000"  # every held-out item was viewed just before: all are misses
+    assert train(tmp_path / "b", data, "--drop-target-history")[0] == 0
+    _, out, _ = call("evaluate", tmp_path / "b")
+    assert "(0% of the test items met before)" in out and out.splitlines()[2].split()[1] == "1.000"
+
+
+def test_settings_of_the_command_line_reach_the_run(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    more = ("--seed", 7, "--set", "dropout=0.25", "--set", "indicator=false", "--set", "float32=false",
+            "--set", "weights=0.4,0.3,0.2,0.1", "--set", "counts=window", "--set", "rate=0.02")
+    assert train(tmp_path / "run", data, *more)[0] == 0
+    _, asked, config, settings = runs.load(tmp_path / "run")
+    assert (config.width, config.length, config.dropout) == (4, 5, 0.25)
+    assert (config.indicator, config.counts) == (False, "window")
+    assert config.weights == (0.4, 0.3, 0.2, 0.1) and (config.items, config.behaviours, config.target) == (5, 4, 1)
+    assert (settings.seed, settings.steps, settings.rate, settings.float32) == (7, 6, 0.02, False)
+    assert (asked.data, asked.format, asked.target, len(asked.digest)) == (str(data), "taobao", "buy", 64)
+    assert call("evaluate", tmp_path / "run")[0] == 0
+
+
+def test_the_same_command_gives_the_same_numbers(tmp_path, finished):
+    assert train(tmp_path / "again", finished / "log.csv")[0] == 0
+    assert train(tmp_path / "other", finished / "log.csv", "--seed", 1)[0] == 0
+    one = arrays(finished / "run" / "final.npz")
+    assert one == arrays(tmp_path / "again" / "final.npz") != arrays(tmp_path / "other" / "final.npz")
+
+
+def test_a_run_on_leaked_counts_is_evaluated_on_them(tmp_path, finished, monkeypatch):
+    asked, split = [], runs.sequences.leave_one_out
+    monkeypatch.setattr(runs.sequences, "leave_one_out", lambda *a: asked.append(a[3]) or split(*a))
+    assert train(tmp_path / "run", finished / "log.csv", "--set", "counts=whole-log")[0] == 0
+    assert call("evaluate", tmp_path / "run")[0] == 0
+    assert asked[-2:] == ["whole-log", "whole-log"]  # of the training, of the table
+
+
+# Ctrl-C.
+
+def python(*arguments, **options):
+    return subprocess.Popen([sys.executable, "-m", "mbref", *map(str, arguments)], cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def test_ctrl_c_and_resume(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    options = (*task(data), "--steps", 120, "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=10",
+               "--set", "patience=0")
+    process = python("train", "--out", tmp_path / "run", *options)
+    waited = time.monotonic()
+    while not (tmp_path / "run" / "search.npz").exists() and process.poll() is None and time.monotonic() - waited < 30:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert f"train --resume {tmp_path / 'run'}" in err and "Traceback" not in err
+    with np.load(tmp_path / "run" / "search.npz") as z:
+        assert 10 <= json.loads(str(z["about"]))["step"] < 120  # it was stopped in the middle
+    assert sorted(files(tmp_path / "run")) == ["run.json", "search.npz"]
+    assert "not finished" in refused("evaluate", tmp_path / "run")
+
+    resumed = python("train", "--resume", tmp_path / "run")
+    out, _ = resumed.communicate(timeout=60)
+    assert resumed.returncode == 0 and "done: " in out
+    assert call("train", "--out", tmp_path / "whole", *options)[0] == 0
+    for name in ("search.npz", "final.npz"):
+        assert arrays(tmp_path / "run" / name) == arrays(tmp_path / "whole" / name)
+
+
+def test_ctrl_c_before_there_is_a_run(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(runs, "read", interrupted)
+    code, out, err = train(tmp_path / "run", tmp_path / "log.csv")
+    assert (code, out, err) == (130, "", "\nmbref: stopped.\n")
+
+
+def test_a_fault_as_the_shell_sees_it(tmp_path):
+    process = python("train", "--out", tmp_path / "run", *task(tmp_path / "none.csv"))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert err == f"mbref: {tmp_path / 'none.csv'}: there is no such file, check the path\n"
+
+
+# One sentence for every fault, and nothing is overwritten.
+
+GOOD = "1,5,1,pv,1\n1,6,1,buy,2\n1,7,1,buy,3\n"
+
+
+@pytest.mark.parametrize("text, says", [
+    ("", "holds no events"),
+    (None, "no such file"),
+    (GOOD + "1,5,pv,4\n", "line 4: 4 fields where 5"),
+    (GOOD + "1,5,1,like,4\n", "line 4: behaviour 'like' is unknown"),
+    (GOOD + "1,5,1,pv,noon\n", "line 4: time 'noon'"),
+    ("user item behaviour\n1 5 pv\n", "line 1: 1 field"),
+    ("1,5,1,pv,1\n1,6,1,pv,2\n1,7,1,pv,3\n", "no user of"),
+    ("1,5,1,buy,1\n1,6,1,pv,2\n1,7,1,pv,3\n", "no user of"),
+    ("1,5,1,pv,1\n1,6,1,buy,2\n", "no user of"),
+])
+def test_a_log_that_cannot_be_trained_on(tmp_path, text, says):
+    data = tmp_path / "log.csv"
+    if text is not None:
+        data.write_text(text)
+    assert says in refused("train", "--out", tmp_path / "run", *task(data))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_log_of_purchases_only_leaves_nothing_to_train_on(tmp_path):
+    (tmp_path / "log.csv").write_text("8,5,1,buy,1\n8,6,1,buy,2\n8,7,1,buy,3\n")
+    assert "nothing to train on" in refused("train", "--out", tmp_path / "run", *task(tmp_path / "log.csv"))
+
+
+@pytest.mark.parametrize("target, says", [("like", "'like'"), ("fav", "no user of"), ("", "''")])
+def test_a_target_that_cannot_be_tested(tmp_path, target, says):
+    data = write_log(tmp_path / "log.csv")
+    assert says in refused("train", "--out", tmp_path / "run", *task(data, target))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options, says", [
+    (("--set", "widht=8"), "one of width, length"), (("--set", "width"), "NAME=VALUE"),
+    (("--set", "width=big"), "width=big"), (("--set", "indicator=maybe"), "indicator=maybe"),
+    (("--set", "weights=1,x"), "weights=1,x"),
+    (("--set", "counts=past"), "'past'"), (("--set", "items=9"), "items=9"), (("--set", "heads=3"), "heads"),
+    (("--set", "weights=1,2"), "weights"), (("--set", "width=0"), "width"), (("--set", "rate=0"), "rate is 0"),
+    (("--seed", -1), "seed is -1"), (("--seed", "one"), "--seed"), (("--steps", 0), "0 is not at least 1"),
+    (("--format", "csv"), "'csv'"), (("--candidates", "some"), "'some'"), (("--fast",), "--fast"),
+])
+def test_an_option_that_makes_no_sense(tmp_path, options, says):
+    data = write_log(tmp_path / "log.csv")
+    assert says in refused("train", "--out", tmp_path / "run", *task(data), *options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ((), "command"), (("bake",), "'bake'"), (("train",), "--out is missing"), (("train", "gru"), "'gru'"),
+    (("train", "--out", "x"), "--data is missing"), (("train", "--out", "x", "--data", "y"), "--format is missing"),
+    (("train", "--out", "x", "--data", "y", "--format", "taobao"), "--target is missing"),
+    (("train", "--resume", "no/such/run"), "no/such/run holds no run"), (("evaluate",), "RUN"),
+    (("evaluate", "no/such/run"), "no/such/run holds no run"), (("recommend", "no/such/run"), "--user"),
+    (("recommend", "no/such/run", "--user", "1"), "holds no run"), (("recommend", "x", "--user", "1", "-k", "0"), "-k"),
+    (("reproduce", "--set", "widht=8"), "widht"), (("reproduce", "--paper", "none"), "'none'"),
+])
+def test_arguments_that_are_missing_or_wrong(tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert says in refused(*arguments)
+    assert files(tmp_path) == {}
+
+
+def test_help_is_no_fault(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--help"])
+    assert caught.value.code == 0 and "--resume" in capsys.readouterr().out
+
+
+def test_an_out_that_holds_a_run(copied):
+    before = files(copied)
+    assert "already holds a run" in refused("train", "--out", copied / "run", *task(copied / "log.csv"), "--seed", 5)
+    assert files(copied) == before
+
+
+def test_an_out_that_cannot_be_written(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    for out in (data, data / "run", tmp_path / ("x" * 300)):
+        assert "cannot write to" in refused("train", "--out", out, *task(data))
+    assert list(files(tmp_path)) == ["log.csv"]
+
+
+def test_a_user_who_is_not_in_the_log(finished):
+    for user in ("99", "", "0", "17 "):
+        assert f"user {user!r} is not in the log" in refused("recommend", finished / "run", "--user", user)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"model": "hmar"}', "half", "model", "config", "settings",
+                                  "task"])
+def test_a_damaged_run_json(copied, text):
+    path = copied / "run" / "run.json"
+    about = json.loads(path.read_text())
+    broken = {"model": "gru", "config": [], "settings": {"steps": "many"}, "task": {}}
+    text = path.read_text()[:100] if text == "half" else text
+    path.write_text(json.dumps(about | {text: broken[text]}) if text in broken else text)
+    before = files(copied)
+    for command in (("evaluate", copied / "run"), ("train", "--resume", copied / "run"),
+                    ("recommend", copied / "run", "--user", "4")):
+        assert "run.json is damaged" in refused(*command)
+    assert files(copied) == before
+
+
+@pytest.mark.parametrize("name", ["search.npz", "final.npz"])
+def test_a_checkpoint_cut_in_half(copied, name):
+    path = copied / "run" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    before = files(copied)
+    for command in (("evaluate", copied / "run"), ("recommend", copied / "run", "--user", "4"),
+                    ("train", "--resume", copied / "run")):
+        assert f"{name} is no whole checkpoint" in call_without_bar(*command)
+    assert files(copied) == before
+
+
+def call_without_bar(*arguments):
+    """The sentence of a call that must fail, without the progress bar before it."""
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "") and "Traceback" not in err
+    return err.splitlines()[-1]
+
+
+def test_a_folder_that_is_no_run_or_an_unfinished_one(copied):
+    (copied / "empty").mkdir()
+    assert "holds no run" in refused("evaluate", copied / "empty")
+    assert "holds no run" in refused("evaluate", copied / "log.csv")
+    (copied / "run" / "final.npz").unlink()
+    assert "not finished" in refused("evaluate", copied / "run")
+    (copied / "run" / "search.npz").unlink()
+    assert "not finished" in refused("recommend", copied / "run", "--user", "4")
+    assert call("train", "--resume", copied / "run")[0] == 0
+
+
+def test_resume_brings_back_a_deleted_checkpoint(copied, finished):
+    (copied / "run" / "final.npz").unlink()
+    assert call("train", "--resume", copied / "run")[0] == 0
+    assert arrays(copied / "run" / "final.npz") == arrays(finished / "run" / "final.npz")
+
+
+def test_a_log_that_changed_or_is_gone(copied):
+    data = copied / "log.csv"
+    data.write_text(data.read_text().replace("17,500,3,pv", "17,500,3,fav", 1))
+    before = files(copied / "run")
+    for command in ("evaluate",), ("recommend", "--user", "4"), ("train", "--resume"):
+        assert "is not the file this run was trained on" in refused(*command, copied / "run")
+    data.unlink()
+    for command in ("evaluate",), ("recommend", "--user", "4"), ("train", "--resume"):
+        assert "there is no such file" in refused(*command, copied / "run")
+    assert files(copied / "run") == before
+
+
+def test_a_disk_that_is_full(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "search.part").symlink_to("/dev/full")
+    code, out, err = train(tmp_path / "run", data)
+    assert (code, out) == (2, "") and "Traceback" not in err
+    assert "cannot write" in err.splitlines()[-1] and "search.npz" in err.splitlines()[-1]
+    assert sorted(files(tmp_path / "run")) == ["run.json"]
+    assert call("train", "--resume", tmp_path / "run")[0] == 0  # once there is space

@@ -1,0 +1,114 @@
+"""Every notebook is committed as one clean run, small, without code that belongs in mbref; nbval compares outputs."""
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+CLONE = Path(__file__).parents[1]
+NOTEBOOKS = sorted((CLONE / "notebooks").rglob("*.ipynb"))
+ABSOLUTE = re.compile(r"(?<![\w.~:/-])/(?:home|root|work|tmp|usr|opt|mnt|srv|var|private|Users|content|workspace)\b"
+                      r"|\b[A-Za-z]:\\")
+PNG_OR_TEXT = {"text/plain", "image/png"}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def joined(text):
+    """nbformat stores text as one string or as a list of lines."""
+    return text if isinstance(text, str) else "".join(text)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell["outputs"]]
+
+
+def trees(notebook):
+    return [ast.parse(joined(cell["source"])) for cell in code_cells(notebook)]
+
+
+def defined(tree, anywhere=True):
+    """Names of functions and classes that are defined in a module or a cell."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {node.name for node in (ast.walk(tree) if anywhere else tree.body) if isinstance(node, kinds)}
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+def test_every_cell_ran_once_in_order(notebook):
+    counts = [cell["execution_count"] for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert all(o.get("execution_count", n) == n for cell, n in zip(code_cells(notebook), counts, strict=True)
+               for o in cell["outputs"])
+
+
+def test_no_errors_no_warnings(notebook):
+    assert [joined(o.get("text", o.get("evalue", ""))) for o in outputs(notebook)
+            if o["output_type"] == "error" or o.get("name") == "stderr"] == []
+
+
+def test_figures_are_png(notebook):
+    assert {kind for o in outputs(notebook) for kind in o.get("data", {})} <= PNG_OR_TEXT
+
+
+def test_small(path):
+    assert path.stat().st_size <= 300_000
+
+
+def test_no_absolute_paths(notebook):
+    texts = [joined(cell["source"]) for cell in notebook["cells"]]
+    texts += [joined(o.get("text", "")) for o in outputs(notebook)]
+    texts += [joined(o.get("data", {}).get("text/plain", "")) for o in outputs(notebook)]
+    assert [found.group() for text in texts for found in ABSOLUTE.finditer(text)] == []
+
+
+def test_first_cell_is_the_only_title(notebook):
+    assert notebook["cells"][0]["cell_type"] == "markdown"
+    assert joined(notebook["cells"][0]["source"]).startswith("# ")
+    titles = [line for cell in notebook["cells"] if cell["cell_type"] == "markdown"
+              for line in joined(cell["source"]).splitlines() if line.startswith("# ")]
+    assert len(titles) == 1
+
+
+def test_versions_come_first_and_are_not_compared(notebook):
+    assert "nbval-ignore-output" in code_cells(notebook)[0]["metadata"]["tags"]
+    assert not any("nbval-ignore-output" in cell["metadata"].get("tags", []) for cell in code_cells(notebook)[1:])
+    assert "nbval" not in "".join(joined(cell["source"]).lower() for cell in code_cells(notebook))
+
+
+def test_kernel(notebook):
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_imports_mbref_and_defines_nothing_of_it(notebook):
+    imported = {name for tree in trees(notebook) for node in ast.walk(tree)
+                for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else
+                             [alias.name for alias in node.names] if isinstance(node, ast.Import) else [])}
+    assert any(name.split(".")[0] == "mbref" for name in imported)
+    ours = {name for file in (CLONE / "mbref").rglob("*.py")
+            for name in defined(ast.parse(file.read_text(encoding="utf-8")), anywhere=False)}
+    assert ours & {name for tree in trees(notebook) for name in defined(tree)} == set()
+
+
+@pytest.mark.parametrize("text, is_path", [
+    ("read /home/ana/log.csv", True), ("'/tmp/x'", True), ("C:\\Users\\ana", True), ("(/work/main)", True),
+    ("../tiny_data/x.csv", False), ("mbref/data/worlds.py", False), ("https://arxiv.org/work/1", False),
+    ("a/home/b", False), (r"$1/147$", False),
+])
+def test_what_counts_as_an_absolute_path(text, is_path):
+    assert bool(ABSOLUTE.search(text)) == is_path
