@@ -159,9 +159,9 @@ def evaluate(options):
 
 
 def recommend(options):
-    model, params, config, _, log = runs.finished(options.folder)
+    model, params, config, task, log = runs.finished(options.folder)
     for rank, (item, score, reasons) in enumerate(
-        runs.recommend(model, params, config, log, options.user, options.k), start=1
+        runs.recommend(model, params, config, task, log, options.user, options.k), start=1
     ):
         because = "; ".join(f"{raw} ({' '.join(names)}) {fall:.2f}" for raw, names, fall in reasons)
         print(f"{rank:3}  {item:>12}  {score:8.3f}  " + (f"because of {because}" if because else ""))
@@ -173,7 +173,8 @@ def run_reproduce(options):
     tiny = options.data is None and options.split is None
     texts = {**(SMALL if tiny else {}), **overrides_of(options)}
     if options.split:
-        problem = reproduce.from_split_file(options.split, options.drop_target_history, options.negatives)
+        problem = reproduce.from_split_file(
+            options.split, options.drop_target_history, options.candidates, options.negatives)
     elif tiny:
         task = runs.Task(str(TINY), "taobao", "buy", options.drop_target_history, options.candidates)
         problem = reproduce.from_log(task)

@@ -57,18 +57,19 @@ def from_log(task, sets=1, seed=0):
     return Problem(log, task, split, negatives)
 
 
-def from_split_file(path, drop_target_history, kind="neg_clean"):
+def from_split_file(path, drop_target_history=False, candidates="all", kind="neg_clean"):
     """A Problem from a file of fixed training lists, targets and negatives (`sequences.fixed_log`)."""
     log, negatives = sequences.fixed_log(path)
-    task = runs.Task(str(path), "split", "buy", drop_target_history)
-    split = sequences.leave_one_out(log, "buy", drop_target_history, min_events=1)
+    task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
+    split = runs.split_of(log, task)
     return Problem(log, task, split, tuple(negatives[kind][:, split.test.history.user - 1]))
 
 
 def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...})."""
-    model, split = runs.MODELS[job.model], problem.split
-    config = runs.make_config(model, split, problem.log, problem.task, job.overrides)
+    model = runs.MODELS[job.model]
+    config = runs.make_config(model, problem.split, problem.log, problem.task, job.overrides)
+    split = runs.split_of(problem.log, problem.task, getattr(config, "counts", "running"))
     final, search = training.search_and_refit(
         model, config, job.settings, split, problem.task.candidates, progress=progress)
     score = evaluation.scorer(model, final.params, config)

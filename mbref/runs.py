@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +30,8 @@ class Task:
     format: str
     target: str
     drop_target_history: bool = False   # remove earlier events on a held-out item
-    candidates: str = "all"             # of the full ranking: "all" items or those "unseen" in the history
+    candidates: str = "all"             # of a full ranking: "all" items or those "unseen" in the history
+    min_events: int = 3                 # users with fewer only train
     digest: str = ""                    # SHA-256 of the file, filled in when a run starts
 
 
@@ -44,9 +46,10 @@ def open_task(task):
 
 def split_of(log, task, counts="running"):
     """Leave-one-out as the task says. Raises InputError if the log has no test event."""
-    split = sequences.leave_one_out(log, task.target, task.drop_target_history, counts)
+    split = sequences.leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
     if len(split.test.item) == 0:
-        raise InputError(f"no user of {task.data} has 3 events, a later one a {task.target!r}: nothing to test.")
+        raise InputError(f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}: "
+                         "nothing to test, choose another --target.")
     return split
 
 
@@ -94,7 +97,7 @@ def train(model_name, folder, task, overrides, settings, progress=True):
     folder = Path(folder)
     if os.path.exists(folder / "run.json"):  # unlike Path.exists, False for a name too long
         raise InputError(f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
-    log, task = open_task(task)
+    log, task = open_task(replace(task, data=str(Path(task.data).resolve())))  # so that any folder can evaluate
     config = make_config(MODELS[model_name], split_of(log, task), log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config), settings=asdict(settings))
     try:
@@ -104,7 +107,12 @@ def train(model_name, folder, task, overrides, settings, progress=True):
         os.replace(part, folder / "run.json")
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another --out.") from error
-    return resume(folder, progress)
+    try:
+        return resume(folder, progress)
+    except InputError:
+        if not (folder / "search.npz").exists():  # nothing was trained: leave no run behind
+            (folder / "run.json").unlink()
+        raise
 
 
 def load(folder):
@@ -139,10 +147,27 @@ def finished(folder):
     return model, state.params, config, task, log
 
 
-def recommend(model, params, config, log, user, k, reasons=2):
-    """The k best items for a raw user id, from the user's whole log, each with the history items that carried it.
+class Reason(NamedTuple):
+    """An item of the history, what the user did with it, and how far the score falls without it."""
 
-    -> list of (raw item, score, [(raw item, its behaviours, by how much the score falls without it)]), best first.
+    item: str
+    behaviours: list
+    fall: float
+
+
+class Recommendation(NamedTuple):
+    """A raw item id, its logit, and what in the history carried it, most important first."""
+
+    item: str
+    score: float
+    reasons: list
+
+
+def recommend(model, params, config, task, log, user, k, reasons=2):
+    """The k best items for a raw user id, from the user's whole log.  -> k Recommendations, best first.
+
+    Items the user has met are left out if the task ranks "unseen" candidates. An item of the newest `length` events
+    is a reason as far as the score falls when all its events are taken out of the history.
     Raises InputError for an unknown user.
     """
     found = np.flatnonzero(log.users[1:] == str(user)) + 1
@@ -151,15 +176,18 @@ def recommend(model, params, config, log, user, k, reasons=2):
     rows = np.flatnonzero(log.user == found[0])
     window = rows[-config.length :]
     met = np.unique(log.item[window])
-    scores = score_without(model, params, config, log, rows, [None, *met])  # [1 + met, N]
-    best = np.argsort(-scores[0], kind="stable")[:k]
-    lists = []
-    for i in best:
-        falls = scores[0, i] - scores[1:, i]  # [met]
-        carried = [(log.items[met[j]], [log.behaviours[log.behaviour[r] - 1] for r in window if log.item[r] == met[j]],
-                    float(falls[j])) for j in np.argsort(-falls, kind="stable")[:reasons] if falls[j] > 0]
-        lists.append((log.items[i + 1], float(scores[0, i]), carried))
-    return lists
+    scores, *without = score_without(model, params, config, log, rows, [None, *met])  # [N] each
+    order = np.argsort(-scores, kind="stable") + 1
+    best = order[~np.isin(order, log.item[rows])] if task.candidates == "unseen" else order
+    falls = scores - np.array(without)  # [met, N]
+
+    def why(i):
+        events = {item: window[log.item[window] == item] for item in met}
+        all_of_them = [Reason(str(log.items[item]), [log.behaviours[b - 1] for b in log.behaviour[events[item]]],
+                              float(fall)) for item, fall in zip(met, falls[:, i - 1], strict=True) if fall > 0]
+        return sorted(all_of_them, key=lambda reason: -reason.fall)[:reasons]
+
+    return [Recommendation(str(log.items[i]), float(scores[i - 1]), why(i)) for i in best[:k]]
 
 
 def score_without(model, params, config, log, rows, removed):

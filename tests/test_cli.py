@@ -119,11 +119,11 @@ def test_recommendations_are_the_scores_of_the_whole_log_and_name_the_users_own_
     users, items = ("17", "4"), (*ITEMS, "1000", "2000")
     data = write_log(tmp_path / "log.csv", users, items)
     assert call("train", model, "--out", tmp_path / "run", *task(data), "--steps", 6, *SMALL)[0] == 0
-    net, params, config, _, log = runs.finished(tmp_path / "run")
+    net, params, config, kind, log = runs.finished(tmp_path / "run")
     for user in users:
         history = [line.split(",") for line in data.read_text().splitlines() if line.startswith(f"{user},")]
         window = [(item, name) for _, item, _, name, _ in history][-5:]
-        found = runs.recommend(net, params, config, log, user, 99)
+        found = runs.recommend(net, params, config, kind, log, user, 99)
         assert sorted(item for item, _, _ in found) == sorted(items)
         assert [score for _, score, _ in found] == sorted((score for _, score, _ in found), reverse=True)
         for item, score, reasons in found:
@@ -420,5 +420,31 @@ def test_a_disk_that_is_full(tmp_path):
     code, out, err = train(tmp_path / "run", data)
     assert (code, out) == (2, "") and "Traceback" not in err
     assert "cannot write" in err.splitlines()[-1] and "search.npz" in err.splitlines()[-1]
-    assert sorted(files(tmp_path / "run")) == ["run.json"]
-    assert call("train", "--resume", tmp_path / "run")[0] == 0  # once there is space
+    assert sorted(files(tmp_path / "run")) == []
+    assert train(tmp_path / "run", data)[0] == 0  # once there is space
+
+
+def test_a_run_that_could_not_train_leaves_its_folder_free(tmp_path):
+    data = write_log(tmp_path / "log.csv")
+    code, _, err = train(tmp_path / "run", data, "--set", "rate=1e30")
+    assert code == 2 and "the loss is" in err.splitlines()[-1]
+    assert train(tmp_path / "run", data)[0] == 0
+
+
+def test_recommend_leaves_out_what_was_met_if_only_the_unseen_is_ranked(tmp_path):
+    data = write_log(tmp_path / "log.csv", items=[str(i) for i in range(50, 80)])
+    assert train(tmp_path / "run", data, "--candidates", "unseen")[0] == 0
+    for line in data.read_text().splitlines():
+        user = line.split(",")[0]
+        met = {other.split(",")[1] for other in data.read_text().splitlines() if other.startswith(f"{user},")}
+        out = call("recommend", tmp_path / "run", "--user", user, "-k", 99)[1]
+        listed = {row.split()[1] for row in out.splitlines()[:-1]}
+        assert listed and not listed & met
+
+
+def test_a_relative_data_path_is_found_from_another_folder(tmp_path, monkeypatch):
+    write_log(tmp_path / "log.csv")
+    monkeypatch.chdir(tmp_path)
+    assert train(tmp_path / "run", "log.csv")[0] == 0
+    monkeypatch.chdir(tmp_path / "run")
+    assert call("evaluate", ".")[0] == 0

@@ -259,6 +259,7 @@ def test_weights_follow_the_target():
 @pytest.mark.parametrize("wrong", [
     dict(merge="none"), dict(width=5, heads=2), dict(target=4), dict(weights=(1.0,)), dict(counts="all"),
     dict(candidate_counts="x"), dict(positives="x"), dict(dropout=1.0), dict(length=0),
+    dict(theta=float("nan")), dict(theta=-1.0), dict(weights=(1.0, float("inf"), 0.0)),
 ])
 def test_config_refuses(wrong):
     with pytest.raises(InputError):

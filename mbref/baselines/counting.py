@@ -4,6 +4,8 @@ Each maker takes the training sequences and returns a scorer (history, cases) ->
 """
 import numpy as np
 
+from mbref.data.sequences import owner
+
 
 def newest(history, case, last=None):
     """Item ids of the `last` newest events of one history, oldest first; of all events without `last`."""
@@ -19,8 +21,7 @@ def popularity(events, items):
 
 def popularity_users(events, items):
     """Score of an item: the users who met it in training, each once."""
-    who = np.repeat(events.user, np.diff(events.ptr))
-    pairs = np.unique(np.stack([who, events.item], axis=1), axis=0)  # [P, 2]
+    pairs = np.unique(np.stack([owner(events), events.item], axis=1), axis=0)  # [P, 2]
     count = np.bincount(pairs[:, 1], minlength=items + 1)[1:].astype(float)  # [N]
     return lambda history, cases: np.tile(count, (len(cases), 1))
 
@@ -36,10 +37,10 @@ def co_occurrence(events, items, last, reach=5):
 
     Both directions count, and so does an item beside itself.
     """
-    owner = np.repeat(np.arange(len(events.user)), np.diff(events.ptr))  # [n]
+    of = owner(events)  # [n]
     size, keys = items + 1, [np.empty(0, np.int64)]
     for d in range(1, reach + 1):
-        together = owner[d:] == owner[:-d]
+        together = of[d:] == of[:-d]
         a, b = events.item[:-d][together], events.item[d:][together]
         keys += [a * size + b, b * size + a]
     keys, count = np.unique(np.concatenate(keys), return_counts=True)  # sorted pairs and how often

@@ -190,6 +190,8 @@ def pad_left(values, first, stop, length):
 def training_batch(sequences, cuts, length, items, rng, counts="running"):
     """Windows `cuts` [B, 3] of the sequences as a Batch with its Next; one uniform negative a position."""
     s, first, stop = cuts.T
+    sequences, shift = take(sequences, s)
+    s, first, stop = np.arange(len(s)), first + shift, stop + shift
     batch = _inputs(sequences, s, first, stop, length, counts)
     item, behaviour = (pad_left(x, first + 1, stop + 1, length) for x in (sequences.item, sequences.behaviour))
     negative = draw_negatives(rng, sequences, s, item, items)
@@ -201,6 +203,22 @@ def training_batch(sequences, cuts, length, items, rng, counts="running"):
         item_counts = pad_left(sequences.before, first + 1, stop + 1, length)
         negative_counts = counts_before(sequences, row, negative)
     return batch._replace(next=Next(item, behaviour, item_counts, negative, negative_counts))
+
+
+def take(sequences, s):
+    """The sequences s [B] alone, in that order (so that a batch looks things up in B sequences, not in the whole log).
+
+    -> (Sequences, shift [B]): a row r of sequence s[b] is row r + shift[b] of the result.
+    """
+    start, size = sequences.ptr[s], sequences.ptr[s + 1] - sequences.ptr[s]
+    ptr = np.append(0, np.cumsum(size))
+    rows = np.arange(ptr[-1]) + np.repeat(start - ptr[:-1], size)
+    return Sequences(ptr, sequences.user[s], *(x[rows] for x in sequences[2:])), ptr[:-1] - start
+
+
+def owner(sequences):
+    """Which sequence each event belongs to.  -> [n]."""
+    return np.repeat(np.arange(len(sequences.user)), np.diff(sequences.ptr))
 
 
 def ranking_batch(held_history, cases, length, items, counts="running"):
@@ -238,13 +256,13 @@ def counts_before(sequences, row, item):
 
     Looks up the latest earlier event with this item and reads its running count.
     """
-    owner = np.repeat(np.arange(len(sequences.user)), np.diff(sequences.ptr))  # [n] sequence of each event
-    order = np.lexsort((np.arange(len(owner)), sequences.item, owner))
-    n, items = len(owner), max(sequences.item.max(initial=0), item.max(initial=0)) + 1
-    keys = (owner[order] * items + sequences.item[order]) * n + order  # sorted: sequence, item, time
-    at = np.searchsorted(keys, (owner[row] * items + item) * n + row) - 1
+    of, n = owner(sequences), len(sequences.item)
+    items = max(sequences.item.max(initial=0), item.max(initial=0)) + 1
+    order = np.lexsort((np.arange(n), sequences.item, of))
+    keys = (of[order] * items + sequences.item[order]) * n + order  # sorted: sequence, item, time
+    at = np.searchsorted(keys, (of[row] * items + item) * n + row) - 1
     latest = order[np.maximum(at, 0)]  # [...]
-    found = (at >= 0) & (sequences.item[latest] == item) & (owner[latest] == owner[row])
+    found = (at >= 0) & (sequences.item[latest] == item) & (of[latest] == of[row])
     return np.where(found[..., None], sequences.counts[latest], 0)
 
 
@@ -256,8 +274,7 @@ def draw_negatives(rng, sequences, s, positive, items):
     """
     if items < 2:
         return np.zeros_like(positive)
-    owner = np.repeat(np.arange(len(sequences.user)), np.diff(sequences.ptr))
-    met = np.unique(owner * (items + 1) + sequences.item)  # sorted keys of (sequence, item)
+    met = np.unique(owner(sequences) * (items + 1) + sequences.item)  # sorted keys of (sequence, item)
     selective = np.bincount(met // (items + 1), minlength=len(sequences.user))[s] <= items / 2  # [B]
     negative = np.zeros_like(positive)
     again = positive > 0

@@ -178,11 +178,12 @@ def scorer_of(path, log, seed=1):
         return None
     number = np.append(0, log.items[1:].astype(int) - FIRST_ITEM)  # [N + 1] in the shop
 
+    def past(history, case):
+        rows = range(history.ptr[case], history.ptr[case + 1])
+        return [(number[history.item[r]], log.behaviours[history.behaviour[r] - 1]) for r in rows]
+
     def score(history, cases):
-        events = [slice(history.ptr[c], history.ptr[c + 1]) for c in cases]
-        pasts = [[(number[i], log.behaviours[b - 1]) for i, b in zip(history.item[e], history.behaviour[e], strict=True)]
-                 for e in events]
-        return np.array([best_scores(shop, past)[number[1:]] for past in pasts])
+        return np.array([best_scores(shop, past(history, c))[number[1:]] for c in cases])
 
     return score
 

@@ -53,6 +53,8 @@ class Config:
         require(min(self.width, self.length, self.heads, self.blocks) >= 1 and self.width % self.heads == 0,
                 "width, length, heads and blocks must be at least 1, and width a multiple of heads.")
         require(0 <= self.dropout < 1, f"dropout is {self.dropout}: it must be at least 0 and less than 1.")
+        require(all(0 <= x < float("inf") for x in (self.theta, *self.weights)),
+                f"theta {self.theta} and weights {self.weights} must be numbers of 0 or more.")
 
 
 def init(rng, config):
