@@ -16,7 +16,6 @@ TINY = Path(__file__).parent.parent / "tiny_data/taobao/UserBehavior.csv"
 # What the tiny log needs: few steps of a small model, and, since carts and buys are its rule, buys as positives.
 SMALL = {"width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003", "batch_size": "32",
          "steps": "300", "patience": "3"}
-COLUMNS = ["HR@10", "NDCG@10", "HR@10 (99 uniform neg.)", "NDCG@10 (99 uniform neg.)"]
 
 
 def main(arguments=None):
@@ -60,7 +59,6 @@ def parser():
     p.add_argument("--seeds", type=positive, default=3)
     p.add_argument("--only", action="append", default=[], metavar="ROW", help="train this row only; may be repeated")
     p.add_argument("--split", metavar="FILE", help="fixed training lists, targets and negatives, instead of a log")
-    p.add_argument("--negatives", choices=("neg_clean", "neg_release"), default="neg_clean", help="of the split file")
     p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
     add_task(p)
     add_settings(p)
@@ -150,12 +148,12 @@ def evaluate(options):
     model, params, config, task, log = runs.finished(options.folder)
     split = runs.split_of(log, task, getattr(config, "counts", "running"))
     describe(log, split)
-    negatives = (evaluation.fixed_negatives(split.test, split.items, seed=0),)
+    negatives = reproduce.uniform_negatives(split)
     scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
                **counting.plain(split.refit, split.items), "this run": evaluation.scorer(model, params, config)}
     rows = {name: evaluation.report(score, split.test, split.items, task.candidates, negatives)
             for name, score in scorers.items()}
-    print(reproduce.table({"rows": {n: {"mean": r, "seeds": [r]} for n, r in rows.items()}}, [*COLUMNS, "ties"]))
+    print(reproduce.table({"rows": {n: {"mean": r, "seeds": [r]} for n, r in rows.items()}}, [*reproduce.columns(negatives), "ties"]))
 
 
 def recommend(options):
@@ -174,7 +172,7 @@ def run_reproduce(options):
     texts = {**(SMALL if tiny else {}), **overrides_of(options)}
     if options.split:
         problem = reproduce.from_split_file(
-            options.split, options.drop_target_history, options.candidates, options.negatives)
+            options.split, options.drop_target_history, options.candidates)
     elif tiny:
         task = runs.Task(str(TINY), "taobao", "buy", options.drop_target_history, options.candidates)
         problem = reproduce.from_log(task)
@@ -193,7 +191,7 @@ def run_reproduce(options):
             bar.update()
         reproduce.run_jobs(problem, jobs, options.jobs, report)
     collected = reproduce.collect(problem, reproduce.plain_rows(problem), results)
-    print(reproduce.table(collected, COLUMNS))
+    print(reproduce.table(collected, reproduce.columns(problem.negatives)))
     written = [reproduce.save(collected, folder), *reproduce.figures(collected, folder)]
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, written))}")
 

@@ -65,17 +65,20 @@ def summary(found, which=slice(None), k=10):
     return {f"{name}@{k}": float(np.mean(m(g, e, k))) if len(g) else float("nan") for name, m in METRICS.items()}
 
 
-def report(score, held, items, candidates="all", negatives=(), k=10):
+def report(score, held, items, candidates="all", negatives=None, k=10):
     """Every figure of a table row.  -> {column: number}.
 
-    Full ranking first; then the mean over the sets of sampled negatives; both also for targets that the history holds
-    (seen) and does not (new) apart; `ties` is the share of cases whose target ties with another candidate.
+    Full ranking first; then, for each name in `negatives` {name: sets of [S, m]}, the mean over its sets. Everything
+    also for targets that the history holds (seen) and does not (new) apart; `ties` is the share of cases whose
+    target ties with another item in the full ranking.
     """
-    full, *sampled = places(score, held, items, candidates, negatives)
-    groups = {"": slice(None), " seen": held.seen, " new": ~held.seen}
-    row = {name + group: value for group, which in groups.items() for name, value in summary(full, which, k).items()}
-    for group, which in groups.items():
-        sets = [summary(found, which, k) for found in sampled]
-        for name in sets[0] if sets else ():
-            row[f"{name}{group} ({negatives[0].shape[1]} uniform neg.)"] = float(np.mean([s[name] for s in sets]))
+    negatives = negatives or {}
+    full, *sampled = places(score, held, items, candidates, [one for sets in negatives.values() for one in sets])
+    kinds, row = {"": [full]}, {}
+    for name, sets in negatives.items():
+        kinds[f" ({name})"], sampled = sampled[: len(sets)], sampled[len(sets) :]
+    for kind, found in kinds.items():
+        for group, which in {"": slice(None), " seen": held.seen, " new": ~held.seen}.items():
+            each = [summary(one, which, k) for one in found]
+            row |= {f"{name}{group}{kind}": float(np.mean([one[name] for one in each])) for name in each[0]}
     return row | {"ties": float(np.mean(full.ties > 0))}

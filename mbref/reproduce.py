@@ -37,7 +37,7 @@ class Problem(NamedTuple):
     log: Log
     task: runs.Task
     split: sequences.Split
-    negatives: tuple    # sets of [S, m]
+    negatives: dict     # {name: sets of [S, m]}
 
 
 class Job(NamedTuple):
@@ -49,20 +49,26 @@ class Job(NamedTuple):
     settings: training.Settings
 
 
-def from_log(task, sets=1, seed=0):
-    """A Problem from a log file, with `sets` sets of 99 fixed negatives."""
+def from_log(task):
+    """A Problem from a log file."""
     log, task = runs.open_task(task)
     split = runs.split_of(log, task)
-    negatives = tuple(evaluation.fixed_negatives(split.test, split.items, seed + s) for s in range(sets))
-    return Problem(log, task, split, negatives)
+    return Problem(log, task, split, uniform_negatives(split))
 
 
-def from_split_file(path, drop_target_history=False, candidates="all", kind="neg_clean"):
+def uniform_negatives(split):
+    """One set of 99 fixed negatives a test event, the same for every model and seed."""
+    return {"99 uniform neg.": [evaluation.fixed_negatives(split.test, split.items, seed=0)]}
+
+
+def from_split_file(path, drop_target_history=False, candidates="all"):
     """A Problem from a file of fixed training lists, targets and negatives (`sequences.fixed_log`)."""
     log, negatives = sequences.fixed_log(path)
     task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
     split = runs.split_of(log, task)
-    return Problem(log, task, split, tuple(negatives[kind][:, split.test.history.user - 1]))
+    users = split.test.history.user - 1
+    named = {name.replace("neg_", "99 ") + " neg.": sets[:, users] for name, sets in negatives.items()}
+    return Problem(log, task, split, named)
 
 
 def train_and_report(problem, job, progress=False):
@@ -145,6 +151,11 @@ def collect(problem, plain, results):
     test = problem.split.test
     about = dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=problem.split.items)
     return {"about": about, "rows": rows}
+
+
+def columns(negatives):
+    """The columns of a table on the screen: full ranking, then each kind of sampled negatives."""
+    return [metric + kind for kind in ("", *(f" ({name})" for name in negatives)) for metric in ("HR@10", "NDCG@10")]
 
 
 def table(results, columns):

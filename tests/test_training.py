@@ -407,20 +407,22 @@ def test_summary_by_hand():
 
 
 def test_a_scorer_that_knows_the_answer_and_one_that_knows_nothing():
-    negatives = (np.array([[4, 5, 0], [1, 2, 3], [3, 4, 5]]), np.array([[4, 5, 0], [1, 2, 3], [3, 4, 5]]))
+    negatives = {"3 neg.": 2 * [np.array([[4, 5, 0], [1, 2, 3], [3, 4, 5]])]}
     perfect = evaluation.report(fixed(np.eye(5)[HELD.item - 1]), HELD, 5, negatives=negatives)
     assert len(perfect) == 2 * 9 + 1 and perfect.pop("ties") == 0 and set(perfect.values()) == {1.0}
     chance = evaluation.report(fixed(np.zeros((3, 5))), HELD, 5, negatives=negatives, k=2)
     assert chance["HR@2"] == pytest.approx(2 / 5) and chance["MRR@2"] == pytest.approx((1 + 1 / 2) / 5)
-    assert chance["HR@2 (3 uniform neg.)"] == pytest.approx((2 / 3 + 2 / 4 + 2 / 4) / 3)
-    assert chance["HR@2 seen (3 uniform neg.)"] == pytest.approx(2 / 4) and chance["ties"] == 1
+    assert chance["HR@2 (3 neg.)"] == pytest.approx((2 / 3 + 2 / 4 + 2 / 4) / 3)
+    assert chance["HR@2 seen (3 neg.)"] == pytest.approx(2 / 4) and chance["ties"] == 1
 
 
 def test_report_by_hand():
-    negatives = (np.array([[1], [2], [2]]), np.array([[5], [5], [3]]))
+    one, other = np.array([[1], [2], [2]]), np.array([[5], [5], [3]])
+    negatives = {"two sets": [one, other], "one set": [other]}
     row = evaluation.report(fixed(SCORES), HELD, 5, negatives=negatives, k=1)
     assert row["HR@1"] == pytest.approx(1 / 3) and row["HR@1 new"] == pytest.approx(1 / 2) and row["HR@1 seen"] == 0
-    assert row["HR@1 (1 uniform neg.)"] == pytest.approx((1 / 3 + 1) / 2)  # the mean over the two sets
+    assert row["HR@1 (two sets)"] == pytest.approx((1 / 3 + 1) / 2)  # the mean over the two sets
+    assert row["HR@1 (one set)"] == pytest.approx(1)
     assert row["ties"] == pytest.approx(2 / 3)
     nobody = evaluation.report(fixed(SCORES), HELD._replace(seen=np.zeros(3, bool)), 5)
     assert np.isnan(nobody["HR@10 seen"]) and nobody["HR@10"] == nobody["HR@10 new"]
