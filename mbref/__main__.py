@@ -130,17 +130,16 @@ def train(options):
         raise InputError("--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
-            log, split = runs.resume(folder)
+            runs.resume(folder, describe)
         else:
             overrides, settings = runs.typed_settings(overrides_of(options))
-            log, split = runs.train(options.model, folder, task_of(options), overrides, settings)
+            runs.train(options.model, folder, task_of(options), overrides, settings, describe)
     except KeyboardInterrupt:
         if not (Path(folder) / "run.json").exists():
             raise
         print(f"\nmbref: stopped; what was trained is saved. Go on with: python -m mbref train --resume {folder}",
               file=sys.stderr)
         return 130
-    describe(log, split)
     print(f"done: python -m mbref evaluate {folder}")
 
 
@@ -151,9 +150,11 @@ def evaluate(options):
     negatives = reproduce.uniform_negatives(split)
     scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
                **counting.plain(split.refit, split.items), "this run": evaluation.scorer(model, params, config)}
-    rows = {name: evaluation.report(score, split.test, split.items, task.candidates, negatives)
-            for name, score in scorers.items()}
-    print(reproduce.table({"rows": {n: {"mean": r, "seeds": [r]} for n, r in rows.items()}}, [*reproduce.columns(negatives), "ties"]))
+    rows = {}
+    for name, score in scorers.items():
+        figures = evaluation.report(score, split.test, split.items, task.candidates, negatives)
+        rows[name] = {"mean": figures, "seeds": [figures]}
+    print(reproduce.table({"rows": rows}, [*reproduce.columns(negatives), "ties"]))
 
 
 def recommend(options):

@@ -92,8 +92,8 @@ def typed(kind, texts, fixed=()):
     return values
 
 
-def train(model_name, folder, task, overrides, settings, progress=True):
-    """Start a run in a new folder and finish it.  -> (log, split). Raises InputError if the folder holds a run."""
+def train(model_name, folder, task, overrides, settings, describe, progress=True):
+    """Start a run in a new folder and finish it as `resume` does. Raises InputError if the folder holds a run."""
     folder = Path(folder)
     if os.path.exists(folder / "run.json"):  # unlike Path.exists, False for a name too long
         raise InputError(f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
@@ -108,7 +108,7 @@ def train(model_name, folder, task, overrides, settings, progress=True):
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another --out.") from error
     try:
-        return resume(folder, progress)
+        resume(folder, describe, progress)
     except InputError:
         if not (folder / "search.npz").exists():  # nothing was trained: leave no run behind
             (folder / "run.json").unlink()
@@ -129,14 +129,14 @@ def load(folder):
         raise InputError(f"{path} is damaged ({error}): train again.") from error
 
 
-def resume(folder, progress=True):
-    """Finish the run in `folder` from wherever it stands."""
+def resume(folder, describe, progress=True):
+    """Finish the run in `folder` from wherever it stands, after telling what it trains on by describe(log, split)."""
     folder = Path(folder)
     model, task, config, settings = load(folder)
     log, _ = open_task(task)
     split = split_of(log, task, getattr(config, "counts", "running"))
+    describe(log, split)
     training.search_and_refit(model, config, settings, split, task.candidates, folder, progress)
-    return log, split
 
 
 def finished(folder):
