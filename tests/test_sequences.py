@@ -433,3 +433,13 @@ def test_fixed_log_refuses_another_file(tmp_path, how):
     break_split(tmp_path / "split.npz", how)
     with pytest.raises(InputError, match="split.npz is no split file"):
         sq.fixed_log(tmp_path / "split.npz")
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_clean_negatives_by_hand(late):
+    """Users 1, 2, 3 own {1, 2}, {3}, {4}; rows that are one user late are moved back, an own item is no candidate."""
+    user, item = np.array([1, 1, 2, 3]), np.array([1, 2, 3, 4])
+    right = np.array([[[3, 4, 5], [1, 2, 4], [1, 4, 3]]])  # the last row holds 4, its user's own
+    got, notes = sq.clean_negatives(np.roll(right, late, axis=1), user, item, 6)
+    assert got.tolist() == [[[3, 4, 5], [1, 2, 4], [1, 0, 3]]]
+    assert len(notes) == late

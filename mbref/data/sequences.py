@@ -290,8 +290,8 @@ def fixed_log(path):
     """A split file of training lists (`tr_item tr_beh ptr`) and targets, as a Log whose last buy is the target.
 
     Behaviours 0..3 are buy, cart, fav, pv. `leave_one_out` on it holds out exactly the file's targets and cuts its
-    validation from the training lists. -> (Log, {"neg_clean": [sets, users, 99], "neg_release": the same}).
-    Raises InputError if the file is no such split.
+    validation from the training lists. -> (Log, {"neg_clean": [sets, users, 99], "neg_release": the same}), the
+    clean ones mended by `clean_negatives`. Raises InputError if the file is no such split.
     """
     try:
         with np.load(path, allow_pickle=False) as z:
@@ -303,8 +303,27 @@ def fixed_log(path):
         negatives = {name: file[name] for name in ("neg_clean", "neg_release")}
         if not len(user) == len(item) == len(behaviour):
             raise ValueError("its columns have different lengths")
+        negatives["neg_clean"], notes = clean_negatives(negatives["neg_clean"], user, item, len(ids[1]))
     except NO_NPZ as error:
         raise InputError(f"{path} is no split file ({error}): give .npz with tr_item, tr_beh, ptr, target.") from error
     order = np.argsort(user, kind="stable")
     shop = ("buy", "cart", "fav", "pv")
-    return Log(user[order], item[order], behaviour[order], None, None, *ids, None, shop, ()), negatives
+    return Log(user[order], item[order], behaviour[order], None, None, *ids, None, shop, notes), negatives
+
+
+def clean_negatives(negatives, user, item, size):
+    """Negatives [sets, users, m] that hold no item of their own user; such an item becomes 0, no candidate.
+
+    Some files hold the rows one user late, row u + 1 for user u; they are moved back if that meets fewer own items.
+    user, item [n] of all events, ids below `size`. -> (negatives, notes on what was mended).
+    """
+    own = np.zeros((negatives.shape[1], size), bool)
+    own[user - 1, item] = True
+
+    def met(rows):
+        return np.take_along_axis(own[None], rows, axis=2)
+
+    moved, notes = np.roll(negatives, -1, axis=1), ()
+    if met(moved).sum() < met(negatives).sum():
+        negatives, notes = moved, ("neg_clean holds each user's negatives one row late: moved back",)
+    return np.where(met(negatives), 0, negatives), notes
