@@ -32,7 +32,8 @@ def main(arguments=None):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="python -m mbref", description="Four multi-behaviour recommenders, to run.")
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     commands = top.add_subparsers(required=True, metavar="command")
 
     p = commands.add_parser("train", help="train a model on a log into a run folder")
@@ -53,6 +54,14 @@ def parser():
     p.add_argument("-k", type=positive, default=10)
     p.set_defaults(run=recommend)
 
+    add_reproduce(commands)
+    for p in (top, *commands.choices.values()):
+        p.error = refuse
+    return top
+
+
+def add_reproduce(commands):
+    """The command that makes a paper's table."""
     p = commands.add_parser("reproduce", help="a paper's table: model, ablations, baselines; figures and results.json")
     p.add_argument("--paper", choices=sorted(reproduce.PAPERS), default="hmar")
     p.add_argument("--out", default="out", help="folder for results.json and the figures (default: out)")
@@ -63,9 +72,6 @@ def parser():
     add_task(p)
     add_settings(p)
     p.set_defaults(run=run_reproduce)
-    for p in (top, *commands.choices.values()):
-        p.error = refuse
-    return top
 
 
 def refuse(problem):
@@ -74,6 +80,7 @@ def refuse(problem):
 
 
 def add_task(p):
+    """Options that say which log, and what is held out of it."""
     p.add_argument("--data", metavar="PATH", help="interaction log")
     p.add_argument("--format", choices=sorted(FORMATS), help="of the log")
     p.add_argument("--target", help="behaviour to predict, as the log names it")
@@ -83,6 +90,7 @@ def add_task(p):
 
 
 def add_settings(p):
+    """Options that change a model or its training."""
     p.add_argument("--seed", type=int, help="default 0")
     p.add_argument("--steps", type=positive, help="training steps at most")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
@@ -90,6 +98,7 @@ def add_settings(p):
 
 
 def positive(text):
+    """A whole number of at least 1, for argparse."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not at least 1")
@@ -117,6 +126,7 @@ def overrides_of(options):
 
 
 def describe(log, split):
+    """Print what the reader noticed and what there is to learn from."""
     for note in log.notes:
         print(f"note: {note}")
     print(f"{len(log.user):,} events, {split.users:,} users, {split.items:,} items, "
@@ -125,6 +135,7 @@ def describe(log, split):
 
 
 def train(options):
+    """`train`: start a run or go on with one."""
     folder = options.resume or options.out
     if folder is None:
         raise InputError("--out is missing: name the folder for the new run, or an old one by --resume.")
@@ -144,6 +155,7 @@ def train(options):
 
 
 def evaluate(options):
+    """`evaluate`: one table, the run last."""
     model, params, config, task, log = runs.finished(options.folder)
     split = runs.split_of(log, task, getattr(config, "counts", "running"))
     describe(log, split)
@@ -158,6 +170,7 @@ def evaluate(options):
 
 
 def recommend(options):
+    """`recommend`: one line an item, raw ids."""
     model, params, config, task, log = runs.finished(options.folder)
     for rank, (item, score, reasons) in enumerate(
         runs.recommend(model, params, config, task, log, options.user, options.k), start=1
@@ -168,6 +181,7 @@ def recommend(options):
 
 
 def run_reproduce(options):
+    """`reproduce`: train all rows, then print the table and write the figures."""
     started, folder = time.time(), Path(options.out)
     tiny = options.data is None and options.split is None
     texts = {**(SMALL if tiny else {}), **overrides_of(options)}

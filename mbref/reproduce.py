@@ -21,13 +21,11 @@ HMAR_ROWS = {  # row of the table: (model, fields of its Config or of training.S
     "without behaviour encoder": ("hmar", {"merge": "bypass"}),
     "without indicators": ("hmar", {"indicator": "false"}),
     "without multi-task loss": ("hmar", {"theta": "0"}),
-    "theta 0.05": ("hmar", {"theta": "0.05"}),
     "theta 0.2": ("hmar", {"theta": "0.2"}),
     "theta 0.5": ("hmar", {"theta": "0.5"}),
     "theta 1": ("hmar", {"theta": "1"}),
 }
-THETAS = {0: "without multi-task loss", 0.05: "theta 0.05", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5",
-          1: "theta 1"}
+THETAS = {0: "without multi-task loss", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5", 1: "theta 1"}
 PAPERS = {"hmar": HMAR_ROWS}
 
 

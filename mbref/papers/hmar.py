@@ -1,9 +1,8 @@
-"""HMAR: hierarchical masked attention for multi-behaviour recommendation (Elsayed et al., PAKDD 2024).
+"""HMAR: hierarchical masked attention for multi-behaviour recommendation (PAKDD 2024, arXiv 2405.09638).
 
 Steps (1)-(8) are numbered as the method is told: (1) item code, (2) historical behaviour indicator, (3) behaviour
 encoder, (4) sequence encoder, (5) score, (6) class head, (7) losses, (8) optimisation and evaluation. Authors' code:
 github.com/Shereen-Elsayed/HMAR @ 1faa7eb; the default is its Taobao form with aligned, leak-free indicators.
-Paper: arXiv 2405.09638.
 
 Glossary of shapes: B batch, L window length, D width, H heads, K behaviour types, N items, C candidates.
 Ids start at 1; 0 is padding. Histories are padded on the left, so the newest event is at L - 1.
@@ -23,7 +22,6 @@ from mbref.losses import cross_entropy, masked_mean, softplus
 @dataclass(frozen=True)
 class Config:
     """Shapes and switches."""
-
     items: int                         # N
     behaviours: int                    # K
     target: int = 1                    # index of the behaviour to predict
@@ -37,8 +35,7 @@ class Config:
     merge: str = "encoder"             # "bypass": step (4) reads the input, as released for Yelp and MovieLens
     indicator: bool = True             # False: no behaviour counts anywhere
     counts: str = "running"            # what (2) counts: "running", "window", or, as released, "whole-log" (a leak)
-    candidate_counts: str = "own"      # of a candidate: its "own" history; "target": the negative shares the positive's
-                                       # in training, one target event for all when ranking
+    candidate_counts: str = "own"      # "target": negatives share the positive's; when ranking, one target event each
     positives: str = "all"             # (7) ranks "all" next events, those on "new" items, or of "target" behaviour
 
     def __post_init__(self):
@@ -48,13 +45,11 @@ class Config:
             object.__setattr__(self, "weights", weights)
         require_choice(self, merge=("encoder", "bypass"), counts=("running", "window", "whole-log"),
                        positives=("all", "new", "target"), candidate_counts=("own", "target"))
-        require(1 <= self.target <= self.behaviours == len(self.weights),
-                f"target {self.target} and weights {self.weights} must fit {self.behaviours} behaviours.")
+        require(1 <= self.target <= self.behaviours == len(self.weights), "target and weights must fit the behaviours.")
         require(min(self.width, self.length, self.heads, self.blocks) >= 1 and self.width % self.heads == 0,
                 "width, length, heads and blocks must be at least 1, and width a multiple of heads.")
-        require(0 <= self.dropout < 1, f"dropout is {self.dropout}: it must be at least 0 and less than 1.")
-        require(all(0 <= x < float("inf") for x in (self.theta, *self.weights)),
-                f"theta {self.theta} and weights {self.weights} must be numbers of 0 or more.")
+        require(0 <= self.dropout < 1 and all(0 <= x < float("inf") for x in (self.theta, *self.weights)),
+                "dropout must be at least 0 and less than 1, theta and weights numbers of 0 or more.")
 
 
 def init(rng, config):
@@ -68,12 +63,11 @@ def init(rng, config):
         return {name: init_dense(glorot(rng, *stack, D, D)) for name in ("q", "k", "v", "f1", "f2")}
 
     def block():
-        ln = {"gamma": np.ones(D), "beta": np.zeros(D)}
-        return {"behaviour": {**encoder(K), "res": np.zeros(K)}, "sequence": {**encoder(), "ln": ln}}
+        behaviour, sequence = encoder(K) | {"res": np.zeros(K)}, encoder()
+        return {"behaviour": behaviour, "sequence": sequence | {"ln": {"gamma": np.ones(D), "beta": np.zeros(D)}}}
 
     return {
-        "item": glorot(rng, config.items + 1, D),          # v
-        "position": glorot(rng, config.length, D),
+        "item": glorot(rng, config.items + 1, D), "position": glorot(rng, config.length, D),   # v, p
         "indicator": normal(K, D),                         # W_c, b_c
         "feature": normal(2 * D, D),                       # joins item and indicator codes
         "blocks": [block() for _ in range(config.blocks)],
@@ -129,7 +123,7 @@ def behaviour_encoder(p, x, mask, allowed, heads, drop, tap=ignore):
     """
     copies = masked_copies(x, mask)  # [B, L, K*D]
     q, k, v = (dense_by_behaviour(p[name], copies, mask) for name in "qkv")
-    a = attention(q, k, v, allowed, heads, drop, lambda name, w: tap("behaviour_" + name, w))  # [B, L, D]
+    a = attention(q, k, v, allowed, heads, drop, tap, "behaviour_weights")  # [B, L, D]
     hidden = drop(relu(dense_by_behaviour(p["f1"], masked_copies(a, mask), mask)))
     y = a + drop(dense_by_behaviour(p["f2"], masked_copies(hidden, mask), mask))
     return y + np.expand_dims(mask @ p["res"], 2) * x
@@ -140,8 +134,8 @@ def sequence_encoder(p, s, residual, allowed, heads, drop, tap=ignore):
 
     `residual` is the input of step (3), not s; the feed-forward's own residual starts at the normalised value.
     """
-    a = attention(*(dense(p[name], s) for name in "qkv"), allowed, heads, drop,
-                  lambda name, w: tap("sequence_" + name, w))
+    q, k, v = (dense(p[name], s) for name in "qkv")
+    a = attention(q, k, v, allowed, heads, drop, tap, "sequence_weights")
     z = layer_norm(p["ln"], a + residual)
     return z + drop(dense(p["f2"], drop(relu(dense(p["f1"], z)))))
 
@@ -178,8 +172,7 @@ def score(params, batch, candidates, config):
     z = forward(params, batch, config)[:, -1]  # [B, D]
     item = np.arange(1, config.items + 1)[None] if candidates is None else candidates
     counts = np.zeros(config.behaviours, z.dtype)
-    if config.candidate_counts == "target":
-        counts[config.target - 1] = 1
+    counts[config.target - 1] = config.candidate_counts == "target"
     q = candidate_code(params, item, np.broadcast_to(counts, item.shape + counts.shape), config)  # [1 or B, C, D]
     scores = np.sum(z[:, None] * q, axis=-1) if candidates is not None else z @ q[0].T  # [B, C]
     if config.candidate_counts == "own" and config.indicator:
