@@ -194,6 +194,8 @@ def run_reproduce(options):
     else:
         problem = reproduce.from_log(task_of(options))
     jobs = reproduce.jobs_of(options.paper, options.seeds, texts, options.only)
+    for job in jobs:  # a wrong value shows before the first training, not in the middle
+        runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -41,7 +41,7 @@ def learning(results, path, names):
             steps, metric = zip(*about["validation"], strict=True)
             ax.plot(steps, metric, color=f"C{colour}", alpha=0.7, label=None if number else name)
     ax.set(xlabel="training steps", ylabel="NDCG@10 on the validation events")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     ax.grid(alpha=0.3)
     return finish(fig, path)
 

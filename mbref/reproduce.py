@@ -1,13 +1,16 @@
 """A paper's table: the model, its ablations and the plain baselines on the same held-out events, several seeds."""
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
+import signal
 from dataclasses import asdict, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from mbref import evaluation, metrics, plots, runs, training
 from mbref.baselines import counting
@@ -122,14 +125,15 @@ def run_jobs(problem, jobs, processes, report):
             report(job, *train_and_report(problem, job))
         return
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # for the workers: one thread each is fastest
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        futures = [pool.submit(train_and_report, problem, job) for job in jobs]
-        try:
-            for job, future in zip(jobs, futures, strict=True):
-                report(job, *future.result())
-        except BaseException:  # Ctrl-C, a worker's error: do not start what has not started yet
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with get_context("spawn").Pool(processes, start_worker) as pool:  # leaving the block ends the workers
+        for job, result in zip(jobs, pool.imap(partial(train_and_report, problem), jobs), strict=True):
+            report(job, *result)
+
+
+def start_worker():
+    """In each worker: leave Ctrl-C to the parent, and give progress bars a lock that dies with the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tqdm.set_lock(RLock())
 
 
 def collect(problem, plain, results):
