@@ -68,6 +68,7 @@ def begin(model, config, settings):
 
 
 def rule(settings):
+    """The optimiser that the settings ask for."""
     return optim.Adam(settings.rate, beta2=settings.beta2, clip=settings.clip)
 
 

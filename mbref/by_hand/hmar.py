@@ -7,6 +7,7 @@ import autograd.numpy as np
 
 
 def dense(p, x):
+    """x W + b.  [D_in] -> [D_out]."""
     return x @ p["w"] + p["b"]
 
 
@@ -60,6 +61,7 @@ def feed_forward(f1, f2, x):
 
 
 def layer_norm(p, x):
+    """gamma (x - mean) / sqrt(var + 1e-8) + beta.  [D] -> [D]."""
     centred = x - np.mean(x)
     return p["gamma"] * centred / np.sqrt(np.mean(centred**2) + 1e-8) + p["beta"]
 
