@@ -1,0 +1,327 @@
+"""What all readers share: from a text file to lines, from lines to rows of fields, from rows to a log."""
+
+import gzip
+import zlib
+from array import array
+from math import isfinite
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.errors import InputError
+
+RATED = ("pos", "neutral", "neg")
+LAYOUTS = {  # format: separator and fields of one line; here, so that a wrongly chosen format can be recognized
+    "taobao": (",", ("user", "item", "category", "behaviour", "time")),
+    "hmar": (" ", ("user", "item", "behaviour")),
+    "movielens": ("\t", ("user", "item", "rating", "time")),
+}
+SEPARATOR_NAMES = {",": "commas", " ": "single spaces", "\t": "tabs"}
+LATEST = 10**11  # seconds, the year 5138: a larger "time" is in milliseconds or not a time
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Attributes(NamedTuple):
+    """Any number of different attributes an item: those of item i are value[ptr[i]:ptr[i + 1]], in the file's order.
+
+    N items, A attributes, nnz pairs of both; read-only.
+    """
+
+    ptr: np.ndarray  # [N + 2] starts at 0; item 0, the padding, has none
+    value: np.ndarray  # [nnz] 1..A
+    names: np.ndarray  # [A + 1] raw ids as text; entry 0 is "" (padding)
+
+
+class Log(NamedTuple):
+    """One immutable interaction log of NumPy columns: n events, U users, N items, C categories, read-only.
+
+    Sorted by user, then by time; equal times, and formats without times, keep the order of the file.
+    """
+
+    user: np.ndarray  # [n] 1..U
+    item: np.ndarray  # [n] 1..N
+    behaviour: np.ndarray  # [n] 1..K; behaviour k is called behaviours[k - 1]
+    time: np.ndarray | None  # [n] seconds since 1970; None where the file has none
+    category: np.ndarray | None  # [n] 1..C of the event's item, 0 = unknown; None where the file has none
+    users: np.ndarray  # [U + 1] raw ids as text; entry 0 is "" (padding)
+    items: np.ndarray  # [N + 1] likewise
+    categories: np.ndarray | None  # [C + 1] likewise
+    behaviours: tuple[str, ...]  # K names
+    notes: tuple[str, ...]  # sentences: what the reader dropped or noticed
+    attributes: Attributes | None = None  # of the N items; None where the file has none
+
+
+def rating_to_behaviour(rating):
+    """Name in RATED of a rating on a five-star scale: pos from 4, neg up to 2, neutral between.
+
+    The thresholds are the usual ones of the KHGT and MB-GMN family; the HMAR release converts no ratings.
+    """
+    if rating >= 4:
+        return "pos"
+    return "neg" if rating <= 2 else "neutral"
+
+
+# From bytes to lines.
+
+def name_of(path):
+    """File name for messages."""
+    return Path(path).name
+
+
+def line_error(path, line, problem):
+    """InputError that names the file and the line."""
+    return InputError(f"{name_of(path)} line {line}: {problem}")
+
+
+def raw_lines(path, unpack=False):
+    """Yield (line number from 1, bytes of the line). unpack=True reads through gzip, known by its first bytes.
+
+    Raises InputError for a file that cannot be read or unpacked to its end.
+    """
+    try:
+        with open(path, "rb") as file:
+            packed = unpack and file.peek(2).startswith(GZIP_MAGIC)
+            yield from enumerate(gzip.GzipFile(fileobj=file) if packed else file, start=1)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file, check the path") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a directory, give the file inside it") from None
+    except EOFError:
+        raise InputError(f"{name_of(path)}: the gzip file ends too early, download it again") from None
+    except (gzip.BadGzipFile, zlib.error):
+        raise InputError(f"{name_of(path)}: the gzip file is damaged, download it again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), check its permissions") from None
+
+
+def lines(path):
+    """Yield (line number from 1, text without its line break, whether it had one), blank lines left out."""
+    for line, raw in raw_lines(path):
+        text = decoded(path, line, raw).rstrip("\r\n").strip(" ")
+        if text:
+            yield line, text, raw.endswith(b"\n")
+
+
+def decoded(path, line, raw):
+    """Bytes of one line -> text, without the byte order mark of line 1. Raises InputError if it is not UTF-8."""
+    try:
+        text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # zero bytes are valid UTF-8, but no text file has them
+        raise line_error(path, line, "is not UTF-8 text, unpack the file or save it as UTF-8")
+    return text
+
+
+# From lines to rows of named fields.
+
+def layout(format):
+    """(separator, width, {field: position}) of a format with fixed columns."""
+    separator, fields = LAYOUTS[format]
+    return separator, len(fields), {field: position for position, field in enumerate(fields)}
+
+
+def header(path, lines):
+    """(line number, tab-separated fields) of the first line. Raises InputError if there is none."""
+    line, text, _ = next(lines, (0, "", True))
+    if line == 0:
+        raise no_events(path)
+    return line, [field.strip() for field in text.split("\t")]
+
+
+def positions(path, line, names, needed):
+    """{column name: position} of a header. Raises InputError unless it has all the needed columns."""
+    for name in needed:
+        if name not in names:
+            raise line_error(path, line, f"the header has no column {name}, add it or choose another format")
+    return {name: position for position, name in enumerate(names)}
+
+
+def rows(path, lines, separator, width, columns, notes, may_be_empty=()):
+    """Yield (line number, the fields at `columns` {name: position}) of lines with `width` fields.
+
+    Only a line without a line break, hence the last, may be short: it is dropped and `notes` says so.
+    """
+    for line, text, ended in lines:
+        fields = [field.strip() for field in text.split(separator)]
+        found = len(fields) if fields[-1] or ended else len(fields) - 1  # "a,b," is cut after its second
+        if not ended:
+            notes.append(cut_line(path, line, found, width))
+            if found < width:
+                continue
+        if found != width:
+            raise line_error(path, line, _width_problem(text, found, width, separator))
+        values = [fields[position] for position in columns.values()]
+        for name, value in zip(columns, values, strict=True):
+            if not value and name not in may_be_empty:
+                raise line_error(path, line, f"the {name} is empty, fill it in or delete the line")
+        yield line, values
+
+
+def cut_line(path, line, found, width):
+    """The note on a last line without a line break."""
+    if found < width:
+        what = f"dropped, {found} of {width} fields and no line break (a truncated file)"
+    else:
+        what = "kept, but it has no line break, so its last field may be cut"
+    return f"{name_of(path)} line {line}: {what}"
+
+
+def _width_problem(text, found, width, separator):
+    """What to say of a line with the wrong number of fields; names the format it resembles, if any."""
+    problem = f"{found} {'field' if found == 1 else 'fields'} where {width} separated by " \
+              f"{SEPARATOR_NAMES[separator]} are expected"
+    for format, (other, fields) in LAYOUTS.items():
+        if other != separator and len(text.split(other)) == len(fields):
+            return f"{problem}, it looks like format {format}"
+    return f"{problem}, mend the line or choose another format"
+
+
+def headerless(path, format, rows):
+    """Pass the rows on. Raises InputError for a first row in which nothing is a number."""
+    for index, (line, values) in enumerate(rows):
+        if index == 0 and not any(isfinite(number(value)) for value in values):
+            raise line_error(path, line, f"looks like a header and format {format} has none, "
+                                         "delete the line or choose another format")
+        yield line, values
+
+
+# Fields of one row.
+
+def number(text):
+    """Float value of a field; nan for what is not a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def seconds(path, line, text):
+    """Whole seconds since 1970. Raises InputError for what is no such time."""
+    value = number(text)
+    if not isfinite(value):
+        raise line_error(path, line, f"time {text!r} is not a finite number, write seconds since 1970")
+    if not 0 <= value < LATEST:
+        raise line_error(path, line, f"time {text} is not in 0..{LATEST}, write seconds since 1970, "
+                                     "not milliseconds")
+    return int(value)
+
+
+def stars(path, line, text):
+    """A rating from 0 to 5. Raises InputError for anything else."""
+    value = number(text)
+    if not isfinite(value):
+        raise line_error(path, line, f"rating {text!r} is not a finite number, write one from 0 to 5")
+    if not 0 <= value <= 5:
+        raise line_error(path, line, f"rating {text} is not in 0..5, rescale the ratings to five stars")
+    return value
+
+
+# From rows to a log.
+
+def vocabularies(behaviours, default):
+    """The vocabularies to choose from: the caller's alone, or the format's."""
+    if behaviours is None:
+        return default
+    names = tuple(behaviours)
+    if isinstance(behaviours, str) or not names or len(set(names)) < len(names):
+        raise InputError(f"behaviours must be a sequence of different names, not {behaviours!r}")
+    return (names,)
+
+
+def refuse_names(format, behaviours):
+    """Raise InputError if the caller names behaviours that the format does not have."""
+    if behaviours is not None:
+        raise InputError(f"format {format} has no behaviour names, leave the argument behaviours out")
+
+
+def no_events(path):
+    """InputError for a file without events."""
+    return InputError(f"{name_of(path)}: holds no events (it is empty, or has only a header or a cut line), "
+                      "give a file with at least one")
+
+
+def log(path, events, vocabularies, notes, note_unsorted=False):
+    """Log from an iterator of (line, user, item, behaviour name, seconds, category); ids raw, "" = unknown.
+
+    Without any category, category and categories are None. note_unsorted=True: a note says if the events of a
+    user were not in order of time. Raises InputError if there is no event or no vocabulary has all the names.
+    """
+    users, items, categories, names = {"": 0}, {"": 0}, {"": 0}, {}  # raw -> code in order of appearance
+    user, item, behaviour, time, category = (array("q") for _ in range(5))  # 8 bytes an entry
+    first_line = {}
+    for line, raw_user, raw_item, name, at, raw_category in events:
+        user.append(users.setdefault(raw_user, len(users)))
+        item.append(items.setdefault(raw_item, len(items)))
+        behaviour.append(names.setdefault(name, len(names)))
+        category.append(categories.setdefault(raw_category, len(categories)))
+        time.append(at)
+        first_line.setdefault(name, line)
+    if not user:
+        raise no_events(path)
+    vocabulary = _fitting(path, first_line, vocabularies)
+    users, user = renumbered(users, user)
+    items, item = renumbered(items, item)
+    categories, category = renumbered(categories, category)
+    behaviour = np.array([vocabulary.index(name) + 1 for name in names])[np.array(behaviour)]
+    time = np.array(time)
+    order = np.lexsort((time, user))  # stable: equal times stay in the order of the file
+    if note_unsorted and (np.diff(order)[np.diff(user[order]) == 0] < 0).any():
+        notes.append(f"{name_of(path)}: was not in order of time, so each user's events are sorted here "
+                     "(equal times stay in the order of the file)")
+    columns = [frozen(column[order]) for column in (user, item, behaviour, time, category)]
+    made = Log(*columns, users, items, categories, vocabulary, tuple(notes))
+    return made if len(categories) > 1 else made._replace(category=None, categories=None)
+
+
+def with_item_categories(log, category, source):
+    """The log with its items' categories, {raw item: raw category}; an absent item or "" becomes 0 = unknown.
+
+    A note names `source`, the file of the categories, if any item has none.
+    """
+    raws = ["", *(category.get(raw, "") for raw in log.items[1:].tolist())]
+    codes = {"": 0}
+    column = [codes.setdefault(raw, len(codes)) for raw in raws]
+    categories, of_item = renumbered(codes, column)  # of_item [N + 1]
+    notes, unknown = log.notes, int((of_item[1:] == 0).sum())
+    if unknown:
+        notes += (f"{source}: has no category for {unknown} of {len(log.items) - 1} items, they get 0 (unknown)",)
+    return log._replace(category=frozen(of_item[log.item]), categories=categories, notes=notes)
+
+
+def _fitting(path, first_line, vocabularies):
+    """First vocabulary with every name; `first_line` is {name: line}, in the order of the file."""
+    for name, line in first_line.items():
+        fitting = [names for names in vocabularies if name in names]
+        if not fitting:
+            allowed = " or ".join(f"({', '.join(names)})" for names in vocabularies)
+            raise line_error(path, line, f"behaviour {name!r} is unknown, allowed here are {allowed}")
+        vocabularies = fitting
+    return vocabularies[0]
+
+
+def renumbered(codes, column):
+    """Codes in order of appearance -> numbers in order of the raw ids.
+
+    codes {raw: code} with "" at 0, column [n] codes -> (raw ids with "" at 0, column [n] numbers)
+    """
+    raws = ["", *_in_order([raw for raw in codes if raw])]
+    number = np.zeros(len(raws), np.int64)
+    for new, raw in enumerate(raws):
+        number[codes[raw]] = new
+    return frozen(np.array(raws)), number[np.array(column, np.int64)]
+
+
+def _in_order(raws):
+    """Sorted as integers if all are, else as text; "01" and "1" stay different ids."""
+    try:
+        return sorted(raws, key=lambda raw: (int(raw), raw))
+    except ValueError:
+        return sorted(raws)
+
+
+def frozen(column):
+    """The same array, read-only from now on."""
+    column.setflags(write=False)
+    return column
