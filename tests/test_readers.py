@@ -21,6 +21,16 @@ GOOD = {  # one valid file of every format
     "hmar": "user item behaviour\n7 20 pv\n7 30 buy\n",
     "recbole": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\t20\t4\t100\n7\t30\t1\t200\n",
     "movielens": "7\t20\t4\t100\n7\t30\t1\t200\n",
+    "amazon": '{"reviewerID": "7", "asin": "20", "overall": 4.0, "unixReviewTime": 100}\n'
+              '{"reviewerID": "7", "asin": "30", "overall": 1.0, "unixReviewTime": 200}\n',
+    "s3rec": "7 20 30\n",
+    "rechorus": "user_id\titem_id\ttime\n7\t20\t100\n7\t30\t200\n",
+}
+ALONE = "there is no such file beside the log, so items have no categories"
+BESIDE = {  # the notes on a GOOD file whose file of categories is missing
+    "amazon": (f"meta_log.csv.json: {ALONE}",),
+    "s3rec": (f"log_item2attributes.json: {ALONE}",),
+    "rechorus": (f"item_meta.csv: {ALONE}",),
 }
 
 
@@ -173,11 +183,21 @@ def test_every_event_survives_and_is_sorted(tmp_path_factory, rows):
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_good_files_hold_two_events(tmp_path, format):
+    log = read(saved(tmp_path, GOOD[format]), format)
+    assert log.users.tolist() == ["", "7"] and log.items.tolist() == ["", "20", "30"]
+    assert log.user.tolist() == [1, 1] and log.item.tolist() == [1, 2]
+    assert log.time is None or log.time.tolist() == [100, 200]
+    assert log.attributes is None
+    assert log.notes == BESIDE.get(format, ())
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_arrays_are_int64_and_read_only(tmp_path, format):
     log = read(saved(tmp_path, GOOD[format]), format)
     numbers = [x for x in log[:5] if x is not None]
     ids = [x for x in log[5:8] if x is not None]
-    assert len(numbers) == 3 + (format != "hmar") + (format == "taobao")
+    assert len(numbers) == 3 + (format not in ("hmar", "s3rec")) + (format == "taobao")
     assert all(column.dtype == np.int64 for column in numbers)
     for array in numbers + ids:
         with pytest.raises(ValueError, match="read-only"):
@@ -208,22 +228,23 @@ def test_harmless_bytes_change_nothing(tmp_path, format, change):
 
 @pytest.mark.parametrize(("format", "cut", "found", "width"), [
     ("taobao", "7,40,5,pv", 4, 5), ("taobao", "7,40,5,pv,", 4, 5), ("taobao", "7", 1, 5),
-    ("hmar", "7 40", 2, 3), ("recbole", "7\t40\t3", 3, 4), ("movielens", "7\t40\t3\t", 3, 4)])
+    ("hmar", "7 40", 2, 3), ("recbole", "7\t40\t3", 3, 4), ("movielens", "7\t40\t3\t", 3, 4),
+    ("s3rec", "8", 1, 2), ("rechorus", "7\t40", 2, 3)])
 def test_cut_last_line_is_dropped_with_a_note(tmp_path, format, cut, found, width):
     line = GOOD[format].count("\n") + 1
     log = read(saved(tmp_path, GOOD[format] + cut), format)
     assert log.items.tolist() == ["", "20", "30"]
     assert log.notes == (f"log.csv line {line}: dropped, {found} of {width} fields and no line break "
-                         "(a truncated file)",)
+                         "(a truncated file)", *BESIDE.get(format, ()))
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", set(FORMATS) - {"amazon"})  # the brace that ends a JSON line proves it whole
 def test_full_last_line_without_break_is_kept_with_a_note(tmp_path, format):
     lines = GOOD[format].count("\n")
     log = read(saved(tmp_path, GOOD[format].rstrip("\n")), format)
     assert log.items.tolist() == ["", "20", "30"]
     assert log.notes == (f"log.csv line {lines}: kept, but it has no line break, "
-                         "so its last field may be cut",)
+                         "so its last field may be cut", *BESIDE.get(format, ()))
 
 
 def test_cut_item_file_is_noted(tmp_path):
@@ -286,6 +307,17 @@ HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
     ("taobao", "7,20,5,pv,100\n".encode("utf-16"), 1, "is not UTF-8 text"),
     ("hmar", b"header\n7 20 pv\n7 \0 pv\n", 3, "is not UTF-8 text"),
     ("movielens", gzip.compress(GOOD["movielens"].encode()), 1, "is not UTF-8 text"),
+    ("s3rec", "7 20 30\n8\n", 2, "1 field where a user and at least one item separated by single spaces"),
+    ("s3rec", "7 20 30\n8 20  30\n", 2, "item '' is not a whole number"),
+    ("s3rec", "7 20 30\n8 20 -1\n", 2, "item '-1' is not a whole number"),
+    ("s3rec", GOOD["hmar"], 1, "item 'item' is not a whole number"),
+    ("s3rec", GOOD["movielens"], 1, "or choose another format"),
+    ("rechorus", "user_id\titem_id\n7\t20\n", 1, "the header has no column time"),
+    ("rechorus", GOOD["movielens"], 1, "the header has no column user_id"),
+    ("rechorus", GOOD["recbole"], 1, "the header has no column user_id"),
+    ("rechorus", "time\tuser_id\titem_id\n5\t7\t20\n5\t7\n", 3, "2 fields where 3 separated by tabs"),
+    ("rechorus", "time\tuser_id\titem_id\nsoon\t7\t20\n", 2, "time 'soon' is not a finite number"),
+    ("rechorus", "time\tuser_id\titem_id\n5\t\t20\n", 2, "the user_id is empty"),
 ])
 def test_broken_line_is_named(tmp_path, format, text, line, words):
     message = refused(saved(tmp_path, text), format)
@@ -302,7 +334,9 @@ def test_cut_number_of_another_line_is_not_forgiven(tmp_path):
 @pytest.mark.parametrize(("format", "text"), [
     *((format, "") for format in FORMATS), *((format, "\n \r\n") for format in FORMATS),
     ("hmar", "user item behaviour\n"), ("recbole", HEADER), ("recbole", HEADER.rstrip("\n")),
-    ("taobao", "7,20,5,pv"), ("movielens", "7\t20"), ("hmar", "header\n7 20"), ("recbole", HEADER + "7")])
+    ("taobao", "7,20,5,pv"), ("movielens", "7\t20"), ("hmar", "header\n7 20"), ("recbole", HEADER + "7"),
+    ("s3rec", "7"), ("rechorus", "user_id\titem_id\ttime\n"), ("rechorus", "user_id\titem_id\ttime\n7\t20"),
+    ("amazon", '{"reviewerID": "7", "as')])
 def test_file_without_events(tmp_path, format, text):
     message = refused(saved(tmp_path, text), format)
     assert message.startswith("log.csv: holds no events")
@@ -317,7 +351,7 @@ def test_broken_item_file_is_named(tmp_path):
 def test_unknown_format_lists_the_choices(tmp_path):
     message = refused(saved(tmp_path, GOOD["taobao"]), "csv")
     assert "'csv'" in message
-    assert all(format in message for format in ("taobao", "hmar", "recbole", "movielens"))
+    assert all(format in message for format in ("taobao", "hmar", "recbole", "movielens", "amazon", "s3rec"))
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -327,8 +361,8 @@ def test_missing_file_and_directory(tmp_path, format):
     assert refused(str(tmp_path), format) == f"{tmp_path}: is a directory, give the file inside it"
 
 
-@pytest.mark.parametrize("format", ["recbole", "movielens"])
-def test_formats_with_ratings_refuse_behaviour_names(tmp_path, format):
+@pytest.mark.parametrize("format", ["recbole", "movielens", "s3rec", "rechorus"])
+def test_formats_without_names_refuse_behaviour_names(tmp_path, format):
     message = refused(saved(tmp_path, GOOD[format]), format, ("pos", "neg"))
     assert f"format {format} has no behaviour names" in message
 

@@ -1,14 +1,18 @@
-"""Interaction logs from four public file formats, each one function `path -> Log`.
+"""Interaction logs from seven public file formats, each one function `path -> Log`.
 
     taobao     UserBehavior.csv of Alibaba Tianchi data set 649 (ATRank): user,item,category,behaviour,seconds
     hmar       the text files of the HMAR release: a header line, then "user item behaviour" in order of time
     recbole    RecBole atomic files: x.inter with a typed header and, beside it, x.item for the categories
     movielens  u.data of MovieLens 100K (GroupLens): user, item, rating, seconds, separated by tabs
+    amazon     Amazon reviews as JSON lines, plain or .gz, and beside them meta_x.json for the categories
+    s3rec      the S3-Rec release: x.txt with "user item item ..." and beside it x_item2attributes.json
+    rechorus   ReChorus: tab-separated user_id, item_id, time and beside it item_meta.csv for the categories
 
 A file is read as UTF-8 text; a byte order mark, CRLF line ends and blank lines are accepted. Anything else
 that does not fit raises InputError with the file, the line and the mend. One fault is mended here, because
 public copies have it: a last line that was cut off (too few fields, no line break) is dropped and named in
-`Log.notes`. What all formats share is in `mbref.data.text`.
+`Log.notes`. Only amazon also skips, and counts, a few broken lines within the file.
+The last three formats are in `mbref.data.amazon`, what all share is in `mbref.data.text`.
 """
 
 from pathlib import Path
@@ -16,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from mbref.data import text
+from mbref.data.amazon import amazon, rechorus, s3rec
 from mbref.data.text import RATED, rating_to_behaviour
 from mbref.data.text import Log as Log  # other modules take it from here
 from mbref.errors import InputError
@@ -32,7 +37,7 @@ def read(path, format, behaviours=None):
     """Read the log at `path`; `format` is a key of FORMATS.
 
     `behaviours`, a sequence of names, replaces the format's own vocabulary; its order gives the index. Only
-    taobao and hmar files carry names. Users, items and categories are numbered
+    taobao and hmar files carry names; amazon takes those of RATED. Users, items and categories are numbered
     from 1 by raw id, in numeric order if all are integers, else in text order: the numbers do not depend on
     the order of the rows. Returns a Log. Raises InputError, one sentence with file, line and mend, for what
     does not fit the format.
@@ -106,7 +111,8 @@ def movielens(path, behaviours=None):
     return text.log(path, events, (RATED,), notes)
 
 
-FORMATS = {"taobao": taobao, "hmar": hmar, "recbole": recbole, "movielens": movielens}
+FORMATS = {"taobao": taobao, "hmar": hmar, "recbole": recbole, "movielens": movielens,
+           "amazon": amazon, "s3rec": s3rec, "rechorus": rechorus}
 
 
 def _typed_header(path, lines, needed):
