@@ -30,13 +30,16 @@ def merge_heads(x):
     return np.reshape(np.transpose(x, (0, 2, 1, 3)), (b, length, heads * d))
 
 
-def attention(q, k, v, allowed, heads=1, drop=lambda weights: weights, tap=ignore, name="weights"):
+def attention(q, k, v, allowed, heads=1, drop=lambda weights: weights, tap=ignore, name="weights",
+              scaled=True):
     """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D]; allowed [B, L, S] -> [B, L, D].
 
-    `drop` is applied to the weights; `tap` receives them [B, H, L, S] under `name` before that.
+    scaled=False leaves out the root. `drop` is applied to the weights; `tap` receives them [B, H, L, S] under `name`
+    before that.
     """
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, L, D/H]
-    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # [B, H, L, S]
+    scores = q @ np.swapaxes(k, -1, -2)  # [B, H, L, S]
+    scores = scores / q.shape[-1] ** 0.5 if scaled else scores
     weights = masked_softmax(scores, allowed[:, None])
     tap(name, weights)
     return merge_heads(drop(weights) @ v)

@@ -25,6 +25,45 @@ def scorer(model, params, config):
     return lambda history, cases: model.score(params, model.batch(history, cases, config), None, config)
 
 
+def sampled_scorer(model, params, config):
+    """A trained model as a scorer of given candidates: (history, cases, candidates [B, C]) -> [B, C]."""
+    return lambda history, cases, candidates: model.score(
+        params, model.batch(history, cases, config), candidates, config)
+
+
+def picked(score):
+    """A scorer of all items as a scorer of given candidates."""
+    return lambda history, cases, candidates: np.take_along_axis(
+        score(history, cases), np.maximum(candidates - 1, 0), axis=1)
+
+
+def auc(score, held, negatives, batch_size=64):
+    """Mean over cases of the share of `negatives` [S, m] (0 = none) that score less than the held-out item.
+
+    score: (history, cases, candidates) -> scores. Eq. 23 of DMRAN, with as many negatives as are given.
+    -> {"AUC": ties count half, "AUC strict": ties count 0, as in ATRank's release}.
+    """
+    lost = []
+    for start in range(0, len(held.item), batch_size):
+        cases = np.arange(start, min(start + batch_size, len(held.item)))
+        candidates = np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)  # [B, 1+m]
+        scores = score(held.history, cases, candidates)
+        greater, ties = metrics.greater_and_ties(scores, np.zeros(len(cases), int), candidates > 0)
+        real = np.sum(negatives[cases] > 0, axis=1)
+        lost.append(np.stack([greater + ties / 2, greater + ties]) / real)
+    half, strict = 1 - np.mean(np.concatenate(lost, axis=1), axis=1)
+    return {"AUC": float(half), "AUC strict": float(strict)}
+
+
+def validation(model, config, split, candidates="all", measure="NDCG@10"):
+    """What training maximises on the validation events: NDCG@10 by full ranking, or AUC.  -> function of params."""
+    held = split.validation
+    if measure == "AUC":
+        negatives = fixed_negatives(held, split.items, seed=1, count=20)  # never those of the test
+        return lambda params: auc(sampled_scorer(model, params, config), held, negatives)["AUC"]
+    return lambda params: summary(places(scorer(model, params, config), held, split.items, candidates)[0])[measure]
+
+
 def places(score, held, items, candidates="all", negatives=(), batch_size=64):
     """Places by full ranking, then among each set of `negatives` [S, m] (0 in a row is no candidate).
 

@@ -32,6 +32,29 @@ def lookup(table, ids):
     return table[ids] * (ids > 0)[..., None]
 
 
+def embed(tables, ids):
+    """Embeddings of an object's F features, side by side.  tables [N_f+1, D_f]; ids [..., F] -> [..., sum of D_f]."""
+    return np.concatenate([lookup(table, ids[..., f]) for f, table in enumerate(tables)], axis=-1)
+
+
+def time_bucket(gap, rule):
+    """Bucket of a time gap in whole units, each twice as wide as the one before.  gap [...] >= 0 -> [...].
+
+    "release" (ATRank's code): floor(log2(gap + 1)), 0 .. 12. "paper" (the texts of ATRank and DMRAN): 0 for gaps below
+    1, then floor(log2 gap) + 1, 0 .. 13. The last bucket is open.
+    """
+    powers = 2 ** np.arange(13)  # 1, 2, 4 ... 4096
+    return np.searchsorted(powers[1:], gap + 1, side="right") if rule == "release" else np.searchsorted(
+        powers, gap, side="right")
+
+
+def by_chunks(score, items, rows, largest=8192):
+    """Scores of all items 1..N from `score(candidates [rows, C])`, a few items at a time.  -> [rows, N]."""
+    size = max(1, largest // rows)
+    parts = np.array_split(np.arange(1, items + 1), -(-items // size))
+    return np.concatenate([score(np.broadcast_to(part, (rows, len(part)))) for part in parts], axis=1)
+
+
 def relu(x):
     """max(x, 0), written so that float32 stays float32 under autograd."""
     return x * (x > 0)

@@ -9,6 +9,11 @@ def softplus(x):
     return np.logaddexp(0, x)
 
 
+def sigmoid_cross_entropy(logits, labels):
+    """-log sigmoid(z) where the label is True, -log(1 - sigmoid(z)) where it is False.  both [...] -> [...]."""
+    return softplus(np.where(labels, -1, 1).astype(logits.dtype) * logits)
+
+
 def log_softmax(logits):
     """Over the last axis.  [..., C] -> [..., C]."""
     shifted = logits - np.max(stop_gradient(logits), axis=-1, keepdims=True)

@@ -195,7 +195,8 @@ def score_without(model, params, config, log, rows, removed):
     keep = [rows[log.item[rows] != item] if item is not None else rows for item in removed]
     scores = []
     for part in keep:
-        events = sequences.from_rows(log.user[part], log.item[part], log.behaviour[part], len(log.behaviours))
+        events = sequences.of_rows(log, [part])
+        events = events._replace(now=None if log.time is None else log.time[rows[-1:]])
         if len(part) == 0:  # nothing is left: an empty history of the same user
             events = events._replace(ptr=np.zeros(2, int), user=log.user[rows[:1]])
         scores.append(evaluation.scorer(model, params, config)(events, np.array([0]))[0])

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mbref import evaluation, optim
 from mbref.data import sequences
-from mbref.errors import InputError
+from mbref.errors import InputError, require_choice
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,30 @@ class Settings:
     seed: int = 0
     steps: int = 1000             # at most
     batch_size: int = 64          # windows a step
-    rate: float = 1e-3            # of Adam
+    optimiser: str = "adam"       # or "sgd"
+    rate: float = 1e-3            # step size
+    rates: tuple[float, ...] = () # one a task, for models that learn several in turn; () = `rate` for all
+    drop_step: int = 0            # from this step on a tenth of the rate; 0 = never
     beta2: float = 0.98           # of Adam; HMAR's value
     clip: float = 5.0             # largest global norm of the gradients
     evaluate_every: int = 50      # steps between two validations
     patience: int = 6             # validations without a better one before training stops; 0 = never stop early
-    newest_only: bool = False     # True: only the newest window of each user, as the HMAR release
+    validate: str = "NDCG@10"     # what validation measures: this, by full ranking, or "AUC" against fixed negatives
     float32: bool = True          # float64 is for checking
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1.")
-        for name in ("rate", "clip"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{name} is {getattr(self, name)}: it must be a positive number.")
+        require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "AUC"))
+        for name, value in (("rate", self.rate), ("clip", self.clip), *(("rates", rate) for rate in self.rates)):
+            if not 0 < value < float("inf"):
+                raise InputError(f"{name} is {value}: it must be a positive number.")
         if not 0 <= self.beta2 < 1:
             raise InputError(f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}: it must not be negative.")
+        for name in ("seed", "drop_step", "patience"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}: it must not be negative.")
 
 
 class State(NamedTuple):
@@ -67,24 +72,40 @@ def begin(model, config, settings):
     return State(0, params, optim.start(rule(settings), params), params, ())
 
 
-def rule(settings):
-    """The optimiser that the settings ask for."""
-    return optim.Adam(settings.rate, beta2=settings.beta2, clip=settings.clip)
+def rule(settings, step=0, task=0):
+    """The optimiser that the settings ask for, at a step and for a task."""
+    rate = settings.rates[task] if settings.rates else settings.rate
+    rate = rate / 10 if 0 < settings.drop_step <= step else rate
+    if settings.optimiser == "sgd":
+        return optim.SGD(rate, settings.clip)
+    return optim.Adam(rate, beta2=settings.beta2, clip=settings.clip)
 
 
-def train_step(model, config, settings, events, cuts, state):
+def rows_of_step(tasks, settings, step):
+    """The task and the rows of one step; every epoch has its own order of rows, and of tasks if there are several.
+
+    tasks: arrays of rows as from model.examples. A batch belongs to one task, as in ATRank's all2all.
+    """
+    batches = [max(1, len(rows) // settings.batch_size) for rows in tasks]
+    epoch, at = divmod(step, sum(batches))
+    rng = np.random.default_rng([settings.seed, 0, epoch])
+    orders = [rng.permutation(len(rows)) for rows in tasks]
+    turns = rng.permutation(np.repeat(np.arange(len(tasks)), batches)) if len(tasks) > 1 else np.zeros(batches[0], int)
+    task = int(turns[at])
+    at = int(np.sum(turns[:at] == task))
+    return task, tasks[task][orders[task][at * settings.batch_size : (at + 1) * settings.batch_size]]
+
+
+def train_step(model, config, settings, events, tasks, state):
     """One step on the batch that belongs to its number.  -> (State, loss)."""
-    epoch_length = max(1, len(cuts) // settings.batch_size)
-    epoch, at = divmod(state.step, epoch_length)
-    order = np.random.default_rng([settings.seed, 0, epoch]).permutation(len(cuts))
-    rows = order[at * settings.batch_size : (at + 1) * settings.batch_size]
+    task, rows = rows_of_step(tasks, settings, state.step)
     rng = np.random.default_rng([settings.seed, 1, state.step])
-    batch = model.batch(events, cuts[rows], config, rng)
+    batch = model.batch(events, rows, config, rng)
     loss, grads = value_and_grad(model.loss)(state.params, batch, config, rng)
     if not np.isfinite(loss):
         raise InputError(f"the loss is {loss} at step {state.step + 1}: choose a smaller rate than {settings.rate}.")
     step = state.step + 1
-    params, moments = optim.update(rule(settings), state.params, grads, state.moments, step)
+    params, moments = optim.update(rule(settings, state.step, task), state.params, grads, state.moments, step)
     return state._replace(step=step, params=params, moments=moments), float(loss)
 
 
@@ -96,15 +117,15 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     is called at every validation and at the end, and on Ctrl-C, which then goes on to the caller as KeyboardInterrupt.
     Raises InputError if there is nothing to train on or the loss is no longer finite.
     """
-    cuts = sequences.windows(events, config.length, settings.newest_only)
-    if len(cuts) == 0:
+    tasks = model.examples(events, config, np.random.default_rng([settings.seed, 2]))
+    if not all(map(len, tasks)):
         raise InputError("nothing to train on: no user has two events before the held-out ones.")
     state, save = state or begin(model, config, settings), save or (lambda state: None)
     bar = tqdm(total=settings.steps, initial=state.step, disable=not progress, unit="step")
     try:
         with bar:
             while state.step < settings.steps and not is_over(state, settings):
-                new, loss = train_step(model, config, settings, events, cuts, state)
+                new, loss = train_step(model, config, settings, events, tasks, state)
                 validated = validate and (new.step % settings.evaluate_every == 0 or new.step == settings.steps)
                 state = record(new, loss, validate(new.params)) if validated else new  # never a step without its record
                 bar.update()
@@ -159,7 +180,8 @@ def load_checkpoint(path, model, config, settings):
     try:
         with np.load(path, allow_pickle=False) as z:
             about, arrays = json.loads(str(z["about"])), {name: z[name] for name in z.files}
-        if about["config"] != json.loads(json.dumps(asdict(config))) or about["settings"] != asdict(settings):
+        asked = json.loads(json.dumps(dict(config=asdict(config), settings=asdict(settings))))
+        if {name: about[name] for name in asked} != asked:
             raise ValueError("it was trained with other settings")
         empty = begin(model, config, settings)
         trees = {part: fill(getattr(empty, part), arrays, part) for part in TREES}
@@ -195,11 +217,8 @@ def search_and_refit(model, config, settings, split, candidates="all", folder=No
         save = path and (lambda state: save_checkpoint(path, state, config, settings))
         return fit(model, config, settings, events, validate, state, save, progress)
 
-    def ndcg(params):
-        score = evaluation.scorer(model, params, config)
-        return evaluation.summary(evaluation.places(score, split.validation, config.items, candidates)[0])["NDCG@10"]
-
-    search = run("search.npz", settings, split.train, ndcg if len(split.validation.item) else None)
+    measure = evaluation.validation(model, config, split, candidates, settings.validate)
+    search = run("search.npz", settings, split.train, measure if len(split.validation.item) else None)
     final = run("final.npz", replace(settings, steps=best_step(search)), split.refit, None)
     return final, search
 

@@ -44,8 +44,8 @@ def held(part):
 
 def same(a, b):
     """Bit for bit: values, shapes and dtypes of NamedTuples of arrays."""
-    return all(same(x, y) if isinstance(x, tuple) else x.dtype == y.dtype and x.shape == y.shape and
-               x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
+    return all(x is y is None or (same(x, y) if isinstance(x, tuple) else x.dtype == y.dtype and x.shape == y.shape and
+               x.tobytes() == y.tobytes()) for x, y in zip(a, b, strict=True))
 
 
 def slow_counts(item, behaviour, candidate, upto, kinds):

@@ -60,7 +60,7 @@ def stopping(model, at):
             raise KeyboardInterrupt
         return model.loss(*arguments)
 
-    return SimpleNamespace(init=model.init, batch=model.batch, score=model.score, loss=loss)
+    return SimpleNamespace(init=model.init, batch=model.batch, score=model.score, loss=loss, examples=model.examples)
 
 
 def files(folder):
@@ -277,7 +277,7 @@ def test_without_validation_all_steps_are_used_and_the_last_parameters_kept():
 def test_the_refit_takes_the_best_number_of_steps_on_all_before_the_test_events():
     # Adam moves w by .1 a step, from 0 towards 1; the score finds item 3 only while w is near .4.
     toy = SimpleNamespace(
-        init=lambda rng, config: {"w": np.zeros(1)},
+        init=lambda rng, config: {"w": np.zeros(1)}, examples=hmar.examples,
         batch=lambda events, rows, config, rng=None: (len(rows), len(events.item)),
         loss=lambda params, batch, config, rng: anp.sum((params["w"] - 1.0) ** 2) + 0 * batch[1],
         score=lambda params, batch, items, config: np.tile(
@@ -315,27 +315,29 @@ def test_every_step_draws_anew_and_no_step_depends_on_an_earlier_one():
             numbers.append(rng.random())
             return bpr_mf.batch(events, rows, config, rng)
 
-        fit(SimpleNamespace(init=bpr_mf.init, loss=bpr_mf.loss, batch=batch), BPR, state=state)
+        spy = SimpleNamespace(init=bpr_mf.init, loss=bpr_mf.loss, batch=batch, examples=bpr_mf.examples)
+        fit(spy, BPR, state=state)
     assert len(set(drawn)) == 8 and resumed == drawn[5:]
 
 
 def test_an_epoch_shows_every_window_once():
     seen, cuts = [], sq.windows(SPLIT.train, 2)
     spy = SimpleNamespace(init=lambda rng, config: {"w": np.zeros(1)}, loss=lambda p, b, c, r: anp.sum(p["w"] ** 2),
+                          examples=hmar.examples,
                           batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
     n = len(cuts) // 4
     fit(spy, replace(HMAR, length=2), replace(TINY, steps=2 * n))
     epochs = [sorted(sum(seen[:n], [])), sorted(sum(seen[n:], []))]
     assert len(cuts) == 4 * n and epochs[0] == epochs[1] == sorted(cuts.tolist()) and seen[:n] != seen[n:]
     seen.clear()
-    fit(spy, replace(HMAR, length=2), replace(TINY, steps=2, batch_size=99, newest_only=True))
+    fit(spy, replace(HMAR, length=2, newest_only=True), replace(TINY, steps=2, batch_size=99))
     newest = sorted(c.tolist() for c in sq.windows(SPLIT.train, 2, newest_only=True))
     assert [sorted(rows) for rows in seen] == [newest, newest]  # fewer windows than a batch: all of them
 
 
 def test_a_loss_that_is_not_finite():
     for value in (np.nan, np.inf):
-        bad = SimpleNamespace(init=hmar.init, batch=hmar.batch,
+        bad = SimpleNamespace(init=hmar.init, batch=hmar.batch, examples=hmar.examples,
                               loss=lambda p, b, c, r, value=value: anp.sum(p["item"]) * value)
         with pytest.raises(InputError, match="at step 1.*smaller rate than 0.01"):
             fit(bad, HMAR)

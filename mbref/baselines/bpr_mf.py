@@ -35,6 +35,11 @@ def init(rng, config):
     }
 
 
+def examples(events, config, rng):
+    """As in papers/hmar.py."""
+    return [sequences.windows(events, config.length)]
+
+
 def batch(events, rows, config, rng=None):
     """As in papers/hmar.py; the model reads only users, next items and negatives."""
     if rng is None:

@@ -25,6 +25,13 @@ class Sequences(NamedTuple):
     behaviour: np.ndarray  # [n] 1..K
     counts: np.ndarray     # [n, K] how often the user met this item, by behaviour, up to and including this event
     before: np.ndarray     # [n, K] the same, strictly before this event
+    time: np.ndarray | None = None      # [n] seconds since 1970, where the log has times
+    negative: np.ndarray | None = None  # [n] an item fixed once as this event's negative, where the caller gives them
+    now: np.ndarray | None = None       # [S] seconds at which the next event of a held-out history is asked for
+    category: np.ndarray | None = None  # [N+1] of every item, 0 = unknown, where the log has categories
+
+
+OF_EVENTS = ("item", "behaviour", "counts", "before", "time", "negative")  # the fields with one row an event
 
 
 class Held(NamedTuple):
@@ -111,17 +118,18 @@ def whole_log_counts(user, item, behaviour, behaviours):
 def leave_one_out(log, target, drop_target_history=False, counts="running", min_events=3):
     """Hold out each user's last event of behaviour `target` (test) and the one before it (validation).
 
-    `target` is a behaviour's name. Training sequences end before the validation event; the test history ends before
-    the test event and so contains the validation event. Users with fewer than `min_events` events or without a target
-    event only train. drop_target_history=True removes earlier events on a held-out item from the lists that must not
-    show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the entire log, held-out events
-    included: the release's leak, kept to measure it. Raises InputError for an unknown behaviour or switch.
+    `target` is a behaviour's name, or "any" for every event. Training sequences end before the validation event; the
+    test history ends before the test event and so contains the validation event. Users with fewer than `min_events`
+    events or without a target event only train. drop_target_history=True removes earlier events on a held-out item
+    from the lists that must not show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the
+    entire log, held-out events included: the release's leak, kept to measure it. Raises InputError for an unknown
+    behaviour or switch.
     """
-    if target not in log.behaviours:
-        raise InputError(f"unknown target behaviour {target!r}: this log has {', '.join(log.behaviours)}.")
+    if target not in (*log.behaviours, "any"):
+        raise InputError(f"unknown target behaviour {target!r}: this log has {', '.join(log.behaviours)}, any.")
     if counts not in ("running", "window", "whole-log"):
         raise InputError(f"unknown counts {counts!r}: choose running, window or whole-log.")
-    is_target = log.behaviour == log.behaviours.index(target) + 1
+    is_target = np.array([target in (name, "any") for name in ("", *log.behaviours)])[log.behaviour]
     is_target &= np.bincount(log.user)[log.user] >= min_events
     train, refit, validation, test = [], [], [], []
     for rows in np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1):
@@ -134,8 +142,8 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     K = len(log.behaviours)
     whole = whole_log_counts(log.user, log.item, log.behaviour, K) if counts == "whole-log" else None
     return Split(
-        _sequences(log, train, whole), _held(log, validation, whole), _held(log, test, whole),
-        _sequences(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K,
+        of_rows(log, train, whole), _held(log, validation, whole), _held(log, test, whole),
+        of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K,
     )
 
 
@@ -148,20 +156,31 @@ def hold_out(rows, item, is_target, drop_target_history):
     return before[item[before] != item[targets[-1]]] if drop_target_history else before, targets[-1]
 
 
-def _sequences(log, lists, whole):
-    """One sequence for each array of log rows in `lists`."""
+def of_rows(log, lists, whole=None):
+    """One sequence for each array of log rows in `lists`, those without rows left out."""
     lists = [rows for rows in lists if len(rows)]
     rows = np.concatenate([*lists, np.empty(0, int)]).astype(int)
-    sequences = from_rows(log.user[rows], log.item[rows], log.behaviour[rows], len(log.behaviours))
+    sequences = from_rows(log.user[rows], log.item[rows], log.behaviour[rows], len(log.behaviours))._replace(
+        time=None if log.time is None else log.time[rows], category=item_categories(log))
     return sequences if whole is None else sequences._replace(counts=whole[rows], before=whole[rows])
+
+
+def item_categories(log):
+    """The category of every item, that of its last row in the log if it has several.  -> [N+1] or None."""
+    if log.category is None:
+        return None
+    category = np.zeros(len(log.items), np.int64)
+    category[log.item] = log.category
+    return category
 
 
 def _held(log, cases, whole):
     """Held-out events from (history rows, held-out row) pairs; an empty history gives nothing to rank from."""
     cases = [(history, row) for history, row in cases if row is not None and len(history)]
-    item = log.item[np.array([row for _, row in cases], int)]
+    held = np.array([row for _, row in cases], int)
     seen = np.array([np.any(log.item[history] == log.item[row]) for history, row in cases], bool)
-    return Held(_sequences(log, [history for history, _ in cases], whole), item, seen)
+    history = of_rows(log, [history for history, _ in cases], whole)
+    return Held(history._replace(now=None if log.time is None else log.time[held]), log.item[held], seen)
 
 
 def windows(sequences, length, newest_only=False):
@@ -213,7 +232,8 @@ def take(sequences, s):
     start, size = sequences.ptr[s], sequences.ptr[s + 1] - sequences.ptr[s]
     ptr = np.append(0, np.cumsum(size))
     rows = np.arange(ptr[-1]) + np.repeat(start - ptr[:-1], size)
-    return Sequences(ptr, sequences.user[s], *(x[rows] for x in sequences[2:])), ptr[:-1] - start
+    events = {name: x[rows] for name in OF_EVENTS if (x := getattr(sequences, name)) is not None}
+    return sequences._replace(ptr=ptr, user=sequences.user[s], **events), ptr[:-1] - start
 
 
 def owner(sequences):

@@ -37,6 +37,7 @@ class Config:
     counts: str = "running"            # what (2) counts: "running", "window", or, as released, "whole-log" (a leak)
     candidate_counts: str = "own"      # "target": negatives share the positive's; when ranking, one target event each
     positives: str = "all"             # (7) ranks "all" next events, those on "new" items, or of "target" behaviour
+    newest_only: bool = False          # True: train on each user's newest window alone, as the release
 
     def __post_init__(self):
         if not self.weights:
@@ -74,6 +75,11 @@ def init(rng, config):
         "class1": normal(2 * D, D),
         "class2": normal(D, K),
     }
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from, one array a task: windows of the sequences."""
+    return [sequences.windows(events, config.length, config.newest_only)]
 
 
 def batch(events, rows, config, rng=None):

@@ -1,0 +1,208 @@
+"""DMRAN (IJCAI 2019): time-aware item-level attention with several hops, then attention for every dimension by itself.
+
+Equation numbers are the paper's; (D1) ... (D22) are the points it leaves open, decided where the mark stands. There is
+no code by the authors. Without a line of their own: (D16) a negative is none of the user's items and is drawn once, by
+targets.examples; (D19) no dropout; (D20) eq. 23 compares scores, as the softmax of eq. 19 is monotone.
+
+Glossary of shapes: B batch, n history length, C candidates, r hops, d width. Id 0 is padding, on the right.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from mbref import masks
+from mbref.attention import attention, masked_softmax
+from mbref.data import targets
+from mbref.errors import require, require_choice
+from mbref.layers import by_chunks, dense, embed, glorot, ignore, init_dense, layer_norm, relu, time_bucket
+from mbref.losses import masked_mean, sigmoid_cross_entropy
+from mbref.optim import leaves
+from mbref.papers.atrank import attention_block, init_block
+
+SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "16", "validate": "AUC"}  # (D17), (D18)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shapes and switches."""
+    items: int                         # N
+    categories: int = 0                # 0: V is of items alone, else half of its width of categories (D2)
+    width: int = 128                   # d; 128
+    hops: int = 10                     # r; 10
+    variant: str = "full"              # "item": no dimension-wise level; "feature": no item level (eq. 7, 8)
+    time: bool = True                  # False: DMRAN_No_Time, eq. 1 without T
+    bucket: str = "paper"              # of eq. 1, as in atrank.py
+    fuse: bool = True                  # False: the "feature" variant scores h^ alone, without eq. 15 and 16
+    diagonal: bool = True              # False: eq. 10 leaves out j = i, as DiSAN does; a lone row gets 0 (D5)
+    pool: str = "attention"            # f_vanilla of eq. 14: by the candidate, or the "mean" of all rows (D6)
+    robust: bool = False               # residuals, layer norms and feed-forwards wherever shapes admit them (D6-D8)
+    heads: int = 8                     # of f_vanilla when robust
+    item_bias: bool = False            # add b_i in eq. 17 (D10)
+    redundancy: float = 1e-4           # lambda_3 of eq. 22, the penalty being a mean over samples (D14)
+    penalty: float = 5e-5              # lambda_1: on h_c and i_c, as in atrank.py; there is no user vector (D12, D13)
+    weight_decay: float = 0.0          # lambda_2: half of it times the squares of all weights (D13)
+    length: int = 50                   # newest events that are read
+    unit: int = 86400                  # seconds in one unit of time gap: a day
+
+    def __post_init__(self):
+        require_choice(self, variant=("full", "item", "feature"), bucket=("release", "paper"),
+                       pool=("attention", "mean"))
+        require(min(self.items, self.length, self.hops, self.heads, self.unit) >= 1, "items, length, hops, heads and "
+                "unit must be at least 1.")
+        require(self.width >= 4 and self.width % self.heads == 0 and self.width % 2 == 0,
+                "width must be even, a multiple of heads, and at least 4.")
+        require(all(0 <= x < float("inf") for x in (self.redundancy, self.penalty, self.weight_decay)),
+                "redundancy, penalty and weight_decay must be numbers of 0 or more.")
+
+
+def init(rng, config):
+    """Parameters as a nested dict of float64 arrays under the paper's letters; Glorot-uniform, biases 0."""
+    d, half = config.width, config.width // 2
+    V = [glorot(rng, config.items + 1, half), glorot(rng, config.categories + 1, half)] if config.categories else [
+        glorot(rng, config.items + 1, d)]
+    params = {"V": V, "W_0": init_dense(glorot(rng, 2 * d if config.time else d, d))}
+    if config.time:
+        params["T"] = glorot(rng, 14, d)  # buckets 0 .. 13, the last one open (D3)
+    if config.variant != "feature":
+        params |= {"W_s1": glorot(rng, d, d), "W_s2": glorot(rng, config.hops, d)}  # no biases (D4)
+    if config.variant != "item":
+        params |= {name: glorot(rng, d, d) for name in ("W_s3", "W_s4", "W_s5", "W_f1", "W_f2")}
+        params |= {name: np.zeros(d) for name in ("b_s1", "b_s2", "b_f")}
+    if config.item_bias:
+        params["b"] = np.zeros(config.items + 1)
+    if config.robust:  # one block for h, one for h^ (D7), and after eq. 13 the second half of such a block (D8)
+        params |= {"van": init_block(rng, d), "van_hat": init_block(rng, d), "after": init_block(rng, d)}
+        params["after"] = {name: params["after"][name] for name in ("f1", "f2", "ln", "ln_f")}
+    return params
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from: a target and its negative together (D15)."""
+    return targets.examples(events, config.items, rng, pairs=True)
+
+
+def batch(events, rows, config, rng=None):
+    """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
+    make = targets.ranking_batch if rng is None else targets.training_batch
+    return make(events, rows, config.length, config.items, config.unit)
+
+
+def object_code(params, ids):
+    """V[i]: item and, where there are any, category embedding.  ids [..., F] -> [..., d].  (D2)."""
+    return embed(params["V"], ids)
+
+
+def history_code(params, history, features, config):
+    """H = [V[h] ; T[g]] W_0 + b_0, no activation (D1).  -> [B, n, d].  Eq. 1, 2."""
+    v = object_code(params, features[history.item])  # [B, n, d]
+    parts = [v, params["T"][time_bucket(history.gap, config.bucket)]] if config.time else [v]
+    return dense(params["W_0"], np.concatenate(parts, axis=-1))
+
+
+def item_attention(params, H, real):
+    """A = softmax(relu(H W_s1^T) W_s2^T)^T over the history, one row a hop; padding gets exactly 0.  Eq. 3-7 (D21).
+
+    H [B, n, d], real [B, n] -> [B, r, n].
+    """
+    scores = relu(H @ params["W_s1"].T) @ params["W_s2"].T  # [B, n, r]
+    return masked_softmax(np.swapaxes(scores, 1, 2), real[:, None])
+
+
+def redundancy(A):
+    """||A A^T - I||_F^2 of every sample: 0 if each hop looks at one event of its own.  [B, r, n] -> [B].  Eq. 22."""
+    return np.sum((A @ np.swapaxes(A, 1, 2) - np.eye(A.shape[1], dtype=A.dtype)) ** 2, axis=(1, 2))
+
+
+def feature_weights(params, M, allowed):
+    """beta_ij: how far each of d features of row j matters to row i; sums to 1 over j.  Eq. 9-11.
+
+    M [B, r, d], allowed [B, r, r] -> [B, i, j, d]. b_s1 is the same for every j, so the softmax cancels it. The text
+    after eq. 10 says "relevant to m_i" of feature k of m_i itself; m_j is meant (D22).
+    """
+    i, j = (np.expand_dims(M @ params[name].T, axis) for name, axis in (("W_s4", 2), ("W_s3", 1)))
+    F = np.tanh(i + j + params["b_s2"]) @ params["W_s5"].T + params["b_s1"]  # [B, i, j, d]
+    return np.swapaxes(masked_softmax(np.swapaxes(F, 2, 3), allowed[:, :, None]), 2, 3)
+
+
+def feature_attention(params, M, allowed, config, tap=ignore):
+    """M^_i = sum_j beta_ij * M_j, feature by feature.  M [B, r, d] -> [B, r, d].  Eq. 12, 13."""
+    beta = feature_weights(params, M, allowed)
+    tap("beta", beta)
+    M_hat = np.sum(beta * np.expand_dims(M, 1), axis=2)  # [B, r, d]
+    if not config.robust:
+        return M_hat
+    p = params["after"]
+    y = layer_norm(p["ln"], M_hat + M)
+    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
+
+
+def vanilla(p, M, i_c, real, config, tap=ignore, name="vanilla"):
+    """f_vanilla: what candidate c finds among the rows of M.  M [B, r, d], i_c [B, C, d] -> [B, C, d].  Eq. 14 (D6)."""
+    allowed = np.broadcast_to(real[:, None], i_c.shape[:2] + M.shape[1:2])  # [B, C, r]
+    if config.robust:
+        return attention_block(p, i_c, M, allowed, config.heads, tap=tap, name=name)
+    query = i_c if config.pool == "attention" else np.zeros_like(i_c)  # equal scores: the mean
+    return attention(query, M, M, allowed, tap=tap, name=name)
+
+
+def fusion(params, h, h_hat):
+    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  all [B, C, d].  Eq. 15, 16 (D9)."""
+    G = 0.5 * np.tanh(0.5 * (h @ params["W_f1"] + h_hat @ params["W_f2"] + params["b_f"])) + 0.5
+    return G * h + (1 - G) * h_hat
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """M, M^ [B, r, d] (None where a variant has none), A [B, r, n] or None, and which rows are real [B, r].
+
+    In the "feature" variant M is the history H itself, so r = n and its padding is masked from here on (D21).
+    """
+    history = batch.histories[0]
+    M = H = history_code(params, history, batch.features[0], config)
+    A, real = None, masks.padding(history.item)
+    if config.variant != "feature":
+        A = item_attention(params, H, real)
+        tap("hops", A)
+        M, real = A @ H, np.ones(A.shape[:2], bool)  # eq. 8
+    tap("M", M)
+    if config.variant == "item":
+        return M, None, A, real
+    others = True if config.diagonal else ~np.eye(M.shape[1], dtype=bool)
+    M_hat = feature_attention(params, M, real[:, None] & real[:, :, None] & others, config, tap)
+    tap("M_hat", M_hat)
+    return M, M_hat, A, real
+
+
+def logits(params, batch, states, candidates, config, tap=ignore):
+    """h_c . i_c for candidates [B, C] (+ b_i); i_c is V[c] itself (D11).  -> z [B, C], h_c and i_c.  Eq. 14-17."""
+    M, M_hat, _, real = states
+    i_c = object_code(params, batch.features[0][candidates])  # [B, C, d]
+    if config.variant == "item":
+        h_c = vanilla(params.get("van"), M, i_c, real, config, tap)
+    else:
+        h_c = vanilla(params.get("van_hat"), M_hat, i_c, real, config, tap, "vanilla_hat")
+        if config.fuse or config.variant == "full":
+            h_c = fusion(params, vanilla(params.get("van"), M, i_c, real, config, tap), h_c)
+    z = np.sum(h_c * i_c, axis=-1)
+    return z + params["b"][candidates] if config.item_bias else z, h_c, i_c
+
+
+def score(params, batch, candidates, config):
+    """Scores of candidates [B, C] ids, or None for all 1..N.  -> [B, C]. The history is encoded once.  Eq. 17."""
+    states = forward(params, batch, config)
+    if candidates is not None:
+        return logits(params, batch, states, candidates, config)[0]
+    return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], config.items, len(states[0]))
+
+
+def loss(params, batch, config, rng=None):
+    """Mean of -log sigmoid(s+) and -log(1 - sigmoid(s-)) (D15), in place of eq. 18, 19, and penalties.  Eq. 20-22."""
+    states = forward(params, batch, config)
+    z, h_c, i_c = logits(params, batch, states, batch.candidate, config)
+    real = batch.candidate > 0  # [B, C]
+    total = masked_mean(sigmoid_cross_entropy(z, batch.label), real)
+    total = total + 0.5 * config.penalty * np.sum((h_c**2 + i_c**2) * real[..., None])
+    if config.variant != "feature":
+        total = total + config.redundancy * np.sum(redundancy(states[2])) / len(z)
+    if config.weight_decay:
+        total = total + 0.5 * config.weight_decay * sum(np.sum(w**2) for _, w in leaves(params))
+    return total
