@@ -5,6 +5,7 @@ What all formats have in common is in test_readers.
 import gzip
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,18 @@ def test_spellings_of_a_review(tmp_path, record, user, item, seconds):
         assert (log.users[1], log.items[1], log.time.tolist()) == (user, item, [seconds])
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be set here")
+def test_days_begin_in_utc_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Pacific/Honolulu")
+    time.tzset()
+    try:
+        log = read(saved(tmp_path, review(time=None, reviewTime="09 13, 2009")), "amazon")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert log.time.tolist() == [SEPT_13]
+
+
 def test_stars_are_behaviours_only_if_asked(tmp_path):
     text = review(time=1, overall=5.0) + review(time=2, overall=3) + review(time=3, rating=2.0)
     path = saved(tmp_path, text)
@@ -128,6 +141,7 @@ def test_cut_or_damaged_gzip_is_refused(tmp_path):
     for size in (3, len(whole) // 2, len(whole) - 1):
         assert refused(saved(tmp_path, whole[:size], "X.json.gz")) == cut
     assert refused(saved(tmp_path, whole[:-8] + b"\0" * 8, "X.json.gz")) == damaged  # checksum
+    assert refused(saved(tmp_path, whole[:500] + b"\xff" * 500 + whole[1000:], "X.json.gz")) == damaged
     assert refused(saved(tmp_path, whole[:2] + b"\xff" + whole[3:], "X.json.gz")) == damaged
     assert refused(saved(tmp_path, whole + b"more", "X.json.gz")) == damaged
 
@@ -147,6 +161,8 @@ def test_cut_or_damaged_gzip_is_refused(tmp_path):
     (review(item=["B1"]), "it has no parent_asin or asin"),
     (review(item="B\0"), "it has no parent_asin or asin"),
     (review(time="soon"), "it has no valid unixReviewTime, timestamp or reviewTime"),
+    (review(time=[5]), "it has no valid unixReviewTime, timestamp or reviewTime"),
+    (review(time=True), "it has no valid unixReviewTime, timestamp or reviewTime"),
     (review(time=-5), "it has no valid unixReviewTime, timestamp or reviewTime"),
     (review(time=SEPT_13 * 1000), "it has no valid unixReviewTime, timestamp or reviewTime"),
     (review(time=float("nan")), "it has no valid unixReviewTime, timestamp or reviewTime"),
@@ -340,6 +356,13 @@ def test_rechorus_by_hand(tmp_path):
     assert log.category.tolist() == [0, 0, 2, 1]
     assert log.notes == ("item_meta.csv: has no category for 2 of 4 items, they get 0 (unknown)",)
     assert log.attributes is None
+
+
+def test_cut_item_meta_is_noted(tmp_path):
+    saved(tmp_path, "item_id\ti_category\n5\t4\n6", "item_meta.csv")
+    log = read(saved(tmp_path, "user_id\titem_id\ttime\n1\t5\t3\n", "train.csv"), "rechorus")
+    assert log.categories.tolist() == ["", "4"]
+    assert log.notes == ("item_meta.csv line 3: dropped, 1 of 2 fields and no line break (a truncated file)",)
 
 
 @pytest.mark.parametrize(("text", "words"), [

@@ -223,7 +223,7 @@ def _sequence_events(path, notes):
     for line, content, ended in text.lines(path):
         user, *items = content.split(" ")
         if not ended:
-            notes.append(text.cut_line(path, line, min(len(items) + 1, 2), 2))
+            notes.append(text.cut_line(path, line, 1 + len(items), 2))
         elif not items:
             raise text.line_error(path, line, "1 field where a user and at least one item separated by single "
                                               "spaces are expected, mend the line or choose another format")
