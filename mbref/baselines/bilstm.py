@@ -1,0 +1,143 @@
+"""Bi-LSTM and Bi-LSTM + Attention over the items of a history, as baselines in ATRank's release. Neither knows time.
+
+Source: github.com/jinze1994/ATRank @ 2031fd1, folders rnn/ and rnn_att/; the defaults are theirs. The cell is that of
+Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), run over the history in both directions.
+
+Glossary of shapes: B batch, L history length, C candidates, D width, N items. Id 0 is padding, on the right.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from mbref import masks
+from mbref.attention import attention
+from mbref.data import targets
+from mbref.errors import require
+from mbref.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
+from mbref.losses import masked_mean, sigmoid_cross_entropy
+
+SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shapes and switches."""
+    items: int                         # N
+    categories: int = 0                # 0: the items have none, and their own embedding is D wide, else D/2
+    width: int = 128                   # D of item codes, of the LSTM in each direction and of the user vector; 128
+    attention: bool = False            # True: the candidate weights the states (rnn_att/), else the last ones count
+    penalty: float = 5e-5              # L2 on user vector and target embedding; 5e-5
+    length: int = 50                   # newest events that are read; the release reads all
+
+    def __post_init__(self):
+        require(min(self.items, self.width, self.length) >= 1 and self.categories >= 0 and self.width % 2 == 0,
+                "items and length must be at least 1, width even and at least 2.")
+        require(0 <= self.penalty < float("inf"), "penalty must be a number of 0 or more.")
+
+
+def init(rng, config):
+    """Parameters as a nested dict of float64 arrays; as released: Glorot-uniform weights and tables, biases 0."""
+    d = config.width
+    tables = (config.items, config.categories) if config.categories else (config.items,)
+    kernel = glorot(rng, 2, 2 * d, 4 * d)  # of both directions: rows for [x ; h], columns for the gates i, j, f, o
+    return {
+        "tables": [glorot(rng, size + 1, d // len(tables)) for size in tables],
+        "bias": np.zeros(config.items + 1),
+        "lstm": init_dense(kernel[:, :d]) | {"u": kernel[:, d:]},
+        "user": init_dense(glorot(rng, 2 * d, d)),
+    }
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from: a target and its negative apart, as in papers/atrank.py."""
+    return targets.examples(events, config.items, rng)
+
+
+def batch(events, rows, config, rng=None):
+    """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
+    make = targets.ranking_batch if rng is None else targets.training_batch
+    return make(events, rows, config.length, config.items)
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x) without overflow."""
+    return 0.5 * np.tanh(0.5 * x) + 0.5
+
+
+def cell(gates, c):
+    """One step: c' = sigmoid(f + 1) c + sigmoid(i) tanh(j), h' = sigmoid(o) tanh(c').  [.., 4D], [.., D] -> h', c'."""
+    i, j, f, o = np.split(gates, 4, axis=-1)
+    c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j)  # the 1 lets an untrained cell remember (Gers et al.)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def lstm(p, x, real):
+    """Run over the history forwards and backwards; padding keeps the state.  x [B, L, D], real [B, L] -> L [2, B, D].
+
+    Both directions go through one loop, [0] forwards and [1] backwards, so state t has read the t + 1 oldest events
+    forwards and the t + 1 last positions backwards: there padding comes first and leaves the state at 0.
+    """
+    x = np.stack([x, x[:, ::-1]])  # [2, B, L, D]
+    keep = np.stack([real, real[:, ::-1]])[..., None].astype(x.dtype)  # [2, B, L, 1]
+    d = x.shape[-1]
+    drive = np.reshape(x, (2, -1, d)) @ p["w"] + np.expand_dims(p["b"], 1)  # [2, B*L, 4D], all steps in one product
+    drive = np.reshape(drive, x.shape[:-1] + (4 * d,))
+    h = c = np.zeros_like(stop_gradient(x[:, :, 0]))  # [2, B, D]
+    states = []
+    for t in range(x.shape[2]):
+        h_new, c_new = cell(drive[:, :, t] + h @ p["u"], c)
+        h, c = (keep[:, :, t] * new + (1 - keep[:, :, t]) * old for new, old in ((h_new, h), (c_new, c)))
+        states.append(h)
+    return states
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """O: states of both directions at every position, forwards | backwards, and their ends.  -> [B, L, 2D], [B, 2D].
+
+    The ends are the forward state at the newest event and the backward state at the oldest. rng is not used: the
+    baseline has no dropout.
+    """
+    history = batch.histories[0]
+    x = embed(params["tables"], batch.features[0][history.item])  # [B, L, D]
+    states = lstm(params["lstm"], x, masks.padding(history.item))
+    forwards, backwards = [h[0] for h in states], [h[1] for h in states]
+    outputs = np.concatenate([np.stack(forwards, axis=1), np.stack(backwards[::-1], axis=1)], axis=-1)
+    tap("states", outputs)
+    return outputs, np.concatenate([forwards[-1], backwards[-1]], axis=-1)
+
+
+def user_vectors(params, batch, states, x, config, tap=ignore):
+    """u: from the ends, the same for all candidates; or from what candidates x [B, C, D] find.  -> [B, 1 or C, D]."""
+    outputs, ends = states
+    if not config.attention:
+        return dense(params["user"], np.expand_dims(ends, 1))
+    real = masks.padding(batch.histories[0].item)
+    allowed = np.broadcast_to(real[:, None], x.shape[:2] + real.shape[1:])  # [B, C, L]
+    query = np.concatenate([x, x], axis=-1)  # [B, C, 2D]: against forward and backward states alike
+    return dense(params["user"], attention(query, outputs, outputs, allowed, tap=tap))
+
+
+def logits(params, batch, states, candidates, config, tap=ignore):
+    """z = b_i + u . x_i for candidates [B, C].  -> z [B, C], u [B, 1 or C, D], x [B, C, D]."""
+    x = embed(params["tables"], batch.features[0][candidates])
+    u = user_vectors(params, batch, states, x, config, tap)
+    return np.sum(u * x, axis=-1) + params["bias"][candidates], u, x
+
+
+def score(params, batch, candidates, config):
+    """Logits of candidates [B, C] ids, or None for all 1..N.  -> [B, C]. The history is encoded once for all."""
+    states, features = forward(params, batch, config), batch.features[0]
+    if candidates is not None:
+        return logits(params, batch, states, candidates, config)[0]
+    if config.attention:
+        return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], len(features) - 1, len(states[1]))
+    u = user_vectors(params, batch, states, None, config)[:, 0]  # [B, D]
+    return u @ embed(params["tables"], features[1:]).T + params["bias"][1:]
+
+
+def loss(params, batch, config, rng=None):
+    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar."""
+    z, u, x = logits(params, batch, forward(params, batch, config), batch.candidate, config)
+    real = batch.candidate > 0  # [B, C]
+    size = np.sum((u**2 + x**2) * real[..., None])
+    return masked_mean(sigmoid_cross_entropy(z, batch.label), real) + 0.5 * config.penalty * size

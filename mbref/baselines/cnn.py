@@ -1,0 +1,131 @@
+"""CNN + Pooling: the text-classification CNN (Kim, EMNLP 2014) over a history, as a baseline in ATRank's release.
+
+Source: github.com/jinze1994/ATRank @ 2031fd1, folder cnn/; the defaults are its. Events are coded with time as ATRank
+does; filters that span 1 .. 10 events slide over them, and the strongest answer of each describes the history.
+
+Glossary of shapes: B batch, L history length, C candidates, D width, N items. Id 0 is padding, on the right.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from mbref import masks
+from mbref.data import targets
+from mbref.errors import require
+from mbref.layers import dense, dropout, embed, glorot, ignore, init_dense, relu, stop_gradient, time_bucket
+from mbref.losses import masked_mean, sigmoid_cross_entropy
+
+SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
+BUCKETS = 12  # columns of the one-hot code of a time bucket; the open last bucket has none
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shapes and switches."""
+    items: int                         # N
+    categories: int = 0                # 0: the items have none, and their own embedding is D wide, else D/2
+    width: int = 128                   # D of item codes, events and the user vector; 128
+    sizes: int = 10                    # filters span 1 .. sizes events; 10
+    filters: int = 32                  # of each size; 32
+    dropout: float = 0.0               # of the pooled features; 0
+    penalty: float = 5e-5              # L2 on user vector and target embedding; 5e-5
+    length: int = 50                   # newest events that are read; the release reads all
+    unit: int = 86400                  # seconds in one unit of time gap: a day
+
+    def __post_init__(self):
+        require(min(self.items, self.width, self.sizes, self.filters, self.length, self.unit) >= 1
+                and self.categories >= 0 and self.width % 2 == 0,
+                "items, sizes, filters, length and unit must be at least 1, width even and at least 2.")
+        require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
+                "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
+
+
+def init(rng, config):
+    """Parameters as a nested dict of float64 arrays; as released: Glorot-uniform, filters N(0, .1) cut at 2 sd."""
+    d, n = config.width, config.filters
+    tables = (config.items, config.categories) if config.categories else (config.items,)
+    return {
+        "tables": [glorot(rng, size + 1, d // len(tables)) for size in tables],
+        "bias": np.zeros(config.items + 1),
+        "event": init_dense(glorot(rng, d + BUCKETS, d)),
+        "filters": [{"w": 0.1 * truncated_normal(rng, size * d, n), "b": np.full(n, 0.1)}
+                    for size in range(1, config.sizes + 1)],
+        "user": init_dense(glorot(rng, config.sizes * n, d)),
+    }
+
+
+def truncated_normal(rng, *shape):
+    """N(0, 1), drawn again wherever it is more than 2 away from 0."""
+    x = rng.normal(size=shape)
+    while (far := np.abs(x) > 2).any():
+        x[far] = rng.normal(size=far.sum())
+    return x
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from: a target and its negative apart, as in papers/atrank.py."""
+    return targets.examples(events, config.items, rng)
+
+
+def batch(events, rows, config, rng=None):
+    """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
+    make = targets.ranking_batch if rng is None else targets.training_batch
+    return make(events, rows, config.length, config.items, config.unit)
+
+
+def events_code(params, history, features, padding):
+    """[item ; category ; time] of every event in one linear layer, 0 where there is none.  -> [B, L + padding, D]."""
+    item, gap = (np.pad(x, ((0, 0), (0, padding))) for x in (history.item, history.gap))
+    x = embed(params["tables"], features[item])  # [B, L + padding, D]
+    time = time_bucket(gap, "release")[..., None] == np.arange(BUCKETS)
+    x = dense(params["event"], np.concatenate([x, time.astype(x.dtype)], axis=-1))
+    return x * masks.padding(item)[..., None]
+
+
+def convolve(p, x, size):
+    """A filter on every stretch of `size` whole events (valid convolution).  x [B, L, D] -> [B, L - size + 1, n]."""
+    stretch = np.concatenate([np.roll(x, -step, axis=1) for step in range(size)], axis=-1)  # [B, L, size*D]
+    return dense(p, stretch)[:, : x.shape[1] - size + 1]  # the others run past the end, where roll starts anew
+
+
+def max_over_time(x):
+    """The largest value of every feature, picked so that float32 stays float32 under autograd.  [B, L, n] -> [B, n]."""
+    b, _, n = x.shape
+    return x[np.arange(b)[:, None], np.argmax(stop_gradient(x), axis=1), np.arange(n)]
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """u: the user vector.  -> [B, D]. rng: draws dropout (training only).
+
+    Padding takes part in the maximum, so a feature is never below relu(bias). After `sizes` empty events every filter
+    has seen all that more of them (the release pads to 500) could show.
+    """
+    x = events_code(params, batch.histories[0], batch.features[0], config.sizes)
+    tap("input", x)
+    pooled = [max_over_time(relu(convolve(p, x, size))) for size, p in enumerate(params["filters"], 1)]
+    pooled = np.concatenate(pooled, axis=-1)  # [B, sizes * filters]
+    tap("pooled", pooled)
+    return dense(params["user"], dropout(config.dropout, rng)(pooled))
+
+
+def score(params, batch, candidates, config):
+    """b_i + u . x_i for candidates [B, C] ids, or None for all 1..N.  -> [B, C]."""
+    u = forward(params, batch, config)
+    if candidates is None:
+        return u @ embed(params["tables"], batch.features[0][1:]).T + params["bias"][1:]
+    return logits(params, batch, u, candidates)[0]
+
+
+def logits(params, batch, u, candidates):
+    """z = b_i + u . x_i for candidates [B, C].  u [B, D] -> z [B, C], x [B, C, D]."""
+    x = embed(params["tables"], batch.features[0][candidates])
+    return np.sum(np.expand_dims(u, 1) * x, axis=-1) + params["bias"][candidates], x
+
+
+def loss(params, batch, config, rng=None):
+    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar."""
+    u = forward(params, batch, config, rng=rng)
+    z, x = logits(params, batch, u, batch.candidate)
+    real = batch.candidate > 0  # [B, C]
+    size = np.sum((np.expand_dims(u, 1) ** 2 + x**2) * real[..., None])
+    return masked_mean(sigmoid_cross_entropy(z, batch.label), real) + 0.5 * config.penalty * size

@@ -1,0 +1,295 @@
+"""CNN, Bi-LSTM and SASRec against torch's layers and against recorded states of the authors' release of the first two;
+gradients against central differences, padding, the future, other rows, empty histories, types.
+"""
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import autograd.numpy as np
+import numpy as onp
+import pytest
+from autograd import grad
+from autograd.test_util import check_grads
+
+from mbref import optim
+from mbref.baselines import bilstm, cnn
+from mbref.data import sequences, targets
+from mbref.data.targets import Batch, History
+from mbref.errors import InputError
+
+torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+ORACLES = Path(__file__).parent / "oracles"
+TOLERANCE = 1e-10
+N, DAY = 9, 86400
+CNN = cnn.Config(items=N, categories=3, width=6, sizes=3, filters=4, length=6, penalty=1e-2)
+LSTM = bilstm.Config(items=N, categories=3, width=4, length=6, penalty=1e-2)
+OF_ONE_TARGET = [(cnn, CNN), (cnn, replace(CNN, categories=0)), (bilstm, LSTM),
+                 (bilstm, replace(LSTM, attention=True)), (bilstm, replace(LSTM, attention=True, categories=0))]
+EVERY = OF_ONE_TARGET
+
+
+def worst(got, want):
+    """Largest error relative to the largest absolute value of `want`."""
+    return onp.max(onp.abs(got - want)) / onp.max(onp.abs(want), initial=1e-30)
+
+
+def random_params(model, config, seed=0):
+    """Parameters away from their initial zeros, so that no gradient is hidden by them."""
+    rng = onp.random.default_rng(seed)
+    return optim.tree_map(lambda a: a + rng.normal(0, 0.3, a.shape), model.init(rng, config))
+
+
+def events(config, histories=((3, 1, 3, 5, 1, 2, 3, 8), (4, 4, 2), (6, 1), (2, 5, 9, 7, 2))):
+    """One sequence a user, an event every few days."""
+    item = onp.concatenate([onp.array(h, int) for h in histories])
+    user = onp.repeat(onp.arange(1, len(histories) + 1), [len(h) for h in histories])
+    time = onp.arange(len(item)) ** 2 * DAY
+    category = onp.append(0, onp.arange(N) % 3 + 1) if getattr(config, "categories", 0) else None
+    return sequences.from_rows(user, item, onp.ones_like(item), 1)._replace(
+        time=time, now=onp.full(len(histories), time[-1] + 9 * DAY), category=category)
+
+
+def training_batch(model, config, log=None):
+    rng = onp.random.default_rng(0)
+    log = events(config) if log is None else log
+    return model.batch(log, model.examples(log, config, rng)[0], config, rng)
+
+
+def ranking_batch(model, config, log=None):
+    log = events(config) if log is None else log
+    return model.batch(log, onp.arange(len(log.user)), config)
+
+
+# torch
+
+
+def test_lstm_equals_torch():
+    """Torch's gates come as i, f, j, o, it has two biases and adds no 1 to the forget gate."""
+    rng, d = onp.random.default_rng(0), 5
+    x, lengths = rng.normal(size=(4, 7, d)), torch.tensor([7, 3, 1, 6])
+    p = {"w": rng.normal(size=(2, d, 4 * d)), "u": rng.normal(size=(2, d, 4 * d)), "b": rng.normal(size=(2, 4 * d))}
+    module = torch.nn.LSTM(d, d, batch_first=True, bidirectional=True, dtype=torch.float64)
+    order = onp.concatenate([onp.arange(d) + gate * d for gate in (0, 2, 1, 3)])
+    for direction, end in enumerate(("", "_reverse")):
+        getattr(module, f"weight_ih_l0{end}").data = torch.tensor(p["w"][direction].T[order])
+        getattr(module, f"weight_hh_l0{end}").data = torch.tensor(p["u"][direction].T[order])
+        getattr(module, f"bias_ih_l0{end}").data = torch.tensor(p["b"][direction][order] + onp.repeat([0, 1, 0, 0], d))
+        getattr(module, f"bias_hh_l0{end}").data.zero_()
+    tensor = torch.tensor(x, requires_grad=True)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(tensor, lengths, batch_first=True, enforce_sorted=False)
+    states, (ends, _) = module(packed)
+    states, _ = torch.nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
+    real = onp.arange(7) < lengths.numpy()[:, None]
+
+    def ours(x, p):
+        h = np.stack(bilstm.lstm(p, x, real))  # [L, 2, B, D]
+        both = np.concatenate([h[:, 0], h[::-1, 1]], axis=-1)  # [L, B, 2D]
+        return np.swapaxes(both, 0, 1) * real[..., None], np.concatenate([h[-1, 0], h[-1, 1]], axis=-1)
+
+    ends = torch.cat([ends[0], ends[1]], dim=-1)
+    for got, want in zip(ours(x, p), (states, ends), strict=True):
+        assert worst(got, want.detach().numpy()) < TOLERANCE
+    weights = [rng.normal(size=out.shape) for out in (states, ends)]
+    sum((out * torch.tensor(w)).sum() for out, w in zip((states, ends), weights, strict=True)).backward()
+
+    def total(x, p):
+        return sum(np.sum(out * w) for out, w in zip(ours(x, p), weights, strict=True))
+
+    assert worst(grad(total)(x, p), tensor.grad.numpy()) < TOLERANCE
+    got = grad(total, 1)(x, p)
+    for direction, end in enumerate(("", "_reverse")):
+        for name, theirs in (("w", "weight_ih_l0"), ("u", "weight_hh_l0"), ("b", "bias_ih_l0")):
+            want = getattr(module, theirs + end).grad.numpy()
+            assert worst(got[name][direction].T[order], want) < TOLERANCE, name
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_convolution_and_maximum_equal_torch(size):
+    rng = onp.random.default_rng(size)
+    x, w, b = (rng.normal(size=shape) for shape in ((3, 7, 5), (size * 5, 4), (4,)))
+    tensors = [torch.tensor(a, requires_grad=True) for a in (x, w, b)]
+    kernel = tensors[1].reshape(size, 5, 4).permute(2, 1, 0)
+    conv = torch.nn.functional.conv1d(tensors[0].transpose(1, 2), kernel, tensors[2])  # [B, n, L - size + 1]
+    assert worst(cnn.convolve({"w": w, "b": b}, x, size), conv.detach().transpose(1, 2).numpy()) < TOLERANCE
+    best = torch.nn.functional.adaptive_max_pool1d(conv.relu(), 1)[..., 0]
+    cotangent = rng.normal(size=best.shape)
+    (best * torch.tensor(cotangent)).sum().backward()
+
+    def ours(x, w, b):
+        return cnn.max_over_time(cnn.relu(cnn.convolve({"w": w, "b": b}, x, size)))
+
+    assert worst(ours(x, w, b), best.detach().numpy()) < TOLERANCE
+    for i, tensor in enumerate(tensors):
+        got = grad(lambda *inputs: np.sum(ours(*inputs) * cotangent), i)(x, w, b)
+        assert worst(got, tensor.grad.numpy()) < TOLERANCE
+
+
+# the authors' release
+
+
+@pytest.fixture(params=["cnn", "rnn", "rnn_att"])
+def release(request):
+    """Model, config, recorded arrays. The release counts ids from 0 and masks by length; here 0 is padding."""
+    with onp.load(ORACLES / f"baselines__{request.param}.npz", allow_pickle=False) as z:
+        state = {name: z[name] for name in z.files}
+    about = json.loads(str(state["meta/config"]))
+    common = dict(items=len(state["params/item_b"]), categories=len(state["params/cate_emb_w"]),
+                  width=about["hidden_units"], penalty=about["regulation_rate"])
+    if request.param == "cnn":
+        return cnn, cnn.Config(**common), state
+    return bilstm, bilstm.Config(**common, attention=request.param == "rnn_att"), state
+
+
+def ours(model, state, prefix):
+    """Arrays named as the release names them in the nested dict of the model's init."""
+    def rows(name):
+        return onp.concatenate([onp.zeros_like(state[f"{prefix}/{name}"][:1]), state[f"{prefix}/{name}"]])
+
+    def layer(name, w="kernel", b="bias"):
+        kernel = state[f"{prefix}/{name}/{w}"]
+        return {"w": kernel.reshape(-1, kernel.shape[-1]), "b": state[f"{prefix}/{name}/{b}"]}
+
+    common = {"tables": [rows("item_emb_w"), rows("cate_emb_w")], "bias": rows("item_b")}
+    if model is cnn:
+        filters = [layer(f"conv-maxpool-{size}", "W", "b") for size in range(1, 11)]
+        return common | {"event": layer("dense"), "filters": filters, "user": layer("dense_1")}
+    cells = [layer(f"bidirectional_rnn/{way}/multi_rnn_cell/cell_0/lstm_cell") for way in ("fw", "bw")]
+    kernel, d = onp.stack([p["w"] for p in cells]), len(cells[0]["b"]) // 4
+    lstm = {"w": kernel[:, :d], "u": kernel[:, d:], "b": onp.stack([p["b"] for p in cells])}
+    return common | {"lstm": lstm, "user": layer("dense")}
+
+
+def release_batch(state):
+    """The recorded inputs; the release gives buckets of time, of which 2**bucket - 1 is the smallest gap."""
+    x = {name.removeprefix("inputs/"): a for name, a in state.items() if name.startswith("inputs/")}
+    real = onp.arange(x["hist_i"].shape[1]) < x["sl"][:, None]
+    gap = (2 ** x["hist_t"] - 1) * real if "hist_t" in x else onp.zeros_like(x["hist_i"])
+    features = onp.stack([onp.arange(len(x["cate_list"])), x["cate_list"]], axis=1) + 1
+    return Batch((History((x["hist_i"] + 1) * real, real.astype(int), gap),), (onp.pad(features, ((1, 0), (0, 0))),),
+                 candidate=x["i"][:, None] + 1, label=x["y"][:, None] > 0.5)
+
+
+def test_release_logits_and_loss(release):
+    model, config, state = release
+    params, batch = ours(model, state, "params"), release_batch(state)
+    got = model.score(params, batch, batch.candidate, config)[:, 0]
+    assert worst(got, state["outputs/logits"]) < TOLERANCE
+    assert worst(model.loss(params, batch, config), state["outputs/loss"]) < TOLERANCE
+
+
+def test_release_every_gradient(release):
+    model, config, state = release
+    got = grad(model.loss)(ours(model, state, "params"), release_batch(state), config)
+    for (name, a), (_, b) in zip(optim.leaves(got), optim.leaves(ours(model, state, "grads")), strict=True):
+        assert worst(a, b) < TOLERANCE, name
+
+
+# every baseline
+
+
+@pytest.mark.parametrize("model, config", EVERY)
+def test_gradients_against_central_differences(model, config):
+    params, batch = random_params(model, config), training_batch(model, config)
+    check_grads(lambda p: model.loss(p, batch, config), modes=["rev"], order=1)(params)
+
+
+def longer(batch, extra):
+    """The same histories with more padding on the right."""
+    history = History(*(onp.pad(x, ((0, 0), (0, extra))) for x in batch.histories[0]))
+    return batch._replace(histories=(history,))
+
+
+@pytest.mark.parametrize("model, config", OF_ONE_TARGET)
+@pytest.mark.parametrize("extra", [1, 7, 494])
+def test_more_padding_changes_nothing(model, config, extra):
+    """The release pads the CNN's histories to 500 events."""
+    params, batch = random_params(model, config), training_batch(model, config)
+    more = longer(batch, extra)
+    assert worst(model.score(params, more, None, config), model.score(params, batch, None, config)) < 1e-12
+    got, want = (grad(model.loss)(params, b, config) for b in (more, batch))
+    for (name, a), (_, b) in zip(optim.leaves(got), optim.leaves(want), strict=True):
+        onp.testing.assert_allclose(a, b, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("model, config", EVERY)
+def test_scores_of_all_items_equal_those_of_given_ones(model, config):
+    params, batch = random_params(model, config), ranking_batch(model, config)
+    every = onp.broadcast_to(onp.arange(1, N + 1), (4, N))
+    want = model.score(params, batch, every, config)
+    onp.testing.assert_allclose(model.score(params, batch, None, config), want, atol=1e-12)
+    shuffled = model.score(params, batch, every[:, ::-1][:, 3:5], config)
+    onp.testing.assert_allclose(shuffled, want[:, ::-1][:, 3:5], atol=1e-12)
+
+
+@pytest.mark.parametrize("model, config", EVERY)
+def test_a_row_does_not_see_the_others(model, config):
+    params, log = random_params(model, config), events(config)
+    together = model.score(params, ranking_batch(model, config), None, config)
+    for row in range(4):
+        alone = model.score(params, model.batch(log, onp.array([row]), config), None, config)
+        onp.testing.assert_allclose(alone[0], together[row], atol=1e-12)
+
+
+@pytest.mark.parametrize("model, config", OF_ONE_TARGET)
+def test_a_target_does_not_see_itself_or_what_follows(model, config):
+    """Scores at the third event stay when it and all later events of its user become other items."""
+    params, log = random_params(model, config), events(config)
+    item = log.item.copy()
+    item[2:8] = [7, 6, 9, 9, 7, 6]
+    row = onp.array([[2, 5]])  # event, candidate
+    before, after = (model.score(params, targets.training_batch(x, row, config.length, N, DAY), None, config)
+                     for x in (log, log._replace(item=item)))
+    onp.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("model, config", EVERY)
+def test_an_empty_history_gives_finite_scores(model, config):
+    log = events(config)._replace(ptr=onp.array([0, 8, 8, 18]), user=onp.arange(1, 4))
+    batch = model.batch(log, onp.arange(3), config)
+    alone = model.batch(log, onp.array([1]), config)
+    params = random_params(model, config)
+    scores = model.score(params, batch, None, config)
+    assert onp.isfinite(scores).all()
+    onp.testing.assert_allclose(model.score(params, alone, None, config)[0], scores[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("model, config", EVERY)
+def test_float32_stays_float32(model, config):
+    params = optim.tree_map(lambda a: a.astype(onp.float32), random_params(model, config))
+    batch, rng = training_batch(model, config), onp.random.default_rng(0)
+    for name, a in optim.leaves(grad(model.loss)(params, batch, config, rng)):
+        assert a.dtype == onp.float32, name
+    assert model.score(params, ranking_batch(model, config), None, config).dtype == onp.float32
+
+
+def test_cnn_reads_time_and_the_lstm_does_not():
+    for model, config, reads in ((cnn, CNN, True), (bilstm, LSTM, False)):
+        params, log = random_params(model, config), events(config)
+        later = log._replace(now=log.now + 300 * DAY)
+        a, b = (model.score(params, ranking_batch(model, config, x), None, config) for x in (log, later))
+        assert (a != b).any() == reads
+
+
+def test_truncated_normal_filters():
+    w = cnn.truncated_normal(onp.random.default_rng(0), 400, 100)
+    assert abs(w).max() <= 2 and abs(w).max() > 1.99
+    assert abs(w.std() - 0.8796) < 0.005  # sd of a normal cut at 2 sd
+    params = cnn.init(onp.random.default_rng(0), cnn.Config(items=N))
+    assert all((p["b"] == 0.1).all() and abs(p["w"]).max() <= 0.2 for p in params["filters"])
+
+
+def test_dropout_of_the_cnn_is_drawn_in_training_alone():
+    config = replace(CNN, dropout=0.5)
+    params, batch = random_params(cnn, config), training_batch(cnn, config)
+    silent = cnn.loss(params, batch, config)
+    assert silent == cnn.loss(params, batch, CNN)
+    assert silent != cnn.loss(params, batch, config, onp.random.default_rng(0))
+
+
+@pytest.mark.parametrize("model, field, value", [
+    (cnn, "width", 5), (cnn, "sizes", 0), (cnn, "dropout", 1.0), (cnn, "penalty", -1.0), (cnn, "unit", 0),
+    (bilstm, "width", 3), (bilstm, "length", 0), (bilstm, "penalty", float("nan")), (bilstm, "items", 0),
+])
+def test_bad_configs_are_refused(model, field, value):
+    with pytest.raises(InputError, match=field):
+        model.Config(**({"items": N} | {field: value}))
