@@ -1,5 +1,6 @@
-"""CNN, Bi-LSTM and SASRec against torch's layers and against recorded states of the authors' release of the first two;
-gradients against central differences, padding, the future, other rows, empty histories, types.
+"""CNN, Bi-LSTM and SASRec against torch's layers, the first two also against recorded states of the authors' release.
+
+Then, for each: gradients against central differences, padding, the future, other rows, empty histories, types.
 """
 import json
 from dataclasses import replace
@@ -12,7 +13,7 @@ from autograd import grad
 from autograd.test_util import check_grads
 
 from mbref import optim
-from mbref.baselines import bilstm, cnn
+from mbref.baselines import bilstm, cnn, sasrec
 from mbref.data import sequences, targets
 from mbref.data.targets import Batch, History
 from mbref.errors import InputError
@@ -25,7 +26,8 @@ CNN = cnn.Config(items=N, categories=3, width=6, sizes=3, filters=4, length=6, p
 LSTM = bilstm.Config(items=N, categories=3, width=4, length=6, penalty=1e-2)
 OF_ONE_TARGET = [(cnn, CNN), (cnn, replace(CNN, categories=0)), (bilstm, LSTM),
                  (bilstm, replace(LSTM, attention=True)), (bilstm, replace(LSTM, attention=True, categories=0))]
-EVERY = OF_ONE_TARGET
+SASREC = sasrec.Config(items=N, width=4, length=6, heads=2, dropout=0.0)
+EVERY = [*OF_ONE_TARGET, (sasrec, SASREC), (sasrec, replace(SASREC, loss="bce", heads=1, blocks=1))]
 
 
 def worst(got, want):
@@ -124,6 +126,89 @@ def test_convolution_and_maximum_equal_torch(size):
         assert worst(got, tensor.grad.numpy()) < TOLERANCE
 
 
+class TorchSASRec(torch.nn.Module):
+    """The same model from torch's own layers, in training form: states of whole windows."""
+
+    def __init__(self, params, heads):
+        super().__init__()
+        self.item, self.position = (torch.nn.Parameter(torch.tensor(params[name])) for name in ("item", "position"))
+        self.blocks = torch.nn.ModuleList([self.block(p, heads) for p in params["blocks"]])
+        self.ln = self.norm(params["ln"])
+
+    @staticmethod
+    def norm(p):
+        layer = torch.nn.LayerNorm(len(p["beta"]), eps=1e-8, dtype=torch.float64)
+        layer.weight.data, layer.bias.data = torch.tensor(p["gamma"]), torch.tensor(p["beta"])
+        return layer
+
+    @staticmethod
+    def linear(p):
+        layer = torch.nn.Linear(*p["w"].shape, dtype=torch.float64)
+        layer.weight.data, layer.bias.data = torch.tensor(p["w"].T.copy()), torch.tensor(p["b"])
+        return layer
+
+    def block(self, p, heads):
+        d = len(p["q"]["b"])
+        attention = torch.nn.MultiheadAttention(d, heads, batch_first=True, dtype=torch.float64)
+        attention.in_proj_weight.data = torch.tensor(onp.concatenate([p[name]["w"].T for name in "qkv"]))
+        attention.in_proj_bias.data = torch.tensor(onp.concatenate([p[name]["b"] for name in "qkv"]))
+        attention.out_proj.weight.data = torch.eye(d, dtype=torch.float64)
+        return torch.nn.ModuleDict({"attention": attention} | {name: self.norm(p[name]) for name in ("ln_q", "ln_f")}
+                                   | {name: self.linear(p[name]) for name in ("f1", "f2")})
+
+    def forward(self, item, heads):
+        real, length = (item > 0)[..., None], item.shape[1]
+        ahead = torch.ones(length, length, dtype=bool).triu(1)
+        blocked = (ahead | (item == 0)[:, None]) & ~torch.eye(length, dtype=bool)  # itself, or torch gives nan
+        x = (self.item[item] * self.item.shape[1] ** 0.5 + self.position) * real
+        for block in self.blocks:
+            query = block["ln_q"](x)
+            y = query + block["attention"](query, x, x, attn_mask=blocked.repeat_interleave(heads, 0))[0]
+            y = block["ln_f"](y)
+            x = (y + block["f2"](block["f1"](y).relu())) * real
+        return self.ln(x)
+
+
+def named_gradients(module):
+    """Gradients of TorchSASRec under the names of sasrec.init."""
+    def norm(layer):
+        return {"gamma": layer.weight.grad.numpy(), "beta": layer.bias.grad.numpy()}
+
+    def linear(weight, bias):
+        return {"w": weight.numpy().T, "b": bias.numpy()}
+
+    def block(b):
+        weights, biases = (x.grad.chunk(3) for x in (b["attention"].in_proj_weight, b["attention"].in_proj_bias))
+        return ({name: linear(w, bias) for name, w, bias in zip("qkv", weights, biases, strict=True)}
+                | {name: linear(b[name].weight.grad, b[name].bias.grad) for name in ("f1", "f2")}
+                | {name: norm(b[name]) for name in ("ln_q", "ln_f")})
+
+    return {"item": module.item.grad.numpy(), "position": module.position.grad.numpy(),
+            "blocks": [block(b) for b in module.blocks], "ln": norm(module.ln)}
+
+
+@pytest.mark.parametrize("kind", ["softmax", "bce"])
+def test_sasrec_equals_torch(kind):
+    config = replace(SASREC, loss=kind)
+    params, batch = random_params(sasrec, config), training_batch(sasrec, config)
+    module = TorchSASRec(params, config.heads)
+    z, real = module(torch.tensor(batch.item), config.heads), torch.tensor(batch.item > 0)
+    assert not batch.item.all()  # some padding
+    assert worst(sasrec.forward(params, batch, config)[batch.item > 0], z[real].detach().numpy()) < TOLERANCE
+    item, negative = torch.tensor(batch.next.item)[real], torch.tensor(batch.next.negative)[real]
+    if kind == "softmax":
+        want = torch.nn.functional.cross_entropy(z[real] @ module.item[1:].T, item - 1)
+    else:
+        scores = torch.stack([(z[real] * module.item[i]).sum(-1) for i in (item, negative)])
+        labels = torch.tensor([[1.0], [0.0]], dtype=torch.float64).expand_as(scores)
+        want = 2 * torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
+    want.backward()
+    assert abs(sasrec.loss(params, batch, config) - want.item()) < TOLERANCE
+    theirs = dict(optim.leaves(named_gradients(module)))
+    for name, a in optim.leaves(grad(sasrec.loss)(params, batch, config)):
+        onp.testing.assert_allclose(a, theirs[name], atol=TOLERANCE, err_msg=name)
+
+
 # the authors' release
 
 
@@ -199,10 +284,11 @@ def longer(batch, extra):
     return batch._replace(histories=(history,))
 
 
-@pytest.mark.parametrize("model, config", OF_ONE_TARGET)
-@pytest.mark.parametrize("extra", [1, 7, 494])
+@pytest.mark.parametrize("model, config, extra", [
+    *((model, config, 7) for model, config in OF_ONE_TARGET),
+    (cnn, CNN, 494),  # the release pads to 500
+])
 def test_more_padding_changes_nothing(model, config, extra):
-    """The release pads the CNN's histories to 500 events."""
     params, batch = random_params(model, config), training_batch(model, config)
     more = longer(batch, extra)
     assert worst(model.score(params, more, None, config), model.score(params, batch, None, config)) < 1e-12
@@ -262,6 +348,43 @@ def test_float32_stays_float32(model, config):
     assert model.score(params, ranking_batch(model, config), None, config).dtype == onp.float32
 
 
+@pytest.mark.parametrize("model, config", [pair for pair in EVERY if pair[0] is sasrec])
+def test_sasrec_positions_do_not_see_the_future_and_padding_changes_nothing(model, config):
+    params, batch = random_params(model, config), training_batch(model, config)
+    z = model.forward(params, batch, config)
+    item = batch.item.copy()
+    item[:, 4:] = item[:, 4:] % N + 1  # other items at the two newest positions
+    onp.testing.assert_array_equal(model.forward(params, batch._replace(item=item), config)[:, :4], z[:, :4])
+    row = onp.flatnonzero((batch.item > 0).sum(axis=1) == 2)[:1]  # two events: cut all padding off
+    short = model.forward(params, batch._replace(item=batch.item[row, 4:]), config)
+    onp.testing.assert_allclose(short, z[row, 4:], atol=1e-12)
+
+
+def test_sasrec_softmax_by_hand():
+    """Mean over the events that have a next one of -log(e^s / sum of e^s over items 1..N)."""
+    params, batch = random_params(sasrec, SASREC), training_batch(sasrec, SASREC)
+    z, table, want = sasrec.forward(params, batch, SASREC), params["item"], []
+    for b, t in zip(*onp.nonzero(batch.next.item), strict=True):
+        e = [onp.exp(table[i] @ z[b, t]) for i in range(1, N + 1)]
+        want.append(-onp.log(e[batch.next.item[b, t] - 1] / sum(e)))
+    assert sasrec.loss(params, batch, SASREC) == pytest.approx(onp.mean(want), abs=1e-12)
+
+
+def test_sasrec_learns_a_cycle():
+    """Items that follow one another in a circle: after training the next one ranks first everywhere."""
+    log = events(SASREC, [[(start + step) % N + 1 for step in range(7)] for start in range(N)])
+    config, rule = replace(SASREC, width=8, heads=1, dropout=0.1), optim.Adam(1e-2)
+    for kind in ("softmax", "bce"):
+        config = replace(config, loss=kind)
+        params, rng = sasrec.init(onp.random.default_rng(0), config), onp.random.default_rng(1)
+        moments = optim.start(rule, params)
+        for step in range(1, 81):
+            batch = sasrec.batch(log, sasrec.examples(log, config, rng)[0], config, rng)
+            params, moments = optim.update(rule, params, grad(sasrec.loss)(params, batch, config, rng), moments, step)
+        best = sasrec.score(params, ranking_batch(sasrec, config, log), None, config).argmax(axis=1) + 1
+        onp.testing.assert_array_equal(best, log.item[log.ptr[1:] - 1] % N + 1)
+
+
 def test_cnn_reads_time_and_the_lstm_does_not():
     for model, config, reads in ((cnn, CNN, True), (bilstm, LSTM, False)):
         params, log = random_params(model, config), events(config)
@@ -278,17 +401,19 @@ def test_truncated_normal_filters():
     assert all((p["b"] == 0.1).all() and abs(p["w"]).max() <= 0.2 for p in params["filters"])
 
 
-def test_dropout_of_the_cnn_is_drawn_in_training_alone():
-    config = replace(CNN, dropout=0.5)
-    params, batch = random_params(cnn, config), training_batch(cnn, config)
-    silent = cnn.loss(params, batch, config)
-    assert silent == cnn.loss(params, batch, CNN)
-    assert silent != cnn.loss(params, batch, config, onp.random.default_rng(0))
+@pytest.mark.parametrize("model, config", [(cnn, CNN), (sasrec, SASREC)])
+def test_dropout_is_drawn_in_training_alone(model, config):
+    dropped = replace(config, dropout=0.5)
+    params, batch = random_params(model, config), training_batch(model, config)
+    silent = model.loss(params, batch, dropped)
+    assert silent == model.loss(params, batch, config)
+    assert silent != model.loss(params, batch, dropped, onp.random.default_rng(0))
 
 
 @pytest.mark.parametrize("model, field, value", [
     (cnn, "width", 5), (cnn, "sizes", 0), (cnn, "dropout", 1.0), (cnn, "penalty", -1.0), (cnn, "unit", 0),
     (bilstm, "width", 3), (bilstm, "length", 0), (bilstm, "penalty", float("nan")), (bilstm, "items", 0),
+    (sasrec, "loss", "bpr"), (sasrec, "heads", 3), (sasrec, "blocks", 0), (sasrec, "dropout", -0.1),
 ])
 def test_bad_configs_are_refused(model, field, value):
     with pytest.raises(InputError, match=field):

@@ -65,18 +65,26 @@ def test_attention(heads):
 
 
 def test_attention_equals_torch_multihead_attention():
-    x = arrays((2, 5, 4))[0]
+    x, w, b = arrays((2, 5, 4), (12, 4), (12,))
     module = torch.nn.MultiheadAttention(4, 2, batch_first=True, dtype=torch.float64)
     module.out_proj.weight.data = torch.eye(4, dtype=torch.float64)
-    module.in_proj_bias.data = torch.tensor(arrays((12,), seed=3)[0])
-    w, b = module.in_proj_weight.detach().numpy(), module.in_proj_bias.detach().numpy()
-    q, k, v = (x @ w[i : i + 4].T + b[i : i + 4] for i in (0, 4, 8))
-    causal = masks.causal(5)
-    want, weights = module(*[torch.tensor(x)] * 3, attn_mask=torch.tensor(~causal), average_attn_weights=False)
+    causal, padded = masks.causal(5), onp.array([[0, 0, 0, 0, 0], [0, 0, 1, 1, 1]], bool)
+    allowed = causal & ~padded[:, None]
     taps = {}
-    got = attention.attention(q, k, v, onp.broadcast_to(causal, (2, 5, 5)), 2, tap=taps.__setitem__)
-    onp.testing.assert_allclose(got, want.detach().numpy(), atol=1e-12)
-    onp.testing.assert_allclose(taps["weights"], weights.detach().numpy(), atol=1e-12)
+
+    def theirs(x, w, b):
+        weights = {"in_proj_weight": w, "in_proj_bias": b}
+        return torch.func.functional_call(module, weights, (x, x, x), dict(
+            key_padding_mask=torch.tensor(padded), attn_mask=torch.tensor(~causal), average_attn_weights=False))
+
+    def ours(x, w, b):
+        q, k, v = (layers.dense({"w": w[i : i + 4].T, "b": b[i : i + 4]}, x) for i in (0, 4, 8))
+        return attention.attention(q, k, v, allowed, 2, tap=taps.__setitem__)
+
+    agree(ours, lambda *inputs: theirs(*inputs)[0], x, w, b)
+    ours(x, w, b)
+    want = theirs(*map(torch.tensor, (x, w, b)))[1]
+    onp.testing.assert_allclose(taps["weights"], want.detach().numpy(), atol=1e-12)
 
 
 def test_masked_softmax_with_rows_of_nothing():

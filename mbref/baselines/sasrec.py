@@ -1,0 +1,123 @@
+"""SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018). Knows the order, not the behaviours.
+
+Where the paper and the authors' code (github.com/kang205/SASRec) differ, this follows the code: queries alone are
+normalised, and residuals start from the normalised value. `loss` is the full softmax, which ranks better than the
+paper's cross entropy with one negative; that is there too.
+
+Glossary of shapes: B batch, L window length, D width, N items, C candidates, R positions with a next item.
+Ids start at 1; 0 is padding. Histories are padded on the left, so the newest event is at L - 1.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from mbref import masks
+from mbref.attention import attention
+from mbref.data import sequences
+from mbref.errors import require, require_choice
+from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu, stop_gradient
+from mbref.losses import masked_mean, softplus
+
+SETTINGS = {}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shapes and switches."""
+    items: int                         # N
+    width: int = 50                    # D; 50
+    length: int = 50                   # L; 50, for MovieLens-1M 200
+    heads: int = 1                     # of every attention; 1
+    blocks: int = 2                    # 2
+    dropout: float = 0.2               # of inputs, attention weights and feed-forward layers; .5, for MovieLens-1M .2
+    loss: str = "softmax"              # over all items, or "bce": against one sampled negative, as in the paper
+
+    def __post_init__(self):
+        require_choice(self, loss=("softmax", "bce"))
+        require(min(self.items, self.width, self.length, self.heads, self.blocks) >= 1
+                and self.width % self.heads == 0,
+                "items, width, length, heads and blocks must be at least 1, and width a multiple of heads.")
+        require(0 <= self.dropout < 1, "dropout must be at least 0 and less than 1.")
+
+
+def init(rng, config):
+    """Parameters as a nested dict of float64 arrays; Glorot-uniform weights and tables, biases 0."""
+    D = config.width
+
+    def norm():
+        return {"gamma": np.ones(D), "beta": np.zeros(D)}
+
+    def block():
+        layers = {name: init_dense(glorot(rng, D, D)) for name in ("q", "k", "v", "f1", "f2")}
+        return layers | {"ln_q": norm(), "ln_f": norm()}
+
+    return {
+        "item": glorot(rng, config.items + 1, D), "position": glorot(rng, config.length, D),
+        "blocks": [block() for _ in range(config.blocks)],
+        "ln": norm(),
+    }
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from, one array a task: windows of the sequences."""
+    return [sequences.windows(events, config.length)]
+
+
+def batch(events, rows, config, rng=None):
+    """What the model reads of `events`: with rng, training windows `rows`; without, sequences `rows` to rank from."""
+    if rng is None:
+        return sequences.ranking_batch(events, rows, config.length, config.items)
+    return sequences.training_batch(events, rows, config.length, config.items, rng)
+
+
+def input_code(params, item, config):
+    """Embedding times sqrt(D) plus position.  item [B, L] -> [B, L, D]."""
+    return lookup(params["item"], item) * config.width**0.5 + params["position"][-item.shape[1] :]
+
+
+def encoder_block(p, x, allowed, heads, drop, tap=ignore):
+    """Attention, then a feed-forward layer for every position by itself.  x [B, L, D], allowed [B, L, L] -> same."""
+    query = layer_norm(p["ln_q"], x)
+    q, k, v = dense(p["q"], query), dense(p["k"], x), dense(p["v"], x)
+    y = layer_norm(p["ln_f"], attention(q, k, v, allowed, heads, drop, tap) + query)
+    return y + drop(dense(p["f2"], drop(relu(dense(p["f1"], y)))))
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """Hidden states after each event.  -> [B, L, D]. rng: draws dropout (training only)."""
+    drop, real = dropout(config.dropout, rng), masks.padding(batch.item)  # [B, L]
+    causal = masks.causal(batch.item.shape[1]) & real[:, None, :] & real[:, :, None]  # [B, L, L]
+    x = drop(input_code(params, batch.item, config)) * real[..., None]
+    tap("input", x)
+    for block in params["blocks"]:
+        x = encoder_block(block, x, causal, config.heads, drop, tap) * real[..., None]
+    x = layer_norm(params["ln"], x)
+    tap("states", x)
+    return x
+
+
+def score(params, batch, candidates, config):
+    """Newest state times item embedding.  candidates [B, C] ids, or None for all items 1..N -> [B, C]."""
+    z = forward(params, batch, config)[:, -1]  # [B, D]
+    if candidates is None:
+        return z @ params["item"][1:].T
+    return np.sum(np.expand_dims(z, 1) * lookup(params["item"], candidates), axis=-1)
+
+
+def softmax_loss(table, z, item):
+    """-log softmax over all N items, mean.  table [N+1, D], z [R, D], item [R] -> scalar."""
+    scores = z @ table[1:].T  # [R, N]
+    top = np.max(stop_gradient(scores), axis=-1, keepdims=True)  # [R, 1]
+    total = np.log(np.sum(np.exp(scores - top), axis=-1)) + top[:, 0]  # [R]
+    return np.mean(total - np.sum(z * table[item], axis=-1))
+
+
+def loss(params, batch, config, rng=None):
+    """Every position predicts the next item.  -> scalar."""
+    z, table = forward(params, batch, config, rng=rng), params["item"]
+    item, negative = batch.next.item, batch.next.negative  # [B, L]
+    if config.loss == "softmax":
+        known = np.flatnonzero(item)  # [R]: N scores only where there is something to predict
+        return softmax_loss(table, np.reshape(z, (-1, z.shape[-1]))[known], item.ravel()[known])
+    positive, negative_score = (np.sum(z * lookup(table, i), axis=-1) for i in (item, negative))
+    return masked_mean(softplus(-positive) + softplus(negative_score) * (negative > 0), item > 0)
