@@ -1,22 +1,24 @@
-"""DMRAN (IJCAI 2019): time-aware item-level attention with several hops, then attention for every dimension by itself.
+"""DMRAN: a hierarchical fine-grained attention-based network for recommendation (Wang et al., IJCAI 2019).
 
+Time-aware attention over items in several hops, then self-attention among the hops for every feature by itself.
 Equation numbers are the paper's; (D1) ... (D22) are the points it leaves open, decided where the mark stands. There is
 no code by the authors. Without a line of their own: (D16) a negative is none of the user's items and is drawn once, by
-targets.examples; (D19) no dropout; (D20) eq. 23 compares scores, as the softmax of eq. 19 is monotone.
+targets.examples; (D17) the text says batches of "32 or 16": 16 rows of a positive and a negative are as many scores as
+ATRank's 32; (D19) no dropout; (D20) eq. 23 compares scores, as the softmax of eq. 19 is monotone.
 
 Glossary of shapes: B batch, n history length, C candidates, r hops, d width. Id 0 is padding, on the right.
 """
 from dataclasses import dataclass
 
 import autograd.numpy as np
+from autograd.misc import flatten
 
 from mbref import masks
 from mbref.attention import attention, masked_softmax
 from mbref.data import targets
 from mbref.errors import require, require_choice
-from mbref.layers import by_chunks, dense, embed, glorot, ignore, init_dense, layer_norm, relu, time_bucket
+from mbref.layers import by_chunks, dense, embed, glorot, ignore, layer_norm, relu, stop_gradient, time_bucket
 from mbref.losses import masked_mean, sigmoid_cross_entropy
-from mbref.optim import leaves
 from mbref.papers.atrank import attention_block, init_block
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "16", "validate": "AUC"}  # (D17), (D18)
@@ -32,9 +34,9 @@ class Config:
     variant: str = "full"              # "item": no dimension-wise level; "feature": no item level (eq. 7, 8)
     time: bool = True                  # False: DMRAN_No_Time, eq. 1 without T
     bucket: str = "paper"              # of eq. 1, as in atrank.py
-    fuse: bool = True                  # False: the "feature" variant scores h^ alone, without eq. 15 and 16
+    fuse: bool = True                  # False: h_c = h^, without eq. 14 and 16; the other reading of DMRAN_Feature
     diagonal: bool = True              # False: eq. 10 leaves out j = i, as DiSAN does; a lone row gets 0 (D5)
-    pool: str = "attention"            # f_vanilla of eq. 14: by the candidate, or the "mean" of all rows (D6)
+    pool: str = "attention"            # f_vanilla if not robust: by the candidate, or the "mean" of all rows (D6)
     robust: bool = False               # residuals, layer norms and feed-forwards wherever shapes admit them (D6-D8)
     heads: int = 8                     # of f_vanilla when robust
     item_bias: bool = False            # add b_i in eq. 17 (D10)
@@ -47,8 +49,8 @@ class Config:
     def __post_init__(self):
         require_choice(self, variant=("full", "item", "feature"), bucket=("release", "paper"),
                        pool=("attention", "mean"))
-        require(min(self.items, self.length, self.hops, self.heads, self.unit) >= 1, "items, length, hops, heads and "
-                "unit must be at least 1.")
+        require(min(self.items, self.length, self.hops, self.heads, self.unit) >= 1 and self.categories >= 0,
+                "items, length, hops, heads and unit must be at least 1, categories at least 0.")
         require(self.width >= 4 and self.width % self.heads == 0 and self.width % 2 == 0,
                 "width must be even, a multiple of heads, and at least 4.")
         require(all(0 <= x < float("inf") for x in (self.redundancy, self.penalty, self.weight_decay)),
@@ -60,19 +62,23 @@ def init(rng, config):
     d, half = config.width, config.width // 2
     V = [glorot(rng, config.items + 1, half), glorot(rng, config.categories + 1, half)] if config.categories else [
         glorot(rng, config.items + 1, d)]
-    params = {"V": V, "W_0": init_dense(glorot(rng, 2 * d if config.time else d, d))}
+    params = {"V": V, "W_0": {"w": glorot(rng, 2 * d if config.time else d, d), "b": np.zeros(d)}}
     if config.time:
         params["T"] = glorot(rng, 14, d)  # buckets 0 .. 13, the last one open (D3)
     if config.variant != "feature":
         params |= {"W_s1": glorot(rng, d, d), "W_s2": glorot(rng, config.hops, d)}  # no biases (D4)
     if config.variant != "item":
-        params |= {name: glorot(rng, d, d) for name in ("W_s3", "W_s4", "W_s5", "W_f1", "W_f2")}
-        params |= {name: np.zeros(d) for name in ("b_s1", "b_s2", "b_f")}
+        params |= {name: glorot(rng, d, d) for name in ("W_s3", "W_s4", "W_s5")}
+        params |= {"b_s1": np.zeros(d), "b_s2": np.zeros(d)}
+        if config.fuse:
+            params |= {"W_f1": glorot(rng, d, d), "W_f2": glorot(rng, d, d), "b_f": np.zeros(d)}
     if config.item_bias:
         params["b"] = np.zeros(config.items + 1)
-    if config.robust:  # one block for h, one for h^ (D7), and after eq. 13 the second half of such a block (D8)
-        params |= {"van": init_block(rng, d), "van_hat": init_block(rng, d), "after": init_block(rng, d)}
-        params["after"] = {name: params["after"][name] for name in ("f1", "f2", "ln", "ln_f")}
+    if config.robust and (config.fuse or config.variant == "item"):
+        params["van"] = init_block(rng, d)
+    if config.robust and config.variant != "item":  # h^ has a block of its own (D7); after eq. 13 half of one (D8)
+        params["van_hat"], block = init_block(rng, d), init_block(rng, d)
+        params["after"] = {name: block[name] for name in ("f1", "f2", "ln", "ln_f")}
     return params
 
 
@@ -108,19 +114,16 @@ def item_attention(params, H, real):
     return masked_softmax(np.swapaxes(scores, 1, 2), real[:, None])
 
 
-def redundancy(A):
-    """||A A^T - I||_F^2 of every sample: 0 if each hop looks at one event of its own.  [B, r, n] -> [B].  Eq. 22."""
-    return np.sum((A @ np.swapaxes(A, 1, 2) - np.eye(A.shape[1], dtype=A.dtype)) ** 2, axis=(1, 2))
-
-
 def feature_weights(params, M, allowed):
     """beta_ij: how far each of d features of row j matters to row i; sums to 1 over j.  Eq. 9-11.
 
-    M [B, r, d], allowed [B, r, r] -> [B, i, j, d]. b_s1 is the same for every j, so the softmax cancels it. The text
-    after eq. 10 says "relevant to m_i" of feature k of m_i itself; m_j is meant (D22).
+    M [B, r, d], allowed [B, r, r] -> [B, i, j, d]. b_s1 is the same for every j, so the softmax cancels it and its
+    gradient is 0; stop_gradient only keeps the rounding of the backward pass, some 1e-18, out of that 0. The text after
+    eq. 10 says "relevant to m_i" of feature k of m_i itself; m_j is meant (D22).
     """
-    i, j = (np.expand_dims(M @ params[name].T, axis) for name, axis in (("W_s4", 2), ("W_s3", 1)))
-    F = np.tanh(i + j + params["b_s2"]) @ params["W_s5"].T + params["b_s1"]  # [B, i, j, d]
+    row_i = np.expand_dims(M @ params["W_s4"].T, 2)  # [B, i, 1, d]
+    row_j = np.expand_dims(M @ params["W_s3"].T, 1)  # [B, 1, j, d]
+    F = np.tanh(row_i + row_j + params["b_s2"]) @ params["W_s5"].T + stop_gradient(params["b_s1"])  # [B, i, j, d]
     return np.swapaxes(masked_softmax(np.swapaxes(F, 2, 3), allowed[:, :, None]), 2, 3)
 
 
@@ -137,7 +140,7 @@ def feature_attention(params, M, allowed, config, tap=ignore):
 
 
 def vanilla(p, M, i_c, real, config, tap=ignore, name="vanilla"):
-    """f_vanilla: what candidate c finds among the rows of M.  M [B, r, d], i_c [B, C, d] -> [B, C, d].  Eq. 14 (D6)."""
+    """f_vanilla: what a candidate finds in M.  M [B, r, d], i_c [B, C, d] -> [B, C, d].  Eq. 14, 15 (D6)."""
     allowed = np.broadcast_to(real[:, None], i_c.shape[:2] + M.shape[1:2])  # [B, C, r]
     if config.robust:
         return attention_block(p, i_c, M, allowed, config.heads, tap=tap, name=name)
@@ -146,13 +149,13 @@ def vanilla(p, M, i_c, real, config, tap=ignore, name="vanilla"):
 
 
 def fusion(params, h, h_hat):
-    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  all [B, C, d].  Eq. 15, 16 (D9)."""
+    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  all [B, C, d].  Eq. 16 (D9)."""
     G = 0.5 * np.tanh(0.5 * (h @ params["W_f1"] + h_hat @ params["W_f2"] + params["b_f"])) + 0.5
     return G * h + (1 - G) * h_hat
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """M, M^ [B, r, d] (None where a variant has none), A [B, r, n] or None, and which rows are real [B, r].
+    """M, M^ [B, r, d] (None where a variant has none), A [B, r, n] or None, and which rows are real [B, r].  Eq. 1-13.
 
     In the "feature" variant M is the history H itself, so r = n and its padding is masked from here on (D21).
     """
@@ -180,7 +183,7 @@ def logits(params, batch, states, candidates, config, tap=ignore):
         h_c = vanilla(params.get("van"), M, i_c, real, config, tap)
     else:
         h_c = vanilla(params.get("van_hat"), M_hat, i_c, real, config, tap, "vanilla_hat")
-        if config.fuse or config.variant == "full":
+        if config.fuse:
             h_c = fusion(params, vanilla(params.get("van"), M, i_c, real, config, tap), h_c)
     z = np.sum(h_c * i_c, axis=-1)
     return z + params["b"][candidates] if config.item_bias else z, h_c, i_c
@@ -194,15 +197,20 @@ def score(params, batch, candidates, config):
     return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], config.items, len(states[0]))
 
 
+def redundancy(A):
+    """||A A^T - I||_F^2 of every sample: 0 if each hop looks at one event of its own.  [B, r, n] -> [B].  Eq. 22."""
+    return np.sum((A @ np.swapaxes(A, 1, 2) - np.eye(A.shape[1], dtype=A.dtype)) ** 2, axis=(1, 2))
+
+
 def loss(params, batch, config, rng=None):
     """Mean of -log sigmoid(s+) and -log(1 - sigmoid(s-)) (D15), in place of eq. 18, 19, and penalties.  Eq. 20-22."""
     states = forward(params, batch, config)
     z, h_c, i_c = logits(params, batch, states, batch.candidate, config)
     real = batch.candidate > 0  # [B, C]
     total = masked_mean(sigmoid_cross_entropy(z, batch.label), real)
-    total = total + 0.5 * config.penalty * np.sum((h_c**2 + i_c**2) * real[..., None])
+    total = total + 0.5 * config.penalty * np.sum((h_c**2 + i_c**2) * real[..., None])  # (D13)
     if config.variant != "feature":
-        total = total + config.redundancy * np.sum(redundancy(states[2])) / len(z)
+        total = total + config.redundancy * np.sum(redundancy(states[2])) / len(z)  # (D14)
     if config.weight_decay:
-        total = total + 0.5 * config.weight_decay * sum(np.sum(w**2) for _, w in leaves(params))
+        total = total + 0.5 * config.weight_decay * np.sum(flatten(params)[0] ** 2)
     return total
