@@ -393,6 +393,19 @@ def test_cnn_reads_time_and_the_lstm_does_not():
         assert (a != b).any() == reads
 
 
+def test_cnn_buckets_of_time():
+    """Gaps 1 and 2, 3 to 6, and all from 4095 days on are the same to it."""
+    params, batch = random_params(cnn, CNN), ranking_batch(cnn, CNN)
+
+    def same(*gaps):
+        a, b = (cnn.forward(params, batch._replace(histories=(batch.histories[0]._replace(
+            gap=onp.full_like(batch.histories[0].gap, gap)),)), CNN) for gap in gaps)
+        return (a == b).all()
+
+    assert same(1, 2) and same(3, 6) and same(4095, 10**6)
+    assert not same(0, 1) and not same(2, 3) and not same(6, 7) and not same(4094, 4095)
+
+
 def test_truncated_normal_filters():
     w = cnn.truncated_normal(onp.random.default_rng(0), 400, 100)
     assert abs(w).max() <= 2 and abs(w).max() > 1.99

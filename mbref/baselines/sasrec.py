@@ -84,13 +84,16 @@ def encoder_block(p, x, allowed, heads, drop, tap=ignore):
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """Hidden states after each event.  -> [B, L, D]. rng: draws dropout (training only)."""
-    drop, real = dropout(config.dropout, rng), masks.padding(batch.item)  # [B, L]
-    causal = masks.causal(batch.item.shape[1]) & real[:, None, :] & real[:, :, None]  # [B, L, L]
-    x = drop(input_code(params, batch.item, config)) * real[..., None]
+    """Hidden states after each event.  -> [B, L, D]. rng: draws dropout (training only).
+
+    No event attends to padding, so what stands there does not matter and needs no mask between the blocks.
+    """
+    drop = dropout(config.dropout, rng)
+    allowed = masks.causal(batch.item.shape[1]) & masks.padding(batch.item)[:, None]  # [B, L, L]
+    x = drop(input_code(params, batch.item, config))
     tap("input", x)
     for block in params["blocks"]:
-        x = encoder_block(block, x, causal, config.heads, drop, tap) * real[..., None]
+        x = encoder_block(block, x, allowed, config.heads, drop, tap)
     x = layer_norm(params["ln"], x)
     tap("states", x)
     return x
