@@ -4,18 +4,28 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from mbref import evaluation, reproduce, runs
-from mbref.baselines import counting
+from mbref import modes, reproduce, runs
+from mbref.data.group_events import GroupSplit
 from mbref.data.readers import FORMATS
 from mbref.errors import InputError
 
-TINY = Path(__file__).parent.parent / "tiny_data/taobao/UserBehavior.csv"
-# What the tiny log needs: few steps of a small model, and, since carts and buys are its rule, buys as positives.
-SMALL = {"width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003", "batch_size": "32",
-         "steps": "300", "patience": "3"}
+TINY = Path(__file__).parent.parent / "tiny_data"
+TINY_TASKS = {  # paper: its small log, format and target
+    "atrank": ("groups/events.csv", "groups", "any"),
+    "dmran": ("amazon/reviews_Tiny_5.json", "amazon", "any"),
+    "hmar": ("taobao/UserBehavior.csv", "taobao", "buy"),
+}
+SMALL = {  # what the tiny logs need: few steps of small models
+    "atrank": {"width": "32", "table_width": "16", "length": "20", "pairs": "true", "optimiser": "adam",
+               "rate": "0.003", "steps": "1500", "evaluate_every": "100"},
+    "dmran": {"width": "32", "table_width": "16", "pairs": "true", "batch_size": "32", "steps": "1500",
+              "evaluate_every": "100", "patience": "4"},
+    # since carts and buys are the rule of this log: buys as positives
+    "hmar": {"width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003",
+             "batch_size": "32", "steps": "300", "patience": "3"},
+}
 
 
 def main(arguments=None):
@@ -68,6 +78,8 @@ def add_reproduce(commands):
     p.add_argument("--seeds", type=positive, default=3)
     p.add_argument("--only", action="append", default=[], metavar="ROW", help="train this row only; may be repeated")
     p.add_argument("--split", metavar="FILE", help="fixed training lists, targets and negatives, instead of a log")
+    p.add_argument("--at", type=positive, nargs="+", default=[], metavar="STEP",
+                   help="report after these numbers of steps, without choosing by validation")
     p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
     add_task(p)
     add_settings(p)
@@ -129,6 +141,11 @@ def describe(log, split):
     """Print what the reader noticed and what there is to learn from."""
     for note in log.notes:
         print(f"note: {note}")
+    if isinstance(split, GroupSplit):
+        kinds = ", ".join(f"{len(raw) - 1:,} {name} objects" for name, raw in zip(log.groups, log.objects, strict=True))
+        print(f"{len(log.user):,} events, {len(log.users) - 1:,} users, {kinds}; held out: "
+              f"{len(split.validation):,} validation and {len(split.test):,} test events")
+        return
     print(f"{len(log.user):,} events, {split.users:,} users, {split.items:,} items, "
           f"behaviours {', '.join(log.behaviours)}; held out: {len(split.validation.item):,} validation and "
           f"{len(split.test.item):,} test events ({split.test.seen.mean():.0%} of the test items met before)")
@@ -143,7 +160,7 @@ def train(options):
         if options.resume:
             runs.resume(folder, describe)
         else:
-            overrides, settings = runs.typed_settings(overrides_of(options))
+            overrides, settings = runs.typed_settings(options.model, overrides_of(options))
             runs.train(options.model, folder, task_of(options), overrides, settings, describe)
     except KeyboardInterrupt:
         if not (Path(folder) / "run.json").exists():
@@ -155,18 +172,23 @@ def train(options):
 
 
 def evaluate(options):
-    """`evaluate`: one table, the run last."""
+    """`evaluate`: one table, the run last; for models that are trained for AUC also that."""
     model, params, config, task, log = runs.finished(options.folder)
     split = runs.split_of(log, task, getattr(config, "counts", "running"))
     describe(log, split)
-    negatives = reproduce.uniform_negatives(split)
-    scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
-               **counting.plain(split.refit, split.items), "this run": evaluation.scorer(model, params, config)}
+    ranking = reproduce.Problem(log, task, split, reproduce.uniform_negatives(split))
+    problems = [ranking]
+    if getattr(model, "SETTINGS", {}).get("validate") == "AUC":
+        problems.append(reproduce.Problem(log, task, split, reproduce.uniform_negatives(split, "AUC"), "AUC"))
     rows = {}
-    for name, score in scorers.items():
-        figures = evaluation.report(score, split.test, split.items, task.candidates, negatives)
-        rows[name] = {"mean": figures, "seeds": [figures]}
-    print(reproduce.table({"rows": rows}, [*reproduce.columns(negatives), "ties"]))
+    for problem in problems:
+        found = {**reproduce.plain_rows(problem),
+                 "this run": reproduce.report_of(problem, split, model, params, config)}
+        for name, figures in found.items():
+            rows.setdefault(name, {}).update(figures)
+    shown = [column for problem in problems for column in reproduce.columns(problem)]
+    print(reproduce.table({"rows": {name: {"mean": figures, "seeds": [figures]} for name, figures in rows.items()}},
+                          [*shown, "ties"]))
 
 
 def recommend(options):
@@ -182,20 +204,13 @@ def recommend(options):
 
 def run_reproduce(options):
     """`reproduce`: train all rows, then print the table and write the figures."""
-    started, folder = time.time(), Path(options.out)
+    started, folder, at = time.time(), Path(options.out), tuple(sorted(options.at))
+    paper, problem = reproduce.PAPERS[options.paper], problem_of(options)
     tiny = options.data is None and options.split is None
-    texts = {**(SMALL if tiny else {}), **overrides_of(options)}
-    if options.split:
-        problem = reproduce.from_split_file(
-            options.split, options.drop_target_history, options.candidates)
-    elif tiny:
-        task = runs.Task(str(TINY), "taobao", "buy", options.drop_target_history, options.candidates)
-        problem = reproduce.from_log(task)
-    else:
-        problem = reproduce.from_log(task_of(options))
-    jobs = reproduce.jobs_of(options.paper, options.seeds, texts, options.only)
+    texts = {**(SMALL[options.paper] if tiny else {}), **overrides_of(options)}
+    jobs = reproduce.jobs_of(options.paper, options.seeds, texts, options.only, at)
     for job in jobs:  # a wrong value shows before the first training, not in the middle
-        runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
+        reproduce.config_of(problem, job)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -207,10 +222,29 @@ def run_reproduce(options):
             results.append(result)
             bar.update()
         reproduce.run_jobs(problem, jobs, options.jobs, report)
-    collected = reproduce.collect(problem, reproduce.plain_rows(problem), results)
-    print(reproduce.table(collected, reproduce.columns(problem.negatives)))
-    written = [reproduce.save(collected, folder), *reproduce.figures(collected, folder)]
+    collected = reproduce.collect(problem, reproduce.plain_rows(problem, at), results, paper.published)
+    print(reproduce.table(collected, reproduce.columns(problem, at)))
+    written = [reproduce.save(collected, folder),
+               *reproduce.figures(collected, folder, reproduce.figure_columns(problem, at))]
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, written))}")
+
+
+def problem_of(options):
+    """What `reproduce` works on: a split file, the paper's tiny log, or the log of the options."""
+    measure = reproduce.PAPERS[options.paper].measure
+    if options.paper == "atrank":
+        if options.at or options.split:
+            raise InputError("the modes of atrank take neither --at nor --split: its row in --paper dmran does.")
+        return modes.open_problem(options.data or TINY / TINY_TASKS["atrank"][0])
+    if options.split:
+        if measure == "AUC":
+            return reproduce.from_fixed_targets(options.split)
+        return reproduce.from_split_file(options.split, options.drop_target_history, options.candidates)
+    if options.data is None:
+        path, format, target = TINY_TASKS[options.paper]
+        task = runs.Task(str(TINY / path), format, target, options.drop_target_history, options.candidates)
+        return reproduce.from_log(task, measure)
+    return reproduce.from_log(task_of(options), measure)
 
 
 if __name__ == "__main__":

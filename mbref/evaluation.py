@@ -43,15 +43,14 @@ def auc(score, held, negatives, batch_size=64):
     score: (history, cases, candidates) -> scores. Eq. 23 of DMRAN, with as many negatives as are given.
     -> {"AUC": ties count half, "AUC strict": ties count 0, as in ATRank's release}.
     """
-    lost = []
+    values = []
     for start in range(0, len(held.item), batch_size):
         cases = np.arange(start, min(start + batch_size, len(held.item)))
         candidates = np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)  # [B, 1+m]
-        scores = score(held.history, cases, candidates)
-        greater, ties = metrics.greater_and_ties(scores, np.zeros(len(cases), int), candidates > 0)
-        real = np.sum(negatives[cases] > 0, axis=1)
-        lost.append(np.stack([greater + ties / 2, greater + ties]) / real)
-    half, strict = 1 - np.mean(np.concatenate(lost, axis=1), axis=1)
+        scores, positive = score(held.history, cases, candidates), np.arange(candidates.shape[1])[None] == 0
+        values.append([metrics.auc(scores, np.broadcast_to(positive, scores.shape), ties, candidates > 0)
+                       for ties in ("half", "strict")])
+    half, strict = (metrics.macro_auc(users).mean for users in np.concatenate(values, axis=1))
     return {"AUC": float(half), "AUC strict": float(strict)}
 
 

@@ -3,23 +3,32 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 
-def rows(results, path, column="NDCG@10"):
-    """Every row's mean with its spread over seeds; counting baselines hollow, trained models filled."""
+def rows(results, path, columns):
+    """Every row's mean with its spread over seeds, one panel a column; counting baselines hollow, trained filled."""
     names = list(results["rows"])
-    fig, ax = plt.subplots(figsize=(7, 0.32 * len(names) + 1))
-    for y, name in enumerate(names):
-        row = results["rows"][name]
-        trained = "model" in row
-        ax.errorbar(row["mean"][column], y, xerr=row["sd"][column] if trained else None, fmt="o", capsize=3,
-                    color="C0" if trained else "C7", mfc="C0" if trained else "white")
-    ax.set(yticks=range(len(names)), yticklabels=names, xlim=(0, None),
-           xlabel=f"{column}, full ranking; trained models: mean ± sd over seeds")
-    ax.invert_yaxis()
-    ax.grid(axis="x", alpha=0.3)
+    fig, axes = plt.subplots(1, len(columns), figsize=(2.5 + 4.5 * len(columns), 0.32 * len(names) + 1), sharey=True,
+                             squeeze=False)
+    for ax, column in zip(axes[0], columns, strict=True):
+        for y, name in enumerate(names):
+            row = results["rows"][name]
+            if column in row["mean"]:
+                trained = "model" in row
+                ax.errorbar(row["mean"][column], y, xerr=row["sd"][column] if trained else None, fmt="o", capsize=3,
+                            color="C0" if trained else "C7", mfc="C0" if trained else "white")
+        lowest = 0 if column.startswith("NDCG") else None  # an AUC of .5 is chance
+        ax.set(yticks=range(len(names)), yticklabels=names, xlim=(lowest, None), xlabel=label(column))
+        ax.grid(axis="x", alpha=0.3)
+    axes[0][0].invert_yaxis()
+    fig.text(0.5, 0, "trained models: mean ± sd over seeds", ha="center", va="top", fontsize=8)
     return finish(fig, path)
 
 
-def sweep(results, path, values, parameter, column="NDCG@10"):
+def label(column):
+    """A column's name as the label of an axis."""
+    return f"{column}, full ranking" if column == "NDCG@10" else column
+
+
+def sweep(results, path, values, parameter, column):
     """One row a value of a parameter: every seed as a dot, the mean as a line.  values {number: row name}."""
     values = {value: name for value, name in values.items() if name in results["rows"]}
     each = [[figures[column] for figures in results["rows"][name]["seeds"]] for name in values.values()]
@@ -28,19 +37,20 @@ def sweep(results, path, values, parameter, column="NDCG@10"):
     for x, seeds in zip(at, each, strict=True):
         ax.plot([x] * len(seeds), seeds, "o", color="C0", alpha=0.5)
     ax.plot(at, [np.mean(seeds) for seeds in each], color="C0")
-    ax.set(xticks=at, xticklabels=[f"{v:g}" for v in values], xlabel=parameter, ylabel=f"{column}, full ranking")
+    ax.set(xticks=at, xticklabels=[f"{v:g}" for v in values], xlabel=parameter, ylabel=label(column))
     ax.grid(alpha=0.3)
     return finish(fig, path)
 
 
 def learning(results, path, names):
-    """Validation NDCG@10 against steps, one line a seed, one colour a row."""
-    fig, ax = plt.subplots(figsize=(6, 3.5))
+    """What was validated against steps, one line a seed, one colour a row."""
+    fig, ax = plt.subplots(figsize=(6, 4))
     for colour, name in enumerate(n for n in names if n in results["rows"]):
         for number, about in enumerate(results["rows"][name]["training"]):
             steps, metric = zip(*about["validation"], strict=True)
-            ax.plot(steps, metric, color=f"C{colour}", alpha=0.7, label=None if number else name)
-    ax.set(xlabel="training steps", ylabel="NDCG@10 on the validation events")
+            ax.plot(steps, metric, color=plt.cm.tab20(colour % 20), alpha=0.7, label=None if number else name)
+    measure = results["rows"][names[0]]["settings"]["validate"]
+    ax.set(xlabel="training steps", ylabel=f"{measure} on the validation events")
     ax.legend(fontsize=8, bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     ax.grid(alpha=0.3)
     return finish(fig, path)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mbref import evaluation, metrics, plots, runs, training
+from mbref import evaluation, metrics, modes, plots, published, runs, training
 from mbref.baselines import counting
-from mbref.data import sequences, worlds
+from mbref.data import sequences, targets, worlds, worlds_amazon
 from mbref.data.readers import Log
 from mbref.errors import InputError
 
@@ -29,7 +29,50 @@ HMAR_ROWS = {  # row of the table: (model, fields of its Config or of training.S
     "theta 1": ("hmar", {"theta": "1"}),
 }
 THETAS = {0: "without multi-task loss", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5", 1: "theta 1"}
-PAPERS = {"hmar": HMAR_ROWS}
+AUC = {"validate": "AUC"}
+DMRAN_ROWS = {
+    "BPR-MF": ("bpr_mf", {**AUC, "rate": "0.01"}),
+    "SASRec": ("sasrec", AUC),
+    "Bi-LSTM": ("bilstm", {}),
+    "Bi-LSTM+Attention": ("bilstm", {"attention": "true"}),
+    "CNN+Pooling": ("cnn", {}),
+    "ATRank": ("atrank", {}),
+    "ATRank, bilinear": ("atrank", {"scores": "bilinear"}),
+    "DMRAN_No_Time": ("dmran", {"time": "false"}),
+    "DMRAN_Item": ("dmran", {"variant": "item"}),
+    "DMRAN_Feature": ("dmran", {"variant": "feature"}),
+    "DMRAN": ("dmran", {}),
+    "DMRAN, robust": ("dmran", {"robust": "true"}),
+    **{f"r = {r}": ("dmran", {"hops": str(r)}) for r in (2, 5, 8, 15, 20)},
+    **{f"lambda_3 = {x}": ("dmran", {"redundancy": x}) for x in ("0", "0.01", "1")},
+}
+HOPS = {r: "DMRAN" if r == 10 else f"r = {r}" for r in (2, 5, 8, 10, 15, 20)}
+REDUNDANCIES = {0: "lambda_3 = 0", 1e-4: "DMRAN", 1e-2: "lambda_3 = 0.01", 1: "lambda_3 = 1"}
+
+
+SWEEPS = (  # file name, {value: row}, label
+    ("theta", THETAS, "theta, weight of the class loss"),
+    ("hops", HOPS, "r, number of hops"),
+    ("redundancy", REDUNDANCIES, "lambda_3, weight of the redundancy penalty"),
+)
+
+
+class Paper(NamedTuple):
+    """What `reproduce` trains for a paper, and what the paper says."""
+
+    rows: dict
+    measure: str           # "ranking": the full catalogue and sampled negatives; "AUC": against sampled negatives
+    published: dict = {}   # {row: {column: number}}
+
+
+PAPERS = {
+    "atrank": Paper(modes.ROWS, "AUC"),
+    "hmar": Paper(HMAR_ROWS, "ranking"),
+    "dmran": Paper(DMRAN_ROWS, "AUC", {
+        **{row: {"paper: Electronics": e, "paper: Clothing": c} for row, (e, c) in published.DMRAN_TABLE_2.items()},
+        **{HOPS[r]: {"paper: Electronics": auc} for r, auc in published.DMRAN_HOPS.items() if r != 10},
+    }),
+}
 
 
 class Problem(NamedTuple):
@@ -39,6 +82,7 @@ class Problem(NamedTuple):
     task: runs.Task
     split: sequences.Split
     negatives: dict     # {name: sets of [S, m]}
+    measure: str = "ranking"
 
 
 class Job(NamedTuple):
@@ -48,18 +92,20 @@ class Job(NamedTuple):
     model: str
     overrides: dict
     settings: training.Settings
+    at: tuple[int, ...] = ()    # report after these numbers of steps, without validation
 
 
-def from_log(task):
+def from_log(task, measure="ranking"):
     """A Problem from a log file."""
     log, task = runs.open_task(task)
     split = runs.split_of(log, task)
-    return Problem(log, task, split, uniform_negatives(split))
+    return Problem(log, task, split, uniform_negatives(split, measure), measure)
 
 
-def uniform_negatives(split):
-    """One set of 99 fixed negatives a test event, the same for every model and seed."""
-    return {"99 uniform neg.": [evaluation.fixed_negatives(split.test, split.items, seed=0)]}
+def uniform_negatives(split, measure="ranking"):
+    """One set of 99 fixed negatives a test event, the same for every model and seed; for AUC also one of 1."""
+    one = {"1 neg.": [evaluation.fixed_negatives(split.test, split.items, seed=2, count=1)]} if measure == "AUC" else {}
+    return {**one, "99 uniform neg.": [evaluation.fixed_negatives(split.test, split.items, seed=0)]}
 
 
 def from_split_file(path, drop_target_history=False, candidates="all"):
@@ -72,36 +118,93 @@ def from_split_file(path, drop_target_history=False, candidates="all"):
     return Problem(log, task, split, named)
 
 
+def from_fixed_targets(path):
+    """A Problem from a file of whole event lists with one fixed negative an event (`targets.fixed_log`)."""
+    log, negative, of_users = targets.fixed_log(path)
+    task = runs.Task(str(path), "split", "any", min_events=1)
+    split = targets.with_negatives(runs.split_of(log, task), log, negative)
+    users = split.test.history.user - 1
+    return Problem(log, task, split, {name: [rows[users]] for name, rows in of_users.items()}, "AUC")
+
+
 def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...})."""
-    model = runs.MODELS[job.model]
-    config = runs.make_config(model, problem.split, problem.log, problem.task, job.overrides)
-    split = runs.split_of(problem.log, problem.task, getattr(config, "counts", "running"))
+    if isinstance(problem, modes.GroupProblem):
+        return modes.train_and_report(problem, job, progress)
+    model, config, split = ready(problem, job)
+    if job.at:
+        return report_at(problem, job, progress)
     final, search = training.search_and_refit(
         model, config, job.settings, split, problem.task.candidates, progress=progress)
-    score = evaluation.scorer(model, final.params, config)
     curve = [(step, metric) for step, _, metric in search.history]
-    return (evaluation.report(score, split.test, split.items, problem.task.candidates, problem.negatives),
-            {"steps": final.step, "validation": curve})
+    return report_of(problem, split, model, final.params, config), {"steps": final.step, "validation": curve}
 
 
-def plain_rows(problem):
+def report_at(problem, job, progress=False):
+    """As train_and_report, after each number of steps in `job.at`: all before the test events is trained on, and
+    nothing is chosen."""
+    (model, config, split), state, figures = ready(problem, job), None, {}
+    for step in job.at:
+        state = training.fit(model, config, replace(job.settings, steps=step), split.refit, state=state,
+                             progress=progress)
+        found = report_of(problem, split, model, state.params, config)
+        figures |= {f"{column} at {step}": value for column, value in found.items()}
+    return figures, {"steps": state.step, "validation": []}
+
+
+def config_of(problem, job):
+    """The model's Config for one job. Raises InputError for a value that it does not take."""
+    if isinstance(problem, modes.GroupProblem):
+        return modes.make_config(problem.log, modes.reading(problem.log, job.row)[0], job.overrides)
+    return runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
+
+
+def ready(problem, job):
+    """-> (model, its config, the split with the counts it wants)."""
+    model, config = runs.MODELS[job.model], config_of(problem, job)
+    counts = getattr(config, "counts", "running")
+    split = problem.split if counts == "running" else runs.split_of(problem.log, problem.task, counts)
+    return model, config, split
+
+
+def report_of(problem, split, model, params, config):
+    """The figures of a trained model on the test events.  -> {column: number}."""
+    if problem.measure == "AUC":
+        return auc_of(problem, evaluation.sampled_scorer(model, params, config))
+    return evaluation.report(evaluation.scorer(model, params, config), split.test, split.items,
+                             problem.task.candidates, problem.negatives)
+
+
+def auc_of(problem, score):
+    """AUC of a scorer of given candidates, for each kind of negatives.  -> {"AUC (1 neg.)": ...}."""
+    return {f"{column} ({name})": value for name, (negatives,) in problem.negatives.items()
+            for column, value in evaluation.auc(score, problem.split.test, negatives).items()}
+
+
+def plain_rows(problem, at=()):
     """Figures of chance and of everything that only counts.  -> {row: {column: number}}."""
+    if isinstance(problem, modes.GroupProblem):
+        return modes.plain_rows(problem)
     split, task, negatives = problem.split, problem.task, problem.negatives
     scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),  # all tied: exactly chance
                **counting.plain(split.refit, split.items)}
-    rule = worlds.scorer_of(task.data, problem.log)
+    rule = worlds.scorer_of(task.data, problem.log) or worlds_amazon.scorer_of(task.data, problem.log)
     scorers |= {"the rule behind the log": rule} if rule else {}
+    if problem.measure == "AUC":
+        rows = {name: auc_of(problem, evaluation.picked(score)) for name, score in scorers.items()}
+        steps = [f" at {step}" for step in at] or [""]
+        return {name: {column + step: value for step in steps for column, value in row.items()}
+                for name, row in rows.items()}
     return {name: evaluation.report(score, split.test, split.items, task.candidates, negatives)
             for name, score in scorers.items()}
 
 
-def jobs_of(paper, seeds, texts, only=()):
+def jobs_of(paper, seeds, texts, only=(), at=()):
     """Every (row, seed) to train. `texts` {field: text} change every row that has the field; a row's own go first.
 
     Raises InputError for a row or a field that nothing has.
     """
-    rows = PAPERS[paper]
+    rows = PAPERS[paper].rows
     for name in only:
         if name not in rows:
             raise InputError(f"--only {name!r} is no row of this table: choose from {', '.join(rows)}.")
@@ -113,8 +216,8 @@ def jobs_of(paper, seeds, texts, only=()):
     for row in only or rows:
         model, changes = rows[row]
         own = {name: text for name, text in texts.items() if name in runs.field_names(model)}
-        overrides, settings = runs.typed_settings({**own, **changes})
-        jobs += [Job(row, model, overrides, replace(settings, seed=settings.seed + i)) for i in range(seeds)]
+        overrides, settings = runs.typed_settings(model, {**own, **changes})
+        jobs += [Job(row, model, overrides, replace(settings, seed=settings.seed + i), at) for i in range(seeds)]
     return jobs
 
 
@@ -136,8 +239,12 @@ def start_worker():
     tqdm.set_lock(RLock())
 
 
-def collect(problem, plain, results):
-    """Everything as one dict for results.json; results: list of (Job, figures, about)."""
+def collect(problem, plain, results, published=()):
+    """Everything as one dict for results.json.
+
+    plain {row: figures}; results: list of (Job, figures, about); published {row: {column: number}} of the paper.
+    """
+    published = dict(published)
     rows = {name: {"seeds": [figures], "mean": figures, "sd": dict.fromkeys(figures, 0.0)}
             for name, figures in plain.items()}
     for row in dict.fromkeys(job.row for job, _, _ in results):
@@ -150,25 +257,45 @@ def collect(problem, plain, results):
             "training": [about for _, _, about in runs_of_row],
             "mean": {c: m.mean for c, m in each.items()}, "sd": {c: m.sd for c, m in each.items()},
         }
+        rows[row] |= {"published": published[row]} if row in published else {}
+    return {"about": about_problem(problem), "rows": rows}
+
+
+def about_problem(problem):
+    """What results.json says of the log and its held-out events."""
+    if isinstance(problem, modes.GroupProblem):
+        cases = {name: len(given) for name, given in zip(problem.log.groups, problem.test, strict=True)}
+        return {"data": problem.path, "cases": cases}
     test = problem.split.test
-    about = dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=problem.split.items)
-    return {"about": about, "rows": rows}
+    return dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=problem.split.items)
 
 
-def columns(negatives):
-    """The columns of a table on the screen: full ranking, then each kind of sampled negatives."""
-    return [metric + kind for kind in ("", *(f" ({name})" for name in negatives)) for metric in ("HR@10", "NDCG@10")]
+def columns(problem, at=()):
+    """The columns of a table on the screen: full ranking and each kind of sampled negatives, or AUCs."""
+    if isinstance(problem, modes.GroupProblem):
+        return [f"AUC {name}" for name in problem.log.groups]
+    if problem.measure == "AUC":
+        steps = [f" at {step}" for step in at] or [""]
+        return [f"AUC ({name}){step}" for name in problem.negatives for step in steps]
+    kinds = ("", *(f" ({name})" for name in problem.negatives))
+    return [metric + kind for kind in kinds for metric in ("HR@10", "NDCG@10")]
 
 
 def table(results, columns):
-    """The rows as text, mean and, where there are several seeds, spread."""
+    """The rows as text, mean and, where there are several seeds, spread; last what the paper printed, if anything."""
     def cell(row, column):
+        if column not in row["mean"]:
+            number = row.get("published", {}).get(column)
+            return f"{number:.4f}" if number is not None else ""
         spread = f" ± {row['sd'][column]:.3f}" if len(row["seeds"]) > 1 else " " * 8
         return f"{row['mean'][column]:.3f}{spread}"
 
+    printed = dict.fromkeys(column for row in results["rows"].values() for column in row.get("published", {}))
+    columns = [*columns, *printed]
     lines = [f"{'':28}" + "".join(f"{column:>26}" for column in columns)]
     for name, row in results["rows"].items():
-        lines.append(f"{name:28}" + "".join(f"{cell(row, column):>26}" for column in columns))
+        lines.append(f"{name:28}" + "".join(f"{cell(row, column):>26}" for column in columns).rstrip())
+    lines += ["paper: AUC as the paper printed it, on Amazon data: other data than this."] if printed else []
     return "\n".join(lines)
 
 
@@ -181,11 +308,22 @@ def save(results, folder):
     return path
 
 
-def figures(results, folder):
-    """The PNG figures of a table.  -> paths."""
-    folder = Path(folder)
-    paths = [plots.rows(results, folder / "table.png")]
-    if sum(name in results["rows"] for name in THETAS.values()) > 1:
-        paths.append(plots.sweep(results, folder / "theta.png", THETAS, "theta, weight of the class loss"))
-    trained = [name for name, row in results["rows"].items() if "model" in row and not name.startswith("theta")]
+def figures(results, folder, columns):
+    """PNG figures: `columns` of every row, sweeps of the first column, and validation while training.  -> paths."""
+    folder, rows = Path(folder), results["rows"]
+    paths = [plots.rows(results, folder / "table.png", columns)]
+    for name, values, label in SWEEPS:
+        if sum(row in rows for row in values.values()) > 1:
+            paths.append(plots.sweep(results, folder / f"{name}.png", values, label, columns[0]))
+    swept = {row for _, values, _ in SWEEPS for row in values.values()} - {"HMAR", "DMRAN"}
+    trained = [name for name, row in rows.items() if name not in swept and row.get("training")
+               and row["training"][0]["validation"]]
     return [*paths, plots.learning(results, folder / "learning.png", trained)] if trained else paths
+
+
+def figure_columns(problem, at=()):
+    """The columns worth a figure: with the most negatives, or of every group, at the last number of steps."""
+    shown = columns(problem, at)
+    if isinstance(problem, modes.GroupProblem):
+        return shown
+    return [shown[-1]] if problem.measure == "AUC" else ["NDCG@10"]

@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import evaluation, training
-from mbref.baselines import bpr_mf
+from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import sequences
 from mbref.data.readers import read
 from mbref.errors import InputError
-from mbref.papers import hmar
+from mbref.papers import atrank, dmran, hmar
 
-MODELS = {"hmar": hmar, "bpr_mf": bpr_mf}
+MODELS = {"atrank": atrank, "dmran": dmran, "hmar": hmar,
+          "bilstm": bilstm, "bpr_mf": bpr_mf, "cnn": cnn, "sasrec": sasrec}
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,12 @@ def split_of(log, task, counts="running"):
 def make_config(model, split, log, task, overrides):
     """The model's Config for this log; `overrides` {field: text} as typed on the command line."""
     sizes = dict(items=split.items, users=split.users, behaviours=split.behaviours,
-                 target=log.behaviours.index(task.target) + 1)
+                 categories=0 if log.category is None else len(log.categories) - 1)
     names = {field.name for field in fields(model.Config)}
+    if task.target != "any":
+        sizes["target"] = log.behaviours.index(task.target) + 1
+    elif "target" in names:
+        raise InputError("this model predicts one behaviour: give its name as --target, not any.")
     return model.Config(**{n: v for n, v in sizes.items() if n in names}, **typed(model.Config, overrides, sizes))
 
 
@@ -66,9 +71,10 @@ def field_names(model_name):
     return {f.name for kind in (MODELS[model_name].Config, training.Settings) for f in fields(kind)}
 
 
-def typed_settings(texts):
-    """{field: text} of both.  -> (what is left for the model's Config, training.Settings)."""
+def typed_settings(model_name, texts):
+    """{field: text} of both, over the model's own SETTINGS.  -> (texts left for its Config, training.Settings)."""
     names = {f.name for f in fields(training.Settings)}
+    texts = {**getattr(MODELS[model_name], "SETTINGS", {}), **texts}
     settings = training.Settings(**typed(training.Settings, {n: t for n, t in texts.items() if n in names}))
     return {n: t for n, t in texts.items() if n not in names}, settings
 
@@ -121,12 +127,19 @@ def load(folder):
     try:
         about = json.loads(path.read_text())
         model = MODELS[about["model"]]
-        config = {n: tuple(v) if isinstance(v, list) else v for n, v in about["config"].items()}
-        return model, Task(**about["task"]), model.Config(**config), training.Settings(**about["settings"])
+        config, settings = as_tuples(about["config"]), as_tuples(about["settings"])
+        return model, Task(**about["task"]), model.Config(**config), training.Settings(**settings)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no run (no run.json): give the folder that `train --out` wrote.") from error
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise InputError(f"{path} is damaged ({error}): train again.") from error
+
+
+def as_tuples(value):
+    """What JSON gives back of a Config's fields, with tuples again where it has lists."""
+    if isinstance(value, dict):
+        return {name: as_tuples(part) for name, part in value.items()}
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
 def resume(folder, describe, progress=True):

@@ -208,8 +208,18 @@ def fill(tree, arrays, path):
 def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True):
     """Find the number of steps on the validation events, then train anew that long on all before the test events.
 
+    Without validation events all steps are used. The rest as in `search_then_refit`.
+    """
+    measure = evaluation.validation(model, config, split, candidates, settings.validate)
+    return search_then_refit(model, config, settings, split.train, split.refit,
+                             measure if len(split.validation.item) else None, folder, progress)
+
+
+def search_then_refit(model, config, settings, train, refit, validate, folder=None, progress=True):
+    """Train on `train`, where validate(params) is highest, then anew on `refit` for as many steps as that took.
+
     With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start from it if it exists.
-    Without validation events all steps are used. -> (final State, search State).
+    -> (final State, search State).
     """
     def run(name, settings, events, validate):
         path = folder and Path(folder) / name
@@ -217,9 +227,8 @@ def search_and_refit(model, config, settings, split, candidates="all", folder=No
         save = path and (lambda state: save_checkpoint(path, state, config, settings))
         return fit(model, config, settings, events, validate, state, save, progress)
 
-    measure = evaluation.validation(model, config, split, candidates, settings.validate)
-    search = run("search.npz", settings, split.train, measure if len(split.validation.item) else None)
-    final = run("final.npz", replace(settings, steps=best_step(search)), split.refit, None)
+    search = run("search.npz", settings, train, validate)
+    final = run("final.npz", replace(settings, steps=best_step(search)), refit, None)
     return final, search
 
 

@@ -59,7 +59,7 @@ def release_config(state):
     kinds = len(state["params/action_emb_w"])
     return atrank.Config(tables=sizes, groups=tuple(GROUPS[g] for g in read_groups(state)),
                          actions=tuple(kinds * (g == "i") for g in read_groups(state)), table_width=width,
-                         width=c["hidden_units"], target="group", **common)
+                         width=c["hidden_units"], query="group", **common)
 
 
 def ours(state, prefix):

@@ -99,7 +99,8 @@ def test_train_evaluate_recommend(tmp_path):
     assert (code, err) == (0, "")
     rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()[2:]}
     assert list(rows) == ["random", "popularity, events", "popularity, users", "co-occurrence, last item",
-                          "co-occurrence, last 10", "seen before", "this run"]
+                          "co-occurrence, last 10", "co-occurrence, popularity", "seen before", "category recency",
+                          "this run"]
     # Five items, all tied: the rank is 1 to 5 with equal chance.
     assert rows["random"][:2] == ["1.000", f"{np.mean(1 / np.log2(np.arange(2, 7))):.3f}"]
     assert rows["random"][-1] == "1.000"

@@ -299,6 +299,8 @@ def test_b_s1_has_no_effect(config):
     moved = params | {"b_s1": params["b_s1"] + np.array([3.0, -2.0, 0.5, 10.0])}
     onp.testing.assert_allclose(dmran.score(moved, batch, None, config), dmran.score(params, batch, None, config),
                                 rtol=0, atol=1e-12)
+    broken = params | {"b_s1": np.full(4, np.nan)}
+    assert np.isnan(dmran.score(broken, batch, None, config)).all()  # it is added all the same
     e, g = [Fraction(2, 7), Fraction(5), Fraction(1, 3)], [Fraction(-3), Fraction(1, 9), Fraction(8, 5)]
     beta = [x / sum(e) for x in e]
     mean = sum(b * x for b, x in zip(beta, g, strict=True))

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from mbref import reproduce, runs
-from mbref.__main__ import TINY, main
+from mbref.__main__ import TINY as TINY_DATA
+from mbref.__main__ import main
 from mbref.data import worlds
 from mbref.errors import InputError
 
 SMALL = ("--steps", "4", "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")
 PLAIN = ["random", "popularity, events", "popularity, users", "co-occurrence, last item", "co-occurrence, last 10",
-         "seen before"]
+         "co-occurrence, popularity", "seen before", "category recency"]
+TINY = TINY_DATA / "taobao/UserBehavior.csv"
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_whole_log_counts_reach_the_model(log):
 
 
 def test_rows_change_what_they_say():
-    changes = {row: reproduce.jobs_of("hmar", 1, {}, [row])[0].overrides for row in reproduce.PAPERS["hmar"]}
+    changes = {row: reproduce.jobs_of("hmar", 1, {}, [row])[0].overrides for row in reproduce.PAPERS["hmar"].rows}
     assert changes["without behaviour encoder"] == {"merge": "bypass"}
     assert changes["without indicators"] == {"indicator": "false"}
     assert changes["without multi-task loss"] == {"theta": "0"}

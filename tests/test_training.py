@@ -491,7 +491,7 @@ def test_co_occurrence_against_a_loop(last, reach):
 
 def test_plain_baselines_of_a_table():
     scorers = counting.plain(SEEN, 4)
-    assert len(scorers) == 5 and all(score(SEEN, BOTH).shape == (2, 4) for score in scorers.values())
+    assert len(scorers) == 6 and all(score(SEEN, BOTH).shape == (2, 4) for score in scorers.values())
     assert scorers["co-occurrence, last item"](SEEN, BOTH[:1]).tolist() == [[2, 3, 0, 0]]
     # Within 5 events: 1 beside 1, 2, 3 twice each; 2 beside 1 and 2 twice, 3 three times.
     assert scorers["co-occurrence, last 10"](SEEN, BOTH[:1]).tolist() == [[8, 9, 7, 0]]

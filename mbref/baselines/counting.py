@@ -57,12 +57,43 @@ def co_occurrence(events, items, last, reach=5):
     return score
 
 
+def category_recency(events, items):
+    """Score of an item: one over how many events ago the user last met its category. Needs no training."""
+    category = events.category
+
+    def score(history, cases):
+        scores = np.zeros((len(cases), items))
+        for row, case in zip(scores, cases, strict=True):
+            age = np.full(category.max(initial=0) + 1, np.inf)
+            past = category[newest(history, case)]
+            age[past] = np.arange(len(past), 0, -1)  # of equal indices the last assignment, the newest event, stays
+            age[0] = np.inf  # unknown is no category
+            row[:] = 1 / age[category[1:]]
+        return scores
+
+    return score
+
+
+def co_occurrence_then_popularity(events, items, last):
+    """co_occurrence, and popularity among the items that tie in it."""
+    together, popular = co_occurrence(events, items, last), popularity(events, items)
+
+    def score(history, cases):
+        tie_break = popular(history, cases)
+        return together(history, cases) * (1 + tie_break.max(initial=0)) + tie_break
+
+    return score
+
+
 def plain(events, items):
     """Every counting baseline under the name it has in the tables.  -> {name: scorer}."""
+    by_category = {} if events.category is None else {"category recency": category_recency(events, items)}
     return {
         "popularity, events": popularity(events, items),
         "popularity, users": popularity_users(events, items),
         "co-occurrence, last item": co_occurrence(events, items, 1),
         "co-occurrence, last 10": co_occurrence(events, items, 10),
+        "co-occurrence, popularity": co_occurrence_then_popularity(events, items, 10),
         "seen before": seen_before(events, items),
+        **by_category,
     }

@@ -49,7 +49,7 @@ class Config:
     penalty: float = 5e-5              # L2 on user vector and target embedding in (7); 5e-5, in multi/ 1e-5
     scores: str = "dot"                # (5), (6): "dot" as released, or "bilinear" as printed
     bucket: str = "release"            # (3): floor(log2(gap + 1)), or "paper": 0, [1, 2), [2, 4) ...
-    target: str = "raw"                # (6): the target enters as its embedding, or through its "group" layer (multi/)
+    query: str = "raw"                 # (6): the target enters as its embedding, or through its "group" layer (multi/)
     item_bias: bool = True             # (7): released, not printed
     pairs: bool = False                # True: a target and its negative in one row, their history encoded once
     length: int = 50                   # newest events that are read of each group; the release reads all
@@ -62,14 +62,14 @@ class Config:
             object.__setattr__(self, "groups", (tuple(name for name, _ in self.tables),))
         object.__setattr__(self, "actions", self.actions or (0,) * len(self.groups))
         object.__setattr__(self, "width", self.width or len(self.groups[0]) * self.table_width)
-        require_choice(self, scores=("dot", "bilinear"), bucket=("release", "paper"), target=("raw", "group"))
+        require_choice(self, scores=("dot", "bilinear"), bucket=("release", "paper"), query=("raw", "group"))
         require(len(self.groups[0]) > 0 and len(self.actions) == len(self.groups),
                 "give the number of items, or tables, groups and one number of actions a group.")
         require(min(self.length, self.heads, self.blocks, self.unit, self.table_width) >= 1
                 and self.width % self.heads == 0 and self.width >= 4,
                 "length, heads, blocks and unit must be at least 1, and width a multiple of heads, at least 4.")
-        require(self.target == "group" or self.width == len(self.groups[0]) * self.table_width,
-                "width must be the number of features times table_width, or target=group.")
+        require(self.query == "group" or self.width == len(self.groups[0]) * self.table_width,
+                "width must be the number of features times table_width, or query=group.")
         require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
                 "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
 
@@ -140,7 +140,7 @@ def behaviour_code(params, config, group, history, features):
 def target_code(params, config, group, ids):
     """h_t: a candidate's embedding, or that through its group layer without action and time.  -> [B, C, D].  (6)."""
     x = object_code(params, config, group, ids)
-    if config.target == "raw":
+    if config.query == "raw":
         return x
     no_time = np.zeros(x.shape[:-1] + (buckets(config),), x.dtype)
     return group_code(params, config, group, x, np.zeros(x.shape[:-1], int), no_time)
