@@ -402,6 +402,9 @@ def test_initial_parameters():
             assert not a.any(), name
         if name.endswith("gamma"):
             assert (a == 1).all()
+    groups = atrank.init(onp.random.default_rng(0), MALL)["groups"]  # F_M reads features, action and time bucket
+    assert [group["w"].shape for group in groups] == [(4 * 3 + 12, 8), (1 * 3 + 12, 8), (4 * 3 + 12, 8)]
+    assert [group["action"].shape for group in groups if "action" in group] == [(4 + 1, 3), (1 + 1, 3)]
 
 
 @pytest.mark.parametrize("wrong, message", [

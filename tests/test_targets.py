@@ -143,6 +143,12 @@ def test_now_comes_from_leave_one_out():
     assert lists(validation) == [[[5, 2]], [[1, 2]], [[1, 0]]]
 
 
+def test_the_first_event_of_a_sequence_has_no_history():
+    """Though examples never ask for it, row 4 must not see the events of the user before."""
+    batch = targets.training_batch(a_log(FIRST, THIRD), np.array([[4, 1], [0, 5]]), 50, ITEMS, DAY)
+    assert lists(batch.histories[0]) == [[[0], [0]]] * 3
+
+
 def test_cut_of_nothing_is_one_slot_of_padding():
     history = targets.cut(a_log(FIRST), np.array([0, 2]), np.array([0, 2]), np.array([0, 0]), DAY)
     assert lists(history) == [[[0], [0]]] * 3
