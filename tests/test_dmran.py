@@ -129,7 +129,7 @@ def test_loss_and_gradients_by_hand_equal_batched(config):
 def test_gradients_by_central_differences(config):
     batch = training_batch(config)
     for seed in range(3):  # each compares one random direction in the space of all parameters
-        onp.random.seed(seed)  # autograd draws it from NumPy's global state  # noqa: NPY002
+        onp.random.seed(seed)  # noqa: NPY002 (autograd draws it from NumPy's global state)
         check_grads(lambda p: dmran.loss(p, batch, config), modes=["rev"], order=1)(random_params(config, seed))
 
 
