@@ -6,6 +6,7 @@ from mbref.data import group_events as ge
 from mbref.data import sequences, targets
 from mbref.data.groups import GroupLog
 from mbref.data.text import Log
+from mbref.errors import InputError
 
 DAY, HOUR = 86400, 3600
 
@@ -305,3 +306,43 @@ def test_split_shares_by_hand():
     assert sorted([*split.train, *split.validation, *split.test]) == list(range(39))
     half = ge.split(random_log(0)._replace(user=np.ones(10, int)), share=0.4)
     assert [part.tolist() for part in half] == [[0, 1], [2, 3, 4, 5], [6, 7, 8, 9]]
+
+
+# A file of whole event lists with fixed negatives.
+
+FIXED = dict(item=[3, 0, 2, 1, 1, 2, 3, 0], time=[5, 6, 7, 7, 9, 1, 2, 4], ptr=[0, 4, 5, 8],
+             neg=[4, 1, 4, 0, 2, 0, 1, 4], cate=[1, 0, 0, 1, 2], test_neg100=np.arange(300).reshape(3, 100) % 5)
+
+
+def saved(folder, **changed):
+    np.savez(folder / "split.npz", **{n: np.array(a) for n, a in (FIXED | changed).items() if a is not None})
+    return folder / "split.npz"
+
+
+def test_fixed_log_by_hand(tmp_path):
+    """Ids there start at 0, here at 1; the fixed candidates are those of each user's last event."""
+    log, negative, of_users = targets.fixed_log(saved(tmp_path))
+    assert log.user.tolist() == [1, 1, 1, 1, 2, 3, 3, 3] and log.item.tolist() == [4, 1, 3, 2, 2, 3, 4, 1]
+    assert log.time.tolist() == FIXED["time"] and set(log.behaviour.tolist()) == {1}
+    assert log.category.tolist() == [2, 2, 1, 1, 1, 1, 2, 2]
+    assert (len(log.users) - 1, len(log.items) - 1, len(log.categories) - 1) == (3, 5, 3)
+    assert negative.tolist() == [5, 2, 5, 1, 3, 1, 2, 5]
+    assert of_users["1 fixed"].tolist() == [[1], [3], [5]]
+    assert of_users["100 fixed"].tolist() == (FIXED["test_neg100"] + 1).tolist()
+
+
+def test_every_event_keeps_its_own_fixed_negative(tmp_path):
+    """The user of one event has none to train on; the last two of the others are held out for validation and test."""
+    log, negative, _ = targets.fixed_log(saved(tmp_path))
+    split = targets.with_negatives(sequences.leave_one_out(log, "any", min_events=1), log, negative)
+    assert split.train.item.tolist() == [4, 1, 3] and split.train.negative.tolist() == [5, 2, 1]
+    assert split.refit.item.tolist() == [4, 1, 3, 3, 4] and split.refit.negative.tolist() == [5, 2, 5, 1, 2]
+    rows, = targets.examples(split.refit, 5, np.random.default_rng(0), pairs=True)
+    assert rows.tolist() == [[1, 1, 2], [2, 3, 5], [4, 4, 2]]
+
+
+@pytest.mark.parametrize("changed", [
+    dict(neg=None), dict(test_neg100=None), dict(time=[5, 6]), dict(ptr=[0, 4, 5]), dict(item=[9] * 8)])
+def test_fixed_log_refuses_another_file(tmp_path, changed):
+    with pytest.raises(InputError, match="split.npz is no split file"):
+        targets.fixed_log(saved(tmp_path, **changed))
