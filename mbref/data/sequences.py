@@ -29,6 +29,8 @@ class Sequences(NamedTuple):
     negative: np.ndarray | None = None  # [n] an item fixed once as this event's negative, where the caller gives them
     now: np.ndarray | None = None       # [S] seconds at which the next event of a held-out history is asked for
     category: np.ndarray | None = None  # [N+1] of every item, 0 = unknown, where the log has categories
+    text: np.ndarray | None = None      # [N+1, M] a fixed vector of every item's text, where the caller gives them
+    oracle: np.ndarray | None = None    # [S] category of a held-out event, for upper bounds only
 
 
 OF_EVENTS = ("item", "behaviour", "counts", "before", "time", "negative")  # the fields with one row an event

@@ -1,0 +1,227 @@
+"""HierSRec: hierarchical multi-task learning for session-based recommendation (Oh et al., arXiv 2309.06533, 2023).
+
+In order: (1) the metadata-aware encoder, (2) the auxiliary task, next category, (3) the projection of its prediction,
+(4) the main task, next item, (5) the joint loss; (6), the items of the likely categories as candidates, is in
+candidates.py. Of the paper's body only the abstract and the encoder's formula were at hand, and there is no public
+code: every default that is not in them is ours and says so by "ours".
+
+Glossary of shapes: B batch, L clicks of a session, D width, N items, C categories, R clicks with a next one.
+Ids start at 1; 0 is padding for items and "unknown" for categories, a class like any other. Sessions are padded on the
+right and positions count from their start, so all prefixes of a session are trained in one causal pass.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+
+from mbref import masks
+from mbref.attention import attention
+from mbref.data import session_batches
+from mbref.errors import require, require_choice
+from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu, stop_gradient
+from mbref.losses import cross_entropy, log_softmax
+
+SETTINGS = {"rate": "0.002", "beta2": "0.999", "batch_size": "128", "validate": "MRR@20"}  # ours
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shapes and switches; values are ours unless a source stands there."""
+    items: int                         # N
+    categories: int                    # C
+    text: int = 0                      # width of the items' text vectors, 0: there are none
+    inputs: str = "id+category+text"   # what (1) reads of an item, joined by "+"
+    width: int = 64                    # D
+    item_width: int = 64               # d_I
+    category_width: int = 32           # d_C
+    projection_width: int = 32         # d_p; "tied" takes d_C
+    length: int = 20                   # L, the newest clicks that are read
+    heads: int = 2
+    blocks: int = 1
+    dropout: float = 0.0               # of the encoder's input, weights and feed-forward
+    pool: str = "last"                 # session encoding: the "last" state, or the "mean" so far, as in M2TRec
+    tasks: str = "both"                # "item": no category head, so no hierarchy either
+    hier: str = "soft"                 # (3); "logits", "tied", "stop", "oracle", "none": both heads on the encoding
+    item_out: str = "fc"               # (4): free weights an item, or "tied" to the inputs, which can score cold items
+    category_weight: float = 1.0       # lambda of (5)
+
+    def __post_init__(self):
+        if not self.text:
+            object.__setattr__(self, "inputs", "+".join(x for x in self.inputs.split("+") if x != "text"))
+        known = {"id", "category", "text"}
+        require(self.inputs and set(self.inputs.split("+")) <= known,
+                f"inputs is {self.inputs!r}: join some of id, category, text by +, text only where items have texts.")
+        require_choice(self, pool=("last", "mean"), tasks=("both", "item"), item_out=("fc", "tied"),
+                       hier=("soft", "logits", "tied", "stop", "oracle", "none"))
+        require(min(self.items, self.categories, self.width, self.item_width, self.category_width, self.length,
+                    self.projection_width, self.heads, self.blocks) >= 1 and self.width % self.heads == 0,
+                "items, categories, widths, length, heads and blocks must be at least 1, width a multiple of heads.")
+        require(0 <= self.dropout < 1 and 0 <= self.category_weight < float("inf"),
+                "dropout must be at least 0 and less than 1, category_weight a number of 0 or more.")
+
+
+def hierarchy(config):
+    """What flows from the category head to the item head; "none" where there is only one head."""
+    return config.hier if config.tasks == "both" else "none"
+
+
+def widths(config):
+    """Of the item features read, and of g.  -> (int, int)."""
+    parts = {"id": config.item_width, "category": config.category_width, "text": config.text}
+    g = config.category_width if config.hier == "tied" else config.projection_width
+    return sum(parts[name] for name in config.inputs.split("+")), 0 if hierarchy(config) == "none" else g
+
+
+def init(rng, config):
+    """Parameters as a nested dict of float64 arrays; matrices N(0, 1 / fan_in), embeddings N(0, .1), biases 0 (ours)."""
+    D, C, (d_in, d_g) = config.width, config.categories + 1, widths(config)
+
+    def layer(rows, columns):
+        return init_dense(rng.normal(0, rows**-0.5, (rows, columns)))
+
+    def norm(size=D):
+        return {"gamma": np.ones(size), "beta": np.zeros(size)}
+
+    def block():
+        shapes = {name: (D, D) for name in "qkvo"} | {"f1": (D, 2 * D), "f2": (2 * D, D)}
+        return {name: layer(*shape) for name, shape in shapes.items()} | {"ln1": norm(), "ln2": norm()}
+
+    params = {
+        "E_I": rng.normal(0, 0.1, (config.items + 1, config.item_width)),
+        "E_C": rng.normal(0, 0.1, (C, config.category_width)),
+        "in": layer(d_in, D), "position": rng.normal(0, 0.1, (config.length, D)),
+        "blocks": [block() for _ in range(config.blocks)], "ln": norm(),
+    }
+    if config.tasks == "both":
+        params["category"] = layer(D, C)
+    if d_g and config.hier != "tied":
+        params["W_p"] = rng.normal(0, 0.1, (C, d_g))
+    if hierarchy(config) == "logits":
+        params["ln_logits"] = norm(C)
+    if config.item_out == "tied":
+        return params | {"query": layer(D + d_g, D), "value": layer(d_in, D), "b_i": np.zeros(config.items)}
+    return params | {"item": layer(D + d_g, config.items)}
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from, one array a task: windows of the sessions."""
+    return session_batches.examples(events, config.length)
+
+
+def batch(events, rows, config, rng=None):
+    """What the model reads of `events`: with rng, training windows `rows`; without, sessions `rows` to rank from."""
+    make = session_batches.ranking_batch if rng is None else session_batches.training_batch
+    return make(events, rows, config.length, config.items)
+
+
+def item_features(params, batch, item, config):
+    """concat(E^I, E^C, E^M) of items [...], as far as they are read; 0 at padding.  -> [..., d_in].  (1), abstract."""
+    parts = {"id": lambda: lookup(params["E_I"], item),
+             "category": lambda: params["E_C"][batch.category[item]] * (item > 0)[..., None],
+             "text": lambda: batch.text[item].astype(params["E_I"].dtype)}
+    return np.concatenate([parts[name]() for name in config.inputs.split("+")], axis=-1)
+
+
+def encoder_block(p, h, allowed, heads, drop, tap=ignore):
+    """Pre-norm transformer block.  h [B, L, D], allowed [B, L, L] -> [B, L, D].  (1)."""
+    a = layer_norm(p["ln1"], h)
+    q, k, v = (dense(p[name], a) for name in "qkv")
+    h = h + dense(p["o"], attention(q, k, v, allowed, heads, drop, tap))
+    return h + drop(dense(p["f2"], relu(dense(p["f1"], layer_norm(p["ln2"], h)))))
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """s: the session encoding after every click, from it and what came before.  -> [B, L, D].  (1)."""
+    drop, length = dropout(config.dropout, rng), batch.item.shape[1]
+    allowed = masks.causal(length) & masks.padding(batch.item)[:, None]  # [B, L, L]
+    h = dense(params["in"], item_features(params, batch, batch.item, config)) + params["position"][:length]
+    h = drop(h)
+    for block in params["blocks"]:
+        h = encoder_block(block, h, allowed, config.heads, drop, tap)
+    s = layer_norm(params["ln"], h)
+    tap("states", s)
+    if config.pool == "mean":
+        s = np.cumsum(s, axis=1) / np.arange(1, length + 1, dtype=s.dtype)[:, None]
+    return s
+
+
+def category_logp(params, s):
+    """log p_C, which category comes next.  s [R, D] -> [R, C+1], class 0 = unknown.  (2)."""
+    return log_softmax(dense(params["category"], s))
+
+
+def projection(params, logp, config, oracle=None):
+    """g: what the item head learns of the predicted category.  logp [R, C+1] -> [R, d_p].  (3).
+
+    "soft": the expectation of one learned vector a category; "tied": of the input's own category embeddings; "stop":
+    soft, but the item loss does not train the category head; "logits": of normalised log-probabilities, which do not
+    saturate; "oracle": the vector of the true category `oracle` [R], an upper bound and no model.
+    """
+    if config.hier == "oracle":
+        require(oracle is not None, "hier=oracle needs the true next categories: it bounds what a hierarchy can give.")
+        return params["W_p"][oracle]
+    if config.hier == "logits":
+        return layer_norm(params["ln_logits"], logp) @ params["W_p"]
+    p = np.exp(stop_gradient(logp) if config.hier == "stop" else logp)
+    return p @ (params["E_C"] if config.hier == "tied" else params["W_p"])
+
+
+def joined(params, s, config, oracle=None):
+    """Session encoding and category vector side by side.  s [R, D] -> q [R, D + d_p], log p_C or None.  (2)-(4)."""
+    logp = category_logp(params, s) if config.tasks == "both" else None
+    if hierarchy(config) == "none":
+        return s, logp
+    return np.concatenate([s, projection(params, logp, config, oracle)], axis=-1), logp
+
+
+def output_columns(params, batch, config, items=None):
+    """Weights and biases of items [...], or all 1..N, in the space of `item_query`.  -> [..., D'], [...].  (4)."""
+    items = np.arange(1, config.items + 1) if items is None else items
+    if config.item_out == "tied":
+        return dense(params["value"], item_features(params, batch, items, config)), params["b_i"][items - 1]
+    return params["item"]["w"].T[items - 1], params["item"]["b"][items - 1]
+
+
+def item_query(params, q, config):
+    """What is multiplied with an item's weights.  q [R, D + d_p] -> [R, D'].  (4)."""
+    return dense(params["query"], q) if config.item_out == "tied" else q
+
+
+def item_logits(params, batch, q, config):
+    """Of all items 1..N, never of padding.  q [R, D + d_p] -> [R, N].  (4)."""
+    if config.item_out == "fc":
+        return dense(params["item"], q)
+    w, b = output_columns(params, batch, config)  # [N, D], [N]
+    return item_query(params, q, config) @ w.T + b
+
+
+def newest(params, batch, config):
+    """The encoding after the last click of every session.  -> [B, D]."""
+    s = forward(params, batch, config)
+    last = np.maximum(np.sum(batch.item > 0, axis=1) - 1, 0)
+    return s[np.arange(len(last)), last]
+
+
+def score(params, batch, candidates, config):
+    """Logits of candidates [B, C] item ids, or None for all items 1..N.  -> [B, C]."""
+    q, _ = joined(params, newest(params, batch, config), config, batch.oracle)
+    if candidates is None:
+        return item_logits(params, batch, q, config)
+    w, b = output_columns(params, batch, config, np.maximum(candidates, 1))  # [B, C, D'], [B, C]
+    return np.sum(np.expand_dims(item_query(params, q, config), 1) * w, axis=-1) + b
+
+
+def losses(params, batch, config, rng=None):
+    """L_item and L_cat, means over all clicks with a next one; L_cat is 0 without its head.  (5)."""
+    s = forward(params, batch, config, rng=rng)
+    known = np.flatnonzero(batch.next)  # [R]
+    target = batch.next.ravel()[known]
+    label = batch.category[target]
+    q, logp = joined(params, np.reshape(s, (-1, s.shape[-1]))[known], config, label)
+    item = np.mean(cross_entropy(item_logits(params, batch, q, config), target - 1))
+    return item, np.mean(cross_entropy(logp, label)) if config.tasks == "both" else 0.0
+
+
+def loss(params, batch, config, rng=None):
+    """L_item + lambda L_cat.  -> scalar.  (5)."""
+    item, category = losses(params, batch, config, rng)
+    return item + config.category_weight * category
