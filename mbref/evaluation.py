@@ -55,12 +55,17 @@ def auc(score, held, negatives, batch_size=64):
 
 
 def validation(model, config, split, candidates="all", measure="NDCG@10"):
-    """What training maximises on the validation events: NDCG@10 by full ranking, or AUC.  -> function of params."""
+    """What training maximises on the validation events: AUC, or NDCG@10 or MRR@20 by full ranking.
+
+    -> function of params.
+    """
     held = split.validation
     if measure == "AUC":
         negatives = fixed_negatives(held, split.items, seed=1, count=20)  # never those of the test
         return lambda params: auc(sampled_scorer(model, params, config), held, negatives)["AUC"]
-    return lambda params: summary(places(scorer(model, params, config), held, split.items, candidates)[0])[measure]
+    k = int(measure.split("@")[1])
+    return lambda params: summary(
+        places(scorer(model, params, config), held, split.items, candidates)[0], k=k)[measure]
 
 
 def places(score, held, items, candidates="all", negatives=(), batch_size=64):

@@ -34,14 +34,14 @@ class Settings:
     clip: float = 5.0             # largest global norm of the gradients
     evaluate_every: int = 50      # steps between two validations
     patience: int = 6             # validations without a better one before training stops; 0 = never stop early
-    validate: str = "NDCG@10"     # what validation measures: this, by full ranking, or "AUC" against fixed negatives
+    validate: str = "NDCG@10"     # or "MRR@20", by full ranking, or "AUC" against fixed negatives
     float32: bool = True          # float64 is for checking
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1.")
-        require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "AUC"))
+        require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "MRR@20", "AUC"))
         for name, value in (("rate", self.rate), ("clip", self.clip), *(("rates", rate) for rate in self.rates)):
             if not 0 < value < float("inf"):
                 raise InputError(f"{name} is {value}: it must be a positive number.")

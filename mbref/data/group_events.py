@@ -37,7 +37,10 @@ def split(log, share=0.15):
 
 
 def examples(events, items, rng, pairs=False):
-    """As targets.examples, for each group to predict: one array of rows a group, so that a batch has one group."""
+    """As targets.examples, for each group to predict: one array of rows a group, so that a batch has one group.
+
+    A user's very first event is a target too: what precedes it may be empty in one group and not in another anyway.
+    """
     of_group = events.log.group[events.rows]
     return [_examples(events.log, events.rows[of_group == g], g, rng, pairs) for g in events.predict]
 

@@ -114,7 +114,7 @@ def fixed_log(path):
 
 
 def with_negatives(split, log, negative):
-    """The leave-one-out split (target "any") of a log, with fixed negatives [n] of its events in train and refit."""
+    """The leave-one-out split (target "any", min_events 1) of a log, with fixed negatives [n] of its events."""
     from_end = np.searchsorted(log.user, log.user, side="right") - np.arange(len(log.user))  # 1 = the user's last
     return split._replace(train=split.train._replace(negative=negative[from_end > 2]),
                           refit=split.refit._replace(negative=negative[from_end > 1]))
