@@ -25,12 +25,17 @@ GOOD = {  # one valid file of every format
               '{"reviewerID": "7", "asin": "30", "overall": 1.0, "unixReviewTime": 200}\n',
     "s3rec": "7 20 30\n",
     "rechorus": "user_id\titem_id\ttime\n7\t20\t100\n7\t30\t200\n",
+    "diginetica": "sessionId;userId;itemId;timeframe;eventdate\n"
+                  "7;NA;20;100000;1970-01-01\n7;NA;30;200000;1970-01-01\n",
+    "yoochoose": "7,1970-01-01T00:01:40.000Z,20,0\n7,1970-01-01T00:03:20.000Z,30,0\n",
+    "sessionrec": "SessionId\tItemId\tTime\n7\t20\t100\n7\t30\t200.0\n",
 }
 ALONE = "there is no such file beside the log, so items have no categories"
 BESIDE = {  # the notes on a GOOD file whose file of categories is missing
     "amazon": (f"meta_log.csv.json: {ALONE}",),
     "s3rec": (f"log_item2attributes.json: {ALONE}",),
     "rechorus": (f"item_meta.csv: {ALONE}",),
+    "diginetica": (f"product-categories.csv: {ALONE}",),
 }
 
 

@@ -1,4 +1,4 @@
-"""Interaction logs from seven public file formats, each one function `path -> Log`.
+"""Interaction logs from ten public file formats, each one function `path -> Log`.
 
     taobao     UserBehavior.csv of Alibaba Tianchi data set 649 (ATRank): user,item,category,behaviour,seconds
     hmar       the text files of the HMAR release: a header line, then "user item behaviour" in order of time
@@ -7,12 +7,16 @@
     amazon     Amazon reviews as JSON lines, plain or .gz, and beside them meta_x.json for the categories
     s3rec      the S3-Rec release: x.txt with "user item item ..." and beside it x_item2attributes.json
     rechorus   ReChorus: tab-separated user_id, item_id, time and beside it item_meta.csv for the categories
+    diginetica train-item-views.csv of CIKM Cup 2016 and beside it product-categories.csv and products.csv
+    yoochoose  yoochoose-clicks.dat of RecSys Challenge 2015: session,time,item,category
+    sessionrec the files of session-rec: tab-separated SessionId, ItemId, Time
 
 A file is read as UTF-8 text; a byte order mark, CRLF line ends and blank lines are accepted. Anything else
 that does not fit raises InputError with the file, the line and the mend. One fault is mended here, because
 public copies have it: a last line that was cut off (too few fields, no line break) is dropped and named in
 `Log.notes`. Only amazon also skips, and counts, a few broken lines within the file.
-The last three formats are in `mbref.data.amazon`, what all share is in `mbref.data.text`.
+In the last three the `user` of the log is a session. They are in `mbref.data.session_readers`, the three before
+them in `mbref.data.amazon`, what all share is in `mbref.data.text`.
 """
 
 from pathlib import Path
@@ -21,6 +25,7 @@ import numpy as np
 
 from mbref.data import text
 from mbref.data.amazon import amazon, rechorus, s3rec
+from mbref.data.session_readers import diginetica, sessionrec, yoochoose
 from mbref.data.text import RATED, rating_to_behaviour
 from mbref.data.text import Log as Log  # other modules take it from here
 from mbref.errors import InputError
@@ -112,7 +117,8 @@ def movielens(path, behaviours=None):
 
 
 FORMATS = {"taobao": taobao, "hmar": hmar, "recbole": recbole, "movielens": movielens,
-           "amazon": amazon, "s3rec": s3rec, "rechorus": rechorus}
+           "amazon": amazon, "s3rec": s3rec, "rechorus": rechorus,
+           "diginetica": diginetica, "yoochoose": yoochoose, "sessionrec": sessionrec}
 
 
 def _typed_header(path, lines, needed):

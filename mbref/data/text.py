@@ -16,8 +16,9 @@ LAYOUTS = {  # format: separator and fields of one line; here, so that a wrongly
     "taobao": (",", ("user", "item", "category", "behaviour", "time")),
     "hmar": (" ", ("user", "item", "behaviour")),
     "movielens": ("\t", ("user", "item", "rating", "time")),
+    "yoochoose": (",", ("session", "time", "item", "category")),
 }
-SEPARATOR_NAMES = {",": "commas", " ": "single spaces", "\t": "tabs"}
+SEPARATOR_NAMES = {",": "commas", " ": "single spaces", "\t": "tabs", ";": "semicolons"}
 LATEST = 10**11  # seconds, the year 5138: a larger "time" is in milliseconds or not a time
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -122,12 +123,12 @@ def layout(format):
     return separator, len(fields), {field: position for position, field in enumerate(fields)}
 
 
-def header(path, lines):
-    """(line number, tab-separated fields) of the first line. Raises InputError if there is none."""
+def header(path, lines, separator="\t"):
+    """(line number, fields) of the first line. Raises InputError if there is none."""
     line, text, _ = next(lines, (0, "", True))
     if line == 0:
         raise no_events(path)
-    return line, [field.strip() for field in text.split("\t")]
+    return line, [field.strip() for field in text.split(separator)]
 
 
 def positions(path, line, names, needed):
@@ -197,15 +198,15 @@ def number(text):
         return float("nan")
 
 
-def seconds(path, line, text):
-    """Whole seconds since 1970. Raises InputError for what is no such time."""
+def seconds(path, line, text, per_second=1):
+    """A time in seconds since 1970 as whole units of 1 / per_second s. Raises InputError for what is no such time."""
     value = number(text)
     if not isfinite(value):
         raise line_error(path, line, f"time {text!r} is not a finite number, write seconds since 1970")
     if not 0 <= value < LATEST:
         raise line_error(path, line, f"time {text} is not in 0..{LATEST}, write seconds since 1970, "
                                      "not milliseconds")
-    return int(value)
+    return int(value * per_second)
 
 
 def stars(path, line, text):
@@ -242,11 +243,12 @@ def no_events(path):
                       "give a file with at least one")
 
 
-def log(path, events, vocabularies, notes, note_unsorted=False):
-    """Log from an iterator of (line, user, item, behaviour name, seconds, category); ids raw, "" = unknown.
+def log(path, events, vocabularies, notes, note_unsorted=False, per_second=1):
+    """Log from an iterator of (line, user, item, behaviour name, time, category); ids raw, "" = unknown.
 
-    Without any category, category and categories are None. note_unsorted=True: a note says if the events of a
-    user were not in order of time. Raises InputError if there is no event or no vocabulary has all the names.
+    Times are in units of 1 / per_second s: events are sorted by them before the fractions of a second go. Without
+    any category, category and categories are None. note_unsorted=True: a note says if the events of a user were
+    not in order of time. Raises InputError if there is no event or no vocabulary has all the names.
     """
     users, items, categories, names = {"": 0}, {"": 0}, {"": 0}, {}  # raw -> code in order of appearance
     user, item, behaviour, time, category = (array("q") for _ in range(5))  # 8 bytes an entry
@@ -270,7 +272,7 @@ def log(path, events, vocabularies, notes, note_unsorted=False):
     if note_unsorted and (np.diff(order)[np.diff(user[order]) == 0] < 0).any():
         notes.append(f"{name_of(path)}: was not in order of time, so each user's events are sorted here "
                      "(equal times stay in the order of the file)")
-    columns = [frozen(column[order]) for column in (user, item, behaviour, time, category)]
+    columns = [frozen(column[order]) for column in (user, item, behaviour, time // per_second, category)]
     made = Log(*columns, users, items, categories, vocabulary, tuple(notes))
     return made if len(categories) > 1 else made._replace(category=None, categories=None)
 
