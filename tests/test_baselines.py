@@ -385,6 +385,12 @@ def test_sasrec_learns_a_cycle():
         onp.testing.assert_array_equal(best, log.item[log.ptr[1:] - 1] % N + 1)
 
 
+@pytest.mark.parametrize("model, config", OF_ONE_TARGET)
+def test_pairs_have_a_target_and_its_negative_in_one_row(model, config):
+    apart, together = (training_batch(model, replace(config, pairs=pairs)) for pairs in (False, True))
+    assert apart.candidate.shape == (28, 1) and together.candidate.shape == (14, 2)  # 14 of 18 events are targets
+
+
 def test_cnn_reads_time_and_the_lstm_does_not():
     for model, config, reads in ((cnn, CNN, True), (bilstm, LSTM, False)):
         params, log = random_params(model, config), events(config)

@@ -15,6 +15,7 @@ from mbref.data import targets
 from mbref.errors import require
 from mbref.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
 from mbref.losses import masked_mean, sigmoid_cross_entropy
+from mbref.vjps import scan_backward, sigmoid, with_gradient
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
 
@@ -27,6 +28,7 @@ class Config:
     width: int = 128                   # D of item codes, of the LSTM in each direction and of the user vector; 128
     attention: bool = False            # True: the candidate weights the states (rnn_att/), else the last ones count
     penalty: float = 5e-5              # L2 on user vector and target embedding; 5e-5
+    pairs: bool = False                # True: a target and its negative in one row, their history encoded once
     length: int = 50                   # newest events that are read; the release reads all
 
     def __post_init__(self):
@@ -49,19 +51,14 @@ def init(rng, config):
 
 
 def examples(events, config, rng):
-    """Rows to draw training batches from: a target and its negative apart, as in papers/atrank.py."""
-    return targets.examples(events, config.items, rng)
+    """Rows to draw training batches from, one array a task."""
+    return targets.examples(events, config.items, rng, config.pairs)
 
 
 def batch(events, rows, config, rng=None):
     """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
     make = targets.ranking_batch if rng is None else targets.training_batch
     return make(events, rows, config.length, config.items)
-
-
-def sigmoid(x):
-    """1 / (1 + e^-x) without overflow."""
-    return 0.5 * np.tanh(0.5 * x) + 0.5
 
 
 def cell(gates, c):
@@ -71,24 +68,32 @@ def cell(gates, c):
     return sigmoid(o) * np.tanh(c), c
 
 
+@with_gradient(scan_backward)
+def scan(drive, u, keep):
+    """h after every step, from what the events and the h before add to the gates.  -> [2, L, B, D].
+
+    drive [2, L, B, 4D] is x W + b, u [2, D, 4D], keep [2, L, B, 1] is 0 at padding, which keeps the state, else 1.
+    """
+    h = c = np.zeros_like(stop_gradient(drive[:, 0, :, : u.shape[1]]))  # [2, B, D]
+    states = []
+    for t in range(drive.shape[1]):
+        h_new, c_new = cell(drive[:, t] + h @ u, c)
+        h, c = (keep[:, t] * new + (1 - keep[:, t]) * old for new, old in ((h_new, h), (c_new, c)))
+        states.append(h)
+    return np.stack(states, axis=1)
+
+
 def lstm(p, x, real):
-    """Run over the history forwards and backwards; padding keeps the state.  x [B, L, D], real [B, L] -> L [2, B, D].
+    """States h of a run over the history forwards and of one backwards.  x [B, L, D], real [B, L] -> [L, 2, B, D].
 
     Both directions go through one loop, [0] forwards and [1] backwards, so state t has read the t + 1 oldest events
     forwards and the t + 1 last positions backwards: there padding comes first and leaves the state at 0.
     """
-    x = np.stack([x, x[:, ::-1]])  # [2, B, L, D]
-    keep = np.stack([real, real[:, ::-1]])[..., None].astype(x.dtype)  # [2, B, L, 1]
-    d = x.shape[-1]
-    drive = np.reshape(x, (2, -1, d)) @ p["w"] + np.expand_dims(p["b"], 1)  # [2, B*L, 4D], all steps in one product
-    drive = np.reshape(drive, x.shape[:-1] + (4 * d,))
-    h = c = np.zeros_like(stop_gradient(x[:, :, 0]))  # [2, B, D]
-    states = []
-    for t in range(x.shape[2]):
-        h_new, c_new = cell(drive[:, :, t] + h @ p["u"], c)
-        h, c = (keep[:, :, t] * new + (1 - keep[:, :, t]) * old for new, old in ((h_new, h), (c_new, c)))
-        states.append(h)
-    return states
+    x, real = np.swapaxes(x, 0, 1), np.swapaxes(real, 0, 1)  # [L, B, D], [L, B]
+    x = np.stack([x, np.flipud(x)])  # [2, L, B, D]
+    keep = np.stack([real, np.flipud(real)])[..., None].astype(x.dtype)  # [2, L, B, 1]
+    drive = np.reshape(x, (2, -1, x.shape[-1])) @ p["w"] + np.expand_dims(p["b"], 1)  # [2, L*B, 4D], all in one product
+    return np.swapaxes(scan(np.reshape(drive, x.shape[:-1] + drive.shape[-1:]), p["u"], keep), 0, 1)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
@@ -99,11 +104,10 @@ def forward(params, batch, config, tap=ignore, rng=None):
     """
     history = batch.histories[0]
     x = embed(params["tables"], batch.features[0][history.item])  # [B, L, D]
-    states = lstm(params["lstm"], x, masks.padding(history.item))
-    forwards, backwards = [h[0] for h in states], [h[1] for h in states]
-    outputs = np.concatenate([np.stack(forwards, axis=1), np.stack(backwards[::-1], axis=1)], axis=-1)
+    h = lstm(params["lstm"], x, masks.padding(history.item))  # [L, 2, B, D]
+    outputs = np.swapaxes(np.concatenate([h[:, 0], h[::-1, 1]], axis=-1), 0, 1)  # [B, L, 2D]
     tap("states", outputs)
-    return outputs, np.concatenate([forwards[-1], backwards[-1]], axis=-1)
+    return outputs, np.concatenate([h[-1, 0], h[-1, 1]], axis=-1)
 
 
 def user_vectors(params, batch, states, x, config, tap=ignore):

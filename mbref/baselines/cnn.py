@@ -29,6 +29,7 @@ class Config:
     filters: int = 32                  # of each size; 32
     dropout: float = 0.0               # of the pooled features; 0
     penalty: float = 5e-5              # L2 on user vector and target embedding; 5e-5
+    pairs: bool = False                # True: a target and its negative in one row, their history encoded once
     length: int = 50                   # newest events that are read; the release reads all
     unit: int = 86400                  # seconds in one unit of time gap: a day
 
@@ -63,8 +64,8 @@ def truncated_normal(rng, *shape):
 
 
 def examples(events, config, rng):
-    """Rows to draw training batches from: a target and its negative apart, as in papers/atrank.py."""
-    return targets.examples(events, config.items, rng)
+    """Rows to draw training batches from, one array a task."""
+    return targets.examples(events, config.items, rng, config.pairs)
 
 
 def batch(events, rows, config, rng=None):
