@@ -1,0 +1,211 @@
+"""From a log of sessions to training, validation and test sessions, split by date, and to the cases of an evaluation.
+
+A session is the `user` of a log; every click of one session stays in one part. Shapes: n events, S sequences, N items.
+The rules are those of two public scripts, datasets/preprocess.py of SR-GNN (github CRIPAC-DIG/SR-GNN) and
+preprocessing/session_based/preprocess_diginetica.py of session-rec (github rn5l/session-rec); where both count the
+clicks of an item over all data, support="train" does not look at what is held out.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.data.readers import Log
+from mbref.data.sequences import OF_EVENTS, Held, Sequences, from_rows, of_rows, owner
+from mbref.data.text import Attributes, frozen
+from mbref.errors import InputError, require
+
+RULES = ("session-rec", "srgnn")
+SUPPORTS = {"train": "the training part", "all": "all parts"}  # where the clicks of an item are counted
+DAY = 86400  # seconds
+NOWHERE, TRAIN, VALIDATION, TEST = range(4)
+
+
+class SessionSplit(NamedTuple):
+    """Train on `train`, choose on `validation`, report on `test`; all in the numbers of `log`."""
+
+    train: Sequences          # every item of the log occurs here
+    validation: Sequences     # later sessions
+    test: Sequences           # the latest ones
+    log: Log                  # the clicks of all three parts; items, sessions and categories numbered anew from 1
+    notes: tuple[str, ...]    # what was left after each step
+
+
+def session_split(log, rule="session-rec", support="train", min_support=5, days=7):
+    """Split sessions by date, after a filter; one pass, so an item with fewer clicks than `min_support` can remain.
+
+    1. Sessions of one click go. 2. Items with fewer than `min_support` clicks go, and sessions that are then shorter
+    than two; clicks are counted in the training part (support="train") or in all parts ("all", as both scripts do).
+    3. Items that training does not know go from the other parts, and sessions that are then shorter than two.
+
+    rule="session-rec": a session is in test if its last click is later than `days` before the last click of all.
+    rule="srgnn": days of UTC decide; test is strictly later than `days` before the last day, training strictly
+    earlier, and the sessions of the day between are in no part. The day of a session is that of its first click (the
+    script takes that of the session's last line in the file). By either rule, validation is the last `days` of what is
+    not test, cut as session-rec cuts; no day is lost there. The parts are found after step 1 (support="train") or
+    after step 2 ("all", as in the scripts).
+
+    log: with times. -> SessionSplit. Raises InputError for an unknown choice, a log without times, an empty part.
+    """
+    require(rule in RULES, f"unknown rule {rule!r}: choose one of {', '.join(RULES)}.")
+    require(support in SUPPORTS, f"unknown support {support!r}: choose one of {', '.join(SUPPORTS)}.")
+    require(min_support >= 1 and days >= 1, f"min_support {min_support} and days {days} must be 1 or more.")
+    require(log.time is not None, "this log has no times, so its sessions cannot be split by date.")
+    rows = np.arange(len(log.user))
+    steps = [("as read", rows), ("without sessions of one click", rows := _long(log, rows))]
+    if support == "all":
+        rows = _known_only(log, rows, _clicks(log, rows) >= min_support)
+        part = _parts(log, rows, rule, days)  # [U+1]
+    else:
+        part = _parts(log, rows, rule, days)
+        training = rows[part[log.user[rows]] == TRAIN]
+        rows = _known_only(log, rows, _clicks(log, training) >= min_support)
+    steps.append((f"without items of fewer than {min_support} clicks in {SUPPORTS[support]}", rows))
+    if rule == "srgnn":
+        steps.append(("without the sessions of the split day", rows := rows[part[log.user[rows]] != NOWHERE]))
+    rows = _known_only(log, rows, _clicks(log, rows[part[log.user[rows]] == TRAIN]) > 0)
+    steps.append(("without items unknown to training", rows))
+    return _in_parts(renumbered(log, rows), part[log.user[rows]], tuple(_note(log, *step) for step in steps))
+
+
+def _long(log, rows):
+    """Those of the rows whose session has at least two of them."""
+    return rows[np.bincount(log.user[rows])[log.user[rows]] >= 2]
+
+
+def _clicks(log, rows):
+    """How often each item is clicked in these rows.  -> [N+1]."""
+    return np.bincount(log.item[rows], minlength=len(log.items))
+
+
+def _known_only(log, rows, known):
+    """Those of the rows whose item is `known` [N+1], without sessions that are then shorter than two."""
+    return _long(log, rows[known[log.item[rows]]])
+
+
+def _parts(log, rows, rule, days):
+    """The part of each session by the date of its rows.  -> [U+1]; a session without rows is NOWHERE."""
+    require(len(rows) > 0, "no session has two clicks on items that are kept: lower min_support or give more data.")
+    starts = np.flatnonzero(np.diff(log.user[rows], prepend=0))
+    if rule == "srgnn":
+        at = log.time[rows[starts]] // DAY * DAY
+    else:
+        at = log.time[rows[np.append(starts[1:], len(rows)) - 1]]
+    split = at.max() - days * DAY
+    part = np.where(at > split, TEST, TRAIN)
+    if rule == "srgnn":
+        part[at == split] = NOWHERE
+    later = (part == TRAIN) & (at > at[part == TRAIN].max(initial=0) - days * DAY)
+    of_session = np.full(len(log.users), NOWHERE)
+    of_session[log.user[rows[starts]]] = np.where(later, VALIDATION, part)
+    return of_session
+
+
+def _in_parts(log, part, notes):
+    """SessionSplit of a log whose rows lie in `part` [n]. Raises InputError if one is empty."""
+    for name, number in (("training", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+        if not (part == number).any():
+            raise InputError(f"no session is left for {name}: change days, lower min_support or give more data.")
+    train, validation, test = (of_rows(log, [np.flatnonzero(part == number)]) for number in (TRAIN, VALIDATION, TEST))
+    return SessionSplit(train, validation, test, log, notes)
+
+
+def _note(log, step, rows):
+    """A sentence on what is left after a step."""
+    sessions, items = (len(np.unique(column[rows])) for column in (log.user, log.item))
+    return f"{step}: {sessions:,} sessions, {items:,} items, {len(rows):,} clicks"
+
+
+# A log of fewer events.
+
+def renumbered(log, rows):
+    """The log of these rows alone; its users, items and categories are numbered anew from 1, in the old order.
+
+    Attributes keep their numbers and names. rows [m], ascending. -> Log.
+    """
+    user, users, _ = _anew(log.user[rows], log.users)
+    item, items, kept = _anew(log.item[rows], log.items)
+    log = log._replace(user=user, users=users, item=item, items=items, behaviour=frozen(log.behaviour[rows]),
+                       time=None if log.time is None else frozen(log.time[rows]),
+                       category=None if log.category is None else log.category[rows],
+                       attributes=None if log.attributes is None else _attributes_of(log.attributes, kept))
+    if log.category is None:
+        return log
+    category, categories, _ = _anew(log.category, log.categories)
+    return log._replace(category=category, categories=categories)
+
+
+def _anew(column, names):
+    """Numbers of `names` -> (numbers from 1 of those that occur, their names, their old numbers); 0 stays 0."""
+    kept = np.unique(column[column > 0])
+    number = np.zeros(len(names), np.int64)
+    number[kept] = np.arange(1, len(kept) + 1)
+    return frozen(number[column]), frozen(names[np.append(0, kept)]), kept
+
+
+def _attributes_of(attributes, items):
+    """Attributes of these items [M] alone, which become 1..M."""
+    size = np.diff(attributes.ptr)[items]
+    ptr = np.append(0, np.cumsum(np.append(0, size)))
+    value = attributes.value[_ranges(attributes.ptr[items], size)]
+    return Attributes(frozen(ptr), frozen(value), attributes.names)
+
+
+def _ranges(start, size):
+    """start[0], start[0] + 1, ... (size[0] of them), start[1], ...  start, size [m] -> [sum of size]."""
+    return np.arange(size.sum()) + np.repeat(start - np.cumsum(size) + size, size)
+
+
+def cut_sessions(log, gap=1800):
+    """The log with sessions in place of users: a user's events, cut wherever more than `gap` seconds pass.
+
+    The sessions of user "7" are called "7/1", "7/2", ... Raises InputError for a log without times.
+    """
+    require(log.time is not None, "this log has no times, so its events cannot be cut into sessions.")
+    first = np.append(True, (np.diff(log.user) != 0) | (np.diff(log.time) > gap))  # [n] begins a session
+    user = log.user[first]  # [S]
+    number = np.arange(len(user)) - np.searchsorted(user, user) + 1  # [S] from 1 for each user
+    names = ["", *(f"{raw}/{k}" for raw, k in zip(log.users[user].tolist(), number.tolist(), strict=True))]
+    note = f"cut into {len(user):,} sessions where more than {gap} seconds pass"
+    return log._replace(user=frozen(np.cumsum(first)), users=frozen(np.array(names)), notes=(*log.notes, note))
+
+
+# Cases.
+
+def prefixes(sequences):
+    """One case for every click but a session's first: the clicks before it as history, and the click to find.
+
+    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` the time of the click to find.
+    """
+    place = np.arange(len(sequences.item)) - sequences.ptr[owner(sequences)]  # [n] from 0 in its session
+    held = np.flatnonzero(place > 0)
+    of, size = owner(sequences)[held], place[held]
+    rows = _ranges(sequences.ptr[of], size)
+    events = {name: x[rows] for name in OF_EVENTS if (x := getattr(sequences, name)) is not None}
+    history = sequences._replace(ptr=np.append(0, np.cumsum(size)), user=sequences.user[of], **events,
+                                 now=None if sequences.time is None else sequences.time[held])
+    return Held(history, sequences.item[held], sequences.before[held].sum(axis=1) > 0)
+
+
+def cold(split, share, rng):
+    """Hold `share` of the items out of training: their clicks go, then the sessions shorter than two.
+
+    The items stay in the catalogue, and in validation and test. An item whose last sessions were dropped with them
+    is as unknown to the model, so it counts as cold, too. 0 < share < 1; rng: np.random.Generator.
+    -> (SessionSplit, cold [N+1] bool: no click in the new training part). Raises InputError for another share, or if
+    no session is left.
+    """
+    require(0 < share < 1, f"the share of cold items is {share}: give one between 0 and 1.")
+    train, items = split.train, len(split.log.items) - 1
+    out = np.zeros(items + 1, bool)
+    out[rng.choice(np.arange(1, items + 1), round(share * items), replace=False)] = True
+    rows = np.flatnonzero(~out[train.item])
+    session = owner(train)[rows]
+    long = np.bincount(session)[session] >= 2
+    rows, session = rows[long], session[long]
+    require(len(rows) > 0, f"no session is left without {share} of the items: choose a smaller share.")
+    left = from_rows(train.user[session], train.item[rows], train.behaviour[rows], train.counts.shape[1])
+    made = train._replace(ptr=left.ptr, user=left.user, item=left.item, behaviour=left.behaviour, counts=left.counts,
+                          before=left.before, time=None if train.time is None else train.time[rows])
+    unknown = np.bincount(left.item, minlength=items + 1) == 0
+    unknown[0] = False
+    return split._replace(train=made), unknown
