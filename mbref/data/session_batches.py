@@ -25,7 +25,7 @@ def examples(events, length):
     return [sequences.windows(events, length)]
 
 
-def training_batch(events, rows, length, items):
+def training_batch(events, rows, items):
     """Windows `rows` [B, 3] as a Batch with the click that follows each."""
     _, first, stop = rows.T
     longest = int((stop - first).max())

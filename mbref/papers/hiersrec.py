@@ -2,8 +2,9 @@
 
 In order: (1) the metadata-aware encoder, (2) the auxiliary task, next category, (3) the projection of its prediction,
 (4) the main task, next item, (5) the joint loss; (6), the items of the likely categories as candidates, is in
-candidates.py. Of the paper's body only the abstract and the encoder's formula were at hand, and there is no public
-code: every default that is not in them is ours and says so by "ours".
+candidates.py. [P] is the paper, of which only the abstract and the encoder's formula were at hand; no public code was
+found. [M] is its predecessor M2TRec (2209.11824), [I] its successor IntentRec (2408.05353), which prints formulas that
+[P] only tells. What has no tag is ours.
 
 Glossary of shapes: B batch, L clicks of a session, D width, N items, C categories, R clicks with a next one.
 Ids start at 1; 0 is padding for items and "unknown" for categories, a class like any other. Sessions are padded on the
@@ -17,7 +18,7 @@ from mbref import masks
 from mbref.attention import attention
 from mbref.data import session_batches
 from mbref.errors import require, require_choice
-from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu, stop_gradient
+from mbref.layers import dense, dropout, ignore, init_dense, layer_norm, lookup, relu, stop_gradient
 from mbref.losses import cross_entropy, log_softmax
 
 SETTINGS = {"rate": "0.002", "beta2": "0.999", "batch_size": "128", "validate": "MRR@20"}  # ours
@@ -25,11 +26,11 @@ SETTINGS = {"rate": "0.002", "beta2": "0.999", "batch_size": "128", "validate": 
 
 @dataclass(frozen=True)
 class Config:
-    """Shapes and switches; values are ours unless a source stands there."""
+    """Shapes and switches; values are ours."""
     items: int                         # N
     categories: int                    # C
     text: int = 0                      # width of the items' text vectors, 0: there are none
-    inputs: str = "id+category+text"   # what (1) reads of an item, joined by "+"
+    inputs: str = "id+category+text"   # what (1) reads of an item, joined by "+": all [P]; text only where there is any
     width: int = 64                    # D
     item_width: int = 64               # d_I
     category_width: int = 32           # d_C
@@ -38,25 +39,24 @@ class Config:
     heads: int = 2
     blocks: int = 1
     dropout: float = 0.0               # of the encoder's input, weights and feed-forward
-    pool: str = "last"                 # session encoding: the "last" state, or the "mean" so far, as in M2TRec
+    pool: str = "last"                 # session encoding: the "last" state [I], or the "mean" so far [M]
     tasks: str = "both"                # "item": no category head, so no hierarchy either
-    hier: str = "soft"                 # (3); "logits", "tied", "stop", "oracle", "none": both heads on the encoding
-    item_out: str = "fc"               # (4): free weights an item, or "tied" to the inputs, which can score cold items
+    hier: str = "soft"                 # (3) [I]; "logits", "tied", "stop", "oracle"; "none": two heads side by side [M]
+    item_out: str = "fc"               # (4): free weights an item [I], or "tied" to its inputs: scores cold items
     category_weight: float = 1.0       # lambda of (5)
 
     def __post_init__(self):
         if not self.text:
             object.__setattr__(self, "inputs", "+".join(x for x in self.inputs.split("+") if x != "text"))
-        known = {"id", "category", "text"}
-        require(self.inputs and set(self.inputs.split("+")) <= known,
+        require(set(self.inputs.split("+")) <= {"id", "category", "text"},
                 f"inputs is {self.inputs!r}: join some of id, category, text by +, text only where items have texts.")
         require_choice(self, pool=("last", "mean"), tasks=("both", "item"), item_out=("fc", "tied"),
                        hier=("soft", "logits", "tied", "stop", "oracle", "none"))
         require(min(self.items, self.categories, self.width, self.item_width, self.category_width, self.length,
                     self.projection_width, self.heads, self.blocks) >= 1 and self.width % self.heads == 0,
                 "items, categories, widths, length, heads and blocks must be at least 1, width a multiple of heads.")
-        require(0 <= self.dropout < 1 and 0 <= self.category_weight < float("inf"),
-                "dropout must be at least 0 and less than 1, category_weight a number of 0 or more.")
+        require(0 <= self.dropout < 1 and 0 <= self.category_weight < float("inf") and self.text >= 0,
+                "dropout must be at least 0 and less than 1, category_weight and text numbers of 0 or more.")
 
 
 def hierarchy(config):
@@ -72,34 +72,34 @@ def widths(config):
 
 
 def init(rng, config):
-    """Parameters as a nested dict of float64 arrays; matrices N(0, 1 / fan_in), embeddings N(0, .1), biases 0 (ours)."""
+    """Nested dict of float64 arrays, of those in use; matrices N(0, 1 / fan_in), embeddings N(0, .1^2), biases 0."""
     D, C, (d_in, d_g) = config.width, config.categories + 1, widths(config)
 
-    def layer(rows, columns):
-        return init_dense(rng.normal(0, rows**-0.5, (rows, columns)))
+    def matrix(rows, columns):
+        return rng.normal(0, rows**-0.5, (rows, columns))
 
     def norm(size=D):
         return {"gamma": np.ones(size), "beta": np.zeros(size)}
 
     def block():
-        shapes = {name: (D, D) for name in "qkvo"} | {"f1": (D, 2 * D), "f2": (2 * D, D)}
-        return {name: layer(*shape) for name, shape in shapes.items()} | {"ln1": norm(), "ln2": norm()}
+        return {name: matrix(D, D) for name in "qkvo"} | {"ln1": norm(), "ln2": norm()} | {
+            "f1": init_dense(matrix(D, 2 * D)), "f2": init_dense(matrix(2 * D, D))}
 
-    params = {
-        "E_I": rng.normal(0, 0.1, (config.items + 1, config.item_width)),
-        "E_C": rng.normal(0, 0.1, (C, config.category_width)),
-        "in": layer(d_in, D), "position": rng.normal(0, 0.1, (config.length, D)),
-        "blocks": [block() for _ in range(config.blocks)], "ln": norm(),
-    }
+    params = {"in": init_dense(matrix(d_in, D)), "position": rng.normal(0, 0.1, (config.length, D)),
+              "blocks": [block() for _ in range(config.blocks)], "ln": norm()}
+    if "id" in config.inputs:
+        params["E_I"] = rng.normal(0, 0.1, (config.items + 1, config.item_width))
+    if "category" in config.inputs or hierarchy(config) == "tied":
+        params["E_C"] = rng.normal(0, 0.1, (C, config.category_width))
     if config.tasks == "both":
-        params["category"] = layer(D, C)
+        params["category"] = init_dense(matrix(D, C))
     if d_g and config.hier != "tied":
         params["W_p"] = rng.normal(0, 0.1, (C, d_g))
     if hierarchy(config) == "logits":
         params["ln_logits"] = norm(C)
     if config.item_out == "tied":
-        return params | {"query": layer(D + d_g, D), "value": layer(d_in, D), "b_i": np.zeros(config.items)}
-    return params | {"item": layer(D + d_g, config.items)}
+        return params | {"query": matrix(D + d_g, D), "value": matrix(d_in, D), "b_i": np.zeros(config.items)}
+    return params | {"item": init_dense(matrix(D + d_g, config.items))}
 
 
 def examples(events, config, rng):
@@ -109,32 +109,32 @@ def examples(events, config, rng):
 
 def batch(events, rows, config, rng=None):
     """What the model reads of `events`: with rng, training windows `rows`; without, sessions `rows` to rank from."""
-    make = session_batches.ranking_batch if rng is None else session_batches.training_batch
-    return make(events, rows, config.length, config.items)
+    if rng is None:
+        return session_batches.ranking_batch(events, rows, config.length, config.items)
+    return session_batches.training_batch(events, rows, config.items)
 
 
 def item_features(params, batch, item, config):
-    """concat(E^I, E^C, E^M) of items [...], as far as they are read; 0 at padding.  -> [..., d_in].  (1), abstract."""
+    """concat(E^I, E^C, E^M) of items [...], as far as they are read; 0 at padding.  -> [..., d_in].  (1) [P]."""
     parts = {"id": lambda: lookup(params["E_I"], item),
              "category": lambda: params["E_C"][batch.category[item]] * (item > 0)[..., None],
-             "text": lambda: batch.text[item].astype(params["E_I"].dtype)}
+             "text": lambda: batch.text[item].astype(params["in"]["w"].dtype)}
     return np.concatenate([parts[name]() for name in config.inputs.split("+")], axis=-1)
 
 
 def encoder_block(p, h, allowed, heads, drop, tap=ignore):
     """Pre-norm transformer block.  h [B, L, D], allowed [B, L, L] -> [B, L, D].  (1)."""
     a = layer_norm(p["ln1"], h)
-    q, k, v = (dense(p[name], a) for name in "qkv")
-    h = h + dense(p["o"], attention(q, k, v, allowed, heads, drop, tap))
+    q, k, v = (a @ p[name] for name in "qkv")
+    h = h + attention(q, k, v, allowed, heads, drop, tap) @ p["o"]
     return h + drop(dense(p["f2"], relu(dense(p["f1"], layer_norm(p["ln2"], h)))))
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """s: the session encoding after every click, from it and what came before.  -> [B, L, D].  (1)."""
+    """s: the session encoding after every click, from it and what came before [I].  -> [B, L, D].  (1)."""
     drop, length = dropout(config.dropout, rng), batch.item.shape[1]
     allowed = masks.causal(length) & masks.padding(batch.item)[:, None]  # [B, L, L]
-    h = dense(params["in"], item_features(params, batch, batch.item, config)) + params["position"][:length]
-    h = drop(h)
+    h = drop(dense(params["in"], item_features(params, batch, batch.item, config)) + params["position"][:length])
     for block in params["blocks"]:
         h = encoder_block(block, h, allowed, config.heads, drop, tap)
     s = layer_norm(params["ln"], h)
@@ -145,16 +145,17 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 
 def category_logp(params, s):
-    """log p_C, which category comes next.  s [R, D] -> [R, C+1], class 0 = unknown.  (2)."""
+    """log p_C, which category comes next.  s [R, D] -> [R, C+1], class 0 = unknown.  (2) [P]."""
     return log_softmax(dense(params["category"], s))
 
 
 def projection(params, logp, config, oracle=None):
-    """g: what the item head learns of the predicted category.  logp [R, C+1] -> [R, d_p].  (3).
+    """g: what the item head learns of the predicted category.  logp [R, C+1] -> [R, d_p].  (3) [P].
 
-    "soft": the expectation of one learned vector a category; "tied": of the input's own category embeddings; "stop":
-    soft, but the item loss does not train the category head; "logits": of normalised log-probabilities, which do not
-    saturate; "oracle": the vector of the true category `oracle` [R], an upper bound and no model.
+    "soft": the expectation of one learned vector a category [I]; "tied": of the input's own category embeddings;
+    "stop": soft, but the item loss does not train the category head; "logits": of layer-normalised logits, which do
+    not saturate (normalised, log p is the same); "oracle": the vector of the true category `oracle` [R], an upper bound
+    and no model.
     """
     if config.hier == "oracle":
         require(oracle is not None, "hier=oracle needs the true next categories: it bounds what a hierarchy can give.")
@@ -166,7 +167,7 @@ def projection(params, logp, config, oracle=None):
 
 
 def joined(params, s, config, oracle=None):
-    """Session encoding and category vector side by side.  s [R, D] -> q [R, D + d_p], log p_C or None.  (2)-(4)."""
+    """Session encoding and category vector side by side.  s [R, D] -> q [R, D + d_p], log p_C or None.  (2)-(4) [I]."""
     logp = category_logp(params, s) if config.tasks == "both" else None
     if hierarchy(config) == "none":
         return s, logp
@@ -177,13 +178,13 @@ def output_columns(params, batch, config, items=None):
     """Weights and biases of items [...], or all 1..N, in the space of `item_query`.  -> [..., D'], [...].  (4)."""
     items = np.arange(1, config.items + 1) if items is None else items
     if config.item_out == "tied":
-        return dense(params["value"], item_features(params, batch, items, config)), params["b_i"][items - 1]
+        return item_features(params, batch, items, config) @ params["value"], params["b_i"][items - 1]
     return params["item"]["w"].T[items - 1], params["item"]["b"][items - 1]
 
 
 def item_query(params, q, config):
     """What is multiplied with an item's weights.  q [R, D + d_p] -> [R, D'].  (4)."""
-    return dense(params["query"], q) if config.item_out == "tied" else q
+    return q @ params["query"] if config.item_out == "tied" else q
 
 
 def item_logits(params, batch, q, config):
@@ -211,17 +212,18 @@ def score(params, batch, candidates, config):
 
 
 def losses(params, batch, config, rng=None):
-    """L_item and L_cat, means over all clicks with a next one; L_cat is 0 without its head.  (5)."""
+    """L_item and L_cat, means over all clicks with a next one; L_cat is 0 without its head.  (5) [P]."""
     s = forward(params, batch, config, rng=rng)
     known = np.flatnonzero(batch.next)  # [R]
     target = batch.next.ravel()[known]
     label = batch.category[target]
     q, logp = joined(params, np.reshape(s, (-1, s.shape[-1]))[known], config, label)
-    item = np.mean(cross_entropy(item_logits(params, batch, q, config), target - 1))
-    return item, np.mean(cross_entropy(logp, label)) if config.tasks == "both" else 0.0
+    item = np.sum(cross_entropy(item_logits(params, batch, q, config), target - 1))
+    category = np.sum(cross_entropy(logp, label)) if config.tasks == "both" else 0.0
+    return item / len(known), category / len(known)  # not np.mean: its gradient turns float32 into float64
 
 
 def loss(params, batch, config, rng=None):
-    """L_item + lambda L_cat.  -> scalar.  (5)."""
+    """L_item + lambda L_cat, the form of [I].  -> scalar.  (5)."""
     item, category = losses(params, batch, config, rng)
     return item + config.category_weight * category
