@@ -98,6 +98,13 @@ def add_task(p):
     p.add_argument("--target", help="behaviour to predict, as the log names it")
     p.add_argument("--candidates", choices=("all", "unseen"), default="all",
                    help="what a full ranking ranks: all items, or those the user has not met (default: all)")
+    p.add_argument("--split-by", choices=("leave-one-out", "session-rec", "srgnn"), default="leave-one-out",
+                   help="hold out each user's last target events, or the last week of sessions, as either script does")
+    p.add_argument("--gap", type=positive, default=0, metavar="SECONDS",
+                   help="cut users into sessions wherever more than this passes")
+    p.add_argument("--days", type=positive, default=7, help="of sessions to hold out for the test (default: 7)")
+    p.add_argument("--min-support", type=positive, default=5, metavar="CLICKS",
+                   help="leave out items with fewer clicks in the training sessions (default: 5)")
     p.add_argument("--drop-target-history", action="store_true", help="remove earlier events on a held-out item")
 
 
@@ -122,7 +129,9 @@ def task_of(options):
     for name in ("data", "format", "target"):
         if getattr(options, name) is None:
             raise InputError(f"--{name} is missing: say which log, its format and the behaviour to predict.")
-    return runs.Task(options.data, options.format, options.target, options.drop_target_history, options.candidates)
+    return runs.Task(options.data, options.format, options.target, options.drop_target_history, options.candidates,
+                     split=options.split_by, gap=options.gap, days=options.days,
+                     min_support=options.min_support)
 
 
 def overrides_of(options):
@@ -173,8 +182,7 @@ def train(options):
 
 def evaluate(options):
     """`evaluate`: one table, the run last; for models that are trained for AUC also that."""
-    model, params, config, task, log = runs.finished(options.folder)
-    split = runs.split_of(log, task, getattr(config, "counts", "running"))
+    model, params, config, task, log, split = runs.finished(options.folder)
     describe(log, split)
     ranking = reproduce.Problem(log, task, split, reproduce.uniform_negatives(split))
     problems = [ranking]
@@ -193,7 +201,7 @@ def evaluate(options):
 
 def recommend(options):
     """`recommend`: one line an item, raw ids."""
-    model, params, config, task, log = runs.finished(options.folder)
+    model, params, config, task, log, _ = runs.finished(options.folder)
     for rank, (item, score, reasons) in enumerate(
         runs.recommend(model, params, config, task, log, options.user, options.k), start=1
     ):

@@ -97,8 +97,7 @@ class Job(NamedTuple):
 
 def from_log(task, measure="ranking"):
     """A Problem from a log file."""
-    log, task = runs.open_task(task)
-    split = runs.split_of(log, task)
+    log, task, split = runs.open_task(task)
     return Problem(log, task, split, uniform_negatives(split, measure), measure)
 
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from mbref import evaluation, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
-from mbref.data import sequences
+from mbref.data import sequences, sessions
 from mbref.data.readers import read
 from mbref.errors import InputError
-from mbref.papers import atrank, dmran, hmar
+from mbref.papers import atrank, dmran, hiersrec, hmar
 
-MODELS = {"atrank": atrank, "dmran": dmran, "hmar": hmar,
+MODELS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar,
           "bilstm": bilstm, "bpr_mf": bpr_mf, "cnn": cnn, "sasrec": sasrec}
 
 
@@ -33,16 +33,39 @@ class Task:
     drop_target_history: bool = False   # remove earlier events on a held-out item
     candidates: str = "all"             # of a full ranking: "all" items or those "unseen" in the history
     min_events: int = 3                 # users with fewer only train
+    split: str = "leave-one-out"        # or by date, of sessions: "session-rec", "srgnn"
+    gap: int = 0                        # seconds: cut users into sessions wherever more pass; 0 = they are sessions
+    days: int = 7                       # of sessions held out for the test, and again for validation
+    min_support: int = 5                # items with fewer clicks in training are left out of sessions
     digest: str = ""                    # SHA-256 of the file, filled in when a run starts
 
 
-def open_task(task):
-    """Read the log of a task.  -> (log, task with its digest). Raises InputError if it is not the file trained on."""
+def open_task(task, counts="running"):
+    """Read the log of a task.  -> (log, task with its digest, split); a split of sessions leaves out part of the log.
+
+    Raises InputError if it is not the file trained on, or if nothing is left to test.
+    """
     log = read(task.data, task.format)
     digest = hashlib.sha256(Path(task.data).read_bytes()).hexdigest()
     if task.digest and digest != task.digest:
         raise InputError(f"{task.data} is not the file this run was trained on: put that file back, or train again.")
-    return log, replace(task, digest=digest)
+    task = replace(task, digest=digest)
+    if task.split == "leave-one-out":
+        return log, task, split_of(log, task, counts)
+    log = sessions.cut_sessions(log, task.gap) if task.gap else log
+    parts = sessions.session_split(log, task.split, min_support=task.min_support, days=task.days)
+    return parts.log._replace(notes=(*log.notes, *parts.notes)), task, as_split(parts)
+
+
+def as_split(parts):
+    """A SessionSplit as a Split: validation and test have a case for every prefix of a session, refit has both parts."""
+    log, known = parts.log, np.union1d(parts.train.user, parts.validation.user)
+    refit = sequences.of_rows(log, [np.flatnonzero(np.isin(log.user, known))])
+    validation, test = (held._replace(history=held.history._replace(oracle=held.history.category[held.item]))
+                        if log.category is not None else held
+                        for held in map(sessions.prefixes, (parts.validation, parts.test)))
+    return sequences.Split(parts.train, validation, test, refit, len(log.items) - 1, len(log.users) - 1,
+                           len(log.behaviours))
 
 
 def split_of(log, task, counts="running"):
@@ -57,7 +80,8 @@ def split_of(log, task, counts="running"):
 def make_config(model, split, log, task, overrides):
     """The model's Config for this log; `overrides` {field: text} as typed on the command line."""
     sizes = dict(items=split.items, users=split.users, behaviours=split.behaviours,
-                 categories=0 if log.category is None else len(log.categories) - 1)
+                 categories=0 if log.category is None else len(log.categories) - 1,
+                 text=0 if split.train.text is None else split.train.text.shape[1])
     names = {field.name for field in fields(model.Config)}
     if task.target != "any":
         sizes["target"] = log.behaviours.index(task.target) + 1
@@ -103,8 +127,8 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     folder = Path(folder)
     if os.path.exists(folder / "run.json"):  # unlike Path.exists, False for a name too long
         raise InputError(f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
-    log, task = open_task(replace(task, data=str(Path(task.data).resolve())))  # so that any folder can evaluate
-    config = make_config(MODELS[model_name], split_of(log, task), log, task, overrides)
+    log, task, split = open_task(replace(task, data=str(Path(task.data).resolve())))  # for any folder to evaluate
+    config = make_config(MODELS[model_name], split, log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config), settings=asdict(settings))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,18 +170,17 @@ def resume(folder, describe, progress=True):
     """Finish the run in `folder` from wherever it stands, after telling what it trains on by describe(log, split)."""
     folder = Path(folder)
     model, task, config, settings = load(folder)
-    log, _ = open_task(task)
-    split = split_of(log, task, getattr(config, "counts", "running"))
+    log, _, split = open_task(task, getattr(config, "counts", "running"))
     describe(log, split)
     training.search_and_refit(model, config, settings, split, task.candidates, folder, progress)
 
 
 def finished(folder):
-    """The final model of a run.  -> (model, params, config, task, log). Raises InputError if it is not finished."""
+    """The final model of a run.  -> (model, params, config, task, log, split). Raises InputError if not finished."""
     model, task, config, settings = load(folder)
     state = training.load_final(Path(folder), model, config, settings)
-    log, _ = open_task(task)
-    return model, state.params, config, task, log
+    log, _, split = open_task(task, getattr(config, "counts", "running"))
+    return model, state.params, config, task, log, split
 
 
 class Reason(NamedTuple):

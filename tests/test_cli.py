@@ -120,7 +120,7 @@ def test_recommendations_are_the_scores_of_the_whole_log_and_name_the_users_own_
     users, items = ("17", "4"), (*ITEMS, "1000", "2000")
     data = write_log(tmp_path / "log.csv", users, items)
     assert call("train", model, "--out", tmp_path / "run", *task(data), "--steps", 6, *SMALL)[0] == 0
-    net, params, config, kind, log = runs.finished(tmp_path / "run")
+    net, params, config, kind, log, _ = runs.finished(tmp_path / "run")
     for user in users:
         history = [line.split(",") for line in data.read_text().splitlines() if line.startswith(f"{user},")]
         window = [(item, name) for _, item, _, name, _ in history][-5:]
