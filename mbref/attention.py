@@ -4,18 +4,8 @@ Glossary of shapes: B batch, H heads, L queries, S keys, D width.
 """
 import autograd.numpy as np
 
-from mbref.layers import ignore, stop_gradient
-
-
-def masked_softmax(scores, allowed):
-    """Softmax over the last axis among the allowed entries; a row with nothing allowed is all 0, never NaN.
-
-    scores [..., S]; allowed boolean, broadcast to scores.
-    """
-    scores = scores + (~allowed * scores.dtype.type(-1e9))
-    e = np.exp(scores - stop_gradient(np.max(stop_gradient(scores), axis=-1, keepdims=True))) * allowed
-    total = np.sum(e, axis=-1, keepdims=True)  # [..., 1]
-    return e / (total + (total == 0))
+from mbref.layers import ignore
+from mbref.vjps import masked_softmax
 
 
 def split_heads(x, heads):

@@ -8,6 +8,7 @@ Letters: g is the gradient of the loss by the output of f, and dx that by its in
 """
 import autograd.numpy as np
 from autograd.extend import defvjp_argnums, primitive
+from autograd.tracer import getval
 
 
 def with_gradient(backward):
@@ -33,6 +34,54 @@ def with_gradient(backward):
 def sigmoid(x):
     """1 / (1 + e^-x) without overflow."""
     return 0.5 * np.tanh(0.5 * x) + 0.5
+
+
+def row_dot(a, b):
+    """Sum of a b over the last axis.  [..., D] twice -> [..., 1]."""
+    return np.einsum("...d,...d->...", a, b)[..., None]  # in a third of the time of np.sum(a * b)
+
+
+def layer_norm_backward(g, out, x, gamma, beta, eps):
+    """With s = sqrt(var + eps), n = (x - mean) / s, dn = gamma g and means over the last axis:
+
+    dx = (dn - mean(dn) - n mean(n dn)) / s: x moved along 1 or along n changes only mean or s, not n. dgamma = n g and
+    dbeta = g, summed over all rows.
+    """
+    d, rows = x.shape[-1], tuple(range(x.ndim - 1))
+    centred = x - np.sum(x, axis=-1, keepdims=True) / d
+    s = np.sqrt(row_dot(centred, centred) / d + eps)  # [..., 1]
+    n, dn = centred / s, gamma * g
+    dx = (dn - np.sum(dn, axis=-1, keepdims=True) / d - n * (row_dot(n, dn) / d)) / s
+    return dx, np.sum(n * g, axis=rows), np.sum(g, axis=rows), None
+
+
+@with_gradient(layer_norm_backward)
+def layer_norm(x, gamma, beta, eps):
+    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  [..., D] -> [..., D]."""
+    d = x.shape[-1]
+    centred = x - np.sum(x, axis=-1, keepdims=True) / d
+    variance = np.sum(centred**2, axis=-1, keepdims=True) / d  # [..., 1]
+    return gamma * centred / np.sqrt(variance + eps) + beta
+
+
+def masked_softmax_backward(g, weights, scores, allowed):
+    """As w_i = e^(s_i) / sum of e^(s_j), w_i changes with s_j by w_i ([i = j] - w_j), so ds = w (g - sum of w g).
+
+    Where nothing is allowed, w is 0 and so is ds.
+    """
+    return weights * (g - row_dot(weights, g)), None
+
+
+@with_gradient(masked_softmax_backward)
+def masked_softmax(scores, allowed):
+    """Softmax over the last axis among the allowed entries; a row with nothing allowed is all 0, never NaN.
+
+    scores [..., S]; allowed boolean, broadcast to scores.
+    """
+    scores = scores + (~allowed * scores.dtype.type(-1e9))
+    e = np.exp(scores - np.max(getval(scores), axis=-1, keepdims=True)) * allowed
+    total = np.sum(e, axis=-1, keepdims=True)  # [..., 1]
+    return e / (total + (total == 0))
 
 
 def cell_again(gates, c):
