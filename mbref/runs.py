@@ -14,13 +14,14 @@ import numpy as np
 
 from mbref import evaluation, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
-from mbref.data import sequences, sessions
+from mbref.data import metadata, sequences, sessions
 from mbref.data.readers import read
-from mbref.errors import InputError
+from mbref.errors import InputError, require
 from mbref.papers import atrank, dmran, hiersrec, hmar
 
 MODELS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar,
           "bilstm": bilstm, "bpr_mf": bpr_mf, "cnn": cnn, "sasrec": sasrec}
+TEXTS = ("words", "random", "none")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Task:
     gap: int = 0                        # seconds: cut users into sessions wherever more pass; 0 = they are sessions
     days: int = 7                       # of sessions held out for the test, and again for validation
     min_support: int = 5                # items with fewer clicks in training are left out of sessions
+    text: str = "words"                 # vectors of sessions' items, where there is text: also "random", "none"
     digest: str = ""                    # SHA-256 of the file, filled in when a run starts
 
 
@@ -54,18 +56,25 @@ def open_task(task, counts="running"):
         return log, task, split_of(log, task, counts)
     log = sessions.cut_sessions(log, task.gap) if task.gap else log
     parts = sessions.session_split(log, task.split, min_support=task.min_support, days=task.days)
-    return parts.log._replace(notes=(*log.notes, *parts.notes)), task, as_split(parts)
+    split = with_text(sessions.as_split(parts), parts.log, task.text)
+    return parts.log._replace(notes=(*log.notes, *parts.notes)), task, split
 
 
-def as_split(parts):
-    """A SessionSplit as a Split: validation and test have a case for every prefix of a session, refit has both parts."""
-    log, known = parts.log, np.union1d(parts.train.user, parts.validation.user)
-    refit = sequences.of_rows(log, [np.flatnonzero(np.isin(log.user, known))])
-    validation, test = (held._replace(history=held.history._replace(oracle=held.history.category[held.item]))
-                        if log.category is not None else held
-                        for held in map(sessions.prefixes, (parts.validation, parts.test)))
-    return sequences.Split(parts.train, validation, test, refit, len(log.items) - 1, len(log.users) - 1,
-                           len(log.behaviours))
+def with_text(split, log, kind, seed=0):
+    """The split with a vector of text for every item, where its log has attributes; made from training items alone.
+
+    kind: "words"; "random" for the control, directions drawn anew by `seed`; "none". Raises InputError for another.
+    """
+    require(kind in TEXTS, f"text is {kind!r}: choose one of {', '.join(TEXTS)}.")
+    if kind == "none" or log.attributes is None:
+        return split
+    text = metadata.text_vectors(log.attributes, np.unique(split.train.item))
+    if kind == "random":
+        text = metadata.random_vectors(np.random.default_rng(seed), text)
+    validation, test = (held._replace(history=held.history._replace(text=text))
+                        for held in (split.validation, split.test))
+    return split._replace(train=split.train._replace(text=text), validation=validation, test=test,
+                          refit=split.refit._replace(text=text))
 
 
 def split_of(log, task, counts="running"):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data.readers import Log
-from mbref.data.sequences import OF_EVENTS, Held, Sequences, from_rows, of_rows, owner
+from mbref.data.sequences import OF_EVENTS, Held, Sequences, Split, from_rows, of_rows, owner
 from mbref.data.text import Attributes, frozen
 from mbref.errors import InputError, require
 
@@ -184,6 +184,21 @@ def prefixes(sequences):
     history = sequences._replace(ptr=np.append(0, np.cumsum(size)), user=sequences.user[of], **events,
                                  now=None if sequences.time is None else sequences.time[held])
     return Held(history, sequences.item[held], sequences.before[held].sum(axis=1) > 0)
+
+
+def as_split(parts, cold=None):
+    """A SessionSplit as a Split: validation and test have a case for every prefix of a session, refit has both parts.
+
+    cold [N+1] bool, as `cold` gives it: these items are kept out of refit, too, or it would make them known.
+    """
+    log, known = parts.log, np.union1d(parts.train.user, parts.validation.user)
+    rows = np.flatnonzero(np.isin(log.user, known))
+    rows = rows if cold is None else _long(log, rows[~cold[log.item[rows]]])
+    validation, test = (held._replace(history=held.history._replace(oracle=held.history.category[held.item]))
+                        if log.category is not None else held
+                        for held in map(prefixes, (parts.validation, parts.test)))
+    return Split(parts.train, validation, test, of_rows(log, [rows]), len(log.items) - 1, len(log.users) - 1,
+                 len(log.behaviours))
 
 
 def cold(split, share, rng):
