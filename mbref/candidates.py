@@ -275,7 +275,7 @@ def places_by_blocks(queries, layout, chosen, target):
     own = pair_scores(queries, layout.rows[layout.place[target]])  # [B]
     low, high = own - slack, own + slack
     greater, ties = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
-    category, session = _pairs(chosen, layout.index)
+    category, session = np.nonzero(chosen.T)  # 2 [P], by category
     for pairs, rows in _blocks(category, layout.index):
         who = session[pairs]  # [S], each session once
         scores = queries.take(who, axis=0) @ layout.rows[rows].T  # [S, items of the category]
@@ -300,7 +300,7 @@ def top_by_blocks(queries, layout, chosen, n):
     """
     _check_queries(queries, layout.rows, chosen, layout.index, n)
     slack = 2 * _error_bound(queries, layout)  # [B]: a product may lift one score and lower the other
-    category, session = _pairs(chosen, layout.index)
+    category, session = np.nonzero(chosen.T)  # 2 [P], by category
     scores, start = _scores_by_blocks(queries, layout, category, session)
     pair, begin = _pieces(start)
     peak = np.maximum.reduceat(scores, begin) if len(scores) else scores  # [pieces]
@@ -314,11 +314,6 @@ def top_by_blocks(queries, layout, chosen, n):
     session, scores = session[pair], scores[at]
     high = scores >= (_nth_best(session, scores, len(queries), n) - slack)[session]
     return _lists(queries, layout, session[high], rows[high], n)
-
-
-def _pairs(chosen, index):
-    """The chosen pairs, by category, without those that hold no item.  -> category [P], session [P]."""
-    return np.nonzero((chosen & (sizes_of(index) > 0)).T)
 
 
 def _blocks(category, index):

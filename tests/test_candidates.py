@@ -104,7 +104,7 @@ def test_budget_stops_with_the_category_that_reaches_it(seed, rho, levels):
         order = sorted(range(len(sizes)), key=lambda c: (-row[c], c))
         count = chosen.sum()
         assert count >= 1 and set(np.flatnonzero(chosen)) == set(order[:count])
-        assert sizes[order[:count]].sum() >= rho * N
+        assert sizes[order[:count]].sum() >= rho * N - 1e-6
         assert sizes[order[: count - 1]].sum() < math.ceil(rho * N)
 
 
@@ -294,14 +294,14 @@ def test_the_fast_path_builds_nothing_of_all_sessions_by_all_items():
     rng = np.random.default_rng(0)
     B, N, C = 64, 100_000, 100
     index = gate.index_of(rng.integers(0, C, size=N + 1), C)
-    layout = gate.lay_out(rng.normal(size=(N, 4)), index)
-    queries, chosen = rng.normal(size=(B, 4)), gate.topk(log_probabilities(rng, B, C), 4)
+    layout = gate.lay_out(rng.normal(size=(N, 4)).astype(np.float32), index)
+    queries, chosen = rng.normal(size=(B, 4)).astype(np.float32), gate.topk(log_probabilities(rng, B, C), 4)
     target = rng.integers(1, N + 1, size=B)
     for call in (lambda: gate.places_by_blocks(queries, layout, chosen, target),
                  lambda: gate.top_by_blocks(queries, layout, chosen, 20)):
         tracemalloc.start()
         call()
-        assert tracemalloc.get_traced_memory()[1] < B * N  # bytes: as much as the boolean mask alone
+        assert tracemalloc.get_traced_memory()[1] < B * N / 2  # bytes; the boolean mask alone would take B * N
         tracemalloc.stop()
 
 
@@ -411,7 +411,7 @@ def test_misses_stay_in_the_denominator():
     assert row == pytest.approx({"Recall@3": 2 / 4, "MRR@3": (1 + 1 / 2) / 4, "NDCG@3": (1 + 1 / math.log2(3)) / 4,
                                  "coverage": 3 / 4})
     assert gate.report(greater * inside, ties, inside, 3) == row  # outside is a miss, whatever the counts say
-    assert gate.report(greater, ties, inside, 10**9)["Recall@1000000000"] == 3 / 4
+    assert gate.report(greater, ties, inside, 1000)["Recall@1000"] == 3 / 4
     assert gate.report(greater, ties, inside, 3, gate.Share(0.2, 0.1, 0.3)) == row | {
         "candidates mean": 0.2, "candidates low": 0.1, "candidates high": 0.3}
     assert all(math.isnan(x) for x in gate.report(greater[:0], ties[:0], inside[:0]).values())
@@ -487,9 +487,16 @@ def test_bench_ways_agree():
         np.testing.assert_array_equal(way(case, everything), want)
 
 
-def test_bench_runs_in_a_process_of_its_own(capfd):
+def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
     assert bench.run(options(SMALL)) == 0
     assert "goal for blocks at 4%" in capfd.readouterr().out
+    started = []
+    monkeypatch.setattr(bench.subprocess, "run", lambda command, env, check: started.append(env) or argparse.Namespace(
+        returncode=3))
+    assert bench.run(options(SMALL)) == 3 and started[0]["OPENBLAS_NUM_THREADS"] == "1"
+
+
+def test_bench_refuses_senseless_sizes():
     for wrong in (["--items", "3"], ["--shares", "0"], ["--shares", "4"], ["--batch", "0"], ["--repeats", "0"]):
         with pytest.raises(InputError):
             bench.run(options(wrong))
