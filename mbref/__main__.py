@@ -1,4 +1,4 @@
-"""Command line: python -m mbref train | evaluate | recommend | reproduce. Exit code 2 means: mend the input."""
+"""Command line: python -m mbref train | evaluate | recommend | reproduce | bench. Exit code 2 means: mend the input."""
 import argparse
 import sys
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mbref import modes, reproduce, runs
+from mbref import bench, modes, reproduce, runs
 from mbref.data.group_events import GroupSplit
 from mbref.data.readers import FORMATS
 from mbref.errors import InputError
@@ -15,6 +15,7 @@ TINY = Path(__file__).parent.parent / "tiny_data"
 TINY_TASKS = {  # paper: its small log, format and target
     "atrank": ("groups/events.csv", "groups", "any"),
     "dmran": ("amazon/reviews_Tiny_5.json", "amazon", "any"),
+    "hiersrec": ("diginetica/train-item-views.csv", "diginetica", "view"),
     "hmar": ("taobao/UserBehavior.csv", "taobao", "buy"),
 }
 SMALL = {  # what the tiny logs need: few steps of small models
@@ -22,6 +23,8 @@ SMALL = {  # what the tiny logs need: few steps of small models
                "rate": "0.003", "steps": "1500", "evaluate_every": "100"},
     "dmran": {"width": "32", "table_width": "16", "pairs": "true", "batch_size": "32", "steps": "1500",
               "evaluate_every": "100", "patience": "4"},
+    "hiersrec": {"width": "32", "item_width": "32", "category_width": "16", "projection_width": "16", "rate": "0.003",
+                 "batch_size": "64", "steps": "600", "evaluate_every": "25"},
     # since carts and buys are the rule of this log: buys as positives
     "hmar": {"width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003",
              "batch_size": "32", "steps": "300", "patience": "3"},
@@ -65,6 +68,12 @@ def parser():
     p.set_defaults(run=recommend)
 
     add_reproduce(commands)
+    p = commands.add_parser("bench", help="what a cheaper way saves")
+    what = p.add_subparsers(required=True, metavar="what")
+    p = what.add_parser("candidates", help="HierSRec's candidates: time and memory of the 20 best items, by four ways")
+    bench.add_options(p)
+    p.set_defaults(run=bench.run)
+    p.error = refuse
     for p in (top, *commands.choices.values()):
         p.error = refuse
     return top
@@ -105,6 +114,10 @@ def add_task(p):
     p.add_argument("--days", type=positive, default=7, help="of sessions to hold out for the test (default: 7)")
     p.add_argument("--min-support", type=positive, default=5, metavar="CLICKS",
                    help="leave out items with fewer clicks in the training sessions (default: 5)")
+    p.add_argument("--text", choices=runs.TEXTS, default="words",
+                   help="vectors of the items of sessions, where the log has texts (default: words)")
+    p.add_argument("--cold", type=fraction, default=0.0, metavar="SHARE",
+                   help="rid the training sessions of this share of the items, such as 0.15")
     p.add_argument("--drop-target-history", action="store_true", help="remove earlier events on a held-out item")
 
 
@@ -124,14 +137,29 @@ def positive(text):
     return number
 
 
+def fraction(text):
+    """A number of at least 0 and less than 1, for argparse."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 0 and less than 1")
+    return number
+
+
 def task_of(options):
     """The Task of the options. Raises InputError for a missing one."""
     for name in ("data", "format", "target"):
         if getattr(options, name) is None:
             raise InputError(f"--{name} is missing: say which log, its format and the behaviour to predict.")
-    return runs.Task(options.data, options.format, options.target, options.drop_target_history, options.candidates,
-                     split=options.split_by, gap=options.gap, days=options.days,
-                     min_support=options.min_support)
+    return tasked(options, options.data, options.format, options.target, options.split_by)
+
+
+def tasked(options, data, format, target, split):
+    """The Task of this log with all other options. Raises InputError for one that the split has no use for."""
+    if options.cold and split == "leave-one-out":
+        raise InputError("--cold takes items out of training sessions: give --split-by session-rec or srgnn with it.")
+    return runs.Task(data, format, target, options.drop_target_history, options.candidates, split=split,
+                     gap=options.gap, days=options.days, min_support=options.min_support, text=options.text,
+                     cold=options.cold)
 
 
 def overrides_of(options):
@@ -244,14 +272,18 @@ def problem_of(options):
         if options.at or options.split:
             raise InputError("the modes of atrank take neither --at nor --split: its row in --paper dmran does.")
         return modes.open_problem(options.data or TINY / TINY_TASKS["atrank"][0])
+    if options.paper == "hiersrec" and (options.at or options.split):
+        raise InputError("the table of hiersrec takes neither --at nor --split: it is made from a log of sessions.")
     if options.split:
         if measure == "AUC":
             return reproduce.from_fixed_targets(options.split)
         return reproduce.from_split_file(options.split, options.drop_target_history, options.candidates)
     if options.data is None:
         path, format, target = TINY_TASKS[options.paper]
-        task = runs.Task(str(TINY / path), format, target, options.drop_target_history, options.candidates)
-        return reproduce.from_log(task, measure)
+        split = options.split_by
+        if options.paper == "hiersrec" and split == "leave-one-out":  # the option's default, not for sessions
+            split = "session-rec"
+        return reproduce.from_log(tasked(options, str(TINY / path), format, target, split), measure)
     return reproduce.from_log(task_of(options), measure)
 
 

@@ -15,7 +15,7 @@ def rows(results, path, columns):
                 trained = "model" in row
                 ax.errorbar(row["mean"][column], y, xerr=row["sd"][column] if trained else None, fmt="o", capsize=3,
                             color="C0" if trained else "C7", mfc="C0" if trained else "white")
-        lowest = 0 if column.startswith("NDCG") else None  # an AUC of .5 is chance
+        lowest = None if column.startswith("AUC") else 0  # an AUC of .5 is chance
         ax.set(yticks=range(len(names)), yticklabels=names, xlim=(lowest, None), xlabel=label(column))
         ax.grid(axis="x", alpha=0.3)
     axes[0][0].invert_yaxis()
@@ -25,7 +25,7 @@ def rows(results, path, columns):
 
 def label(column):
     """A column's name as the label of an axis."""
-    return f"{column}, full ranking" if column == "NDCG@10" else column
+    return f"{column}, full ranking" if column in ("NDCG@10", "MRR@20", "Recall@20") else column
 
 
 def sweep(results, path, values, parameter, column):
@@ -39,6 +39,27 @@ def sweep(results, path, values, parameter, column):
     ax.plot(at, [np.mean(seeds) for seeds in each], color="C0")
     ax.set(xticks=at, xticklabels=[f"{v:g}" for v in values], xlabel=parameter, ylabel=label(column))
     ax.grid(alpha=0.3)
+    return finish(fig, path)
+
+
+def shares(results, path, names, wanted):
+    """Coverage and Recall@20 among candidates against the mean share of items that they are, one line a row.
+
+    names: rows that have such figures; wanted: the shares of their columns. Dotted: Recall@20 of the full ranking.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3.5))
+    for colour, name in enumerate(names):
+        mean = results["rows"][name]["mean"]
+        kinds = [f" at {share:.0%}" for share in wanted if f"coverage at {share:.0%}" in mean]
+        for ax, measure in zip(axes, ("coverage", "Recall@20"), strict=True):
+            ax.plot([mean[f"share{kind}"] for kind in kinds], [mean[measure + kind] for kind in kinds], "o-",
+                    color=f"C{colour}", label=name)
+        axes[1].axhline(mean["Recall@20"], color=f"C{colour}", ls=":", lw=1)
+    for ax, measure in zip(axes, ("coverage", "Recall@20"), strict=True):
+        ax.set(xscale="log", xlabel="candidates, mean share of all items", ylabel=measure, ylim=(0, None))
+        ax.grid(alpha=0.3)
+    axes[1].legend(fontsize=8, bbox_to_anchor=(1, 1), loc="upper left", frameon=False,
+                   title="dotted: among all items", title_fontsize=8)
     return finish(fig, path)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mbref import evaluation, metrics, modes, plots, published, runs, training
+from mbref import evaluation, gated, metrics, modes, plots, published, runs, training
 from mbref.baselines import counting
 from mbref.data import sequences, targets, worlds, worlds_amazon
 from mbref.data.readers import Log
@@ -54,6 +54,7 @@ SWEEPS = (  # file name, {value: row}, label
     ("theta", THETAS, "theta, weight of the class loss"),
     ("hops", HOPS, "r, number of hops"),
     ("redundancy", REDUNDANCIES, "lambda_3, weight of the redundancy penalty"),
+    ("lambda", gated.LAMBDAS, "lambda, weight of the category loss"),
 )
 
 
@@ -61,12 +62,14 @@ class Paper(NamedTuple):
     """What `reproduce` trains for a paper, and what the paper says."""
 
     rows: dict
-    measure: str           # "ranking": the full catalogue and sampled negatives; "AUC": against sampled negatives
+    measure: str           # "ranking": the full catalogue and sampled negatives; "AUC": against sampled negatives;
+                           # "candidates": the full catalogue and the items of likely categories
     published: dict = {}   # {row: {column: number}}
 
 
 PAPERS = {
     "atrank": Paper(modes.ROWS, "AUC"),
+    "hiersrec": Paper(gated.ROWS, "candidates"),
     "hmar": Paper(HMAR_ROWS, "ranking"),
     "dmran": Paper(DMRAN_ROWS, "AUC", {
         **{row: {"paper: Electronics": e, "paper: Clothing": c} for row, (e, c) in published.DMRAN_TABLE_2.items()},
@@ -98,6 +101,8 @@ class Job(NamedTuple):
 def from_log(task, measure="ranking"):
     """A Problem from a log file."""
     log, task, split = runs.open_task(task)
+    if measure == "candidates":
+        return gated.check(Problem(log, task, split, {}, measure))
     return Problem(log, task, split, uniform_negatives(split, measure), measure)
 
 
@@ -130,6 +135,8 @@ def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...})."""
     if isinstance(problem, modes.GroupProblem):
         return modes.train_and_report(problem, job, progress)
+    if problem.measure == "candidates":
+        return gated.train_and_report(problem, job, progress)
     model, config, split = ready(problem, job)
     if job.at:
         return report_at(problem, job, progress)
@@ -155,6 +162,8 @@ def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
     if isinstance(problem, modes.GroupProblem):
         return modes.make_config(problem.log, modes.reading(problem.log, job.row)[0], job.overrides)
+    if problem.measure == "candidates":
+        return gated.config_of(problem, job)
     return runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
 
 
@@ -184,6 +193,8 @@ def plain_rows(problem, at=()):
     """Figures of chance and of everything that only counts.  -> {row: {column: number}}."""
     if isinstance(problem, modes.GroupProblem):
         return modes.plain_rows(problem)
+    if problem.measure == "candidates":
+        return gated.plain_rows(problem)
     split, task, negatives = problem.split, problem.task, problem.negatives
     scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),  # all tied: exactly chance
                **counting.plain(split.refit, split.items)}
@@ -273,6 +284,8 @@ def columns(problem, at=()):
     """The columns of a table on the screen: full ranking and each kind of sampled negatives, or AUCs."""
     if isinstance(problem, modes.GroupProblem):
         return [f"AUC {name}" for name in problem.log.groups]
+    if problem.measure == "candidates":
+        return list(gated.COLUMNS)
     if problem.measure == "AUC":
         steps = [f" at {step}" for step in at] or [""]
         return [f"AUC ({name}){step}" for name in problem.negatives for step in steps]
@@ -314,7 +327,9 @@ def figures(results, folder, columns):
     for name, values, label in SWEEPS:
         if sum(row in rows for row in values.values()) > 1:
             paths.append(plots.sweep(results, folder / f"{name}.png", values, label, columns[0]))
-    swept = {row for _, values, _ in SWEEPS for row in values.values()} - {"HMAR", "DMRAN"}
+    if gate := [name for name in gated.CURVES if name in rows]:
+        paths.append(plots.shares(results, folder / "shares.png", gate, gated.SHARES))
+    swept = {row for _, values, _ in SWEEPS for row in values.values()} - {"HMAR", "DMRAN", "HierSRec"}
     trained = [name for name, row in rows.items() if name not in swept and row.get("training")
                and row["training"][0]["validation"]]
     return [*paths, plots.learning(results, folder / "learning.png", trained)] if trained else paths
@@ -325,4 +340,6 @@ def figure_columns(problem, at=()):
     shown = columns(problem, at)
     if isinstance(problem, modes.GroupProblem):
         return shown
+    if problem.measure == "candidates":
+        return shown[:4]
     return [shown[-1]] if problem.measure == "AUC" else ["NDCG@10"]

@@ -39,6 +39,7 @@ class Task:
     days: int = 7                       # of sessions held out for the test, and again for validation
     min_support: int = 5                # items with fewer clicks in training are left out of sessions
     text: str = "words"                 # vectors of sessions' items, where there is text: also "random", "none"
+    cold: float = 0.0                   # share of the items that training sessions are rid of
     digest: str = ""                    # SHA-256 of the file, filled in when a run starts
 
 
@@ -56,7 +57,10 @@ def open_task(task, counts="running"):
         return log, task, split_of(log, task, counts)
     log = sessions.cut_sessions(log, task.gap) if task.gap else log
     parts = sessions.session_split(log, task.split, min_support=task.min_support, days=task.days)
-    split = with_text(sessions.as_split(parts), parts.log, task.text)
+    unknown = None
+    if task.cold:
+        parts, unknown = sessions.cold(parts, task.cold, np.random.default_rng(0))  # the same items for every run
+    split = with_text(sessions.as_split(parts, unknown), parts.log, task.text)
     return parts.log._replace(notes=(*log.notes, *parts.notes)), task, split
 
 

@@ -1,0 +1,138 @@
+"""HierSRec's table: gated figures by hand and against the definition, K of a share, cold items, rows, a smoke run."""
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from mbref import candidates as gate
+from mbref import gated, metrics, reproduce, runs
+from mbref.__main__ import TINY, main
+from mbref.data.sequences import Held, from_rows
+from mbref.errors import InputError
+
+VIEWS = str(TINY / "diginetica/train-item-views.csv")
+TASK = runs.Task(VIEWS, "diginetica", "view", split="session-rec")
+FEW = ("--steps", "2", "--set", "evaluate_every=2", "--set", "width=4", "--set", "length=5", "--set", "item_width=4",
+       "--set", "category_width=2", "--set", "projection_width=2", "--set", "batch_size=8", "--seeds", "1",
+       "--jobs", "1")
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return reproduce.from_log(TASK, "candidates")
+
+
+def held_of(items, clicks=1):
+    """A case for each of the items, each after `clicks` clicks on item 1."""
+    user = np.repeat(np.arange(1, len(items) + 1), clicks)
+    return Held(from_rows(user, np.ones(len(user), int), np.ones(len(user), int), 1), np.array(items),
+                np.zeros(len(items), bool))
+
+
+def test_places_by_hand():
+    index = gate.index_of(np.array([0, 1, 1, 2, 2, 2]), 3)  # items 1, 2 | 3, 4, 5; nothing in class 0
+    scores = np.array([[5., 1, 4, 4, 0], [5., 1, 4, 4, 0], [5., 1, 4, 4, 0]])
+    logp = np.log(np.array([[.1, .2, .7]] * 3))
+    full, among = gated.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of([3, 1, 5]), index,
+                               {"one": partial(gate.topk, K=1), "all": partial(gate.topk, K=9)}, batch_size=2)
+    assert full.greater.tolist() == [1, 0, 4] and full.ties.tolist() == [1, 0, 0] and full.inside.all()
+    places, share = among["one"]  # only items 3, 4, 5 are candidates: the best item, 1, is a miss
+    assert places.greater.tolist() == [0, metrics.MISS, 2] and places.ties.tolist() == [1, 0, 0]
+    assert places.inside.tolist() == [True, False, True] and share.tolist() == [0.6] * 3
+    found = gated.figures(places, {"": np.ones(3, bool), ", last": np.arange(3) == 2}, k=2, kind=" at x")
+    assert found["Recall@2 at x"] == pytest.approx(1 / 3) and found["coverage at x"] == pytest.approx(2 / 3)
+    assert found["MRR@2 at x"] == pytest.approx((0.75 + 0 + 0) / 3)  # place 1 or 2; a miss; place 3
+    assert found["coverage at x, last"] == 1
+    everything, share = among["all"]
+    assert all(np.array_equal(a, b) for a, b in zip(everything, full, strict=True)) and share.tolist() == [1] * 3
+
+
+def test_places_are_those_of_a_mask():
+    rng = np.random.default_rng(0)
+    category = np.append(0, rng.integers(0, 6, 40))
+    index, scores, logp = gate.index_of(category, 7), rng.integers(0, 9, (30, 40)) * 1.0, rng.normal(size=(30, 7))
+    target = rng.integers(1, 41, 30)
+    full, among = gated.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of(target), index,
+                               {K: partial(gate.topk, K=K) for K in (1, 3)}, batch_size=7)
+    for places, allowed in [(full, None), *((among[K][0], gate.items_of(gate.topk(logp, K), index)) for K in (1, 3))]:
+        greater, ties = metrics.greater_and_ties(scores, target - 1, allowed)
+        assert places.greater.tolist() == greater.tolist() and places.ties.tolist() == ties.tolist()
+
+
+def test_scores_that_are_not_finite():
+    index = gate.index_of(np.array([0, 0, 0]), 1)
+    with pytest.raises(InputError, match="finite"):
+        gated.ranked(lambda history, cases: (np.array([[np.nan, 1.0]]), None), held_of([1]), index, {})
+
+
+def test_k_is_that_of_the_validation_sessions():
+    index = gate.index_of(np.array([0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2]), 3)  # sizes 1, 2, 7
+    logp = np.log(np.array([[.5, .4, .1]]))
+    ks = gated.wanted_ks(lambda history, cases: (None, logp), held_of([1]), index, (0.01, 0.25, 1.0))
+    assert ks == {0.01: 1, 0.25: 2, 1.0: 3}
+    assert gated.wanted_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
+
+
+def test_report_of_the_rule(problem):
+    rows = gated.plain_rows(problem)
+    best, together = rows["the rule behind the log"], rows["co-occurrence, last item"]
+    assert rows["random"]["Recall@20"] == pytest.approx(20 / problem.split.items)
+    assert best["MRR@20"] == best["MRR@20 at 100%"] and best["coverage at 100%"] == best["share at 100%"] == 1
+    assert best["Recall@20"] > together["Recall@20"] and not any(" at " in column for column in together)
+    for kind in (f" at {share:.0%}" for share in gated.SHARES):
+        assert best[f"Recall@20{kind}"] <= best[f"coverage{kind}"]
+        change = best[f"Recall@20{kind}"] - best["Recall@20"]
+        assert change == pytest.approx(best[f"gained{kind}"] - best[f"lost{kind}"])
+        assert best[f"lowest share{kind}"] <= best[f"share{kind}"] <= best[f"highest share{kind}"]
+    sizes = [best[f"cases, {name}"] for name in gated.LENGTHS]
+    assert sum(sizes) == best["cases"] == len(problem.split.test.item)
+    weighted = sum(n * best[f"MRR@20, {name}"] for n, name in zip(sizes, gated.LENGTHS, strict=True))
+    assert weighted / best["cases"] == pytest.approx(best["MRR@20"])
+
+
+def test_matched_width_and_random_text(problem):
+    texts = {"width": "32"}
+    jobs = {row: reproduce.jobs_of("hiersrec", 1, texts, [row])[0]
+            for row in ("HierSRec", "flat MTL", gated.MATCHED, gated.RANDOM_TEXT)}
+    size = {row: gated.parameters(runs.MODELS["hiersrec"], gated.config_of(problem, job)) for row, job in jobs.items()}
+    assert abs(size[gated.MATCHED] / size["HierSRec"] - 1) < 0.02 < abs(size["flat MTL"] / size["HierSRec"] - 1)
+    words, drawn = problem.split.train.text, gated.split_of(problem, jobs[gated.RANDOM_TEXT]).test.history.text
+    assert not np.allclose(words, drawn)
+    np.testing.assert_allclose(np.linalg.norm(words, axis=1), np.linalg.norm(drawn, axis=1))
+    assert gated.split_of(problem, jobs["HierSRec"]) is problem.split
+
+
+def test_cold_items_are_in_no_training_session():
+    _, _, split = runs.open_task(replace(TASK, cold=0.15))
+    known = np.bincount(split.train.item, minlength=split.items + 1) > 0
+    assert np.array_equal(known, np.bincount(split.refit.item, minlength=split.items + 1) > 0)
+    assert (~known[1:]).mean() >= 0.149 and len(split.test.item) == 916
+    assert (split.train.text[1:][~known[1:]] != 0).any()
+    groups = gated.groups_of(split)
+    assert np.array_equal(groups[", cold"], ~known[split.test.item]) and np.all(groups[", warm"] ^ groups[", cold"])
+
+
+def test_reproduce_hiersrec(tmp_path, capsys):
+    rows = [part for row in ("HierSRec", "SASRec", gated.BOUND) for part in ("--only", row)]
+    assert main(["reproduce", "--paper", "hiersrec", "--cold", "0.15", "--out", str(tmp_path), *FEW, *rows]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert "coverage at 4%" in printed and "the rule behind the log" in printed and gated.BOUND in printed
+    assert {"MRR@20 at 4%, cold", "K at 100%", "MRR@20, 1 click"} <= set(found["HierSRec"]["mean"])
+    assert found[gated.BOUND]["overrides"]["hier"] == "oracle" and "MRR@20 at 4%" not in found["SASRec"]["mean"]
+    assert found["HierSRec"]["mean"]["MRR@20 at 100%"] == found["HierSRec"]["mean"]["MRR@20"]
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.png", "shares.png", "learning.png"}
+
+
+@pytest.mark.parametrize("options, says", [
+    (("--at", "5"), "neither --at"), (("--candidates", "unseen"), "unseen"), (("--cold", "2"), "--cold"),
+    (("--data", VIEWS, "--format", "diginetica", "--target", "view"), "--split-by"),
+    (("--set", "hier=deep"), "hier"),
+])
+def test_wrong_options_are_one_sentence(tmp_path, capsys, options, says):
+    assert main(["reproduce", "--paper", "hiersrec", "--out", str(tmp_path / "out"), *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mbref: ") and says in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
