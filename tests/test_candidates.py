@@ -491,6 +491,7 @@ def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
     assert bench.run(options(SMALL)) == 0
     assert "goal for blocks at 4%" in capfd.readouterr().out
     started = []
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     monkeypatch.setattr(bench.subprocess, "run", lambda command, env, check: started.append(env) or argparse.Namespace(
         returncode=3))
     assert bench.run(options(SMALL)) == 3 and started[0]["OPENBLAS_NUM_THREADS"] == "1"
