@@ -14,8 +14,10 @@ def dense(p, x):
 
 def softmax(scores):
     """Of a list of numbers.  -> list."""
-    e = [np.exp(s - max(scores)) for s in scores]
-    return [x / sum(e) for x in e]
+    top = max(scores)
+    e = [np.exp(s - top) for s in scores]
+    total = sum(e)
+    return [x / total for x in e]
 
 
 def layer_norm(p, x):
@@ -107,7 +109,7 @@ def predict(params, s, about, config, true=None, fixed=None):
     """After a click, from s: the logits of all items, a list of N, and of the categories, [C+1] or None.  (2)-(4)."""
     logits = category_logits(params, s) if config.tasks == "both" else None
     q = s
-    if config.tasks == "both" and config.hier != "none":
+    if config.hier != "none":
         q = np.concatenate([s, category_vector(params, logits, config, true, fixed)])
     return [item_logit(params, q, item, about, config) for item in range(1, config.items + 1)], logits
 

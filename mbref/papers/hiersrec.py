@@ -40,7 +40,7 @@ class Config:
     blocks: int = 1
     dropout: float = 0.0               # of the encoder's input, weights and feed-forward
     pool: str = "last"                 # session encoding: the "last" state [I], or the "mean" so far [M]
-    tasks: str = "both"                # "item": no category head, so no hierarchy either
+    tasks: str = "both"                # "item": no category head, so hier is "none"
     hier: str = "soft"                 # (3) [I]; "logits", "tied", "stop", "oracle"; "none": two heads side by side [M]
     item_out: str = "fc"               # (4): free weights an item [I], or "tied" to its inputs: scores cold items
     category_weight: float = 1.0       # lambda of (5)
@@ -52,6 +52,8 @@ class Config:
                 f"inputs is {self.inputs!r}: join some of id, category, text by +, text only where items have texts.")
         require_choice(self, pool=("last", "mean"), tasks=("both", "item"), item_out=("fc", "tied"),
                        hier=("soft", "logits", "tied", "stop", "oracle", "none"))
+        if self.tasks == "item":
+            object.__setattr__(self, "hier", "none")
         require(min(self.items, self.categories, self.width, self.item_width, self.category_width, self.length,
                     self.projection_width, self.heads, self.blocks) >= 1 and self.width % self.heads == 0,
                 "items, categories, widths, length, heads and blocks must be at least 1, width a multiple of heads.")
@@ -59,16 +61,11 @@ class Config:
                 "dropout must be at least 0 and less than 1, category_weight and text numbers of 0 or more.")
 
 
-def hierarchy(config):
-    """What flows from the category head to the item head; "none" where there is only one head."""
-    return config.hier if config.tasks == "both" else "none"
-
-
 def widths(config):
     """Of the item features read, and of g.  -> (int, int)."""
     parts = {"id": config.item_width, "category": config.category_width, "text": config.text}
     g = config.category_width if config.hier == "tied" else config.projection_width
-    return sum(parts[name] for name in config.inputs.split("+")), 0 if hierarchy(config) == "none" else g
+    return sum(parts[name] for name in config.inputs.split("+")), 0 if config.hier == "none" else g
 
 
 def init(rng, config):
@@ -89,13 +86,13 @@ def init(rng, config):
               "blocks": [block() for _ in range(config.blocks)], "ln": norm()}
     if "id" in config.inputs:
         params["E_I"] = rng.normal(0, 0.1, (config.items + 1, config.item_width))
-    if "category" in config.inputs or hierarchy(config) == "tied":
+    if "category" in config.inputs or config.hier == "tied":
         params["E_C"] = rng.normal(0, 0.1, (C, config.category_width))
     if config.tasks == "both":
         params["category"] = init_dense(matrix(D, C))
     if d_g and config.hier != "tied":
         params["W_p"] = rng.normal(0, 0.1, (C, d_g))
-    if hierarchy(config) == "logits":
+    if config.hier == "logits":
         params["ln_logits"] = norm(C)
     if config.item_out == "tied":
         return params | {"query": matrix(D + d_g, D), "value": matrix(d_in, D), "b_i": np.zeros(config.items)}
@@ -145,7 +142,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 
 def category_logp(params, s):
-    """log p_C, which category comes next.  s [R, D] -> [R, C+1], class 0 = unknown.  (2) [P]."""
+    """log p_C, which category comes next.  s [R, D] -> [R, C+1], class 0 = unknown (ours).  (2) [P]."""
     return log_softmax(dense(params["category"], s))
 
 
@@ -153,9 +150,8 @@ def projection(params, logp, config, oracle=None):
     """g: what the item head learns of the predicted category.  logp [R, C+1] -> [R, d_p].  (3) [P].
 
     "soft": the expectation of one learned vector a category [I]; "tied": of the input's own category embeddings;
-    "stop": soft, but the item loss does not train the category head; "logits": of layer-normalised logits, which do
-    not saturate (normalised, log p is the same); "oracle": the vector of the true category `oracle` [R], an upper bound
-    and no model.
+    "stop": soft, but the item loss does not train the category head; "logits": of the logits, whose layer norm is that
+    of log p and does not saturate; "oracle": the vector of the true category `oracle` [R], an upper bound and no model.
     """
     if config.hier == "oracle":
         require(oracle is not None, "hier=oracle needs the true next categories: it bounds what a hierarchy can give.")
@@ -169,7 +165,7 @@ def projection(params, logp, config, oracle=None):
 def joined(params, s, config, oracle=None):
     """Session encoding and category vector side by side.  s [R, D] -> q [R, D + d_p], log p_C or None.  (2)-(4) [I]."""
     logp = category_logp(params, s) if config.tasks == "both" else None
-    if hierarchy(config) == "none":
+    if config.hier == "none":
         return s, logp
     return np.concatenate([s, projection(params, logp, config, oracle)], axis=-1), logp
 
