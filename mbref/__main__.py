@@ -19,8 +19,9 @@ TINY_TASKS = {  # paper: its small log, format and target
     "hmar": ("taobao/UserBehavior.csv", "taobao", "buy"),
 }
 SMALL = {  # what the tiny logs need: few steps of small models
-    "atrank": {"width": "32", "table_width": "16", "length": "20", "pairs": "true", "optimiser": "adam",
-               "rate": "0.003", "steps": "1500", "evaluate_every": "100"},
+    # the rule of this log looks minutes back, at the newest event of a group
+    "atrank": {"width": "32", "table_width": "16", "length": "4", "unit": "60", "pairs": "true", "optimiser": "adam",
+               "rate": "0.003", "steps": "800", "evaluate_every": "50"},
     "dmran": {"width": "32", "table_width": "16", "pairs": "true", "batch_size": "32", "steps": "1500",
               "evaluate_every": "100", "patience": "4"},
     "hiersrec": {"width": "32", "item_width": "32", "category_width": "16", "projection_width": "16", "rate": "0.003",
