@@ -24,8 +24,8 @@ SMALL = {  # what the tiny logs need: few steps of small models
                "rate": "0.003", "steps": "800", "evaluate_every": "50"},
     "dmran": {"width": "32", "table_width": "16", "pairs": "true", "batch_size": "32", "steps": "1500",
               "evaluate_every": "100", "patience": "4"},
-    "hiersrec": {"width": "32", "item_width": "32", "category_width": "16", "projection_width": "16", "rate": "0.003",
-                 "batch_size": "64", "steps": "600", "evaluate_every": "25"},
+    "hiersrec": {"width": "48", "item_width": "32", "category_width": "16", "projection_width": "16", "dropout": "0.3",
+                 "rate": "0.003", "batch_size": "64", "steps": "400", "evaluate_every": "25", "patience": "4"},
     # since carts and buys are the rule of this log: buys as positives
     "hmar": {"width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003",
              "batch_size": "32", "steps": "300", "patience": "3"},
