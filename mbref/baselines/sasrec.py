@@ -112,7 +112,7 @@ def softmax_loss(table, z, item):
     scores = z @ table[1:].T  # [R, N]
     top = np.max(stop_gradient(scores), axis=-1, keepdims=True)  # [R, 1]
     total = np.log(np.sum(np.exp(scores - top), axis=-1)) + top[:, 0]  # [R]
-    return np.mean(total - np.sum(z * table[item], axis=-1))
+    return np.sum(total - np.sum(z * table[item], axis=-1)) / len(item)  # np.mean's gradient would be float64
 
 
 def loss(params, batch, config, rng=None):
