@@ -136,3 +136,11 @@ def test_wrong_options_are_one_sentence(tmp_path, capsys, options, says):
     error = capsys.readouterr().err
     assert error.startswith("mbref: ") and says in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_bench_candidates_from_the_command_line(capfd):
+    small = ("--items", "300", "--shares", "0.1", "--categories", "10", "--width", "4", "--batch", "8")
+    assert main(["bench", "candidates", *small, "--repeats", "1"]) == 0
+    assert "dense in parts" in capfd.readouterr().out
+    assert main(["bench", "candidates", "--shares", "2"]) == 2
+    assert main(["bench"]) == 2
