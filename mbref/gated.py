@@ -90,10 +90,26 @@ def train_and_report(problem, job, progress=False):
     """
     model, config, split = runs.MODELS[job.model], config_of(problem, job), split_of(problem, job)
     final, search = training.search_and_refit(model, config, job.settings, split, progress=progress)
-    chosen, tested = (scorer(model, params, config) for params in (search.best, final.params))
+    chosen, tested = (scorer(model, with_means(params, events), config)
+                      for params, events in ((search.best, split.train), (final.params, split.refit)))
     about = {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history],
              "parameters": parameters(model, config), "config": asdict(config)}
     return report(split, problem.log, chosen, tested), about
+
+
+def with_means(params, events):
+    """Parameters in which items that `events` do not hold have the mean embedding and bias of those they do.
+
+    Training only ever pushes them away, as what never comes next. Free output weights ("fc") are left as they are.
+    """
+    if "b_i" not in params:
+        return params
+    known = np.bincount(events.item, minlength=len(params["b_i"]) + 1)[1:] > 0  # [N]
+    made = {"b_i": np.where(known, params["b_i"], params["b_i"][known].mean())}
+    if "E_I" in params:
+        rows = params["E_I"][1:]
+        made["E_I"] = np.concatenate([params["E_I"][:1], np.where(known[:, None], rows, rows[known].mean(axis=0))])
+    return params | made
 
 
 def plain_rows(problem):

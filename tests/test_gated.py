@@ -144,3 +144,12 @@ def test_bench_candidates_from_the_command_line(capfd):
     assert "dense in parts" in capfd.readouterr().out
     assert main(["bench", "candidates", "--shares", "2"]) == 2
     assert main(["bench"]) == 2
+
+
+def test_items_never_trained_on_get_means():
+    events = from_rows(np.array([1, 1]), np.array([1, 3]), np.ones(2, int), 1)
+    params = {"b_i": np.array([1.0, 9, 3]), "E_I": np.array([[7.0], [2], [9], [4]])}
+    made = gated.with_means(params, events)
+    assert made["b_i"].tolist() == [1, 2, 3] and made["E_I"].tolist() == [[7], [2], [3], [4]]
+    free = {"E_I": params["E_I"]}
+    assert gated.with_means(free, events) is free
