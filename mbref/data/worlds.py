@@ -188,6 +188,20 @@ def scorer_of(path, log, seed=1):
     return score
 
 
+def write_files(module, description, texts_of, arguments=None):
+    """Command line of another synthetic log: write texts_of(seed) = {file name: text} into a folder."""
+    parser = argparse.ArgumentParser(f"python -m mbref.data.{module}", description=description)
+    parser.add_argument("folder", help="folder to write the files into")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    for name, text in texts_of(options.seed).items():
+        path = Path(options.folder) / name
+        try:
+            path.write_text(text, encoding="ascii", newline="\n")
+        except OSError as error:
+            parser.error(f"{path} cannot be written ({error.strerror}), check the folder")
+
+
 def main(arguments=None):
     """Command line: write the log of one seed."""
     parser = argparse.ArgumentParser("python -m mbref.data.worlds", description="Write a synthetic shop log.")

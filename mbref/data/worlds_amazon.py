@@ -22,7 +22,6 @@ of the items alone. Ratings and texts are chance and mean nothing. The day of a 
 best_scores is the exact probability of the next item given the past and the day on which it is bought.
 """
 
-import argparse
 import json
 from datetime import datetime, timezone
 from pathlib import Path
@@ -30,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.worlds import draw, permutation, whole
+from mbref.data.worlds import draw, permutation, whole, write_files
 
 WINDOWS = ((0, 2), (7, 14), (31, 62))  # days, both ends included
 GAPS = ((0.4, 0, 1), (0.3, 2, 14), (0.3, 20, 60))  # probability, fewest and most days between two reviews
@@ -167,18 +166,8 @@ def scorer_of(path, log, seed=1):
 
 def main(arguments=None):
     """Command line: write the two files of one seed into a folder."""
-    parser = argparse.ArgumentParser("python -m mbref.data.worlds_amazon",
-                                     description="Write a synthetic log in the format of the Amazon dumps.")
-    parser.add_argument("folder", help=f"folder for {REVIEWS} and {META}")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    _, reviews, meta = store_and_texts(options.seed)
-    for name, text in ((REVIEWS, reviews), (META, meta)):
-        path = Path(options.folder) / name
-        try:
-            path.write_text(text, encoding="ascii", newline="\n")
-        except OSError as error:
-            parser.error(f"{path} cannot be written ({error.strerror}), check the folder")
+    write_files("worlds_amazon", "Write a synthetic log in the format of the Amazon dumps.",
+                lambda seed: dict(zip((REVIEWS, META), store_and_texts(seed)[1:], strict=True)), arguments)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,13 @@ and the hint for a group is seldom in its own past. best_scores is the exact pro
 the past of all groups.
 """
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.data.groups import ACTIONS, EVENT_COLUMNS, OBJECT_COLUMNS
-from mbref.data.worlds import draw, permutation, whole
+from mbref.data.worlds import draw, permutation, whole, write_files
 
 HINT = 0.85
 GROUPS = tuple(ACTIONS)
@@ -155,18 +154,8 @@ def scorer_of(path, log, seed=1):
 
 def main(arguments=None):
     """Command line: write the two files of one seed into a folder."""
-    parser = argparse.ArgumentParser("python -m mbref.data.worlds_groups",
-                                     description="Write a synthetic log of items, queries and coupons.")
-    parser.add_argument("folder", help="folder for events.csv and objects.csv")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    _, events, objects = mall_and_texts(options.seed)
-    for name, text in (("events.csv", events), ("objects.csv", objects)):
-        path = Path(options.folder) / name
-        try:
-            path.write_text(text, encoding="ascii", newline="\n")
-        except OSError as error:
-            parser.error(f"{path} cannot be written ({error.strerror}), check the folder")
+    write_files("worlds_groups", "Write a synthetic log of items, queries and coupons.",
+                lambda seed: dict(zip(("events.csv", "objects.csv"), mall_and_texts(seed)[1:], strict=True)), arguments)
 
 
 if __name__ == "__main__":

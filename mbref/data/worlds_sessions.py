@@ -21,14 +21,13 @@ OWN words of its category, one or two of the COMMON words of the shop. Prices, u
 lines of one session are in no order in the file, as in the original; timeframe tells it.
 """
 
-import argparse
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.worlds import draw, permutation, whole
+from mbref.data.worlds import draw, permutation, whole, write_files
 
 STAY, MOVE = 0.55, 0.35  # probabilities, as above
 SIZES = (60, 54, 48, 44, 40, 37, 35, 33, 32, 31, 30, 30)  # items, by rank of the category
@@ -140,18 +139,9 @@ def scorer_of(path, log, seed=1):
 
 
 def main(arguments=None):
-    """Command line: write the files of one seed into a folder."""
-    parser = argparse.ArgumentParser("python -m mbref.data.worlds_sessions",
-                                     description="Write a synthetic log of sessions in the format of Diginetica.")
-    parser.add_argument("folder", help=f"folder for {VIEWS}, {PRODUCTS} and {CATEGORIES}")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    for name, text in shop_and_texts(options.seed)[1].items():
-        path = Path(options.folder) / name
-        try:
-            path.write_text(text, encoding="ascii", newline="\n")
-        except OSError as error:
-            parser.error(f"{path} cannot be written ({error.strerror}), check the folder")
+    """Command line: write the three files of one seed into a folder."""
+    write_files("worlds_sessions", "Write a synthetic log of sessions in the format of Diginetica.",
+                lambda seed: shop_and_texts(seed)[1], arguments)
 
 
 if __name__ == "__main__":
