@@ -1,6 +1,6 @@
 """HierSRec's test time: only items of the most probable categories are scored, and what that does to a ranking.
 
-Source: arXiv 2309.06533, read as the policies, relations and floating caution of our specification, sections 6 and 10.
+Source: the abstract of arXiv 2309.06533 for `topk`; the other policies, and what a miss costs, are ours.
 An item outside the chosen categories is absent, neither last nor of score 0: as a target it is a miss that stays in
 the denominator. Three paths give the same result: `dense` is the definition, `by_session` is for reading,
 `places_by_blocks` and `top_by_blocks` are for speed and never build anything of shape [B, N].
@@ -434,7 +434,7 @@ def report(greater, ties, inside, k=20, share=None):
 
 
 def gap(full, among, k=20):
-    """Why Recall@k among candidates differs from Recall@k among all items (relation 4).  Places, Places -> Gap.
+    """Why Recall@k among candidates differs from Recall@k among all items.  Places, Places -> Gap.
 
     gained = P(r' <= k < r): inside, and k reached only because better items are gone. lost = P(r <= k < r'): outside.
     Both chances are exact under one random order of ties for both rankings. Raises InputError if a target inside

@@ -1,6 +1,6 @@
 """HierSRec's table: what follows in a session, ranked among all items and among those of the likely categories alone.
 
-Source: arXiv 2309.06533, read as sections 6 to 8 of our specification. A target outside the candidates is a miss that
+Source: the abstract of arXiv 2309.06533; what it leaves open is ours. A target outside the candidates is a miss that
 stays in the denominator, K is chosen on validation sessions, and full and gated figures come from the same scores.
 A `scorer` here is (history, cases) -> scores [B, N] and log p of the next category [B, C], or None without that head.
 

@@ -1,4 +1,4 @@
-"""HierSRec for ONE session without padding, as our specification prints it: loops over clicks, heads and items.
+"""HierSRec for ONE session without padding, written out: loops over clicks, heads and items.
 
 Uses autograd.numpy alone, so that its gradients can be compared too. Steps (1)-(5) as in papers/hiersrec.py, where the
 tags say what is the paper's and what is ours. A session is a list of item ids, oldest first; `about` is what is known
