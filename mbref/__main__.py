@@ -69,15 +69,19 @@ def parser():
     p.set_defaults(run=recommend)
 
     add_reproduce(commands)
-    p = commands.add_parser("bench", help="what a cheaper way saves")
-    what = p.add_subparsers(required=True, metavar="what")
+    add_bench(commands)
+    for p in (top, *commands.choices.values()):
+        p.error = refuse
+    return top
+
+
+def add_bench(commands):
+    """The command that measures what a cheaper way saves."""
+    what = commands.add_parser("bench", help="what a cheaper way saves").add_subparsers(required=True, metavar="what")
     p = what.add_parser("candidates", help="HierSRec's candidates: time and memory of the 20 best items, by four ways")
     bench.add_options(p)
     p.set_defaults(run=bench.run)
     p.error = refuse
-    for p in (top, *commands.choices.values()):
-        p.error = refuse
-    return top
 
 
 def add_reproduce(commands):

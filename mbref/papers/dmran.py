@@ -1,6 +1,5 @@
-"""DMRAN: a hierarchical fine-grained attention-based network for recommendation (Wang et al., IJCAI 2019).
+"""DMRAN (IJCAI 2019): attention over items with time in several hops, then among the hops, feature by feature.
 
-Time-aware attention over items in several hops, then self-attention among the hops for every feature by itself.
 Equation numbers are the paper's; (D1) ... (D22) are the points it leaves open, decided where the mark stands. There is
 no code by the authors. Without a line of their own: (D16) a negative is none of the user's items and is drawn once, by
 targets.examples; (D17) the text says batches of "32 or 16": 16 rows of a positive and a negative are as many scores as
