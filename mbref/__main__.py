@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mbref import bench, modes, reproduce, runs
+from mbref import bench, gated, modes, ranked, reproduce, runs
 from mbref.data.group_events import GroupSplit
 from mbref.data.readers import FORMATS
 from mbref.errors import InputError
@@ -217,17 +217,17 @@ def evaluate(options):
     """`evaluate`: one table, the run last; for models that are trained for AUC also that."""
     model, params, config, task, log, split = runs.finished(options.folder)
     describe(log, split)
-    ranking = reproduce.Problem(log, task, split, reproduce.uniform_negatives(split))
+    ranking = ranked.Problem(log, task, split, ranked.uniform_negatives(split))
     problems = [ranking]
     if getattr(model, "SETTINGS", {}).get("validate") == "AUC":
-        problems.append(reproduce.Problem(log, task, split, reproduce.uniform_negatives(split, "AUC"), "AUC"))
+        problems.append(ranked.Problem(log, task, split, ranked.uniform_negatives(split, "AUC"), "AUC"))
     rows = {}
     for problem in problems:
-        found = {**reproduce.plain_rows(problem),
-                 "this run": reproduce.report_of(problem, split, model, params, config)}
+        found = {**ranked.plain_rows(problem),
+                 "this run": ranked.report_of(problem, split, model, params, config)}
         for name, figures in found.items():
             rows.setdefault(name, {}).update(figures)
-    shown = [column for problem in problems for column in reproduce.columns(problem)]
+    shown = [column for problem in problems for column in ranked.columns(problem)]
     print(reproduce.table({"rows": {name: {"mean": figures, "seeds": [figures]} for name, figures in rows.items()}},
                           [*shown, "ties"]))
 
@@ -247,11 +247,12 @@ def run_reproduce(options):
     """`reproduce`: train all rows, then print the table and write the figures."""
     started, folder, at = time.time(), Path(options.out), tuple(sorted(options.at))
     paper, problem = reproduce.PAPERS[options.paper], problem_of(options)
+    kind = reproduce.kind_of(problem)
     tiny = options.data is None and options.split is None
     texts = {**(SMALL[options.paper] if tiny else {}), **overrides_of(options)}
     jobs = reproduce.jobs_of(options.paper, options.seeds, texts, options.only, at)
     for job in jobs:  # a wrong value shows before the first training, not in the middle
-        reproduce.config_of(problem, job)
+        kind.config_of(problem, job)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -263,33 +264,32 @@ def run_reproduce(options):
             results.append(result)
             bar.update()
         reproduce.run_jobs(problem, jobs, options.jobs, report)
-    collected = reproduce.collect(problem, reproduce.plain_rows(problem, at), results, paper.published)
-    print(reproduce.table(collected, reproduce.columns(problem, at)))
+    collected = reproduce.collect(problem, kind.plain_rows(problem, at), results, paper.published)
+    print(reproduce.table(collected, kind.columns(problem, at)))
     written = [reproduce.save(collected, folder),
-               *reproduce.figures(collected, folder, reproduce.figure_columns(problem, at))]
+               *reproduce.figures(collected, folder, kind.figure_columns(problem, at))]
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, written))}")
 
 
 def problem_of(options):
     """What `reproduce` works on: a split file, the paper's tiny log, or the log of the options."""
-    measure = reproduce.PAPERS[options.paper].measure
-    if options.paper == "atrank":
-        if options.at or options.split:
-            raise InputError("the modes of atrank take neither --at nor --split: its row in --paper dmran does.")
-        return modes.open_problem(options.data or TINY / TINY_TASKS["atrank"][0])
-    if options.paper == "hiersrec" and (options.at or options.split):
-        raise InputError("the table of hiersrec takes neither --at nor --split: it is made from a log of sessions.")
+    paper, measure = options.paper, reproduce.PAPERS[options.paper].measure
+    if not measure and (options.at or options.split):
+        raise InputError(f"the table of {paper} takes neither --at nor --split: those of dmran and hmar do.")
+    if paper == "atrank":
+        return modes.open_problem(options.data or TINY / TINY_TASKS[paper][0])
     if options.split:
-        if measure == "AUC":
-            return reproduce.from_fixed_targets(options.split)
-        return reproduce.from_split_file(options.split, options.drop_target_history, options.candidates)
+        return (ranked.from_fixed_targets(options.split) if measure == "AUC"
+                else ranked.from_split_file(options.split, options.drop_target_history, options.candidates))
     if options.data is None:
-        path, format, target = TINY_TASKS[options.paper]
+        path, format, target = TINY_TASKS[paper]
         split = options.split_by
-        if options.paper == "hiersrec" and split == "leave-one-out":  # the option's default, not for sessions
+        if paper == "hiersrec" and split == "leave-one-out":  # the option's default, not for sessions
             split = "session-rec"
-        return reproduce.from_log(tasked(options, str(TINY / path), format, target, split), measure)
-    return reproduce.from_log(task_of(options), measure)
+        task = tasked(options, str(TINY / path), format, target, split)
+    else:
+        task = task_of(options)
+    return ranked.from_log(task, measure) if measure else gated.from_log(task)
 
 
 if __name__ == "__main__":

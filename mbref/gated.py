@@ -8,13 +8,15 @@ Shapes: S cases, B of them in a batch, N items, C categories with class 0 = unkn
 """
 from dataclasses import asdict, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from mbref import candidates as gate
-from mbref import evaluation, metrics, optim, runs, training
+from mbref import evaluation, metrics, optim, ranked, runs, training
 from mbref.baselines import counting
-from mbref.data import worlds_sessions
+from mbref.data import sequences, worlds_sessions
+from mbref.data.readers import Log
 from mbref.errors import require
 from mbref.papers import hiersrec
 
@@ -46,16 +48,24 @@ CURVES = ("HierSRec", "flat MTL", "no metadata", BOUND, "the rule behind the log
 LAMBDAS = {x: "HierSRec" if x == 1 else f"lambda = {x}" for x in (0, 0.1, 0.3, 1, 3)}
 
 
-# One row of the table.
+class SessionProblem(NamedTuple):
+    """The same cases for every row."""
 
-def check(problem):
-    """The problem itself. Raises InputError for a log or a task that this table cannot be made of."""
-    task = problem.task
+    log: Log
+    task: runs.Task
+    split: sequences.Split
+
+
+def from_log(task):
+    """A SessionProblem from a log file. Raises InputError for one that this table cannot be made of."""
     require(task.split != "leave-one-out", "this table splits sessions by date: give --split-by session-rec or srgnn.")
     require(task.candidates == "all", "a session may click an item again: --candidates unseen is not for this table.")
-    require(problem.log.category is not None, f"{task.data} has no categories, which candidates are chosen by.")
-    return problem
+    log, task, split = runs.open_task(task)
+    require(log.category is not None, f"{task.data} has no categories, which candidates are chosen by.")
+    return SessionProblem(log, task, split)
 
+
+# One row of the table.
 
 def split_of(problem, job):
     """The split that a job trains on: the problem's own, or with random vectors of its seed in place of texts."""
@@ -112,7 +122,7 @@ def with_means(params, events):
     return params | made
 
 
-def plain_rows(problem):
+def plain_rows(problem, at=()):
     """Full figures of chance and of everything that only counts; the log's rule with its own gate."""
     split, index = problem.split, index_of(problem.split, problem.log)
     plain = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
@@ -149,6 +159,19 @@ def with_sums(score, index):
             return p, np.log(_by_category(p, index))
 
     return both
+
+
+about = ranked.about
+
+
+def columns(problem, at=()):
+    """The columns of a table on the screen."""
+    return list(COLUMNS)
+
+
+def figure_columns(problem, at=()):
+    """The columns worth a figure."""
+    return list(COLUMNS[:4])
 
 
 # Figures.

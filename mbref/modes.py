@@ -69,11 +69,16 @@ def make_config(log, read, overrides):
     return atrank.Config(tables=tables, groups=names, actions=actions, query="group", **changes)
 
 
+def config_of(problem, job):
+    """The model's Config for one job. Raises InputError for a value that it does not take."""
+    return make_config(problem.log, reading(problem.log, job.row)[0], job.overrides)
+
+
 def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({"AUC item": ...}, {"steps": ..., "validation": ...})."""
     log, split = problem.log, problem.split
     read, predict = reading(log, job.row)
-    config = make_config(log, read, job.overrides)
+    config = config_of(problem, job)
     rates = tuple(job.settings.rates[g] for g in predict) if job.settings.rates else ()
     train = group_events.GroupEvents(log, split.train, read, predict)
     refit = train._replace(rows=np.sort(np.append(split.train, split.validation)))
@@ -104,7 +109,7 @@ def auc(score, log, rows, given, group, batch_size=64):
     return float(metrics.auc(scores.reshape(1, -1), positive[None], allowed=given.reshape(1, -1) > 0)[0])
 
 
-def plain_rows(problem):
+def plain_rows(problem, at=()):
     """Figures of chance and of everything that only counts, each within its own group.  -> {row: {column: number}}."""
     log, found = problem.log, {}
     known = np.sort(np.append(problem.split.train, problem.split.validation))
@@ -121,6 +126,20 @@ def plain_rows(problem):
                 return evaluation.picked(score)(past, np.searchsorted(test, rows), given)
             found.setdefault(row, {})[f"AUC {name}"] = auc(of_rows, log, test, problem.test, g)
     return found
+
+
+def about(problem):
+    """What results.json says of the log and its held-out events."""
+    cases = {name: len(given) for name, given in zip(problem.log.groups, problem.test, strict=True)}
+    return {"data": problem.path, "cases": cases}
+
+
+def columns(problem, at=()):
+    """The columns of a table on the screen."""
+    return [f"AUC {name}" for name in problem.log.groups]
+
+
+figure_columns = columns
 
 
 def own_events(log, rows):

@@ -9,13 +9,9 @@ from pathlib import Path
 from threading import RLock
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
-from mbref import evaluation, gated, metrics, modes, plots, published, runs, training
-from mbref.baselines import counting
-from mbref.data import sequences, targets, worlds, worlds_amazon
-from mbref.data.readers import Log
+from mbref import gated, metrics, modes, plots, published, ranked, runs, training
 from mbref.errors import InputError
 
 HMAR_ROWS = {  # row of the table: (model, fields of its Config or of training.Settings that differ from the defaults)
@@ -62,30 +58,20 @@ class Paper(NamedTuple):
     """What `reproduce` trains for a paper, and what the paper says."""
 
     rows: dict
-    measure: str           # "ranking": the full catalogue and sampled negatives; "AUC": against sampled negatives;
-                           # "candidates": the full catalogue and the items of likely categories
+    measure: str = ""      # of ranked.Problem
     published: dict = {}   # {row: {column: number}}
 
 
 PAPERS = {
-    "atrank": Paper(modes.ROWS, "AUC"),
-    "hiersrec": Paper(gated.ROWS, "candidates"),
+    "atrank": Paper(modes.ROWS),
+    "hiersrec": Paper(gated.ROWS),
     "hmar": Paper(HMAR_ROWS, "ranking"),
     "dmran": Paper(DMRAN_ROWS, "AUC", {
         **{row: {"paper: Electronics": e, "paper: Clothing": c} for row, (e, c) in published.DMRAN_TABLE_2.items()},
         **{HOPS[r]: {"paper: Electronics": auc} for r, auc in published.DMRAN_HOPS.items() if r != 10},
     }),
 }
-
-
-class Problem(NamedTuple):
-    """The same cases and negatives for every row."""
-
-    log: Log
-    task: runs.Task
-    split: sequences.Split
-    negatives: dict     # {name: sets of [S, m]}
-    measure: str = "ranking"
+KINDS = {ranked.Problem: ranked, modes.GroupProblem: modes, gated.SessionProblem: gated}  # a module a kind of table
 
 
 class Job(NamedTuple):
@@ -98,115 +84,14 @@ class Job(NamedTuple):
     at: tuple[int, ...] = ()    # report after these numbers of steps, without validation
 
 
-def from_log(task, measure="ranking"):
-    """A Problem from a log file."""
-    log, task, split = runs.open_task(task)
-    if measure == "candidates":
-        return gated.check(Problem(log, task, split, {}, measure))
-    return Problem(log, task, split, uniform_negatives(split, measure), measure)
-
-
-def uniform_negatives(split, measure="ranking"):
-    """One set of 99 fixed negatives a test event, the same for every model and seed; for AUC also one of 1."""
-    one = {"1 neg.": [evaluation.fixed_negatives(split.test, split.items, seed=2, count=1)]} if measure == "AUC" else {}
-    return {**one, "99 uniform neg.": [evaluation.fixed_negatives(split.test, split.items, seed=0)]}
-
-
-def from_split_file(path, drop_target_history=False, candidates="all"):
-    """A Problem from a file of fixed training lists, targets and negatives (`sequences.fixed_log`)."""
-    log, negatives = sequences.fixed_log(path)
-    task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
-    split = runs.split_of(log, task)
-    users = split.test.history.user - 1
-    named = {name.replace("neg_", "99 ") + " neg.": sets[:, users] for name, sets in negatives.items()}
-    return Problem(log, task, split, named)
-
-
-def from_fixed_targets(path):
-    """A Problem from a file of whole event lists with one fixed negative an event (`targets.fixed_log`)."""
-    log, negative, of_users = targets.fixed_log(path)
-    task = runs.Task(str(path), "split", "any", min_events=1)
-    split = targets.with_negatives(runs.split_of(log, task), log, negative)
-    users = split.test.history.user - 1
-    return Problem(log, task, split, {name: [rows[users]] for name, rows in of_users.items()}, "AUC")
+def kind_of(problem):
+    """The module that knows how to train and report on this kind of problem."""
+    return KINDS[type(problem)]
 
 
 def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...})."""
-    if isinstance(problem, modes.GroupProblem):
-        return modes.train_and_report(problem, job, progress)
-    if problem.measure == "candidates":
-        return gated.train_and_report(problem, job, progress)
-    model, config, split = ready(problem, job)
-    if job.at:
-        return report_at(problem, job, progress)
-    final, search = training.search_and_refit(
-        model, config, job.settings, split, problem.task.candidates, progress=progress)
-    curve = [(step, metric) for step, _, metric in search.history]
-    return report_of(problem, split, model, final.params, config), {"steps": final.step, "validation": curve}
-
-
-def report_at(problem, job, progress=False):
-    """As train_and_report, after each number of steps in `job.at`: all before the test events is trained on, and
-    nothing is chosen."""
-    (model, config, split), state, figures = ready(problem, job), None, {}
-    for step in job.at:
-        state = training.fit(model, config, replace(job.settings, steps=step), split.refit, state=state,
-                             progress=progress)
-        found = report_of(problem, split, model, state.params, config)
-        figures |= {f"{column} at {step}": value for column, value in found.items()}
-    return figures, {"steps": state.step, "validation": []}
-
-
-def config_of(problem, job):
-    """The model's Config for one job. Raises InputError for a value that it does not take."""
-    if isinstance(problem, modes.GroupProblem):
-        return modes.make_config(problem.log, modes.reading(problem.log, job.row)[0], job.overrides)
-    if problem.measure == "candidates":
-        return gated.config_of(problem, job)
-    return runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
-
-
-def ready(problem, job):
-    """-> (model, its config, the split with the counts it wants)."""
-    model, config = runs.MODELS[job.model], config_of(problem, job)
-    counts = getattr(config, "counts", "running")
-    split = problem.split if counts == "running" else runs.split_of(problem.log, problem.task, counts)
-    return model, config, split
-
-
-def report_of(problem, split, model, params, config):
-    """The figures of a trained model on the test events.  -> {column: number}."""
-    if problem.measure == "AUC":
-        return auc_of(problem, evaluation.sampled_scorer(model, params, config))
-    return evaluation.report(evaluation.scorer(model, params, config), split.test, split.items,
-                             problem.task.candidates, problem.negatives)
-
-
-def auc_of(problem, score):
-    """AUC of a scorer of given candidates, for each kind of negatives.  -> {"AUC (1 neg.)": ...}."""
-    return {f"{column} ({name})": value for name, (negatives,) in problem.negatives.items()
-            for column, value in evaluation.auc(score, problem.split.test, negatives).items()}
-
-
-def plain_rows(problem, at=()):
-    """Figures of chance and of everything that only counts.  -> {row: {column: number}}."""
-    if isinstance(problem, modes.GroupProblem):
-        return modes.plain_rows(problem)
-    if problem.measure == "candidates":
-        return gated.plain_rows(problem)
-    split, task, negatives = problem.split, problem.task, problem.negatives
-    scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),  # all tied: exactly chance
-               **counting.plain(split.refit, split.items)}
-    rule = worlds.scorer_of(task.data, problem.log) or worlds_amazon.scorer_of(task.data, problem.log)
-    scorers |= {"the rule behind the log": rule} if rule else {}
-    if problem.measure == "AUC":
-        rows = {name: auc_of(problem, evaluation.picked(score)) for name, score in scorers.items()}
-        steps = [f" at {step}" for step in at] or [""]
-        return {name: {column + step: value for step in steps for column, value in row.items()}
-                for name, row in rows.items()}
-    return {name: evaluation.report(score, split.test, split.items, task.candidates, negatives)
-            for name, score in scorers.items()}
+    return kind_of(problem).train_and_report(problem, job, progress)
 
 
 def jobs_of(paper, seeds, texts, only=(), at=()):
@@ -268,29 +153,7 @@ def collect(problem, plain, results, published=()):
             "mean": {c: m.mean for c, m in each.items()}, "sd": {c: m.sd for c, m in each.items()},
         }
         rows[row] |= {"published": published[row]} if row in published else {}
-    return {"about": about_problem(problem), "rows": rows}
-
-
-def about_problem(problem):
-    """What results.json says of the log and its held-out events."""
-    if isinstance(problem, modes.GroupProblem):
-        cases = {name: len(given) for name, given in zip(problem.log.groups, problem.test, strict=True)}
-        return {"data": problem.path, "cases": cases}
-    test = problem.split.test
-    return dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=problem.split.items)
-
-
-def columns(problem, at=()):
-    """The columns of a table on the screen: full ranking and each kind of sampled negatives, or AUCs."""
-    if isinstance(problem, modes.GroupProblem):
-        return [f"AUC {name}" for name in problem.log.groups]
-    if problem.measure == "candidates":
-        return list(gated.COLUMNS)
-    if problem.measure == "AUC":
-        steps = [f" at {step}" for step in at] or [""]
-        return [f"AUC ({name}){step}" for name in problem.negatives for step in steps]
-    kinds = ("", *(f" ({name})" for name in problem.negatives))
-    return [metric + kind for kind in kinds for metric in ("HR@10", "NDCG@10")]
+    return {"about": kind_of(problem).about(problem), "rows": rows}
 
 
 def table(results, columns):
@@ -335,13 +198,3 @@ def figures(results, folder, columns):
     trained = [name for name, row in rows.items() if name not in swept and row.get("training")
                and row["training"][0]["validation"]]
     return [*paths, plots.learning(results, folder / "learning.png", trained)] if trained else paths
-
-
-def figure_columns(problem, at=()):
-    """The columns worth a figure: with the most negatives, or of every group, at the last number of steps."""
-    shown = columns(problem, at)
-    if isinstance(problem, modes.GroupProblem):
-        return shown
-    if problem.measure == "candidates":
-        return shown[:4]
-    return [shown[-1]] if problem.measure == "AUC" else ["NDCG@10"]

@@ -21,7 +21,7 @@ FEW = ("--steps", "2", "--set", "evaluate_every=2", "--set", "width=4", "--set",
 
 @pytest.fixture(scope="module")
 def problem():
-    return reproduce.from_log(TASK, "candidates")
+    return gated.from_log(TASK)
 
 
 def held_of(items, clicks=1):

@@ -6,7 +6,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from mbref import evaluation, modes, reproduce, training
+from mbref import evaluation, modes, ranked, reproduce, training
 from mbref.__main__ import TINY, main
 from mbref.baselines import counting
 from mbref.data import sequences, targets
@@ -166,7 +166,7 @@ def fixed(tmp_path):
 
 
 def test_fixed_targets_by_hand(fixed):
-    problem = reproduce.from_fixed_targets(fixed)
+    problem = ranked.from_fixed_targets(fixed)
     split = problem.split
     assert split.test.item.tolist() == [4, 1] and split.test.history.user.tolist() == [1, 3]  # user 2 has no history
     assert split.refit.item.tolist() == [1, 2, 3, 3] and split.refit.negative.tolist() == [5, 6, 5, 5]
@@ -244,6 +244,6 @@ def test_validation_by_auc_uses_other_negatives_than_the_test():
     model = SimpleNamespace(batch=lambda history, cases, config: cases,
                             score=lambda params, batch, given, config: asked.append(given) or np.zeros(given.shape))
     assert evaluation.validation(model, None, split, measure="AUC")(None) == 0.5
-    test = reproduce.uniform_negatives(split, "AUC")
+    test = ranked.uniform_negatives(split, "AUC")
     assert asked[0].shape == (30, 21)
     assert all(asked[0][:, 1:].tolist() != sets[0][:, :20].tolist() for sets in test.values())

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from mbref import reproduce, runs
+from mbref import ranked, reproduce, runs
 from mbref.__main__ import TINY as TINY_DATA
 from mbref.__main__ import main
 from mbref.data import worlds
@@ -55,16 +55,16 @@ def test_table_files_and_processes(log, tmp_path, capsys):
 
 def test_chance_is_exact(log):
     task = runs.Task(str(log), "taobao", "buy")
-    problem = reproduce.from_log(task)
-    rows = reproduce.plain_rows(problem)
+    problem = ranked.from_log(task)
+    rows = ranked.plain_rows(problem)
     assert rows["random"]["HR@10"] == pytest.approx(10 / problem.split.items)
     assert rows["random"]["HR@10 (99 uniform neg.)"] == pytest.approx(10 / 100) and rows["random"]["ties"] == 1
 
 
 def test_the_rule_is_in_the_table_of_the_tiny_log_only(log):
-    tiny, other = (reproduce.from_log(runs.Task(str(path), "taobao", "buy")) for path in (TINY, log))
-    assert [*reproduce.plain_rows(tiny)] == [*PLAIN, "the rule behind the log"]
-    assert [*reproduce.plain_rows(other)] == PLAIN
+    tiny, other = (ranked.from_log(runs.Task(str(path), "taobao", "buy")) for path in (TINY, log))
+    assert [*ranked.plain_rows(tiny)] == [*PLAIN, "the rule behind the log"]
+    assert [*ranked.plain_rows(other)] == PLAIN
 
 
 def test_split_file_has_both_kinds_of_negatives(tmp_path, capsys):
@@ -100,7 +100,7 @@ def test_a_split_file_that_is_none(tmp_path, capsys):
 
 def test_whole_log_counts_reach_the_model(log):
     """With the leak the training histories know the future, so the same seed ends elsewhere."""
-    problem = reproduce.from_log(runs.Task(str(log), "taobao", "buy"))
+    problem = ranked.from_log(runs.Task(str(log), "taobao", "buy"))
     texts = {"steps": "30", "width": "8", "length": "5", "evaluate_every": "10", "rate": "0.02"}
     clean, leaky = (reproduce.jobs_of("hmar", 1, texts | {"counts": counts}, ["HMAR"])[0]
                     for counts in ("running", "whole-log"))
