@@ -30,6 +30,8 @@ VARIANTS = {
     "two blocks": replace(BASE, blocks=2, heads=1),
     "as printed": replace(BASE, scores="bilinear", bucket="paper", query="group", item_bias=False, blocks=2),
     "no bias, no penalty": replace(BASE, item_bias=False, penalty=0.0),
+    "ReLU in the group layer, wider nets, weight decay": replace(BASE, group_relu=True, hidden=5, weight_decay=0.1),
+    "ReLU for the target too": replace(BASE, query="group", width=12, heads=3, group_relu=True),
     "no categories": atrank.Config(N, table_width=4, heads=1, penalty=0.01),
     "pairs": replace(BASE, pairs=True),
     "three groups": MALL,
@@ -344,7 +346,7 @@ def test_empty_history(config):
 @every_variant
 def test_padding_has_no_gradient_and_float32_stays(config):
     params = optim.tree_map(lambda a: a.astype(np.float32), random_params(config))
-    trained = replace(config, dropout=0.1)
+    trained = replace(config, dropout=0.1, weight_decay=0.0)  # which is of all weights, those of padding too
     gradient = grad(atrank.loss)(params, make_batch(config), trained, onp.random.default_rng(0))
     assert {a.dtype for _, a in optim.leaves(gradient)} == {onp.dtype(np.float32)}
     assert not any(table[0].any() for table in [*gradient["tables"].values(), *gradient["bias"]])
@@ -421,8 +423,9 @@ def test_initial_parameters():
     (dict(bucket="log10"), "bucket is 'log10': choose one of release, paper."),
     (dict(query="half"), "query is 'half': choose one of raw, group."),
     (dict(dropout=1.0), "dropout must be at least 0 and less than 1"),
-    (dict(penalty=-1.0), "penalty a number of 0 or more"),
-    (dict(penalty=float("nan")), "penalty a number of 0 or more"),
+    *((dict([(name, value)]), "penalty and weight_decay numbers of 0 or more")
+      for name in ("penalty", "weight_decay") for value in (-1.0, float("nan"))),
+    (dict(hidden=-1), "hidden must be at least 0"),
 ])
 def test_config_refuses(wrong, message):
     with pytest.raises(InputError, match=message):

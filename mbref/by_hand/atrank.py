@@ -53,13 +53,17 @@ def behaviour(params, event, config):
     parts = [object_embedding(params, thing, config)]
     if config.actions[thing[0]]:
         parts.append(row(p["action"], action))
-    return dense(p, np.concatenate([*parts, time_code(gap, config.bucket)]))
+    u = dense(p, np.concatenate([*parts, time_code(gap, config.bucket)]))
+    return np.maximum(u, 0) if config.group_relu else u
 
 
 def target(params, thing, config):
     """h_t: the candidate as it is, or through its group layer with nothing for action and time.  -> [D].  Step (6)."""
     x, p = object_embedding(params, thing, config), params["groups"][thing[0]]
-    return x if config.query == "raw" else x @ p["w"][: len(x)] + p["b"]
+    if config.query == "raw":
+        return x
+    h = x @ p["w"][: len(x)] + p["b"]
+    return np.maximum(h, 0) if config.group_relu else h
 
 
 def softmax(scores):
@@ -123,12 +127,21 @@ def score(params, history, candidate, config):
     return np.dot(u, x) + (params["bias"][group][ids[0]] if config.item_bias else 0.0), u, x
 
 
+def squares(x):
+    """The sum of squares of an array, or of all arrays in lists, in dicts."""
+    if hasattr(x, "shape"):
+        return np.sum(x**2)
+    return sum(squares(part) for part in (x.values() if hasattr(x, "values") else x))
+
+
 def loss(params, history, candidate, label, config, count=1):
     """What one (history, candidate, label) adds to the loss of `count` of them: cross entropy and L2.  Step (7).
 
-    The cross entropy is a mean over them, the squares of user vector and target are a sum.
+    The cross entropy is a mean over them, the squares of user vector and target are a sum, those of the weights come
+    once.
     """
     z, u, x = score(params, history, candidate, config)
     p = 1 / (1 + np.exp(-z))
     entropy = -np.log(p) if label else -np.log(1 - p)
-    return entropy / count + config.penalty / 2 * (np.sum(u**2) + np.sum(x**2))
+    weights = config.weight_decay / 2 * squares(params)
+    return (entropy + weights) / count + config.penalty / 2 * (np.sum(u**2) + np.sum(x**2))

@@ -1,24 +1,24 @@
 """DMRAN for ONE history without padding, as the paper prints it: loops over events, hops and features.
 
-Uses autograd.numpy alone, so that its gradients can be compared too. Equation numbers are the paper's; parameters and
-config as in papers/dmran.py, where the (D..) are explained. A history is a list of (object, gap), oldest first, with at
-least one event; an object is the list of its ids: [item] or [item, category]. Vectors are [d].
+Uses autograd.numpy alone, so that its gradients can be compared too. Equation numbers are the paper's; parameters,
+config and marks as in papers/dmran.py. A history is a list of (object, gap), oldest first, with at least one event; an
+object is the list of its ids: [item] or [item, category]. Vectors are [d].
 """
 import autograd.numpy as np
 
 
 def bucket(gap, rule):
-    """0 for a gap below 1, 1 in [1, 2), 2 in [2, 4) ..., 13 from 4096 on; "release": floor(log2(gap + 1)).  (D3)"""
+    """0 for a gap below 1, 1 in [1, 2), 2 in [2, 4) ..., 13 from 4096 on; "release": floor(log2(gap + 1))."""
     if rule == "release":
         return min(int(np.log2(gap + 1)), 12)
     k = 0
-    while k < 13 and gap >= 2**k:
+    while k < 13 and gap >= 2**k:  # Deviation D3
         k += 1
     return k
 
 
-def object_code(params, ids):
-    """V of an item, or of item and category side by side; an unknown category, 0, is a vector of zeros.  (D2)"""
+def object_code(params, ids):  # Deviation D2
+    """V of an item, or of item and category side by side; an unknown category, 0, is a vector of zeros."""
     return np.concatenate([table[i] if i > 0 else 0 * table[0] for table, i in zip(params["V"], ids, strict=True)])
 
 
@@ -74,8 +74,8 @@ def pair_scores(params, m_i, m_j):
 
 
 def feature_weights(params, M, i, others):
-    """beta_ijk for all j in `others`: for every k a softmax over j.  -> d lists of numbers.  Eq. 10, 11 (D22)."""
-    F = [pair_scores(params, M[i], M[j]) for j in others]
+    """beta_ijk for all j in `others`: for every k a softmax over j.  -> d lists of numbers.  Eq. 10, 11."""
+    F = [pair_scores(params, M[i], M[j]) for j in others]  # Deviation D22
     return [softmax([F_j[k] for F_j in F]) for k in range(len(M[i]))]
 
 
@@ -83,13 +83,13 @@ def feature_attention(params, M, config):
     """M^_i, feature by feature: sum over j of beta_ijk M_jk.  r vectors -> r vectors.  Eq. 12, 13."""
     M_hat = []
     for i in range(len(M)):
-        others = [j for j in range(len(M)) if config.diagonal or j != i]  # (D5)
+        others = [j for j in range(len(M)) if config.diagonal or j != i]  # Deviation D5
         beta = feature_weights(params, M, i, others) if others else [[]] * config.width
         M_hat.append(np.array([sum((b * M[j][k] for b, j in zip(beta[k], others, strict=True)), 0.0)
                                for k in range(config.width)]))
     if not config.robust:
         return M_hat
-    return [feed_forward(params["after"], M_hat[i] + M[i]) for i in range(len(M))]  # (D8)
+    return [feed_forward(params["after"], M_hat[i] + M[i]) for i in range(len(M))]  # Deviation D8
 
 
 def layer_norm(p, x):
@@ -110,8 +110,8 @@ def attend(query, keys, values):
 
 
 def vanilla(p, M, i_c, config):
-    """f_vanilla(M, i_c).  -> [d].  Eq. 14, 15 (D6, D7)."""
-    if config.robust:  # the vanilla attention of ATRank, head by head
+    """f_vanilla(M, i_c).  -> [d].  Eq. 14, 15."""
+    if config.robust:  # the vanilla attention of ATRank, head by head  # Deviation D6, D7
         q = np.maximum(dense(p["q"], i_c), 0)
         keys, values = ([np.maximum(dense(p[name], m), 0) for m in M] for name in "kv")
         size, found = config.width // config.heads, []
@@ -123,9 +123,9 @@ def vanilla(p, M, i_c, config):
 
 
 def fusion(params, h, h_hat):
-    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  -> [d].  Eq. 16 (D9)."""
+    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  -> [d].  Eq. 16."""
     G = 1 / (1 + np.exp(-(h @ params["W_f1"] + h_hat @ params["W_f2"] + params["b_f"])))
-    return G * h + (1 - G) * h_hat
+    return G * h + (1 - G) * h_hat  # Deviation D9
 
 
 def forward(params, history, config):
@@ -145,10 +145,10 @@ def candidate_vector(params, M, M_hat, i_c, config):
 
 
 def match(params, M, M_hat, candidate, config):
-    """s = h_c . i_c (+ b of the item) for one object.  -> s, h_c and i_c.  Eq. 17 (D10, D11)."""
-    i_c = object_code(params, candidate)
+    """s = h_c . i_c (+ b of the item) for one object.  -> s, h_c and i_c.  Eq. 17."""
+    i_c = object_code(params, candidate)  # Deviation D11
     h_c = candidate_vector(params, M, M_hat, i_c, config)
-    return np.dot(h_c, i_c) + (params["b"][candidate[0]] if config.item_bias else 0.0), h_c, i_c
+    return np.dot(h_c, i_c) + (params["b"][candidate[0]] if config.item_bias else 0.0), h_c, i_c  # Deviation D10
 
 
 def score(params, history, candidate, config):
@@ -165,11 +165,12 @@ def squares(x):
 
 
 def loss(params, history, positive, negative, config):
-    """-log of sigmoid(s+) (1 - sigmoid(s-)), halved (D15), and the three penalties, for one target.  Eq. 20-22."""
+    """-log of sigmoid(s+) (1 - sigmoid(s-)), halved, and the three penalties, for one target.  Eq. 20-22."""
     M, M_hat, A = forward(params, history, config)
     yes, *activations = match(params, M, M_hat, positive, config)
     no, *more = match(params, M, M_hat, negative, config)
     P = 1 / (1 + np.exp(-yes)) * (1 - 1 / (1 + np.exp(-no)))
-    used = config.penalty / 2 * squares(activations + more)  # lambda_1 (D12, D13)
-    weights = config.weight_decay / 2 * squares(params)  # lambda_2 (D13)
-    return -np.log(P) / 2 + used + weights + (config.redundancy * redundancy(A) if A else 0.0)  # lambda_3 (D14)
+    used = config.penalty / 2 * squares(activations + more)  # lambda_1  # Deviation D12, D13
+    weights = config.weight_decay / 2 * squares(params)  # lambda_2  # Deviation D13
+    overlap = config.redundancy * redundancy(A) if A else 0.0  # lambda_3  # Deviation D14
+    return -np.log(P) / 2 + used + weights + overlap  # Deviation D15

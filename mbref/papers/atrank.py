@@ -3,6 +3,7 @@
 Steps (1)-(7) follow the paper: (1) behaviours in groups, (2) their embedding, (3) time buckets, (4) one space for all
 groups, (5) self-attention in K semantic spaces (here: heads), (6) vanilla attention by the target, (7) score and loss.
 Authors' code: github.com/jinze1994/ATRank @ 2031fd1, folders atrank/ (one group) and multi/; the defaults are atrank/.
+"Deviation" and a number mark where it departs from the paper; released/LEDGER.md has a row for each.
 
 Glossary of shapes: B batch, L history length of a group, S events of all groups, C candidates, D width, H heads.
 Ids start at 1; 0 is padding. Histories are padded on the right; with several groups, padding lies in the middle too.
@@ -10,6 +11,7 @@ Ids start at 1; 0 is padding. Histories are padded on the right; with several gr
 from dataclasses import dataclass
 
 import autograd.numpy as np
+from autograd.misc import flatten
 
 from mbref import masks
 from mbref.attention import attention
@@ -40,17 +42,20 @@ class Config:
     categories: int = 0                # 0: the items have none
     tables: tuple = ()                 # (feature, number of ids) of every embedding table; groups may share one
     groups: tuple = ()                 # features of each group's objects, the object itself first
-    actions: tuple = ()                # action kinds that each group reads; 0 = the action is not read
+    actions: tuple = ()                # action kinds that each group reads; 0 = the action is not read  # Deviation D6
     table_width: int = 64              # of every table; 64
     width: int = 0                     # D; 0 = features of the first group times table_width; 128, in multi/ 256
     heads: int = 8                     # K semantic spaces; 8, in multi/ 4
-    blocks: int = 1                    # steps (5) and (6) stacked this often; 1
-    dropout: float = 0.0               # of the attention weights; 0, in multi/ .1
+    hidden: int = 0                    # width of the feed-forward nets' hidden layer; 0 = D/4  # Deviation D10
+    blocks: int = 1                    # steps (5) and (6) stacked this often; 1  # Deviation D13
+    dropout: float = 0.0               # of the attention weights; 0, in multi/ .1  # Deviation D11
     penalty: float = 5e-5              # L2 on user vector and target embedding in (7); 5e-5, in multi/ 1e-5
-    scores: str = "dot"                # (5), (6): "dot" as released, or "bilinear" as printed
-    bucket: str = "release"            # (3): floor(log2(gap + 1)), or "paper": 0, [1, 2), [2, 4) ...
-    query: str = "raw"                 # (6): the target enters as its embedding, or through its "group" layer (multi/)
-    item_bias: bool = True             # (7): released, not printed
+    weight_decay: float = 0.0          # L2 on all weights in (7); not released  # Deviation D12
+    scores: str = "dot"                # (5), (6): "dot" as released, or "bilinear" as printed  # Deviation D1, D2
+    group_relu: bool = False           # (4): True, a ReLU after F_M; linear as released  # Deviation D3
+    bucket: str = "release"            # (3): floor(log2(gap + 1)), or "paper": 0, [1, 2), [2, 4) ...  # Deviation D5
+    query: str = "raw"                 # (6): the target is its embedding, or goes through its "group" layer (multi/)
+    item_bias: bool = True             # (7): released, not printed  # Deviation D8
     pairs: bool = False                # True: a target and its negative in one row, their history encoded once
     length: int = 50                   # newest events that are read of each group; the release reads all
     unit: int = 86400                  # seconds in one unit of time gap: a day
@@ -70,8 +75,9 @@ class Config:
                 "length, heads, blocks and unit must be at least 1, and width a multiple of heads, at least 4.")
         require(self.query == "group" or self.width == len(self.groups[0]) * self.table_width,
                 "width must be the number of features times table_width, or query=group.")
-        require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
-                "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
+        require(0 <= self.dropout < 1 and all(0 <= x < float("inf") for x in (self.penalty, self.weight_decay)),
+                "dropout must be at least 0 and less than 1, penalty and weight_decay numbers of 0 or more.")
+        require(self.hidden >= 0, "hidden must be at least 0, where 0 means a quarter of width.")
 
 
 def buckets(config):
@@ -92,14 +98,15 @@ def init(rng, config):
         "tables": {name: glorot(rng, size + 1, t) for name, size in sizes.items()},
         "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],  # F_M
         "bias": [np.zeros(sizes[features[0]] + 1) for features in config.groups],
-        "self": [init_block(rng, config.width) for _ in range(config.blocks)],
-        "vanilla": [init_block(rng, config.width) for _ in range(config.blocks)],
+        "self": [init_block(rng, config.width, config.hidden) for _ in range(config.blocks)],
+        "vanilla": [init_block(rng, config.width, config.hidden) for _ in range(config.blocks)],
     }
 
 
-def init_block(rng, width):
-    """Parameters of attention_block."""
-    shapes = {name: (width, width) for name in "qkv"} | {"f1": (width, width // 4), "f2": (width // 4, width)}
+def init_block(rng, width, hidden=0):
+    """Parameters of attention_block; a `hidden` of 0 is a quarter of the width."""
+    hidden = hidden or width // 4  # Deviation D10
+    shapes = {name: (width, width) for name in "qkv"} | {"f1": (width, hidden), "f2": (hidden, width)}
     norms = {name: {"gamma": np.ones(width), "beta": np.zeros(width)} for name in ("ln", "ln_f")}
     return {name: init_dense(glorot(rng, *shape)) for name, shape in shapes.items()} | norms
 
@@ -123,17 +130,18 @@ def object_code(params, config, group, ids):
 
 
 def group_code(params, config, group, x, action, time):
-    """F_M [object ; action ; time]: events of any group in one space, linear as released.  -> [..., D].  (2), (4)."""
+    """F_M [object ; action ; time]: events of any group in one space.  -> [..., D].  (2), (4)."""
     p = params["groups"][group]
-    parts = [x, lookup(p["action"], action), time] if config.actions[group] else [x, time]
-    return dense(p, np.concatenate(parts, axis=-1))
+    parts = [x, lookup(p["action"], action), time] if config.actions[group] else [x, time]  # Deviation D6
+    code = dense(p, np.concatenate(parts, axis=-1))
+    return relu(code) if config.group_relu else code  # Deviation D3
 
 
 def behaviour_code(params, config, group, history, features):
     """u of every event of one group.  -> [B, L, D].  (2)-(4)."""
     x = object_code(params, config, group, features[history.item])  # [B, L, F * table_width]
-    bucket = time_bucket(history.gap, config.bucket)
-    time = (bucket[..., None] == np.arange(buckets(config))).astype(x.dtype)  # [B, L, 12 or 14]
+    bucket = time_bucket(history.gap, config.bucket)  # Deviation D5
+    time = (bucket[..., None] == np.arange(buckets(config))).astype(x.dtype)  # [B, L, 12 or 14]  # Deviation D4
     return group_code(params, config, group, x, history.behaviour, time)
 
 
@@ -141,7 +149,7 @@ def target_code(params, config, group, ids):
     """h_t: a candidate's embedding, or that through its group layer without action and time.  -> [B, C, D].  (6)."""
     x = object_code(params, config, group, ids)
     if config.query == "raw":
-        return x
+        return x  # Deviation D7
     no_time = np.zeros(x.shape[:-1] + (buckets(config),), x.dtype)
     return group_code(params, config, group, x, np.zeros(x.shape[:-1], int), no_time)
 
@@ -150,11 +158,12 @@ def attention_block(p, query, memory, allowed, heads, scores="dot", drop=lambda 
     """LN(Att + query), then LN(FFN + .): one block of (5), where query is memory, and of (6).
 
     query [B, C, D], memory [B, S, D], allowed [B, C, S] -> [B, C, D]. "dot": keys are a ReLU layer too, and scores
-    are divided by sqrt(D/H). "bilinear", S_k W_k S^T: the W_k side by side are one linear map of the keys.
+    are divided by sqrt(D/H). "bilinear", S_k W_k S^T: the W_k side by side are one linear map of the keys. The heads
+    found are not projected again.
     """
-    q, v = relu(dense(p["q"], query)), relu(dense(p["v"], memory))
+    q, v = relu(dense(p["q"], query)), relu(dense(p["v"], memory))  # Deviation D2
     k = relu(dense(p["k"], memory)) if scores == "dot" else dense({"w": p["k"]["w"], "b": 0}, memory)
-    a = attention(q, k, v, allowed, heads, drop, tap, name, scaled=scores == "dot")  # no output projection
+    a = attention(q, k, v, allowed, heads, drop, tap, name, scaled=scores == "dot")  # Deviation D1, D9
     y = layer_norm(p["ln"], a + query)
     return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
 
@@ -181,7 +190,7 @@ def user_vectors(params, batch, x, states, config, tap=ignore, rng=None):
     """e: what each candidate finds in the history; every block reads the final states.  x [B, C, D] -> same.  (6)."""
     drop = dropout(config.dropout, rng)
     allowed = np.broadcast_to(real_events(batch)[:, None], x.shape[:2] + states.shape[1:2])  # [B, C, S]
-    for block in params["vanilla"]:
+    for block in params["vanilla"]:  # Deviation D13
         x = attention_block(block, x, states, allowed, config.heads, config.scores, drop, tap, "vanilla_weights")
     return x
 
@@ -190,7 +199,7 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     """z = b_i + u . x_i for candidates [B, C].  -> z [B, C], u and x [B, C, D].  (7)."""
     x = target_code(params, config, batch.group, batch.features[batch.group][candidates])
     u = user_vectors(params, batch, x, states, config, tap, rng)
-    return np.sum(u * x, axis=-1) + params["bias"][batch.group][candidates] * config.item_bias, u, x
+    return np.sum(u * x, axis=-1) + params["bias"][batch.group][candidates] * config.item_bias, u, x  # Deviation D8
 
 
 def score(params, batch, candidates, config):
@@ -203,9 +212,15 @@ def score(params, batch, candidates, config):
 
 
 def loss(params, batch, config, rng=None):
-    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar.  (7)."""
+    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar.  (7).
+
+    And, where there is a weight_decay, half of it times the squares of all weights.
+    """
     states = forward(params, batch, config, rng=rng)
     z, u, x = logits(params, batch, states, batch.candidate, config, rng=rng)
     real = batch.candidate > 0  # [B, C]
-    size = np.sum((u**2 + x**2) * real[..., None])
-    return masked_mean(sigmoid_cross_entropy(z, batch.label), real) + 0.5 * config.penalty * size
+    size = np.sum((u**2 + x**2) * real[..., None])  # Deviation D12
+    total = masked_mean(sigmoid_cross_entropy(z, batch.label), real) + 0.5 * config.penalty * size
+    if config.weight_decay:
+        total = total + 0.5 * config.weight_decay * np.sum(flatten(params)[0] ** 2)
+    return total
