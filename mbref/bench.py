@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import candidates as gate
+from mbref import candidates_blocks as by_blocks
 from mbref.errors import require
 from mbref.losses import log_softmax
 
@@ -34,7 +35,7 @@ class Case(NamedTuple):
 
     queries: np.ndarray
     weights: np.ndarray
-    layout: gate.Layout
+    layout: by_blocks.Layout
     logp: np.ndarray
 
 
@@ -49,7 +50,7 @@ def case(rng, items, categories, width, batch, agree):
     logits = common + rng.normal(size=(batch, categories))  # [B, C]
     queries, weights = rng.normal(size=(batch, width)), rng.normal(size=(items, width))
     queries, weights, logits = (x.astype(np.float32) for x in (queries, weights, logits))
-    return Case(queries, weights, gate.lay_out(weights, gate.index_of(category, categories)), log_softmax(logits))
+    return Case(queries, weights, by_blocks.lay_out(weights, gate.index_of(category, categories)), log_softmax(logits))
 
 
 def best_columns(scores, n=N_BEST):
@@ -85,7 +86,7 @@ def gather(case, choose):
 
 def blocks(case, choose):
     """Category by category: `top_by_blocks`, with lists exactly as defined."""
-    return gate.top_by_blocks(case.queries, case.layout, choose(case.logp), N_BEST)
+    return by_blocks.top_by_blocks(case.queries, case.layout, choose(case.logp), N_BEST)
 
 
 def candidates(items=(43_000, 200_000), categories=1000, width=128, batch=256, shares=(0.005, 0.02, 0.04, 0.1),

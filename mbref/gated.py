@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import candidates as gate
+from mbref import candidates_scored as scored
 from mbref import evaluation, metrics, optim, ranked, runs, training
 from mbref.baselines import counting
 from mbref.data import sequences, worlds_sessions
@@ -195,7 +196,7 @@ def report(split, log, chosen, tested, shares=SHARES, k=CUT):
     full, among = ranked(tested, split.test, index, policies)
     row = {name: value for name, value in figures(full, groups, k).items() if not name.startswith("coverage")}
     for (kind, (places, amounts)), K in zip(among.items(), ks.values(), strict=True):
-        gap = gate.gap(full, places, k)
+        gap = scored.gap(full, places, k)
         row |= figures(places, groups, k, kind)
         row |= {f"share{kind}": float(np.mean(amounts)), f"lowest share{kind}": float(np.min(amounts)),
                 f"highest share{kind}": float(np.max(amounts)), f"K{kind}": K,
@@ -206,7 +207,7 @@ def report(split, log, chosen, tested, shares=SHARES, k=CUT):
 def figures(places, groups, k=CUT, kind=""):
     """Recall, MRR, NDCG at k and coverage for each group of cases.  -> {"MRR@20 at 4%, 1 click": ...}."""
     return {f"{name}{kind}{group}": value for group, which in groups.items()
-            for name, value in gate.report(*(x[which] for x in places), k=k).items()}
+            for name, value in scored.report(*(x[which] for x in places), k=k).items()}
 
 
 def groups_of(split):
@@ -250,7 +251,7 @@ def ranked(score, held, index, policies, batch_size=64):
             chosen = policy(logp) if policy else np.tile(everything, (len(cases), 1))
             parts[name].append((*placed(*counts, chosen, own), chosen @ gate.sizes_of(index) / len(index.order)))
     found = {name: list(map(np.concatenate, zip(*part, strict=True))) for name, part in parts.items()}
-    full, *among = ((gate.Places(*columns[:3]), columns[3]) for columns in found.values())
+    full, *among = ((scored.Places(*columns[:3]), columns[3]) for columns in found.values())
     return full[0], dict(zip(policies, among, strict=True))
 
 
@@ -267,7 +268,7 @@ def rivals(scores, target, index):
 def placed(greater, ties, chosen, home):
     """Places of the targets, of category `home` [B], among the chosen categories.  greater, ties, chosen [B, C]."""
     inside = gate.holds(chosen, home)
-    return gate.Places(np.where(inside, (greater * chosen).sum(axis=1), metrics.MISS),
+    return scored.Places(np.where(inside, (greater * chosen).sum(axis=1), metrics.MISS),
                        np.where(inside, (ties * chosen).sum(axis=1) - 1, 0), inside)
 
 

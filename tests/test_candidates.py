@@ -1,8 +1,7 @@
-"""mbref.candidates against a slow reference in exact arithmetic, the relations of HierSRec's candidates, and the bench.
+"""mbref.candidates against a slow reference in exact arithmetic, and the relations of HierSRec's candidates.
 
 The reference ranks with fractions, so it has no rounding. The three paths are compared with each other bit for bit.
 """
-import argparse
 import itertools
 import math
 import tracemalloc
@@ -14,8 +13,10 @@ from autograd import grad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mbref import bench, metrics
 from mbref import candidates as gate
+from mbref import candidates_blocks as by_blocks
+from mbref import candidates_scored as scored
+from mbref import metrics
 from mbref.errors import InputError
 from mbref.losses import log_softmax
 
@@ -56,14 +57,14 @@ def exact_ranking(query, weights, items):
 
 def all_paths(queries, weights, index, chosen, target, n):
     """Assert that the three paths agree bit for bit.  -> Places and lists of the definition."""
-    layout = gate.lay_out(weights, index)
-    places, top = gate.dense(queries, weights, index, chosen, target, n)
-    by_session, top_by_session = gate.by_session(queries, weights, index, chosen, target, n)
-    for other in (by_session, gate.places_by_blocks(queries, layout, chosen, target)):
+    layout = by_blocks.lay_out(weights, index)
+    places, top = scored.dense(queries, weights, index, chosen, target, n)
+    by_session, top_by_session = scored.by_session(queries, weights, index, chosen, target, n)
+    for other in (by_session, by_blocks.places_by_blocks(queries, layout, chosen, target)):
         for ours, theirs in zip(places, other, strict=True):
             assert ours.dtype == theirs.dtype
             np.testing.assert_array_equal(ours, theirs)
-    for other in (top_by_session, gate.top_by_blocks(queries, layout, chosen, n)):
+    for other in (top_by_session, by_blocks.top_by_blocks(queries, layout, chosen, n)):
         assert other.shape == (len(queries), n)
         np.testing.assert_array_equal(top, other)
     return places, top
@@ -211,7 +212,7 @@ def test_all_paths_agree_where_matrix_products_do_not():
     places, top = all_paths(queries, weights, index, chosen, target, 20)
     product, allowed = queries @ weights.T, gate.items_of(chosen, index)
     assert (metrics.greater_and_ties(product, target - 1, allowed)[0] != places.greater).any()
-    best = [gate.best(np.flatnonzero(a) + 1, row[a], 20) for a, row in zip(allowed, product, strict=True)]
+    best = [scored.best(np.flatnonzero(a) + 1, row[a], 20) for a, row in zip(allowed, product, strict=True)]
     assert (np.array(best) != top).any()
 
 
@@ -221,10 +222,10 @@ def test_a_score_depends_on_its_pair_alone(order, dtype):
     rng = np.random.default_rng(1)
     for D in (1, 2, 7, 8, 9, 64, 127, 128, 129, 1000):
         query, rows = rng.normal(size=D).astype(dtype), np.asarray(rng.normal(size=(300, D)), dtype, order=order)
-        whole = gate.pair_scores(query, rows)
+        whole = scored.pair_scores(query, rows)
         for part in (slice(0, 1), slice(7, 9), slice(3, 290, 7), rng.permutation(300)):
-            np.testing.assert_array_equal(gate.pair_scores(query, rows[part]), whole[part])
-        np.testing.assert_array_equal([gate.pair_scores(query, row) for row in rows], whole)
+            np.testing.assert_array_equal(scored.pair_scores(query, rows[part]), whole[part])
+        np.testing.assert_array_equal([scored.pair_scores(query, row) for row in rows], whole)
         np.testing.assert_allclose(whole, (rows @ query), rtol=0, atol=1e-4)
 
 
@@ -238,7 +239,7 @@ def test_paths_do_not_mind_the_memory_order_of_the_weights():
 
 @pytest.mark.parametrize("piece", [1, 2, 1000])
 def test_the_size_of_pieces_changes_nothing(piece, monkeypatch):
-    monkeypatch.setattr(gate, "PIECE", piece)
+    monkeypatch.setattr(by_blocks, "PIECE", piece)
     for seed, kind in itertools.product(range(20), KINDS):
         all_paths(*problem(seed, kind, np.float32)[:5], 3)
 
@@ -257,18 +258,18 @@ def test_by_hand_with_an_empty_category_one_of_one_item_and_ties():
 def test_a_bias_is_one_more_column():
     rng = np.random.default_rng(0)
     queries, weights, bias = rng.normal(size=(3, 4)), rng.normal(size=(5, 4)), rng.normal(size=5)
-    more = gate.with_bias(queries, weights, bias)
-    np.testing.assert_allclose(gate.pair_scores(more[0][:, None], more[1]), queries @ weights.T + bias, atol=1e-12)
+    more = scored.with_bias(queries, weights, bias)
+    np.testing.assert_allclose(scored.pair_scores(more[0][:, None], more[1]), queries @ weights.T + bias, atol=1e-12)
 
 
 def test_no_path_hides_bad_input():
     queries, weights, index = np.ones((2, 3)), np.ones((4, 3)), gate.index_of(np.array([0, 0, 0, 1, 1]), 2)
-    chosen, target, layout = np.ones((2, 2), bool), np.array([1, 4]), gate.lay_out(weights, index)
+    chosen, target, layout = np.ones((2, 2), bool), np.array([1, 4]), by_blocks.lay_out(weights, index)
     nan, infinite = queries * np.nan, queries * np.inf
 
     def attempts(queries, weights, chosen, target, n=1):
-        yield lambda: gate.dense(queries, weights, index, chosen, target, n)
-        yield lambda: gate.by_session(queries, weights, index, chosen, target, n)
+        yield lambda: scored.dense(queries, weights, index, chosen, target, n)
+        yield lambda: scored.by_session(queries, weights, index, chosen, target, n)
 
     bad = [(nan, weights, chosen, target), (infinite, weights, chosen, target),
            (queries, weights * np.nan, chosen, target), (queries, weights[:3], chosen, target),
@@ -280,11 +281,11 @@ def test_no_path_hides_bad_input():
     calls = [call for arguments in bad for call in attempts(*arguments)]
     for q, c, t in ((nan, chosen, target), (infinite, chosen, target), (queries.astype("f"), chosen, target),
                     (queries, chosen[:1], target), (queries, chosen, target * 0), (queries * 1e308, chosen, target)):
-        calls.append(lambda q=q, c=c, t=t: gate.places_by_blocks(q, layout, c, t))
+        calls.append(lambda q=q, c=c, t=t: by_blocks.places_by_blocks(q, layout, c, t))
         if not (t == 0).any():
-            calls.append(lambda q=q, c=c: gate.top_by_blocks(q, layout, c, 1))
-    calls += [lambda: gate.lay_out(weights * np.nan, index), lambda: gate.lay_out(weights[:3], index),
-              lambda: gate.top_by_blocks(queries, layout, chosen, 0)]
+            calls.append(lambda q=q, c=c: by_blocks.top_by_blocks(q, layout, c, 1))
+    calls += [lambda: by_blocks.lay_out(weights * np.nan, index), lambda: by_blocks.lay_out(weights[:3], index),
+              lambda: by_blocks.top_by_blocks(queries, layout, chosen, 0)]
     for call in calls:
         with pytest.raises(InputError):
             call()
@@ -294,11 +295,11 @@ def test_the_fast_path_builds_nothing_of_all_sessions_by_all_items():
     rng = np.random.default_rng(0)
     B, N, C = 64, 100_000, 100
     index = gate.index_of(rng.integers(0, C, size=N + 1), C)
-    layout = gate.lay_out(rng.normal(size=(N, 4)).astype(np.float32), index)
+    layout = by_blocks.lay_out(rng.normal(size=(N, 4)).astype(np.float32), index)
     queries, chosen = rng.normal(size=(B, 4)).astype(np.float32), gate.topk(log_probabilities(rng, B, C), 4)
     target = rng.integers(1, N + 1, size=B)
-    for call in (lambda: gate.places_by_blocks(queries, layout, chosen, target),
-                 lambda: gate.top_by_blocks(queries, layout, chosen, 20)):
+    for call in (lambda: by_blocks.places_by_blocks(queries, layout, chosen, target),
+                 lambda: by_blocks.top_by_blocks(queries, layout, chosen, 20)):
         tracemalloc.start()
         call()
         assert tracemalloc.get_traced_memory()[1] < B * N / 2  # bytes; the boolean mask alone would take B * N
@@ -308,11 +309,11 @@ def test_the_fast_path_builds_nothing_of_all_sessions_by_all_items():
 def full_and_gated(seed, K, kind="random"):
     """Places among all items, Places among those of K categories, coverage."""
     queries, weights, index, chosen, target, category = problem(seed, kind, float)
-    layout = gate.lay_out(weights, index)
+    layout = by_blocks.lay_out(weights, index)
     logp = log_probabilities(np.random.default_rng(seed), *chosen.shape)
     chosen = gate.topk(logp, K)
-    return (gate.places_by_blocks(queries, layout, np.ones_like(chosen), target),
-            gate.places_by_blocks(queries, layout, chosen, target), gate.coverage(chosen, category[target]))
+    return (by_blocks.places_by_blocks(queries, layout, np.ones_like(chosen), target),
+            by_blocks.places_by_blocks(queries, layout, chosen, target), gate.coverage(chosen, category[target]))
 
 
 @settings(max_examples=50, deadline=None)
@@ -340,7 +341,7 @@ def test_relation_3_recall_is_bounded_by_coverage_which_grows_with_k(seed, kind)
     for K in range(1, 9):
         _, gated, coverage = full_and_gated(seed, K, kind)
         if len(gated.inside):
-            assert gate.report(*gated, k=3)["Recall@3"] <= coverage + 1e-12
+            assert scored.report(*gated, k=3)["Recall@3"] <= coverage + 1e-12
             assert coverage >= before
             before = coverage
 
@@ -372,49 +373,139 @@ def test_relation_4_two_opposite_errors_make_the_gap(seed, K, k):
     target = rng.integers(1, 8, size=6)
     full, _ = all_paths(np.eye(6), scores.T.copy(), index, np.ones_like(chosen), target, 3)
     gated, _ = all_paths(np.eye(6), scores.T.copy(), index, chosen, target, 3)
-    gained, lost = gate.gap(full, gated, k)
+    gained, lost = scored.gap(full, gated, k)
     assert (gained, lost) == pytest.approx(tuple(map(float, chance_by_orders(full, gated, k))), abs=1e-12)
     assert gained >= 0 and lost >= 0
     name = f"Recall@{k}"
-    assert gate.report(*gated, k)[name] - gate.report(*full, k)[name] == pytest.approx(gained - lost, abs=1e-12)
+    assert scored.report(*gated, k)[name] - scored.report(*full, k)[name] == pytest.approx(gained - lost, abs=1e-12)
 
 
 def test_relation_4_needs_the_same_scores_and_a_full_ranking():
-    places = gate.Places(np.array([3]), np.array([0]), np.array([True]))
+    places = scored.Places(np.array([3]), np.array([0]), np.array([True]))
     for full, gated in ((places, places._replace(greater=np.array([4]))), (places, places._replace(ties=np.array([1]))),
                         (places._replace(inside=np.array([False])), places)):
         with pytest.raises(InputError):
-            gate.gap(full, gated)
-    none = gate.Places(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
-    assert np.isnan(gate.gap(none, none)).all()
+            scored.gap(full, gated)
+    none = scored.Places(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
+    assert np.isnan(scored.gap(none, none)).all()
 
 
 def test_relation_5_random_candidates_with_the_target_put_in_flatter():
     """All sets of m of the N - 1 other items: the mean rank is 1 + m (r - 1) / (N - 1), below r."""
     N, m = 9, 4
-    scores = np.random.default_rng(0).permutation(N).astype(float)[None]
-    for target in range(N):
-        g, _ = metrics.greater_and_ties(scores, [target])
-        ranks = []
-        for others in itertools.combinations([i for i in range(N) if i != target], m):
-            allowed = np.zeros((1, N), bool)
-            allowed[0, [target, *others]] = True
-            ranks.append(1 + metrics.greater_and_ties(scores, [target], allowed)[0][0])
-        assert np.mean(ranks) == pytest.approx(metrics.expected_sampled_rank(1 + g[0], N, m))
-        assert np.mean(ranks) <= 1 + g[0]
+    weights = np.random.default_rng(0).permutation(N).astype(float)[:, None]
+    for target in range(1, N + 1):
+        rank = 1 + int((weights > weights[target - 1]).sum())
+        sets = itertools.combinations([i for i in range(N) if i != target - 1], m)
+        allowed = np.array([np.isin(np.arange(N), others) for others in sets])
+        targets, queries = np.full(len(allowed), target), np.ones((len(allowed), 1))
+        places, _ = scored.among(queries, weights, gate.inject_target(allowed, targets), targets, 3)
+        assert places.inside.all() and not scored.among(queries, weights, allowed, targets, 3)[0].inside.any()
+        assert (1 + places.greater).mean() == pytest.approx(1 + m * (rank - 1) / (N - 1))
+        assert (1 + places.greater).mean() <= rank
+
+
+def test_random_others_are_uniform_and_never_the_target():
+    target = np.tile([1, 5, 7], 4000)
+    sizes = np.tile([0, 3, 6], 4000)
+    drawn = gate.random_others(np.random.default_rng(0), sizes, target, 7)
+    assert np.array_equal(drawn.sum(axis=1), sizes) and not drawn[np.arange(12000), target - 1].any()
+    assert drawn[2::3, :6].all()  # 6 others, all of them
+    np.testing.assert_allclose(drawn[1::3].mean(axis=0), [0.5, 0.5, 0.5, 0.5, 0, 0.5, 0.5], atol=0.03)  # sd .008
+    for wrong in ([7], [-1]):
+        with pytest.raises(InputError, match="sizes"):
+            gate.random_others(np.random.default_rng(0), wrong, np.array([1]), 7)
+
+
+def test_injecting_changes_the_targets_alone_and_a_copy():
+    allowed = np.zeros((2, 4), bool)
+    injected = gate.inject_target(allowed, np.array([4, 1]))
+    assert np.argwhere(injected).tolist() == [[0, 3], [1, 0]] and not allowed.any()
+
+
+def test_backfill_by_hand():
+    """Items 2, 4, 1, 3 by popularity, 1 and 3 equal."""
+    allowed = np.array([[1, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 0], [0, 0, 0, 0]], bool)
+    before = allowed.copy()
+    filled = gate.backfill(allowed, [1, 5, 1, 2], 3)
+    assert filled.astype(int).tolist() == [[1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 1]]
+    assert np.array_equal(allowed, before)
+    assert gate.backfill(allowed, [1, 5, 1, 2], 99).all() and np.array_equal(gate.backfill(allowed, [1] * 4, 0), before)
+
+
+# Items of several categories.
+
+def several(seed):
+    """A random problem whose items have one to three categories: {item: set of categories}, Index, the rest."""
+    queries, weights, _, chosen, target, _ = problem(seed, "whole numbers", np.float32)
+    rng, (N, C) = np.random.default_rng(seed), (len(weights), chosen.shape[1])
+    of = {i: set(rng.integers(0, C, rng.integers(1, 4)).tolist()) for i in range(1, N + 1)}
+    pairs = [(i, c) for i, held in of.items() for c in held]
+    pairs = rng.permutation(pairs + pairs[:2])  # in any order, and some twice
+    return of, gate.index_of_pairs(pairs[:, 0], pairs[:, 1], N, C), queries, weights, chosen, target
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_an_item_of_several_categories_is_a_candidate_once(seed):
+    of, index, queries, weights, chosen, target = several(seed)
+    for c in range(chosen.shape[1]):
+        assert index.order[index.indptr[c] : index.indptr[c + 1]].tolist() == [i for i in of if c in of[i]]
+    want = [[i for i in of if of[i] & set(np.flatnonzero(row))] for row in chosen]
+    assert [(np.flatnonzero(row) + 1).tolist() for row in gate.items_of(chosen, index)] == want
+    assert [sorted(gate.candidates_of_session(row, index)) for row in chosen] == want
+    if len(chosen):
+        assert gate.share(chosen, index).mean == pytest.approx(np.mean([len(items) for items in want]) / len(of))
+    places, top = scored.dense(queries, weights, index, chosen, target, 9)
+    others, same = scored.by_session(queries, weights, index, chosen, target, 9)
+    np.testing.assert_array_equal(top, same)
+    for ours, theirs in zip(places, others, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for row, t, inside, items in zip(top, target, places.inside, want, strict=True):
+        assert inside == (t in items) and len(set(row[row > 0])) == (row > 0).sum() == min(9, len(items))
+
+
+def test_by_hand_with_an_item_of_two_categories():
+    """Items 1..3 score 3, 2, 1; item 1 is of categories 0 and 1, item 2 of 0, item 3 of 1."""
+    index = gate.index_of_pairs([1, 3, 2, 1], [1, 1, 0, 0], 3, 2)
+    chosen = np.array([[True, True], [True, False], [False, True]])
+    assert gate.items_of(chosen, index).astype(int).tolist() == [[1, 1, 1], [1, 1, 0], [1, 0, 1]]
+    assert gate.share(chosen, index) == pytest.approx((7 / 9, 2 / 3, 1))
+    places, top = scored.by_session(np.ones((3, 1)), np.array([[3.0], [2], [1]]), index, chosen, np.array([3, 3, 3]), 3)
+    assert top.tolist() == [[1, 2, 3], [1, 2, 0], [1, 3, 0]]
+    assert places.greater.tolist() == [2, metrics.MISS, 1] and places.inside.tolist() == [True, False, True]
+
+
+def test_one_category_an_item_by_pairs_is_the_same_index():
+    category = np.array([9, 2, 0, 2, 1])
+    for ours, theirs in zip(gate.index_of_pairs([4, 2, 1, 3], [1, 0, 2, 2], 4, 3), gate.index_of(category, 3),
+                            strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_several_categories_cannot_have_is_said():
+    index, logp = gate.index_of_pairs([1, 2, 1], [0, 0, 1], 2, 2), np.log([[0.5, 0.5]])
+    for call in (lambda: gate.budget(logp, 0.5, index), lambda: gate.k_of_share(logp, 0.5, index),
+                 lambda: by_blocks.lay_out(np.ones((2, 1)), index)):
+        with pytest.raises(InputError, match="several categories"):
+            call()
+    for item, category in (([1], [0]), ([1, 2], [0, 3]), ([1, 2], [0, -1]), ([1, 3], [0, 0]), ([0, 1, 2], [0] * 3),
+                           ([1.0, 2.0], [0, 0]), ([1, 2, 2], [0, 0])):
+        with pytest.raises(InputError, match="categor"):
+            gate.index_of_pairs(item, category, 2, 3)
 
 
 def test_misses_stay_in_the_denominator():
     greater, ties = np.array([0, metrics.MISS, 1, 5]), np.zeros(4, int)
     inside = np.array([True, False, True, True])
-    row = gate.report(greater, ties, inside, 3)
+    row = scored.report(greater, ties, inside, 3)
     assert row == pytest.approx({"Recall@3": 2 / 4, "MRR@3": (1 + 1 / 2) / 4, "NDCG@3": (1 + 1 / math.log2(3)) / 4,
                                  "coverage": 3 / 4})
-    assert gate.report(greater * inside, ties, inside, 3) == row  # outside is a miss, whatever the counts say
-    assert gate.report(greater, ties, inside, 1000)["Recall@1000"] == 3 / 4
-    assert gate.report(greater, ties, inside, 3, gate.Share(0.2, 0.1, 0.3)) == row | {
+    assert scored.report(greater * inside, ties, inside, 3) == row  # outside is a miss, whatever the counts say
+    assert scored.report(greater, ties, inside, 1000)["Recall@1000"] == 3 / 4
+    assert scored.report(greater, ties, inside, 3, gate.Share(0.2, 0.1, 0.3)) == row | {
         "candidates mean": 0.2, "candidates low": 0.1, "candidates high": 0.3}
-    assert all(math.isnan(x) for x in gate.report(greater[:0], ties[:0], inside[:0]).values())
+    assert all(math.isnan(x) for x in scored.report(greater[:0], ties[:0], inside[:0]).values())
 
 
 def two_level_by_sums(p_category, z, category):
@@ -427,20 +518,20 @@ def two_level_by_sums(p_category, z, category):
 def test_two_level_softmax_is_a_distribution(seed, C, N):
     rng = np.random.default_rng(seed)
     category, logp, z = rng.integers(0, C, size=N + 1), log_probabilities(rng, 3, C), rng.normal(0, 3, size=(3, N))
-    found = gate.two_level_logp(logp, z, category)
+    found = scored.two_level_logp(logp, z, category)
     for b in range(3):
         np.testing.assert_allclose(np.exp(found[b]), two_level_by_sums(np.exp(logp[b]), z[b], category), atol=1e-12)
     held = np.isin(np.arange(C), category[1:])
     np.testing.assert_allclose(np.exp(found).sum(axis=1), np.exp(logp[:, held]).sum(axis=1), atol=1e-12)
-    np.testing.assert_allclose(gate.two_level_logp(logp[0], z[0], category), found[0], atol=1e-12)
+    np.testing.assert_allclose(scored.two_level_logp(logp[0], z[0], category), found[0], atol=1e-12)
 
 
 def test_two_level_softmax_sums_to_one_even_where_a_category_has_far_lower_logits():
     category, logp = np.array([0, 0, 0, 1, 1]), np.log([[0.25, 0.75]])
     for z in ([[0.0, 0, -5000, -5000]], [[1e4, 1e4, 0, 0]]):
-        np.testing.assert_allclose(np.exp(gate.two_level_logp(logp, np.array(z), category)),
+        np.testing.assert_allclose(np.exp(scored.two_level_logp(logp, np.array(z), category)),
                                    [[0.125, 0.125, 0.375, 0.375]], atol=1e-12)
-    assert gate.two_level_logp(logp.astype("f"), np.zeros((1, 4), "f"), category).dtype == np.float32
+    assert scored.two_level_logp(logp.astype("f"), np.zeros((1, 4), "f"), category).dtype == np.float32
 
 
 def test_two_level_gradients_against_central_differences():
@@ -449,7 +540,7 @@ def test_two_level_gradients_against_central_differences():
     factor = rng.normal(size=(2, 6))
 
     def value(logits, z):
-        return (gate.two_level_logp(log_softmax(logits), z, category) * factor).sum()
+        return (scored.two_level_logp(log_softmax(logits), z, category) * factor).sum()
 
     for argument, x in enumerate((logits, z)):
         got = grad(value, argument)(logits, z)
@@ -459,45 +550,3 @@ def test_two_level_gradients_against_central_differences():
             high, low = ([logits + step, z], [logits - step, z]) if argument == 0 else (
                 [logits, z + step], [logits, z - step])
             assert got[at] == pytest.approx((value(*high) - value(*low)) / 2e-5, abs=1e-8)
-
-
-SMALL = ["--items", "300", "--categories", "12", "--width", "8", "--batch", "5", "--shares", ".04", ".2", "--repeats",
-         "1"]
-
-
-def options(arguments):
-    parser = argparse.ArgumentParser()
-    bench.add_options(parser)
-    return parser.parse_args(arguments)
-
-
-def test_bench_measures_every_way():
-    rows = bench.candidates([300], 12, 8, 5, [0.04, 0.2], repeats=1)
-    assert len(rows) == 2 * (2 + 2 * (3 + 1))
-    assert all(row["ms"] > 0 and row["MB"] > 0 for row in rows)
-    assert [row["candidates"] for row in rows[:2]] == [1, 1] and rows[0]["faster"] == rows[0]["less"] == 1
-    assert len(bench.table(rows).splitlines()) == 2 + len(rows) + 4
-
-
-def test_bench_ways_agree():
-    case = bench.case(np.random.default_rng(0), 500, 20, 8, 40, agree=False)
-    everything = lambda logp: np.ones(logp.shape, bool)
-    want = gate.dense(case.queries, case.weights, case.layout.index, everything(case.logp), np.ones(40, int), 20)[1]
-    for way in (bench.dense, bench.dense_in_parts, bench.gather, bench.blocks):
-        np.testing.assert_array_equal(way(case, everything), want)
-
-
-def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
-    assert bench.run(options(SMALL)) == 0
-    assert "goal for blocks at 4%" in capfd.readouterr().out
-    started = []
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
-    monkeypatch.setattr(bench.subprocess, "run", lambda command, env, check: started.append(env) or argparse.Namespace(
-        returncode=3))
-    assert bench.run(options(SMALL)) == 3 and started[0]["OPENBLAS_NUM_THREADS"] == "1"
-
-
-def test_bench_refuses_senseless_sizes():
-    for wrong in (["--items", "3"], ["--shares", "0"], ["--shares", "4"], ["--batch", "0"], ["--repeats", "0"]):
-        with pytest.raises(InputError):
-            bench.run(options(wrong))

@@ -9,7 +9,7 @@ from autograd import grad, value_and_grad
 from autograd.extend import defvjp, primitive
 from autograd.test_util import check_grads
 
-from mbref import candidates, optim
+from mbref import candidates_scored, optim
 from mbref.by_hand import hiersrec as by_hand
 from mbref.data import sequences, session_batches
 from mbref.errors import InputError
@@ -512,7 +512,7 @@ def test_two_level_softmax_sums_to_one_and_factors():
     params, batch = random_params(BASE), ranking_batch(BASE)
     s = hiersrec.newest(params, batch, BASE)
     z, logp_c = hiersrec.score(params, batch, None, BASE), hiersrec.category_logp(params, s)
-    batched = candidates.two_level_logp(logp_c, z, CATEGORY)
+    batched = candidates_scored.two_level_logp(logp_c, z, CATEGORY)
     for b in range(len(z)):
         logp = by_hand.two_level_logp(by_hand.category_logits(params, s[b]), list(z[b]), CATEGORY)
         onp.testing.assert_allclose(batched[b], logp, rtol=0, atol=1e-10)
