@@ -464,15 +464,23 @@ def test_without_texts_inputs_leaves_them_out():
     assert np.isfinite(hiersrec.loss(random_params(replace(BASE, text=0)), batch, replace(BASE, text=0)))
 
 
+@pytest.mark.parametrize("make", [training_batch, ranking_batch])
+@pytest.mark.parametrize("log, width", [(events(text=None), 0), (events(text=texts()[:, :1]), 1)])
+def test_text_vectors_that_the_log_does_not_have(make, log, width):
+    with pytest.raises(InputError, match=f"text is 2, but the log's text vectors have width {width}: set"):
+        make(BASE, log)
+    make(replace(BASE, inputs="id"), log)  # not read, not missed
+
+
 def test_a_cold_item_with_tied_output_is_scored_by_its_metadata():
     """Item 7 of no training session, with the category and text of item 3: without ids it gets item 3's score.
 
-    What tells them apart is b_i, which training can only lower for an item that is no target. With ids the row of E_I
-    stays as it was drawn, so the score is that of the metadata and some noise.
+    What tells them apart is b_i, which training over all items can only lower for an item that is no target. With ids
+    the row of E_I is pushed away, too. Over known items both stay as they were drawn.
     """
     text = texts()
     text[7], category = text[3], np.where(np.arange(N + 1) == 7, CATEGORY[3], CATEGORY)
-    config = replace(BASE, inputs="category+text", item_out="tied")
+    config = replace(BASE, inputs="category+text", item_out="tied", softmax="all")
     warm = [[3, 1, 3, 5, 1, 2], [4, 4, 2]]
     log = events(warm, text=text, category=category)
     params, batch = random_params(config), training_batch(config, log)
@@ -484,6 +492,25 @@ def test_a_cold_item_with_tied_output_is_scored_by_its_metadata():
     params = random_params(with_id)
     assert np.isfinite(hiersrec.score(params, ranking_batch(with_id, log), None, with_id)).all()
     assert grad(hiersrec.loss)(params, batch, with_id)["E_I"][7].any()  # only as an item that was not the next one
+    gradient = grad(hiersrec.loss)(params, batch, replace(with_id, softmax="known"))
+    assert gradient["b_i"][6] == 0 and not gradient["E_I"][7].any()
+
+
+@pytest.mark.parametrize("config", [BASE, VARIANTS["tied, tied"]], ids=["fc", "tied"])
+def test_items_without_a_training_click_are_out_of_the_softmax(config):
+    """Equal to by_hand's loss over the known items, gradients too."""
+    params, warm = random_params(config), [[3, 1, 3, 5, 1, 2], [4, 4, 2]]
+    batch, known = training_batch(config, events(warm)), [1, 2, 3, 4, 5]
+    assert (np.flatnonzero(batch.known) + 1).tolist() == known
+    rows = [row_by_hand(batch, b) for b in range(len(batch.item))]
+    want = [list(value_and_grad(by_hand.loss)(params, row, ABOUT, config, None, known)) for row in rows]
+    mean = optim.tree_map(lambda *parts: sum(parts) / (5 + 2), *want)
+    assert_same_trees(list(value_and_grad(hiersrec.loss)(params, batch, config)), mean)
+    every = hiersrec.loss(params, batch, replace(config, softmax="all"))
+    assert every > hiersrec.loss(params, batch, config)
+    assert hiersrec.loss(params, batch._replace(known=np.ones(N, bool)), config) == every
+    z = onp.zeros((2, N), onp.float32)
+    assert hiersrec.training_logits(z, batch, config).dtype == onp.float32
 
 
 def test_a_cold_item_with_fc_output_has_a_score_that_means_nothing():
@@ -494,17 +521,20 @@ def test_a_cold_item_with_fc_output_has_a_score_that_means_nothing():
     """
     warm = [[3, 1, 3, 5, 1, 2], [4, 4, 2]]
     params, log = random_params(BASE), events(warm)
-    batch, text = training_batch(BASE, log), texts()
+    config = replace(BASE, softmax="all")
+    batch, text = training_batch(config, log), texts()
     text[7], category = 9.0, np.where(np.arange(N + 1) == 7, 1, CATEGORY)
     onp.testing.assert_array_equal(*(hiersrec.score(params, ranking_batch(BASE, x), None, BASE) for x in (
         log, events(warm, text=text, category=category))))
-    gradient = grad(hiersrec.loss)(params, batch, BASE)["item"]
+    gradient = grad(hiersrec.loss)(params, batch, config)["item"]
     s = hiersrec.forward(params, batch, BASE)
     q, _ = hiersrec.joined(params, s[batch.next > 0], BASE)
     z = hiersrec.item_logits(params, batch, q, BASE)
     p = np.exp(z[:, 6]) / np.exp(z).sum(axis=1)
     onp.testing.assert_allclose(gradient["w"][:, 6], (p[:, None] * q).mean(axis=0), rtol=0, atol=1e-12)
     onp.testing.assert_allclose(gradient["b"][6], p.mean(), rtol=0, atol=1e-12)
+    gradient = grad(hiersrec.loss)(params, batch, BASE)["item"]  # over known items: it stays as it was drawn
+    assert gradient["b"][6] == 0 and not gradient["w"][:, 6].any()
 
 
 def test_two_level_softmax_sums_to_one_and_factors():
@@ -600,6 +630,7 @@ INPUTS = "join some of id, category, text by +, text only where items have texts
 @pytest.mark.parametrize("wrong, sentence", [
     (dict(pool="cls"), "pool is 'cls': choose one of last, mean."),
     (dict(tasks="category"), "tasks is 'category': choose one of both, item."),
+    (dict(softmax="warm"), "softmax is 'warm': choose one of known, all."),
     (dict(item_out="free"), "item_out is 'free': choose one of fc, tied."),
     (dict(hier="hard"), "hier is 'hard': choose one of soft, logits, tied, stop, oracle, none."),
     (dict(inputs="id+title"), f"inputs is 'id+title': {INPUTS}"), (dict(inputs=""), f"inputs is '': {INPUTS}"),

@@ -87,8 +87,10 @@ def oracle(p, batch, config):
 
 
 def oracle_losses(p, batch, config):
-    """L_item and L_cat: both means over the clicks that have a next one.  Section 5."""
+    """L_item and L_cat: both means over the clicks that have a next one; unknown items are out.  Section 5."""
     zi, zc = oracle(p, batch, config)
+    if batch.known is not None:
+        zi = zi.masked_fill(~torch.tensor(batch.known), -torch.inf)
     y = torch.tensor(batch.next)
     yc = torch.where(y > 0, torch.tensor(batch.category)[y], -1)
     return (F.cross_entropy(zi.flatten(0, 1), (y - 1).flatten(), ignore_index=-1),
@@ -108,9 +110,13 @@ def test_scores_and_categories_equal_those_of_torch(config):
 
 
 @every
-def test_losses_and_all_gradients_equal_those_of_torch(config):
+@pytest.mark.parametrize("cold", [False, True])
+def test_losses_and_all_gradients_equal_those_of_torch(config, cold):
     """Each loss by itself, then the joint one."""
     params, batch = random_params(config), random_batch()
+    if cold:
+        batch = batch._replace(known=np.isin(np.arange(1, N + 1), batch.next))
+        assert 0 < batch.known.sum() < N
     tensors = to_torch(params)
     want = oracle_losses(tensors, batch, config)
     for got, loss in zip(hiersrec.losses(params, batch, config), want, strict=True):

@@ -114,10 +114,17 @@ def predict(params, s, about, config, true=None, fixed=None):
     return [item_logit(params, q, item, about, config) for item in range(1, config.items + 1)], logits
 
 
-def losses(params, session, about, config, fixed=None):
+def item_probability(z, item, known=None):
+    """p_I of one item, among the `known` ones or among all.  z: a list of N logits.  (5)."""
+    known = known or list(range(1, len(z) + 1))
+    return softmax([z[i - 1] for i in known])[known.index(item)]
+
+
+def losses(params, session, about, config, fixed=None, known=None):
     """L_item and L_cat of one session, sums over all clicks with a next one (not means).  (5).
 
-    fixed: parameters that are not differentiated, whose p_C goes into g where hier is "stop".
+    fixed: parameters that are not differentiated, whose p_C goes into g where hier is "stop". known: items with a
+    training click, where there are others, too.
     """
     item_loss = category_loss = 0.0
     encodings = encode(params, session[:-1], about, config)
@@ -126,15 +133,15 @@ def losses(params, session, about, config, fixed=None):
         true = about[0][following]
         constant = category_logits(fixed, other[t]) if fixed else None
         z_item, z_category = predict(params, encodings[t], about, config, true, constant)
-        item_loss = item_loss - np.log(softmax(z_item)[following - 1])
+        item_loss = item_loss - np.log(item_probability(z_item, following, known))
         if config.tasks == "both":
             category_loss = category_loss - np.log(softmax(list(z_category))[true])
     return item_loss, category_loss
 
 
-def loss(params, session, about, config, fixed=None):
+def loss(params, session, about, config, fixed=None, known=None):
     """L_item + lambda L_cat of one session, a sum over clicks.  (5)."""
-    item_loss, category_loss = losses(params, session, about, config, fixed)
+    item_loss, category_loss = losses(params, session, about, config, fixed, known)
     return item_loss + config.category_weight * category_loss
 
 

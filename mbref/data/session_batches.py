@@ -18,6 +18,7 @@ class Batch(NamedTuple):
     text: np.ndarray | None            # [N+1, M] a fixed vector of every item's text; 0 where there is none
     next: np.ndarray | None = None     # [B, L] the click that follows, 0 = none; for the loss
     oracle: np.ndarray | None = None   # [B] category of the held-out click, for upper bounds only
+    known: np.ndarray | None = None    # [N] bool, items with a click in the sessions trained on; for the loss
 
 
 def examples(events, length):
@@ -30,7 +31,8 @@ def training_batch(events, rows, items):
     _, first, stop = rows.T
     longest = int((stop - first).max())
     item, follow = (pad_right(events.item, first + d, stop + d, longest) for d in (0, 1))
-    return Batch(item, categories(events, items), events.text, follow)
+    known = np.bincount(events.item, minlength=items + 1)[1:] > 0
+    return Batch(item, categories(events, items), events.text, follow, known=known)
 
 
 def ranking_batch(events, cases, length, items):

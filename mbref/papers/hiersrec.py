@@ -44,6 +44,7 @@ class Config:
     hier: str = "soft"                 # (3) [I]; "logits", "tied", "stop", "oracle"; "none": two heads side by side [M]
     item_out: str = "fc"               # (4): free weights an item [I], or "tied" to its inputs: scores cold items
     category_weight: float = 1.0       # lambda of (5)
+    softmax: str = "known"             # (5) over items with a training click; "all": cold ones are only pushed away
 
     def __post_init__(self):
         if not self.text:
@@ -51,7 +52,7 @@ class Config:
         require(set(self.inputs.split("+")) <= {"id", "category", "text"},
                 f"inputs is {self.inputs!r}: join some of id, category, text by +, text only where items have texts.")
         require_choice(self, pool=("last", "mean"), tasks=("both", "item"), item_out=("fc", "tied"),
-                       hier=("soft", "logits", "tied", "stop", "oracle", "none"))
+                       hier=("soft", "logits", "tied", "stop", "oracle", "none"), softmax=("known", "all"))
         if self.tasks == "item":
             object.__setattr__(self, "hier", "none")
         require(min(self.items, self.categories, self.width, self.item_width, self.category_width, self.length,
@@ -105,7 +106,13 @@ def examples(events, config, rng):
 
 
 def batch(events, rows, config, rng=None):
-    """What the model reads of `events`: with rng, training windows `rows`; without, sessions `rows` to rank from."""
+    """What the model reads of `events`: with rng, training windows `rows`; without, sessions `rows` to rank from.
+
+    Raises InputError if the config asks for text vectors that the events do not have.
+    """
+    width = 0 if events.text is None else events.text.shape[1]
+    require("text" not in config.inputs or width == config.text,
+            f"text is {config.text}, but the log's text vectors have width {width}: set text to that, 0 for none.")
     if rng is None:
         return session_batches.ranking_batch(events, rows, config.length, config.items)
     return session_batches.training_batch(events, rows, config.items)
@@ -207,6 +214,13 @@ def score(params, batch, candidates, config):
     return np.sum(np.expand_dims(item_query(params, q, config), 1) * w, axis=-1) + b
 
 
+def training_logits(z, batch, config):
+    """The logits [R, N] without items that no training session holds, whose probability becomes 0 (ours).  (5)."""
+    if config.softmax == "all" or batch.known is None or batch.known.all():
+        return z
+    return z + np.where(batch.known, 0, -1e9).astype(z.dtype)
+
+
 def losses(params, batch, config, rng=None):
     """L_item and L_cat, means over all clicks with a next one; L_cat is 0 without its head.  (5) [P]."""
     s = forward(params, batch, config, rng=rng)
@@ -214,7 +228,8 @@ def losses(params, batch, config, rng=None):
     target = batch.next.ravel()[known]
     label = batch.category[target]
     q, logp = joined(params, np.reshape(s, (-1, s.shape[-1]))[known], config, label)
-    item = np.sum(cross_entropy(item_logits(params, batch, q, config), target - 1))
+    z = training_logits(item_logits(params, batch, q, config), batch, config)  # [R, N]
+    item = np.sum(cross_entropy(z, target - 1))
     category = np.sum(cross_entropy(logp, label)) if config.tasks == "both" else 0.0
     return item / len(known), category / len(known)  # not np.mean: its gradient turns float32 into float64
 
