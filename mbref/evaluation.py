@@ -49,7 +49,7 @@ def auc(score, held, negatives, batch_size=64):
         candidates = np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)  # [B, 1+m]
         scores, positive = score(held.history, cases, candidates), np.arange(candidates.shape[1])[None] == 0
         values.append([metrics.auc(scores, np.broadcast_to(positive, scores.shape), ties, candidates > 0)
-                       for ties in ("half", "strict")])
+                       for ties in ("half", "strict")])  # Deviation DMRAN D20
     half, strict = (metrics.macro_auc(users).mean for users in np.concatenate(values, axis=1))
     return {"AUC": float(half), "AUC strict": float(strict)}
 
@@ -78,6 +78,7 @@ def places(score, held, items, candidates="all", negatives=(), batch_size=64):
     for start in range(0, len(held.item), batch_size):
         cases = np.arange(start, min(start + batch_size, len(held.item)))
         scores, target = score(held.history, cases), held.item[cases]
+        # Deviation HierSRec D16
         allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
         part = [metrics.greater_and_ties(scores, target - 1, allowed)]
         for sampled in negatives:

@@ -103,6 +103,7 @@ def _gain_at_place(gain, g, e, ties):
     """Mean of gain (the worth of ranks 1..k; later ranks earn 0) over the ranks that `ties` grants."""
     g, e, k = np.asarray(g), np.asarray(e), len(gain)
     best, worst = g + 1, g + 1 + e
+    # Deviation HMAR D18, HierSRec D19
     granted = {"expected": (best, worst), "pessimistic": (worst, worst), "optimistic": (best, best)}
     _check_choice("ties", ties, granted)
     first, last = granted[ties]

@@ -137,13 +137,14 @@ def encoder_block(p, h, allowed, heads, drop, tap=ignore):
 def forward(params, batch, config, tap=ignore, rng=None):
     """s: the session encoding after every click, from it and what came before [I].  -> [B, L, D].  (1)."""
     drop, length = dropout(config.dropout, rng), batch.item.shape[1]
-    allowed = masks.causal(length) & masks.padding(batch.item)[:, None]  # [B, L, L]
+    allowed = masks.causal(length) & masks.padding(batch.item)[:, None]  # [B, L, L]  # Deviation D2
+    # Deviation D3, D4
     h = drop(dense(params["in"], item_features(params, batch, batch.item, config)) + params["position"][:length])
     for block in params["blocks"]:
         h = encoder_block(block, h, allowed, config.heads, drop, tap)
     s = layer_norm(params["ln"], h)
     tap("states", s)
-    if config.pool == "mean":
+    if config.pool == "mean":  # Deviation D1
         s = np.cumsum(s, axis=1) / np.arange(1, length + 1, dtype=s.dtype)[:, None]
     return s
 
@@ -165,7 +166,7 @@ def projection(params, logp, config, oracle=None):
         return params["W_p"][oracle]
     if config.hier == "logits":
         return layer_norm(params["ln_logits"], logp) @ params["W_p"]
-    p = np.exp(stop_gradient(logp) if config.hier == "stop" else logp)
+    p = np.exp(stop_gradient(logp) if config.hier == "stop" else logp)  # Deviation D5, D7
     return p @ (params["E_C"] if config.hier == "tied" else params["W_p"])
 
 
@@ -174,7 +175,7 @@ def joined(params, s, config, oracle=None):
     logp = category_logp(params, s) if config.tasks == "both" else None
     if config.hier == "none":
         return s, logp
-    return np.concatenate([s, projection(params, logp, config, oracle)], axis=-1), logp
+    return np.concatenate([s, projection(params, logp, config, oracle)], axis=-1), logp  # Deviation D6
 
 
 def output_columns(params, batch, config, items=None):
@@ -192,7 +193,7 @@ def item_query(params, q, config):
 
 def item_logits(params, batch, q, config):
     """Of all items 1..N, never of padding.  q [R, D + d_p] -> [R, N].  (4)."""
-    if config.item_out == "fc":
+    if config.item_out == "fc":  # Deviation D8
         return dense(params["item"], q)
     w, b = output_columns(params, batch, config)  # [N, D], [N]
     return item_query(params, q, config) @ w.T + b
@@ -223,7 +224,7 @@ def training_logits(z, batch, config):
 
 def losses(params, batch, config, rng=None):
     """L_item and L_cat, means over all clicks with a next one; L_cat is 0 without its head.  (5) [P]."""
-    s = forward(params, batch, config, rng=rng)
+    s = forward(params, batch, config, rng=rng)  # Deviation D10
     known = np.flatnonzero(batch.next)  # [R]
     target = batch.next.ravel()[known]
     label = batch.category[target]
@@ -237,4 +238,4 @@ def losses(params, batch, config, rng=None):
 def loss(params, batch, config, rng=None):
     """L_item + lambda L_cat, the form of [I].  -> scalar.  (5)."""
     item, category = losses(params, batch, config, rng)
-    return item + config.category_weight * category
+    return item + config.category_weight * category  # Deviation D9
