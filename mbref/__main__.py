@@ -1,4 +1,7 @@
-"""Command line: python -m mbref train | evaluate | recommend | reproduce | bench. Exit code 2 means: mend the input."""
+"""Command line: python -m mbref train | evaluate | recommend | reproduce | bench | parity.
+
+Exit code 2 means: mend the input.
+"""
 import argparse
 import sys
 import time
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mbref import bench, gated, modes, ranked, reproduce, runs
+from mbref import bench, gated, modes, parity, ranked, reproduce, runs
 from mbref.data.group_events import GroupSplit
 from mbref.data.readers import FORMATS
 from mbref.errors import InputError
@@ -70,6 +73,11 @@ def parser():
 
     add_reproduce(commands)
     add_bench(commands)
+
+    p = commands.add_parser("parity", help="do we compute what the authors' releases computed? Recorded states say",
+                            description=parity.HELP)
+    p.add_argument("files", nargs="+", metavar="FILE", help="recorded state of a release (.npz)")
+    p.set_defaults(run=lambda options: parity.run(options.files))
     for p in (top, *commands.choices.values()):
         p.error = refuse
     return top
@@ -214,7 +222,10 @@ def train(options):
 
 
 def evaluate(options):
-    """`evaluate`: one table, the run last; for models that are trained for AUC also that."""
+    """`evaluate`: one table, the run last; for models that are trained for AUC also that.
+
+    For HierSRec on sessions a second one: all items beside the items of likely categories.
+    """
     model, params, config, task, log, split = runs.finished(options.folder)
     describe(log, split)
     ranking = ranked.Problem(log, task, split, ranked.uniform_negatives(split))
@@ -227,9 +238,17 @@ def evaluate(options):
                  "this run": ranked.report_of(problem, split, model, params, config)}
         for name, figures in found.items():
             rows.setdefault(name, {}).update(figures)
-    shown = [column for problem in problems for column in ranked.columns(problem)]
-    print(reproduce.table({"rows": {name: {"mean": figures, "seeds": [figures]} for name, figures in rows.items()}},
-                          [*shown, "ties"]))
+    print(one_run(rows, [*(column for problem in problems for column in ranked.columns(problem)), "ties"]))
+    if gated.applies(model, config, task, log):
+        problem = gated.SessionProblem(log, task, split)
+        found = gated.report_of(split, log, model, config, runs.searched(options.folder), params)
+        print("\n" + one_run({**gated.plain_rows(problem), "this run": found}, gated.columns(problem)))
+
+
+def one_run(rows, columns):
+    """The table of rows {name: figures} without spread."""
+    return reproduce.table({"rows": {name: {"mean": figures, "seeds": [figures]} for name, figures in rows.items()}},
+                           columns)
 
 
 def recommend(options):

@@ -22,7 +22,7 @@ from mbref.errors import require
 from mbref.papers import hiersrec
 
 CUT = 20
-SHARES = (0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0)  # wanted of the items, as a mean over sessions
+SHARES = (0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0)  # wanted of the items, as a mean over sessions, where reachable
 SHOWN = 0.04                                      # the example of the paper's abstract
 LENGTHS = {"1 click": (1, 1), "2 clicks": (2, 2), "3-5 clicks": (3, 5), "6+ clicks": (6, np.inf)}  # so far
 MATCHED, RANDOM_TEXT, BOUND = "flat MTL, matched width", "random text", "oracle (a bound)"
@@ -43,8 +43,6 @@ ROWS = {  # row of the table: (model, fields that differ from the defaults)
     "item weights tied": ("hiersrec", {"item_out": "tied"}),
     **{f"lambda = {x}": ("hiersrec", {"category_weight": x}) for x in ("0", "0.1", "0.3", "3")},
 }
-COLUMNS = ("MRR@20", "Recall@20",  # on the screen
-           *(f"{name} at {SHOWN:.0%}" for name in ("MRR@20", "Recall@20", "coverage", "share")))
 CURVES = ("HierSRec", "flat MTL", "no metadata", BOUND, "the rule behind the log")  # in the figure of shares
 LAMBDAS = {x: "HierSRec" if x == 1 else f"lambda = {x}" for x in (0, 0.1, 0.3, 1, 3)}
 
@@ -64,6 +62,12 @@ def from_log(task):
     log, task, split = runs.open_task(task)
     require(log.category is not None, f"{task.data} has no categories, which candidates are chosen by.")
     return SessionProblem(log, task, split)
+
+
+def applies(model, config, task, log):
+    """Can candidates be chosen by this model's own prediction of the next category?  -> bool."""
+    return (model is hiersrec and config.tasks == "both" and config.hier != "oracle" and task.split != "leave-one-out"
+            and log.category is not None)
 
 
 # One row of the table.
@@ -101,26 +105,29 @@ def train_and_report(problem, job, progress=False):
     """
     model, config, split = runs.MODELS[job.model], config_of(problem, job), split_of(problem, job)
     final, search = training.search_and_refit(model, config, job.settings, split, progress=progress)
-    chosen, tested = (scorer(model, with_means(params, events), config)
-                      for params, events in ((search.best, split.train), (final.params, split.refit)))
     about = {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history],
              "parameters": parameters(model, config), "config": asdict(config)}
-    return report(split, problem.log, chosen, tested), about
+    return report_of(split, problem.log, model, config, search.best, final.params), about
 
 
-def with_means(params, events):
-    """Parameters in which items that `events` do not hold have the mean embedding and bias of those they do.
+def report_of(split, log, model, config, searched, final):
+    """The figures of a trained model: `final` parameters on the test cases, K by those of the search.  -> as `report`.
+    """
+    chosen, tested = (scorer(model, without_ids(params, events), config)
+                      for params, events in ((searched, split.train), (final, split.refit)))
+    return report(split, log, chosen, tested)
 
-    Training only ever pushes them away, as what never comes next. Free output weights ("fc") are left as they are.
+
+def without_ids(params, events):
+    """Parameters in which items that `events` do not hold are their category and text alone: embedding and bias 0.
+
+    Free output weights ("fc") are left as they are: they know an item by its id only.
     """
     if "b_i" not in params:
         return params
-    known = np.bincount(events.item, minlength=len(params["b_i"]) + 1)[1:] > 0  # [N]
-    made = {"b_i": np.where(known, params["b_i"], params["b_i"][known].mean())}
-    if "E_I" in params:
-        rows = params["E_I"][1:]
-        made["E_I"] = np.concatenate([params["E_I"][:1], np.where(known[:, None], rows, rows[known].mean(axis=0))])
-    return params | made
+    known = np.bincount(events.item, minlength=len(params["b_i"]) + 1) > 0  # [N + 1]
+    made = {"b_i": params["b_i"] * known[1:]}
+    return params | made | ({"E_I": params["E_I"] * known[:, None]} if "E_I" in params else {})
 
 
 def plain_rows(problem, at=()):
@@ -166,13 +173,14 @@ about = ranked.about
 
 
 def columns(problem, at=()):
-    """The columns of a table on the screen."""
-    return list(COLUMNS)
+    """The columns of a table on the screen: all items, then candidates of about 4%, or what is next in reach."""
+    share = min(share for share in reachable(problem.split, problem.log) if share >= SHOWN)
+    return ["MRR@20", "Recall@20", *(f"{name} at {share:.0%}" for name in ("MRR@20", "Recall@20", "coverage", "share"))]
 
 
 def figure_columns(problem, at=()):
     """The columns worth a figure."""
-    return list(COLUMNS[:4])
+    return columns(problem)[:4]
 
 
 # Figures.
@@ -182,16 +190,27 @@ def index_of(split, log):
     return gate.index_of(split.train.category, len(log.categories))
 
 
+def reachable(split, log, shares=SHARES):
+    """Those of the shares that whole categories can make: not below that of the validation targets' own, on average.
+
+    So a column "at 4%" is 4% to within half a category, and a log of few large categories has no such column.
+    """
+    sizes = gate.sizes_of(index_of(split, log))
+    least = sizes[split.train.category[split.validation.item]].mean() / split.items
+    return tuple(share for share in shares if share >= min(least, 1))
+
+
 def report(split, log, chosen, tested, shares=SHARES, k=CUT):
     """Every figure of a table row, of the test cases.  -> {column: number}.
 
     "MRR@20" is of the full ranking; "MRR@20 at 4%" among the candidates of K categories, K being the one whose mean
     share on the validation sessions is closest to 4% by the scorer `chosen`; "MRR@20 at 4%, 1 click" of those cases.
+    Only `reachable` shares have columns.
     "share", "lowest share" and "highest share" are what the test sessions then rank; "gained" and "lost" are the two
     terms of what the gate changes in Recall. Shares and groups without cases have no columns.
     """
     index, groups = index_of(split, log), groups_of(split)
-    ks = wanted_ks(chosen, split.validation, index, shares)
+    ks = wanted_ks(chosen, split.validation, index, reachable(split, log, shares))
     policies = {f" at {share:.0%}": partial(gate.topk, K=K) for share, K in ks.items()}
     full, among = ranked(tested, split.test, index, policies)
     row = {name: value for name, value in figures(full, groups, k).items() if not name.startswith("coverage")}

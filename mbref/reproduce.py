@@ -191,7 +191,7 @@ def figures(results, folder, columns):
         if sum(row in rows for row in values.values()) > 1:
             paths.append(plots.sweep(results, folder / f"{name}.png", values, label, columns[0]))
     # other tables have a row of this name, too, without such figures
-    gate = [name for name in gated.CURVES if name in rows and f"coverage at {gated.SHOWN:.0%}" in rows[name]["mean"]]
+    gate = [name for name in gated.CURVES if name in rows and "coverage at 100%" in rows[name]["mean"]]
     if gate:
         paths.append(plots.shares(results, folder / "shares.png", gate, gated.SHARES))
     swept = {row for _, values, _ in SWEEPS for row in values.values()} - {"HMAR", "DMRAN", "HierSRec"}

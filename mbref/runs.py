@@ -196,6 +196,12 @@ def finished(folder):
     return model, state.params, config, task, log, split
 
 
+def searched(folder):
+    """The parameters that were best on the validation events, which they were not trained on. Errors as `finished`."""
+    model, _, config, settings = load(folder)
+    return training.load_checkpoint(Path(folder) / "search.npz", model, config, settings).best
+
+
 class Reason(NamedTuple):
     """An item of the history, what the user did with it, and how far the score falls without it."""
 

@@ -465,7 +465,8 @@ def test_without_texts_inputs_leaves_them_out():
 
 
 @pytest.mark.parametrize("make", [training_batch, ranking_batch])
-@pytest.mark.parametrize("log, width", [(events(text=None), 0), (events(text=texts()[:, :1]), 1)])
+@pytest.mark.parametrize("log, width", [
+    (events(text=None), 0), (events(text=texts()[:, :1]), 1), (events(text=np.tile(texts(), 2)), 4)])
 def test_text_vectors_that_the_log_does_not_have(make, log, width):
     with pytest.raises(InputError, match=f"text is 2, but the log's text vectors have width {width}: set"):
         make(BASE, log)
