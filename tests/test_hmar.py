@@ -21,6 +21,7 @@ VARIANTS = [
     BASE,
     replace(BASE, merge="bypass"),
     replace(BASE, indicator=False),
+    replace(BASE, count_scale="log1p"),
     replace(BASE, blocks=2, heads=1),
     replace(BASE, candidate_counts="own", positives="new"),
     replace(BASE, positives="target", target=2),

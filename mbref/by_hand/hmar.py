@@ -23,7 +23,8 @@ def running_indicators(items, behaviours, kinds):
 
 def code(params, v, c, config):
     """[v ; c W_c + b_c] W_f + b_f.  v [D], c [K] -> [D].  Steps (1), (2)."""
-    c = np.array(c) * (1.0 if config.indicator else 0.0)
+    c = np.array(c, float) * (1.0 if config.indicator else 0.0)
+    c = np.log(1 + c) if config.count_scale == "log1p" else c
     return dense(params["feature"], np.concatenate([v, dense(params["indicator"], c)]))
 
 

@@ -35,6 +35,7 @@ class Config:
     merge: str = "encoder"             # "bypass": step (4) reads the input, as released for Yelp and MovieLens
     indicator: bool = True             # False: no behaviour counts anywhere
     counts: str = "running"            # what (2) counts: "running", "window", or, as released, "whole-log" (a leak)
+    count_scale: str = "raw"           # "log1p": the model reads log(1 + count)
     candidate_counts: str = "own"      # "target": negatives share the positive's; when ranking, one target event each
     positives: str = "all"             # (7) ranks "all" next events, those on "new" items, or of "target" behaviour
     newest_only: bool = False          # True: train on each user's newest window alone, as the release
@@ -45,7 +46,8 @@ class Config:
             weights = others[: self.target - 1] + (1 - sum(others),) + others[self.target - 1 :]
             object.__setattr__(self, "weights", weights)
         require_choice(self, merge=("encoder", "bypass"), counts=("running", "window", "whole-log"),
-                       positives=("all", "new", "target"), candidate_counts=("own", "target"))
+                       positives=("all", "new", "target"), candidate_counts=("own", "target"),
+                       count_scale=("raw", "log1p"))
         require(1 <= self.target <= self.behaviours == len(self.weights), "target and weights must fit the behaviours.")
         require(min(self.width, self.length, self.heads, self.blocks) >= 1 and self.width % self.heads == 0,
                 "width, length, heads and blocks must be at least 1, and width a multiple of heads.")
@@ -86,12 +88,18 @@ def batch(events, rows, config, rng=None):
     """What the model reads of `events`: with rng, training windows `rows`; without, sequences `rows` to rank from."""
     if rng is None:
         return sequences.ranking_batch(events, rows, config.length, config.items, config.counts)
-    return sequences.training_batch(events, rows, config.length, config.items, rng, config.counts)
+    return sequences.training_batch(events, rows, config.length, config.items, rng, config.counts)  # Deviation D8, D9
+
+
+def scaled(params, counts, config):
+    """Counts as the model reads them; the release's are raw.  [..., K] -> [..., K]."""
+    kind = params["indicator"]["w"].dtype  # counts come as float32
+    return np.log1p(counts.astype(kind)) if config.count_scale == "log1p" else counts
 
 
 def code(params, item_code, counts, config):
     """Item and indicator codes joined: [v ; c W_c + b_c] W_f + b_f.  [..., D], [..., K] -> [..., D].  (1), (2)."""
-    indicator = dense(params["indicator"], counts * config.indicator)  # [..., D]
+    indicator = dense(params["indicator"], scaled(params, counts, config) * config.indicator)  # [..., D]
     return dense(params["feature"], np.concatenate([item_code, indicator], axis=-1))
 
 
@@ -127,12 +135,12 @@ def behaviour_encoder(p, x, mask, allowed, heads, drop, tap=ignore):
     behaviour, the K masked attentions of the paper are one attention with the weights of the event's own behaviour.
     No residual around the attention; a trainable scalar per behaviour, 0 at first, lets x through at the end.
     """
-    copies = masked_copies(x, mask)  # [B, L, K*D]
+    copies = masked_copies(x, mask)  # [B, L, K*D]  # Deviation D3
     q, k, v = (dense_by_behaviour(p[name], copies, mask) for name in "qkv")
     a = attention(q, k, v, allowed, heads, drop, tap, "behaviour_weights")  # [B, L, D]
     hidden = drop(relu(dense_by_behaviour(p["f1"], masked_copies(a, mask), mask)))
     y = a + drop(dense_by_behaviour(p["f2"], masked_copies(hidden, mask), mask))
-    return y + np.expand_dims(mask @ p["res"], 2) * x
+    return y + np.expand_dims(mask @ p["res"], 2) * x  # Deviation D4
 
 
 def sequence_encoder(p, s, residual, allowed, heads, drop, tap=ignore):
@@ -142,7 +150,7 @@ def sequence_encoder(p, s, residual, allowed, heads, drop, tap=ignore):
     """
     q, k, v = (dense(p[name], s) for name in "qkv")
     a = attention(q, k, v, allowed, heads, drop, tap, "sequence_weights")
-    z = layer_norm(p["ln"], a + residual)
+    z = layer_norm(p["ln"], a + residual)  # Deviation D6
     return z + drop(dense(p["f2"], drop(relu(dense(p["f1"], z)))))
 
 
@@ -152,39 +160,39 @@ def forward(params, batch, config, tap=ignore, rng=None):
     real = masks.padding(batch.item)  # [B, L]
     mask = masks.behaviour(batch.behaviour, config.behaviours)  # [B, L, K]
     causal = masks.causal(batch.item.shape[1]) & real[:, None, :] & real[:, :, None]  # [B, L, L]
-    same = causal & masks.same_behaviour(batch.behaviour)
+    same = causal & masks.same_behaviour(batch.behaviour)  # Deviation D2
     z = drop(input_code(params, batch.item, batch.counts, config)) * real[..., None]  # [B, L, D]
     tap("input", z)
     for block in params["blocks"]:
         s = z
-        if config.merge == "encoder":
-            s = behaviour_encoder(block["behaviour"], z, mask, same, config.heads, drop, tap)
+        if config.merge == "encoder":  # Deviation D1
+            s = behaviour_encoder(block["behaviour"], z, mask, same, config.heads, drop, tap)  # Deviation D5
             tap("merged", s)
-        z = sequence_encoder(block["sequence"], s, z, causal, config.heads, drop, tap) * real[..., None]
+        z = sequence_encoder(block["sequence"], s, z, causal, config.heads, drop, tap) * real[..., None]  # Deviation D7
     tap("states", z)
     return z
 
 
 def class_logits(params, q, z):
     """Which behaviour comes next: two dense layers on [q ; z], nothing between.  -> [..., K].  Step (6)."""
-    return dense(params["class2"], dense(params["class1"], np.concatenate([q, z], axis=-1)))
+    return dense(params["class2"], dense(params["class1"], np.concatenate([q, z], axis=-1)))  # Deviation D13
 
 
 def score(params, batch, candidates, config):
     """z_L . q^o.  candidates [B, C] item ids, or None for all items 1..N -> [B, C].  Step (5).
 
-    An indicator enters q^o linearly, so "own" counts add c . (W_c W_f z) to the score of the item without counts.
+    An indicator enters q^o linearly, so "own" counts c add c . (W_c W_f z) to the score of the item without counts.
     """
     z = forward(params, batch, config)[:, -1]  # [B, D]
     item = np.arange(1, config.items + 1)[None] if candidates is None else candidates
     counts = np.zeros(config.behaviours, z.dtype)
-    counts[config.target - 1] = config.candidate_counts == "target"
+    counts[config.target - 1] = config.candidate_counts == "target"  # Deviation D10
     q = candidate_code(params, item, np.broadcast_to(counts, item.shape + counts.shape), config)  # [1 or B, C, D]
     scores = np.sum(z[:, None] * q, axis=-1) if candidates is not None else z @ q[0].T  # [B, C]
     if config.candidate_counts == "own" and config.indicator:
         own = batch.history[:, 1:] if candidates is None else batch.history[np.arange(len(item))[:, None], item]
         pull = z @ (params["indicator"]["w"] @ params["feature"]["w"][config.width :]).T  # [B, K]
-        scores = scores + np.einsum("bck,bk->bc", own, pull)
+        scores = scores + np.einsum("bck,bk->bc", scaled(params, own, config), pull)
     return scores
 
 
@@ -196,8 +204,8 @@ def ranking_loss(positive, negative, weight, mask, has_negative):
 def loss(params, batch, config, rng=None):
     """L_rank + theta L_class over all positions; each predicts the next event.  -> scalar.  Step (7)."""
     z, follow = forward(params, batch, config, rng=rng), batch.next
-    negative_counts = follow.negative_counts if config.candidate_counts == "own" else follow.counts
-    q = candidate_code(params, follow.item, follow.counts, config)  # [B, L, D]
+    negative_counts = follow.negative_counts if config.candidate_counts == "own" else follow.counts  # Deviation D11
+    q = candidate_code(params, follow.item, follow.counts, config)  # [B, L, D]  # Deviation D12
     q_negative = candidate_code(params, follow.negative, negative_counts, config)
     mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1
     chosen = {"all": True, "new": ~follow.counts.any(-1), "target": follow.behaviour == config.target}
