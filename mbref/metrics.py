@@ -209,7 +209,7 @@ def sampled_negatives(rng, n_items, seen, m):
     free = np.flatnonzero(is_free)
     n_drawn = min(m, len(free))
     negatives = np.zeros(m, dtype=np.int64)
-    negatives[:n_drawn] = rng.choice(free, size=n_drawn, replace=False)
+    negatives[:n_drawn] = rng.choice(free, size=n_drawn, replace=False)  # Deviation HMAR D17
     return negatives
 
 

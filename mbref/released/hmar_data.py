@@ -16,10 +16,10 @@ from mbref.errors import require
 
 
 class Partition(NamedTuple):
-    """Training rows of every user, and one held-out row, which is validation and test at once (Deviation D16)."""
+    """Training rows of every user, and one held-out row, which is validation and test at once."""
 
     train: Sequences           # one sequence a user, perhaps without rows
-    target: np.ndarray         # [S] the held-out item, 0 = this user only trains
+    target: np.ndarray         # [S] the held-out item, 0 = this user only trains  # Deviation D16
     target_counts: np.ndarray  # [S, K] of that item over the whole log
 
 
@@ -85,7 +85,7 @@ def train_lists(log, users, lists, whole, counts):
 
 def usable(events):
     """Users with a training row to read and one to predict.  -> their places in the Partition."""
-    return np.flatnonzero(np.diff(events.train.ptr) >= 2)
+    return np.flatnonzero(np.diff(events.train.ptr) >= 2)  # Deviation D26
 
 
 def tested(events):
@@ -153,17 +153,18 @@ def draw_negatives(train, users, items, rng, count):
 
 
 def candidates(events, users, items, rng, count=99):
-    """The held-out item first, then `count` negatives, drawn anew at each call (Deviation D17).  -> [B, 1 + count]."""
+    """The held-out item first, then `count` negatives, drawn anew at each call.  -> [B, 1 + count]."""
+    # Deviation D17
     return np.append(events.target[users, None], draw_negatives(events.train, users, items, rng, count), axis=1)
 
 
 def hits(scores, ties="release", k=10):
     """HR@k and NDCG@k of the first column of scores [B, C].  -> two arrays [B].
 
-    ties="release": as they fall out of sorting twice by an unstable sort (Deviation D18); else as in metrics.hit_rate.
+    ties="release": as they fall out of sorting twice by an unstable sort; else as in metrics.hit_rate.
     """
     if ties != "release":
         places = metrics.greater_and_ties(scores, np.zeros(len(scores), int))
         return metrics.hit_rate(*places, k, ties), metrics.ndcg(*places, k, ties)
-    rank = np.argsort(np.argsort(-scores, axis=1), axis=1)[:, 0]
+    rank = np.argsort(np.argsort(-scores, axis=1), axis=1)[:, 0]  # Deviation D18
     return (rank < k).astype(float), np.where(rank < k, 1 / np.log2(rank + 2), 0)
