@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from mbref import gated, metrics, modes, plots, published, ranked, runs, training
+from mbref import gated, gated_figures, metrics, modes, plots, published, ranked, runs, training
 from mbref.errors import InputError
 
 HMAR_ROWS = {  # row of the table: (model, fields of its Config or of training.Settings that differ from the defaults)
@@ -193,7 +193,7 @@ def figures(results, folder, columns):
     # other tables have a row of this name, too, without such figures
     gate = [name for name in gated.CURVES if name in rows and "coverage at 100%" in rows[name]["mean"]]
     if gate:
-        paths.append(plots.shares(results, folder / "shares.png", gate, gated.SHARES))
+        paths.append(plots.shares(results, folder / "shares.png", gate, gated_figures.SHARES))
     swept = {row for _, values, _ in SWEEPS for row in values.values()} - {"HMAR", "DMRAN", "HierSRec"}
     trained = [name for name, row in rows.items() if name not in swept and row.get("training")
                and row["training"][0]["validation"]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mbref import candidates as gate
-from mbref import gated, metrics, reproduce, runs
+from mbref import gated, gated_figures, metrics, reproduce, runs
 from mbref.__main__ import TINY, main
 from mbref.data.sequences import Held, from_rows
 from mbref.errors import InputError
@@ -35,13 +35,13 @@ def test_places_by_hand():
     index = gate.index_of(np.array([0, 1, 1, 2, 2, 2]), 3)  # items 1, 2 | 3, 4, 5; nothing in class 0
     scores = np.array([[5., 1, 4, 4, 0], [5., 1, 4, 4, 0], [5., 1, 4, 4, 0]])
     logp = np.log(np.array([[.1, .2, .7]] * 3))
-    full, among = gated.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of([3, 1, 5]), index,
+    full, among = gated_figures.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of([3, 1, 5]), index,
                                {"one": partial(gate.topk, K=1), "all": partial(gate.topk, K=9)}, batch_size=2)
     assert full.greater.tolist() == [1, 0, 4] and full.ties.tolist() == [1, 0, 0] and full.inside.all()
     places, share = among["one"]  # only items 3, 4, 5 are candidates: the best item, 1, is a miss
     assert places.greater.tolist() == [0, metrics.MISS, 2] and places.ties.tolist() == [1, 0, 0]
     assert places.inside.tolist() == [True, False, True] and share.tolist() == [0.6] * 3
-    found = gated.figures(places, {"": np.ones(3, bool), ", last": np.arange(3) == 2}, k=2, kind=" at x")
+    found = gated_figures.figures(places, {"": np.ones(3, bool), ", last": np.arange(3) == 2}, k=2, kind=" at x")
     assert found["Recall@2 at x"] == pytest.approx(1 / 3) and found["coverage at x"] == pytest.approx(2 / 3)
     assert found["MRR@2 at x"] == pytest.approx((0.75 + 0 + 0) / 3)  # place 1 or 2; a miss; place 3
     assert found["coverage at x, last"] == 1
@@ -54,7 +54,7 @@ def test_places_are_those_of_a_mask():
     category = np.append(0, rng.integers(0, 6, 40))
     index, scores, logp = gate.index_of(category, 7), rng.integers(0, 9, (30, 40)) * 1.0, rng.normal(size=(30, 7))
     target = rng.integers(1, 41, 30)
-    full, among = gated.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of(target), index,
+    full, among = gated_figures.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of(target), index,
                                {K: partial(gate.topk, K=K) for K in (1, 3)}, batch_size=7)
     for places, allowed in [(full, None), *((among[K][0], gate.items_of(gate.topk(logp, K), index)) for K in (1, 3))]:
         greater, ties = metrics.greater_and_ties(scores, target - 1, allowed)
@@ -64,15 +64,15 @@ def test_places_are_those_of_a_mask():
 def test_scores_that_are_not_finite():
     index = gate.index_of(np.array([0, 0, 0]), 1)
     with pytest.raises(InputError, match="finite"):
-        gated.ranked(lambda history, cases: (np.array([[np.nan, 1.0]]), None), held_of([1]), index, {})
+        gated_figures.ranked(lambda history, cases: (np.array([[np.nan, 1.0]]), None), held_of([1]), index, {})
 
 
 def test_k_is_that_of_the_validation_sessions():
     index = gate.index_of(np.array([0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2]), 3)  # sizes 1, 2, 7
     logp = np.log(np.array([[.5, .4, .1]]))
-    ks = gated.wanted_ks(lambda history, cases: (None, logp), held_of([1]), index, (0.01, 0.25, 1.0))
+    ks = gated_figures.wanted_ks(lambda history, cases: (None, logp), held_of([1]), index, (0.01, 0.25, 1.0))
     assert ks == {0.01: 1, 0.25: 2, 1.0: 3}
-    assert gated.wanted_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
+    assert gated_figures.wanted_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
 
 
 def test_report_of_the_rule(problem):
@@ -81,14 +81,14 @@ def test_report_of_the_rule(problem):
     assert rows["random"]["Recall@20"] == pytest.approx(20 / problem.split.items)
     assert best["MRR@20"] == best["MRR@20 at 100%"] and best["coverage at 100%"] == best["share at 100%"] == 1
     assert best["Recall@20"] > together["Recall@20"] and not any(" at " in column for column in together)
-    for kind in (f" at {share:.0%}" for share in gated.reachable(problem.split, problem.log)):
+    for kind in (f" at {share:.0%}" for share in gated_figures.reachable(problem.split, problem.log)):
         assert best[f"Recall@20{kind}"] <= best[f"coverage{kind}"]
         change = best[f"Recall@20{kind}"] - best["Recall@20"]
         assert change == pytest.approx(best[f"gained{kind}"] - best[f"lost{kind}"])
         assert best[f"lowest share{kind}"] <= best[f"share{kind}"] <= best[f"highest share{kind}"]
-    sizes = [best[f"cases, {name}"] for name in gated.LENGTHS]
+    sizes = [best[f"cases, {name}"] for name in gated_figures.LENGTHS]
     assert sum(sizes) == best["cases"] == len(problem.split.test.item)
-    weighted = sum(n * best[f"MRR@20, {name}"] for n, name in zip(sizes, gated.LENGTHS, strict=True))
+    weighted = sum(n * best[f"MRR@20, {name}"] for n, name in zip(sizes, gated_figures.LENGTHS, strict=True))
     assert weighted / best["cases"] == pytest.approx(best["MRR@20"])
 
 
@@ -110,7 +110,7 @@ def test_cold_items_are_in_no_training_session():
     assert np.array_equal(known, np.bincount(split.refit.item, minlength=split.items + 1) > 0)
     assert (~known[1:]).mean() >= 0.149 and len(split.test.item) == 916
     assert (split.train.text[1:][~known[1:]] != 0).any()
-    groups = gated.groups_of(split)
+    groups = gated_figures.groups_of(split)
     assert np.array_equal(groups[", cold"], ~known[split.test.item]) and np.all(groups[", warm"] ^ groups[", cold"])
 
 
@@ -160,7 +160,7 @@ def test_items_never_trained_on_are_their_metadata_alone():
 
 def test_shares_that_whole_categories_can_make(problem):
     """Of 12 categories of 30 to 60 items none is 4% of them; the share of a column is within half a category of it."""
-    assert gated.reachable(problem.split, problem.log) == (0.1, 0.25, 0.5, 1.0)
+    assert gated_figures.reachable(problem.split, problem.log) == (0.1, 0.25, 0.5, 1.0)
     assert gated.columns(problem) == ["MRR@20", "Recall@20", "MRR@20 at 10%", "Recall@20 at 10%", "coverage at 10%",
                                       "share at 10%"]
     best = gated.plain_rows(problem)["the rule behind the log"]
