@@ -94,7 +94,7 @@ def batch(events, rows, config, rng=None):
 def scaled(params, counts, config):
     """Counts as the model reads them; the release's are raw.  [..., K] -> [..., K]."""
     kind = params["indicator"]["w"].dtype  # counts come as float32
-    return np.log1p(counts.astype(kind)) if config.count_scale == "log1p" else counts
+    return np.log1p(counts.astype(kind)) if config.count_scale == "log1p" else counts  # Deviation D14
 
 
 def code(params, item_code, counts, config):
@@ -105,6 +105,7 @@ def code(params, item_code, counts, config):
 
 def input_code(params, item, counts, config):
     """G: the code of every event plus its position.  item [B, L], counts [B, L, K] -> [B, L, D]."""
+    # Deviation D19
     v = lookup(params["item"], item) * config.width**0.5  # [B, L, D], scaled here and not for candidates
     return code(params, v, counts, config) + params["position"][-item.shape[1] :]
 
@@ -163,7 +164,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
     same = causal & masks.same_behaviour(batch.behaviour)  # Deviation D2
     z = drop(input_code(params, batch.item, batch.counts, config)) * real[..., None]  # [B, L, D]
     tap("input", z)
-    for block in params["blocks"]:
+    for block in params["blocks"]:  # Deviation D23
         s = z
         if config.merge == "encoder":  # Deviation D1
             s = behaviour_encoder(block["behaviour"], z, mask, same, config.heads, drop, tap)  # Deviation D5
@@ -211,5 +212,5 @@ def loss(params, batch, config, rng=None):
     chosen = {"all": True, "new": ~follow.counts.any(-1), "target": follow.behaviour == config.target}
     ranked = mask & chosen[config.positives]
     rank = ranking_loss(np.sum(z * q, axis=-1), np.sum(z * q_negative, axis=-1),
-                        np.array(config.weights, z.dtype)[label], ranked, follow.negative > 0)
-    return rank + config.theta * masked_mean(cross_entropy(class_logits(params, q, z), label), mask)
+                        np.array(config.weights, z.dtype)[label], ranked, follow.negative > 0)  # Deviation D20
+    return rank + config.theta * masked_mean(cross_entropy(class_logits(params, q, z), label), mask)  # Deviation D21
