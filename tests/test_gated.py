@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mbref import candidates as gate
-from mbref import gated, gated_figures, metrics, reproduce, runs
+from mbref import evaluation, gated, gated_figures, metrics, reproduce, runs, training
 from mbref.__main__ import TINY, main
 from mbref.data.sequences import Held, from_rows
 from mbref.errors import InputError
@@ -72,6 +72,9 @@ def test_k_is_that_of_the_validation_sessions():
     logp = np.log(np.array([[.5, .4, .1]]))
     ks = gated_figures.wanted_ks(lambda history, cases: (None, logp), held_of([1]), index, (0.01, 0.25, 1.0))
     assert ks == {0.01: 1, 0.25: 2, 1.0: 3}
+    other = np.log(np.array([[.5, .4, .1], [.1, .2, .7]]))  # shares of K = 1, 2: .1, .3 and .7, .9, so .4 and .6
+    ks = gated_figures.wanted_ks(lambda history, cases: (None, other[cases]), held_of([1, 1]), index, (0.3, 0.6), 1)
+    assert ks == {0.3: 1, 0.6: 2}
     assert gated_figures.wanted_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
 
 
@@ -171,7 +174,8 @@ def test_shares_that_whole_categories_can_make(problem):
 
 def test_evaluate_prints_gated_figures_beside_the_full_ones(tmp_path, capsys):
     run = str(tmp_path / "run")
-    few = FEW[:FEW.index("--seeds")]
+    few = (*FEW[2:FEW.index("--seeds")], "--steps", "60", "--set", "evaluate_every=1", "--set", "rate=0.05", "--set",
+           "patience=1")  # stops one step after the best
     task = ("--data", VIEWS, "--format", "diginetica", "--target", "view", "--split-by", "session-rec")
     assert main(["train", "hiersrec", "--out", run, *task, *few]) == 0
     capsys.readouterr()
@@ -179,10 +183,32 @@ def test_evaluate_prints_gated_figures_beside_the_full_ones(tmp_path, capsys):
     first, second = capsys.readouterr().out.split("\n\n")
     assert "99 uniform neg." in first and second.splitlines()[-1].startswith("this run")
     model, params, config, _, log, split = runs.finished(run)
-    row = gated.report_of(split, log, model, config, runs.searched(run), params)
+    searched = runs.searched(run)
+    validate = evaluation.validation(model, config, split, measure="MRR@20")
+    search = training.load_checkpoint(tmp_path / "run/search.npz", *(runs.load(run)[i] for i in (0, 2, 3)))
+    assert training.best_step(search) < search.step and validate(searched) == max(h[2] for h in search.history)
+    row = gated.report_of(split, log, model, config, searched, params)
     shown = [f"{row[name]:.3f}" for name in ("MRR@20", "Recall@20", "MRR@20 at 10%", "Recall@20 at 10%",
                                              "coverage at 10%", "share at 10%")]
     assert second.splitlines()[-1].split()[2:] == shown
+
+
+def test_k_is_of_the_search_and_figures_of_the_final_model(problem):
+    job, = reproduce.jobs_of("hiersrec", 1, {"width": "4"}, ["HierSRec"])
+    model, config = runs.MODELS["hiersrec"], gated.config_of(problem, job)
+    searched, final = (model.init(np.random.default_rng(seed), config) for seed in (0, 1))
+    searched["category"]["b"][:] = np.arange(13)  # the same categories for all
+    row = gated.report_of(problem.split, problem.log, model, config, searched, final)
+    scorers = [gated.scorer(model, params, config) for params in (searched, final)]
+    assert row == gated_figures.report(problem.split, problem.log, *scorers)
+    for pair in ([scorers[0]] * 2, [scorers[1]] * 2):
+        assert row != gated_figures.report(problem.split, problem.log, *pair)
+
+
+def test_shown_is_the_share_of_the_abstract_where_it_is_in_reach(problem, monkeypatch):
+    monkeypatch.setattr(gated_figures, "reachable", lambda split, log: gated_figures.SHARES)
+    assert gated.columns(problem)[2:] == ["MRR@20 at 4%", "Recall@20 at 4%", "coverage at 4%", "share at 4%"]
+    assert gated.figure_columns(problem) == gated.columns(problem)[:4]
 
 
 @pytest.mark.parametrize("change", [{"tasks": "item"}, {"hier": "oracle"}])
