@@ -26,7 +26,7 @@ def init_dense(weights):
 def dense(p, x):
     """x W + b.  x [..., D_in] -> [..., D_out]."""
     flat = np.reshape(x, (-1, x.shape[-1]))  # one large product is faster than B small ones
-    return np.reshape(flat @ p["w"], x.shape[:-1] + (-1,)) + p["b"]
+    return np.reshape(flat @ p["w"], x.shape[:-1] + p["w"].shape[-1:]) + p["b"]
 
 
 def lookup(table, ids):

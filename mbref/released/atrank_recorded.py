@@ -109,12 +109,15 @@ def lstm_names(settings):
 NET_NAMES = {"att": attention_names, "cnn": cnn_names, "rnn": lstm_names, "rna": lstm_names, "mf": lambda settings: {}}
 
 
-def parameters(arrays, names, settings):
-    """Parameters for atrank.py in float64. Raises InputError if one has another shape than the rest asks for."""
+def parameters(arrays, names, settings, prefix="params"):
+    """Parameters for atrank.py in float64, or under the prefix grads, after/1 .. what else there is one of for each.
+
+    Raises InputError if one has another shape than the rest asks for.
+    """
     def one(name, like):
-        array = arrays[f"params/{name}"]
+        array = arrays[f"{prefix}/{name}"]
         require(array.size == like.size and array.shape[-1:] == like.shape[-1:],
-                f"params/{name} has shape {array.shape} where {like.shape} was expected.")
+                f"{prefix}/{name} has shape {array.shape} where {like.shape} was expected.")
         return array.reshape(like.shape).astype(np.float64)
 
     return optim.tree_map(one, names, atrank.init(np.random.default_rng(0), settings))
