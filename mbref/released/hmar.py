@@ -15,9 +15,8 @@ from mbref import masks
 from mbref.attention import attention
 from mbref.errors import require, require_choice
 from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu, stop_gradient
-from mbref.losses import cross_entropy, masked_mean
+from mbref.losses import cross_entropy, masked_mean, softplus
 from mbref.released import hmar_data
-from mbref.vjps import sigmoid
 
 PARTS = ("q", "k", "v", "f1", "f2")
 SETTINGS = {"batch_size": "128", "rate": "6e-4", "clip": "1e9"}  # Taobao's step size; the release does not clip
@@ -257,9 +256,12 @@ def candidate_counts(batch, shape, config):
 
 
 def ranking_loss(positive, negative, weight, mask):
-    """Weighted binary cross entropy, one negative a position, mean over events.  all [B, L] -> scalar.  Step (7)."""
-    likelihood = weight * np.log(sigmoid(positive) + 1e-24) + np.log(1 - sigmoid(negative) + 1e-24)
-    return -masked_mean(likelihood, mask)
+    """Weighted binary cross entropy, one negative a position, mean over events.  all [B, L] -> scalar.  Step (7).
+
+    On probabilities, as released: a negative whose sigmoid rounds to 1, a score above 17 in float32, has no gradient.
+    """
+    yes, no = np.exp(-softplus(-positive)), 1 - np.exp(-softplus(-negative))  # sigmoid(positive), 1 - sigmoid(negative)
+    return -masked_mean(weight * np.log(yes + 1e-24) + np.log(no + 1e-24), mask)
 
 
 def loss(params, batch, config, rng=None):
