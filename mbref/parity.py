@@ -50,16 +50,15 @@ def check(path):
     """Recompute one file.  -> (its kind and type, rows). Raises InputError if it is not such a state."""
     arrays = read(path)
     try:
-        kind, config, dtype = (str(arrays[f"meta/{name}"]) for name in ("release", "config", "dtype"))
-        recompute = RECOMPUTE[kind.split("/")[0]]
-        rows = compare(arrays, recompute(arrays, json.loads(config)), dtype)
+        kind, config, dtype = about(arrays)
+        rows = compare(arrays, RECOMPUTE[kind.split("/")[0]](arrays, config), dtype)
+        require(rows, "it holds nothing to compare, only inputs and parameters.")
     except InputError as error:
         raise InputError(f"{path} cannot be recomputed: {error}") from error
     except KeyError as error:
-        raise InputError(f"{path} is no recorded state of a known release: {error} is missing or unknown.") from error
+        raise InputError(f"{path} cannot be recomputed: {error} is missing.") from error
     except (ValueError, TypeError, IndexError) as error:
-        raise InputError(f"{path} is no recorded state that fits together ({error}).") from error
-    require(rows, f"{path} holds nothing to compare: it needs outputs/, grads/ or the like beside its inputs.")
+        raise InputError(f"{path} cannot be recomputed, its arrays do not fit together ({error}).") from error
     return f"{kind}, {dtype}", rows
 
 
@@ -69,7 +68,24 @@ def read(path):
         with np.load(path, allow_pickle=False) as z:
             return {name: z[name] for name in z.files}
     except NO_NPZ as error:
-        raise InputError(f"{path} is no readable .npz file ({error}): give a recorded state of a release.") from error
+        reason = getattr(error, "strerror", None) or "it is no .npz file, or a damaged one"
+        raise InputError(f"{path} cannot be read ({reason}): give a recorded state of a release.") from error
+
+
+def about(arrays):
+    """meta/release, meta/config and meta/dtype. Raises InputError for unknown ones and for what holds no numbers."""
+    kind, text, dtype = (str(arrays[f"meta/{name}"]) for name in ("release", "config", "dtype"))
+    require(kind.split("/")[0] in RECOMPUTE, f"meta/release is {kind}, not of {' or '.join(RECOMPUTE)}.")
+    require(dtype in ("float32", "float64"), f"meta/dtype is {dtype}, not float32 or float64.")
+    try:
+        config = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"meta/config is no JSON ({error}).") from error
+    require(isinstance(config, dict), "meta/config is JSON, but no object with names and values.")
+    for name, array in arrays.items():
+        require(group_of(name) not in ("inputs", "params") or array.dtype.kind in "biuf" and np.all(np.isfinite(array)),
+                f"{name} must hold finite numbers.")
+    return kind, config, dtype
 
 
 def group_of(name):

@@ -58,6 +58,9 @@ class Config:
                 "width must be a multiple of heads, at least 4.")
         require(self.net != "cnn" or self.last or self.width == self.sizes * self.filters,
                 "width must be sizes times filters where no layer follows the pooled features.")
+        for features in (*self.groups * (self.query == "raw"), *[("user",)] * (self.net == "mf")):
+            require(self.width == sum(width for name, _, width in self.tables if name in features),
+                    f"embeddings of {' and '.join(features)} must be {self.width} wide together, or query=group.")
         require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
                 "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
 

@@ -3,6 +3,8 @@
 The names are those of the release's variables and placeholders (github.com/jinze1994/ATRank @ 2031fd1, under
 TensorFlow). Kernels of conv1d have a leading axis 1 there, and a filter is [events, width, 1, number].
 """
+import re
+
 import numpy as np
 from autograd import grad
 
@@ -46,12 +48,11 @@ def recompute(arrays, config):
 def settings_of(arrays, config, folder):
     """The Config of a recorded state: meta/config, and sizes from its tables and filters."""
     variant = atrank.VARIANTS[folder]
-    more = {"width": config["hidden_units"], "penalty": config["regulation_rate"], "dropout": 0.0}
+    more = {"width": number(config, "hidden_units"), "penalty": number(config, "regulation_rate"), "dropout": 0.0}
     if folder in ("atrank", "multi"):
-        more |= {"heads": config["num_heads"], "blocks": config["num_blocks"]}
-    if folder == "multi":  # att-i2q: net, group that is read (a: all), group of the target
-        net, groups = config["net_type"].split("-")
-        more |= {"net": net, "read": (0, 1, 2) if groups[0] == "a" else (GROUPS.index(groups[0]),)}
+        more |= {"heads": number(config, "num_heads"), "blocks": number(config, "num_blocks")}
+    if folder == "multi":
+        more |= run_of(config["net_type"])
     if more.get("net", variant.get("net")) == "cnn":
         sizes = sum(name.startswith("params/conv-maxpool-") and name.endswith("/W") for name in arrays)
         more |= {"sizes": sizes, "filters": arrays["params/conv-maxpool-1/b"].size}
@@ -61,6 +62,19 @@ def settings_of(arrays, config, folder):
     tables = [(name, arrays[f"params/{table}"]) for name, table in TABLES.items() if name in features]
     require(all(table.ndim == 2 for _, table in tables), "each params/..._emb_w must be a table of two axes.")
     return atrank.variant(folder, tables=tuple((name, *table.shape) for name, table in tables), **more)
+
+
+def number(config, name):
+    """A number of meta/config."""
+    require(isinstance(config[name], (int, float)), f"{name} in meta/config must be a number, not {config[name]!r}.")
+    return config[name]
+
+
+def run_of(name):
+    """Net and groups that are read of a run of multi/: att-i2q reads items and predicts queries, a stands for all."""
+    parts = re.fullmatch("(att|rnn|rna|cnn)-([iqca])2[iqca]", str(name))
+    require(parts, f"net_type {name} in meta/config is no run of multi/ such as att-a2i.")
+    return {"net": parts[1], "read": (0, 1, 2) if parts[2] == "a" else (GROUPS.index(parts[2]),)}
 
 
 def names_of(settings, folder):
@@ -125,19 +139,19 @@ def parameters(arrays, names, settings, prefix="params"):
 
 def batch_of(arrays, config, settings, folder):
     """The recorded inputs as a Batch. Raises InputError for ids out of range and shapes that differ."""
-    multi = folder == "multi"
+    multi, mf = folder == "multi", settings.net == "mf"
     sizes = [arrays[f"params/{name}"].size for name in BIASES[: len(settings.groups)]]
-    target = config["target"][0] if multi else "i"
+    target = str(config["target"])[:1] if multi else "i"
+    require(target in GROUPS, f"target {target} in meta/config must be item, query or coupon.")
     group = GROUPS.index(target)
-    candidate = ids(arrays, target, sizes[group])[:, None]
-    if settings.net == "mf":
-        candidate = np.concatenate([candidate, ids(arrays, "j", sizes[0])[:, None]], axis=1)
+    one = (len(arrays[f"inputs/{target}"]),)
+    candidate = [ids(arrays, name, sizes[group], one) for name in ("ij" if mf else target)]
     return Batch(
-        tuple(history(arrays, GROUPS[g], sizes[g], settings, multi, len(candidate)) if g in settings.read else None
+        tuple(history(arrays, GROUPS[g], sizes[g], settings, multi, one) if g in settings.read else None
               for g in range(len(sizes))),
         tuple(features(arrays, settings, g, size, multi) for g, size in enumerate(sizes)),
-        ids(arrays, "u", table_size(settings, "user")) if settings.net == "mf" else np.zeros(len(candidate), int),
-        group, candidate, None if settings.net == "mf" else arrays["inputs/y"][:, None] > 0.5)
+        ids(arrays, "u", table_size(settings, "user"), one) if mf else np.zeros(one, int),
+        group, np.stack(candidate, axis=1), None if mf else ids(arrays, "y", 2, one)[:, None] == 1)
 
 
 def table_size(settings, feature):
@@ -145,40 +159,38 @@ def table_size(settings, feature):
     return next(rows for name, rows, _ in settings.tables if name == feature)
 
 
-def ids(arrays, name, below):
-    """inputs/`name` as whole numbers of 0 .. below - 1."""
+def ids(arrays, name, below, shape):
+    """inputs/`name` as whole numbers of 0 .. below - 1. Raises InputError for others, and for another shape."""
     x = arrays[f"inputs/{name}"]
-    require(x.dtype.kind in "iu" and np.all((x >= 0) & (x < below)),
+    require(x.shape == shape, f"inputs/{name} has shape {x.shape} where {shape} was expected.")
+    require(np.all((x >= 0) & (x < below) & (x == np.floor(x))),
             f"inputs/{name} must hold whole numbers of 0 to {below - 1}.")
     return x.astype(np.int64)
 
 
-def history(arrays, g, size, settings, multi, rows):
-    """The History of one group as recorded."""
+def history(arrays, g, size, settings, multi, one):
+    """The History of one group as recorded; `one` is the shape (B,)."""
     item, time, length = (f"hist_{g}_id", f"hist_{g}_time", f"hist_{g}_sl") if multi else ("hist_i", "hist_t", "sl")
-    item = ids(arrays, item, size)  # [B, L]
-    action = ids(arrays, "hist_i_act", table_size(settings, "action")) if multi and g == "i" else np.zeros_like(item)
-    time = arrays[f"inputs/{time}"] if settings.time else np.zeros_like(item)
-    require(item.ndim == 2 and item.shape == action.shape == time.shape and len(item) == rows,
-            f"the histories of inputs/ must have {rows} rows, and their times and actions the same shape.")
-    return History(item, action, time, ids(arrays, length, item.shape[1] + 1))
+    shape = one + arrays[f"inputs/{item}"].shape[1:2]  # (B, L)
+    item, length = ids(arrays, item, size, shape), ids(arrays, length, shape[-1] + 1, one)
+    action = ids(arrays, "hist_i_act", table_size(settings, "action"), shape) if multi and g == "i" else 0 * item
+    return History(item, action, ids(arrays, time, 10**9, shape) if settings.time else 0 * item, length)
 
 
 def features(arrays, settings, g, size, multi):
     """Ids of the features of every object of a group.  -> [N, F]."""
     names = [f"map_{m}" for m in MAPS[g]] if multi else ["cate_list"]
-    columns = [ids(arrays, name, table_size(settings, feature))
+    columns = [ids(arrays, name, table_size(settings, feature), (size,))
                for name, feature in zip(names, settings.groups[g][1:], strict=True)]
-    require(all(column.shape == (size,) for column in columns), f"{' and '.join(names)} must have {size} entries.")
     return np.stack([np.arange(size), *columns], axis=1)
 
 
 def steps(arrays, config, params, batch, settings):
     """{"after/1": parameters after one step ...} up to the last that is recorded."""
     last = max((int(name.split("/")[1]) for name in arrays if name.startswith("after/")), default=0)
-    found = {}
+    rate, clip, found = number(config, "lr"), number(config, "max_gradient_norm") or None, {}
     for n in range(1, last + 1):
-        params = atrank_step.step(params, batch, settings, config["lr"], config["max_gradient_norm"] or None)
+        params = atrank_step.step(params, batch, settings, rate, clip)
         found[f"after/{n}"] = params
     return found
 
@@ -197,7 +209,7 @@ def outputs(params, batch, settings, arrays):
         att, stt = (np.concatenate(np.swapaxes(taps[name], 0, 1)) for name in ("vanilla_weights", "self_weights"))
         found |= {"att": att, "stt": stt, "att_vec": att, "stt_vec": stt}
     if "inputs/j" in arrays:
-        j = ids(arrays, "j", len(params["bias"][0]))
+        j = ids(arrays, "j", len(params["bias"][0]), batch.user.shape)
         both = np.stack([batch.candidate[:, 0], j], axis=1)
         x = atrank.target_code(params, settings, 0, batch.features[0][both])
         found["mf_auc"] = pair_auc(params, batch, settings, u, x, both)
