@@ -2,84 +2,26 @@
 
 To be read beside papers/atrank.py, whose order and names it keeps: a diff of the two files is the list of departures.
 Steps (1)-(7) are numbered as there; "Deviation" and a number mark where the release departs from the paper, LEDGER.md
-has a row for each. VARIANTS says what sets the folders apart; the nets of the baselines are in atrank_baselines.py.
+has a row for each. Sizes and switches are in atrank_variants.py, the nets of the baselines in atrank_baselines.py.
 
 Glossary of shapes: B batch, L history length of a group, S events of all groups, C candidates, D width, H heads.
 Ids start at 0 and a history ends by its length: what follows is object 0, embedded like any other, and must be masked.
 """
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import autograd.numpy as np
 
 from mbref.attention import merge_heads, split_heads
-from mbref.errors import require, require_choice
 from mbref.layers import by_chunks, dense, dropout, glorot, ignore, init_dense, layer_norm, relu
 from mbref.losses import log_softmax, sigmoid_cross_entropy, softplus
 from mbref.released import atrank_baselines as baselines
-from mbref.released import atrank_batches
+from mbref.released import atrank_batches, atrank_variants
 
+Config, VARIANTS, variant = atrank_variants.Config, atrank_variants.VARIANTS, atrank_variants.variant
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
-BUCKETS = 12          # columns of the one-hot code of a time bucket; the open last bucket has none
+BUCKETS = 12           # columns of the one-hot code of a time bucket; the open last bucket has none
 MASKED = -2.0**32 + 1  # the score of a key that must not be attended to
-
-
-@dataclass(frozen=True)
-class Config:
-    """Shapes and switches; the defaults are those of atrank/."""
-    tables: tuple                      # (feature, number of ids, width) of every embedding table; groups may share one
-    groups: tuple = (("item", "category"),)  # features of each group's objects, the object itself first
-    actions: tuple = (False,)          # whether events of a group carry an action too
-    read: tuple = (0,)                 # groups whose histories are read
-    net: str = "att"                   # from history to user vector: att, cnn, rnn, rna (with attention), mf (a table)
-    width: int = 128                   # D; 128, in multi/ 256
-    heads: int = 8                     # 8, in multi/ 4
-    blocks: int = 1                    # steps (5) and (6) stacked this often; 1
-    dropout: float = 0.0               # of the attention weights, of cnn's pooled features; 0, in multi/ .1
-    penalty: float = 5e-5              # L2 on user vector and target embedding in (7); 5e-5, in multi/ 1e-5
-    time: bool = True                  # False: events are their objects' embeddings, without time and F_M
-    query: str = "raw"                 # (6): the target is its embedding, or goes through its "group" layer
-    sizes: int = 10                    # of cnn: filters span 1 .. sizes events
-    filters: int = 32                  # of cnn: so many of each size
-    padded: int = 500                  # of cnn: histories are padded to this length
-    last: bool = True                  # of cnn: a linear layer after the pooled features
-    unit: int = 86400                  # seconds in one unit of time gap: a day
-
-    def __post_init__(self):
-        require_choice(self, net=tuple(NETS), query=("raw", "group"))
-        require(len(self.actions) == len(self.groups) and set(self.read) <= set(range(len(self.groups))),
-                "give one switch of actions a group, and read only groups that are given.")
-        require(len(self.read) == (self.net != "mf") or self.net == "att" and len(self.read) > 1,
-                "read one group; mf reads none, and att may read several.")
-        require(min(self.heads, self.blocks, self.sizes, self.filters, self.padded, self.unit) >= 1,
-                "heads, blocks, sizes, filters, padded and unit must be at least 1.")
-        require(self.net != "att" or self.width % self.heads == 0 and self.width >= 4,
-                "width must be a multiple of heads, at least 4.")
-        require(self.net != "cnn" or self.last or self.width == self.sizes * self.filters,
-                "width must be sizes times filters where no layer follows the pooled features.")
-        for features in (*self.groups * (self.query == "raw"), *[("user",)] * (self.net == "mf")):
-            require(self.width == sum(width for name, _, width in self.tables if name in features),
-                    f"embeddings of {' and '.join(features)} must be {self.width} wide together, or query=group.")
-        require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
-                "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
-
-
-VARIANTS = {  # what sets a folder apart from atrank/
-    "atrank": {},
-    "cnn": {"net": "cnn"},
-    "rnn": {"net": "rnn", "time": False},
-    "rnn_att": {"net": "rna", "time": False},
-    "bpr": {"net": "mf", "time": False, "read": ()},
-    "multi": {"groups": (("item", "shop", "category", "brand"), ("query",), ("coupon", "shop", "category")),
-              "actions": (True, False, False), "read": (0, 1, 2), "query": "group", "width": 256, "heads": 4,
-              "dropout": 0.1, "penalty": 1e-5, "sizes": 8, "padded": 30, "last": False},  # Deviation D6, D7
-}
-
-
-def variant(name, **more):
-    """Config of a folder of the release; tables must be among what else is given."""
-    return Config(**VARIANTS[name] | more)
 
 
 def init(rng, config):
