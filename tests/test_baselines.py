@@ -2,24 +2,22 @@
 
 Then, for each: gradients against central differences, padding, the future, other rows, empty histories, types.
 """
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import autograd.numpy as np
 import numpy as onp
 import pytest
+from atrank_states import load, our_batch, with_padding
 from autograd import grad
 from autograd.test_util import check_grads
 
 from mbref import optim
 from mbref.baselines import bilstm, cnn, sasrec
 from mbref.data import sequences, targets
-from mbref.data.targets import Batch, History
+from mbref.data.targets import History
 from mbref.errors import InputError
 
 torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
-ORACLES = Path(__file__).parent / "oracles"
 TOLERANCE = 1e-10
 N, DAY = 9, 86400
 CNN = cnn.Config(items=N, categories=3, width=6, sizes=3, filters=4, length=6, penalty=1e-2)
@@ -214,58 +212,39 @@ def test_sasrec_equals_torch(kind):
 
 @pytest.fixture(params=["cnn", "rnn", "rnn_att"])
 def release(request):
-    """Model, config, recorded arrays. The release counts ids from 0 and masks by length; here 0 is padding."""
-    with onp.load(ORACLES / f"baselines__{request.param}.npz", allow_pickle=False) as z:
-        state = {name: z[name] for name in z.files}
-    about = json.loads(str(state["meta/config"]))
-    common = dict(items=len(state["params/item_b"]), categories=len(state["params/cate_emb_w"]),
-                  width=about["hidden_units"], penalty=about["regulation_rate"])
-    if request.param == "cnn":
-        return cnn, cnn.Config(**common), state
-    return bilstm, bilstm.Config(**common, attention=request.param == "rnn_att"), state
+    """Model, config, recorded arrays, our batch, and a function from a prefix to our parameters."""
+    arrays, settings, batch, parameters = load(request.param)
+    sizes = {name: rows for name, rows, _ in settings.tables}
+    common = dict(items=sizes["item"], categories=sizes["category"], width=settings.width, penalty=settings.penalty)
+    model = cnn if request.param == "cnn" else bilstm
+    more = {} if model is cnn else {"attention": request.param == "rnn_att"}
+    return model, model.Config(**common, **more), arrays, our_batch(batch, settings), lambda prefix: ours(
+        model, parameters(prefix))
 
 
-def ours(model, state, prefix):
-    """Arrays named as the release names them in the nested dict of the model's init."""
-    def rows(name):
-        return onp.concatenate([onp.zeros_like(state[f"{prefix}/{name}"][:1]), state[f"{prefix}/{name}"]])
-
-    def layer(name, w="kernel", b="bias"):
-        kernel = state[f"{prefix}/{name}/{w}"]
-        return {"w": kernel.reshape(-1, kernel.shape[-1]), "b": state[f"{prefix}/{name}/{b}"]}
-
-    common = {"tables": [rows("item_emb_w"), rows("cate_emb_w")], "bias": rows("item_b")}
+def ours(model, tree):
+    """The release's parameters, or gradients, in the nested dict of the model's init."""
+    common = {"tables": [with_padding(tree["tables"][name]) for name in ("item", "category")],
+              "bias": with_padding(tree["bias"][0])}
     if model is cnn:
-        filters = [layer(f"conv-maxpool-{size}", "W", "b") for size in range(1, 11)]
-        return common | {"event": layer("dense"), "filters": filters, "user": layer("dense_1")}
-    cells = [layer(f"bidirectional_rnn/{way}/multi_rnn_cell/cell_0/lstm_cell") for way in ("fw", "bw")]
+        return common | {"event": tree["groups"][0], "filters": tree["filters"], "user": tree["user"]}
+    cells = [tree["lstm"][way] for way in ("forwards", "backwards")]
     kernel, d = onp.stack([p["w"] for p in cells]), len(cells[0]["b"]) // 4
     lstm = {"w": kernel[:, :d], "u": kernel[:, d:], "b": onp.stack([p["b"] for p in cells])}
-    return common | {"lstm": lstm, "user": layer("dense")}
-
-
-def release_batch(state):
-    """The recorded inputs; the release gives buckets of time, of which 2**bucket - 1 is the smallest gap."""
-    x = {name.removeprefix("inputs/"): a for name, a in state.items() if name.startswith("inputs/")}
-    real = onp.arange(x["hist_i"].shape[1]) < x["sl"][:, None]
-    gap = (2 ** x["hist_t"] - 1) * real if "hist_t" in x else onp.zeros_like(x["hist_i"])
-    features = onp.stack([onp.arange(len(x["cate_list"])), x["cate_list"]], axis=1) + 1
-    return Batch((History((x["hist_i"] + 1) * real, real.astype(int), gap),), (onp.pad(features, ((1, 0), (0, 0))),),
-                 candidate=x["i"][:, None] + 1, label=x["y"][:, None] > 0.5)
+    return common | {"lstm": lstm, "user": tree["user"]}
 
 
 def test_release_logits_and_loss(release):
-    model, config, state = release
-    params, batch = ours(model, state, "params"), release_batch(state)
-    got = model.score(params, batch, batch.candidate, config)[:, 0]
-    assert worst(got, state["outputs/logits"]) < TOLERANCE
-    assert worst(model.loss(params, batch, config), state["outputs/loss"]) < TOLERANCE
+    model, config, arrays, batch, params = release
+    got = model.score(params("params"), batch, batch.candidate, config)[:, 0]
+    assert worst(got, arrays["outputs/logits"]) < TOLERANCE
+    assert worst(model.loss(params("params"), batch, config), arrays["outputs/loss"]) < TOLERANCE
 
 
 def test_release_every_gradient(release):
-    model, config, state = release
-    got = grad(model.loss)(ours(model, state, "params"), release_batch(state), config)
-    for (name, a), (_, b) in zip(optim.leaves(got), optim.leaves(ours(model, state, "grads")), strict=True):
+    model, config, _, batch, params = release
+    got = grad(model.loss)(params("params"), batch, config)
+    for (name, a), (_, b) in zip(optim.leaves(got), optim.leaves(params("grads")), strict=True):
         assert worst(a, b) < TOLERANCE, name
 
 
