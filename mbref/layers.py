@@ -6,6 +6,7 @@ import autograd.numpy as np
 from autograd.tracer import getval
 
 from mbref import vjps
+from mbref.device import beside
 
 
 def ignore(name, array):
@@ -45,15 +46,18 @@ def time_bucket(gap, rule):
     "release" (ATRank's code): floor(log2(gap + 1)), 0 .. 12. "paper" (the texts of ATRank and DMRAN): 0 for gaps below
     1, then floor(log2 gap) + 1, 0 .. 13. The last bucket is open.
     """
-    powers = 2 ** np.arange(13)  # 1, 2, 4 ... 4096
+    powers = 2 ** np.arange(13, like=gap)  # 1, 2, 4 ... 4096
     return np.searchsorted(powers[1:], gap + 1, side="right") if rule == "release" else np.searchsorted(
         powers, gap, side="right")
 
 
-def by_chunks(score, items, rows, largest=8192):
-    """Scores of all items 1..N from `score(candidates [rows, C])`, a few items at a time.  -> [rows, N]."""
+def by_chunks(score, items, rows, largest=8192, like=None):
+    """Scores of all items 1..N from `score(candidates [rows, C])`, a few items at a time.  -> [rows, N].
+
+    like: an array of the batch; the candidates are made on its device.
+    """
     size = max(1, largest // rows)
-    parts = np.array_split(np.arange(1, items + 1), -(-items // size))
+    parts = np.array_split(np.arange(1, items + 1, like=like), -(-items // size))
     return np.concatenate([score(np.broadcast_to(part, (rows, len(part)))) for part in parts], axis=1)
 
 
@@ -70,11 +74,11 @@ def layer_norm(p, x, eps=1e-8):
 def dropout(rate, rng):
     """A function x -> x with entries zeroed with probability `rate` and the others scaled by 1 / (1 - rate).
 
-    Without a Generator (evaluation, checks) it returns x itself.
+    Without a Generator (evaluation, checks) it returns x itself. The Generator draws on the host, for any device.
     """
     if rng is None or rate == 0:
         return lambda x: x
-    return lambda x: x * ((rng.random(x.shape, np.float32) >= rate) * x.dtype.type(1 / (1 - rate)))
+    return lambda x: x * (beside(x, rng.random(x.shape, np.float32) >= rate) * x.dtype.type(1 / (1 - rate)))
 
 
 def stop_gradient(x):

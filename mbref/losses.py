@@ -22,10 +22,10 @@ def log_softmax(logits):
 
 def cross_entropy(logits, labels):
     """-log softmax(logits)[label].  logits [..., C]; labels [...] in 0..C-1 -> [...]."""
-    picked = labels[..., None] == np.arange(logits.shape[-1])  # [..., C]
+    picked = labels[..., None] == np.arange(logits.shape[-1], like=labels)  # [..., C]
     return -np.sum(log_softmax(logits) * picked, axis=-1)
 
 
 def masked_mean(values, mask):
     """Mean of values [...] where mask is True; 0 if it is True nowhere."""
-    return np.sum(values * mask) / max(int(mask.sum()), 1)  # int: a NumPy integer would turn float32 into float64
+    return np.sum(values * mask) / np.maximum(np.sum(mask), 1).astype(values.dtype)  # an integer would make float64

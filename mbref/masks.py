@@ -7,17 +7,31 @@ def padding(ids):
     return ids > 0
 
 
-def causal(length):
-    """True where key s is not later than query t.  -> [L, L], rows are queries."""
-    return np.tri(length, dtype=bool)
+def causal(length, like=None):
+    """True where key s is not later than query t.  -> [L, L], rows are queries; on the device of the array `like`."""
+    return np.tri(length, dtype=bool, like=like)
+
+
+def diagonal(length, like=None):
+    """True where key and query are the same.  -> [L, L], on the device of the array `like`."""
+    place = np.arange(length, like=like)  # [L]; np.eye knows no `like` of CuPy's
+    return place[:, None] == place
 
 
 def behaviour(behaviours, count):
     """M_b of every behaviour: True where event t is of type k + 1.  behaviours [B, L] -> [B, L, K]."""
-    return behaviours[..., None] == np.arange(1, count + 1)
+    return behaviours[..., None] == np.arange(1, count + 1, like=behaviours)
 
 
 def same_behaviour(behaviours):
     """True where query and key are real events of one type.  behaviours [B, L] -> [B, L, L]."""
     same = behaviours[:, :, None] == behaviours[:, None, :]  # [B, L, L]
     return same & (behaviours > 0)[:, :, None]
+
+
+def positions(ids, at=None):
+    """Where the ids [...] are real, counted row by row.  -> [R]. `at` is the same, if the host found it beforehand:
+
+    what a GPU finds has a length that the host would have to wait for.
+    """
+    return np.flatnonzero(ids) if at is None else at

@@ -134,7 +134,8 @@ def score(params, batch, candidates, config):
     if candidates is not None:
         return logits(params, batch, states, candidates, config)[0]
     if config.attention:
-        return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], len(features) - 1, len(states[1]))
+        return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], len(features) - 1, len(states[1]),
+                         like=features)
     u = user_vectors(params, batch, states, None, config)[:, 0]  # [B, D]
     return u @ embed(params["tables"], features[1:]).T + params["bias"][1:]
 

@@ -78,7 +78,7 @@ def events_code(params, history, features, padding):
     """[item ; category ; time] of every event in one linear layer, 0 where there is none.  -> [B, L + padding, D]."""
     item, gap = (np.pad(x, ((0, 0), (0, padding))) for x in (history.item, history.gap))
     x = embed(params["tables"], features[item])  # [B, L + padding, D]
-    time = time_bucket(gap, "release")[..., None] == np.arange(BUCKETS)
+    time = time_bucket(gap, "release")[..., None] == np.arange(BUCKETS, like=gap)
     x = dense(params["event"], np.concatenate([x, time.astype(x.dtype)], axis=-1))
     return x * masks.padding(item)[..., None]
 
@@ -91,8 +91,9 @@ def convolve(p, x, size):
 
 def max_over_time(x):
     """The largest value of every feature, picked so that float32 stays float32 under autograd.  [B, L, n] -> [B, n]."""
-    b, _, n = x.shape
-    return x[np.arange(b)[:, None], np.argmax(stop_gradient(x), axis=1), np.arange(n)]
+    best = np.argmax(stop_gradient(x), axis=1)  # [B, n]
+    b, n = (np.arange(size, like=best) for size in best.shape)
+    return x[b[:, None], best, n]
 
 
 def forward(params, batch, config, tap=ignore, rng=None):

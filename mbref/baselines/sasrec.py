@@ -70,6 +70,11 @@ def batch(events, rows, config, rng=None):
     return sequences.training_batch(events, rows, config.length, config.items, rng)
 
 
+def located(batch):
+    """A training batch on its way to a GPU, with the positions of its targets."""
+    return batch._replace(at=masks.positions(batch.next.item))
+
+
 def input_code(params, item, config):
     """Embedding times sqrt(D) plus position.  item [B, L] -> [B, L, D]."""
     return lookup(params["item"], item) * config.width**0.5 + params["position"][-item.shape[1] :]
@@ -89,7 +94,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
     No event attends to padding, so what stands there does not matter and needs no mask between the blocks.
     """
     drop = dropout(config.dropout, rng)
-    allowed = masks.causal(batch.item.shape[1]) & masks.padding(batch.item)[:, None]  # [B, L, L]
+    allowed = masks.causal(batch.item.shape[1], batch.item) & masks.padding(batch.item)[:, None]  # [B, L, L]
     x = drop(input_code(params, batch.item, config))
     tap("input", x)
     for block in params["blocks"]:
@@ -120,7 +125,7 @@ def loss(params, batch, config, rng=None):
     z, table = forward(params, batch, config, rng=rng), params["item"]
     item, negative = batch.next.item, batch.next.negative  # [B, L]
     if config.loss == "softmax":
-        known = np.flatnonzero(item)  # [R]: N scores only where there is something to predict
+        known = masks.positions(item, batch.at)  # [R]: N scores only where there is something to predict
         return softmax_loss(table, np.reshape(z, (-1, z.shape[-1]))[known], item.ravel()[known])
     positive, negative_score = (np.sum(z * lookup(table, i), axis=-1) for i in (item, negative))
     return masked_mean(softplus(-positive) + softplus(negative_score) * (negative > 0), item > 0)

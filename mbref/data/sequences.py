@@ -75,6 +75,7 @@ class Batch(NamedTuple):
     counts: np.ndarray     # [B, L, K] historical indicator of each event
     next: Next | None = None             # for the loss
     history: np.ndarray | None = None    # [B, N+1, K] counts of every item over the whole history, for ranking
+    at: np.ndarray | None = None         # [R] masks.positions of `next.item`, if found beforehand
 
 
 def from_rows(user, item, behaviour, behaviours):

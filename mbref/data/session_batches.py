@@ -18,7 +18,8 @@ class Batch(NamedTuple):
     text: np.ndarray | None            # [N+1, M] a fixed vector of every item's text; 0 where there is none
     next: np.ndarray | None = None     # [B, L] the click that follows, 0 = none; for the loss
     oracle: np.ndarray | None = None   # [B] category of the held-out click, for upper bounds only
-    known: np.ndarray | None = None    # [N] bool, items with a click in the sessions trained on; for the loss
+    known: np.ndarray | None = None    # [N] bool, items with a click in the sessions trained on; None = all have one
+    at: np.ndarray | None = None       # [R] masks.positions of `next`, if found beforehand
 
 
 def examples(events, length):
@@ -32,7 +33,7 @@ def training_batch(events, rows, items):
     longest = int((stop - first).max())
     item, follow = (pad_right(events.item, first + d, stop + d, longest) for d in (0, 1))
     known = np.bincount(events.item, minlength=items + 1)[1:] > 0
-    return Batch(item, categories(events, items), events.text, follow, known=known)
+    return Batch(item, categories(events, items), events.text, follow, known=None if known.all() else known)
 
 
 def ranking_batch(events, cases, length, items):

@@ -141,8 +141,8 @@ def behaviour_code(params, config, group, history, features):
     """u of every event of one group.  -> [B, L, D].  (2)-(4)."""
     x = object_code(params, config, group, features[history.item])  # [B, L, F * table_width]
     bucket = time_bucket(history.gap, config.bucket)  # Deviation D5
-    time = (bucket[..., None] == np.arange(buckets(config))).astype(x.dtype)  # [B, L, 12 or 14]  # Deviation D4
-    return group_code(params, config, group, x, history.behaviour, time)
+    time = bucket[..., None] == np.arange(buckets(config), like=bucket)  # [B, L, 12 or 14]  # Deviation D4
+    return group_code(params, config, group, x, history.behaviour, time.astype(x.dtype))
 
 
 def target_code(params, config, group, ids):
@@ -150,8 +150,8 @@ def target_code(params, config, group, ids):
     x = object_code(params, config, group, ids)
     if config.query == "raw":
         return x  # Deviation D7
-    no_time = np.zeros(x.shape[:-1] + (buckets(config),), x.dtype)
-    return group_code(params, config, group, x, np.zeros(x.shape[:-1], int), no_time)
+    no_time = np.zeros_like(x, shape=x.shape[:-1] + (buckets(config),))
+    return group_code(params, config, group, x, np.zeros_like(ids[..., 0]), no_time)
 
 
 def attention_block(p, query, memory, allowed, heads, scores="dot", drop=lambda x: x, tap=ignore, name="weights"):
@@ -208,7 +208,7 @@ def score(params, batch, candidates, config):
     if candidates is not None:
         return logits(params, batch, states, candidates, config)[0]
     return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0],
-                     len(batch.features[batch.group]) - 1, len(states))
+                     len(batch.features[batch.group]) - 1, len(states), like=batch.features[batch.group])
 
 
 def loss(params, batch, config, rng=None):

@@ -164,11 +164,11 @@ def forward(params, batch, config, tap=ignore, rng=None):
     if config.variant != "feature":
         A = item_attention(params, H, real)
         tap("hops", A)
-        M, real = A @ H, np.ones(A.shape[:2], bool)  # eq. 8
+        M, real = A @ H, np.ones_like(real, shape=A.shape[:2])  # eq. 8
     tap("M", M)
     if config.variant == "item":
         return M, None, A, real
-    others = True if config.diagonal else ~np.eye(M.shape[1], dtype=bool)  # Deviation D5
+    others = True if config.diagonal else ~masks.diagonal(M.shape[1], real)  # Deviation D5
     M_hat = feature_attention(params, M, real[:, None] & real[:, :, None] & others, config, tap)
     tap("M_hat", M_hat)
     return M, M_hat, A, real
@@ -193,12 +193,14 @@ def score(params, batch, candidates, config):
     states = forward(params, batch, config)
     if candidates is not None:
         return logits(params, batch, states, candidates, config)[0]
-    return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], config.items, len(states[0]))
+    return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], config.items, len(states[0]),
+                     like=batch.features[0])
 
 
 def redundancy(A):
     """||A A^T - I||_F^2 of every sample: 0 if each hop looks at one event of its own.  [B, r, n] -> [B].  Eq. 22."""
-    return np.sum((A @ np.swapaxes(A, 1, 2) - np.eye(A.shape[1], dtype=A.dtype)) ** 2, axis=(1, 2))
+    same = masks.diagonal(A.shape[1], stop_gradient(A))  # [r, r]
+    return np.sum((A @ np.swapaxes(A, 1, 2) - same) ** 2, axis=(1, 2))
 
 
 def loss(params, batch, config, rng=None):

@@ -118,6 +118,11 @@ def batch(events, rows, config, rng=None):
     return session_batches.training_batch(events, rows, config.items)
 
 
+def located(batch):
+    """A training batch on its way to a GPU, with the positions of its targets."""
+    return batch._replace(at=masks.positions(batch.next))
+
+
 def item_features(params, batch, item, config):
     """concat(E^I, E^C, E^M) of items [...], as far as they are read; 0 at padding.  -> [..., d_in].  (1) [P]."""
     parts = {"id": lambda: lookup(params["E_I"], item),
@@ -137,7 +142,7 @@ def encoder_block(p, h, allowed, heads, drop, tap=ignore):
 def forward(params, batch, config, tap=ignore, rng=None):
     """s: the session encoding after every click, from it and what came before [I].  -> [B, L, D].  (1)."""
     drop, length = dropout(config.dropout, rng), batch.item.shape[1]
-    allowed = masks.causal(length) & masks.padding(batch.item)[:, None]  # [B, L, L]  # Deviation D2
+    allowed = masks.causal(length, batch.item) & masks.padding(batch.item)[:, None]  # [B, L, L]  # Deviation D2
     # Deviation D3, D4
     h = drop(dense(params["in"], item_features(params, batch, batch.item, config)) + params["position"][:length])
     for block in params["blocks"]:
@@ -145,7 +150,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
     s = layer_norm(params["ln"], h)
     tap("states", s)
     if config.pool == "mean":  # Deviation D1
-        s = np.cumsum(s, axis=1) / np.arange(1, length + 1, dtype=s.dtype)[:, None]
+        s = np.cumsum(s, axis=1) / np.arange(1, length + 1, dtype=s.dtype, like=batch.item)[:, None]
     return s
 
 
@@ -180,7 +185,7 @@ def joined(params, s, config, oracle=None):
 
 def output_columns(params, batch, config, items=None):
     """Weights and biases of items [...], or all 1..N, in the space of `item_query`.  -> [..., D'], [...].  (4)."""
-    items = np.arange(1, config.items + 1) if items is None else items
+    items = np.arange(1, config.items + 1, like=batch.item) if items is None else items
     if config.item_out == "tied":
         return item_features(params, batch, items, config) @ params["value"], params["b_i"][items - 1]
     return params["item"]["w"].T[items - 1], params["item"]["b"][items - 1]
@@ -203,7 +208,7 @@ def newest(params, batch, config):
     """The encoding after the last click of every session.  -> [B, D]."""
     s = forward(params, batch, config)
     last = np.maximum(np.sum(batch.item > 0, axis=1) - 1, 0)
-    return s[np.arange(len(last)), last]
+    return s[np.arange(len(last), like=last), last]
 
 
 def score(params, batch, candidates, config):
@@ -217,15 +222,15 @@ def score(params, batch, candidates, config):
 
 def training_logits(z, batch, config):
     """The logits [R, N] without items that no training session holds, whose probability becomes 0 (ours).  (5)."""
-    if config.softmax == "all" or batch.known is None or batch.known.all():
+    if config.softmax == "all" or batch.known is None:
         return z
-    return z + np.where(batch.known, 0, -1e9).astype(z.dtype)
+    return z + ~batch.known * z.dtype.type(-1e9)
 
 
 def losses(params, batch, config, rng=None):
     """L_item and L_cat, means over all clicks with a next one; L_cat is 0 without its head.  (5) [P]."""
     s = forward(params, batch, config, rng=rng)  # Deviation D10
-    known = np.flatnonzero(batch.next)  # [R]
+    known = masks.positions(batch.next, batch.at)  # [R]
     target = batch.next.ravel()[known]
     label = batch.category[target]
     q, logp = joined(params, np.reshape(s, (-1, s.shape[-1]))[known], config, label)

@@ -160,7 +160,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
     drop = dropout(config.dropout, rng)
     real = masks.padding(batch.item)  # [B, L]
     mask = masks.behaviour(batch.behaviour, config.behaviours)  # [B, L, K]
-    causal = masks.causal(batch.item.shape[1]) & real[:, None, :] & real[:, :, None]  # [B, L, L]
+    causal = masks.causal(batch.item.shape[1], batch.item) & real[:, None, :] & real[:, :, None]  # [B, L, L]
     same = causal & masks.same_behaviour(batch.behaviour)  # Deviation D2
     z = drop(input_code(params, batch.item, batch.counts, config)) * real[..., None]  # [B, L, D]
     tap("input", z)
@@ -185,13 +185,14 @@ def score(params, batch, candidates, config):
     An indicator enters q^o linearly, so "own" counts c add c . (W_c W_f z) to the score of the item without counts.
     """
     z = forward(params, batch, config)[:, -1]  # [B, D]
-    item = np.arange(1, config.items + 1)[None] if candidates is None else candidates
-    counts = np.zeros(config.behaviours, z.dtype)
-    counts[config.target - 1] = config.candidate_counts == "target"  # Deviation D10
+    item = np.arange(1, config.items + 1, like=batch.item)[None] if candidates is None else candidates
+    counts = np.arange(1, config.behaviours + 1, like=batch.item) == config.target  # [K]
+    counts = counts.astype(z.dtype) * (config.candidate_counts == "target")  # Deviation D10
     q = candidate_code(params, item, np.broadcast_to(counts, item.shape + counts.shape), config)  # [1 or B, C, D]
     scores = np.sum(z[:, None] * q, axis=-1) if candidates is not None else z @ q[0].T  # [B, C]
     if config.candidate_counts == "own" and config.indicator:
-        own = batch.history[:, 1:] if candidates is None else batch.history[np.arange(len(item))[:, None], item]
+        own = batch.history[:, 1:] if candidates is None else batch.history[
+            np.arange(len(item), like=item)[:, None], item]
         pull = z @ (params["indicator"]["w"] @ params["feature"]["w"][config.width :]).T  # [B, K]
         scores = scores + np.einsum("bck,bk->bc", scaled(params, own, config), pull)
     return scores
@@ -211,6 +212,7 @@ def loss(params, batch, config, rng=None):
     mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1
     chosen = {"all": True, "new": ~follow.counts.any(-1), "target": follow.behaviour == config.target}
     ranked = mask & chosen[config.positives]
+    weight = sum(z.dtype.type(w) * (label == b) for b, w in enumerate(config.weights))  # [B, L]  # Deviation D20
     rank = ranking_loss(np.sum(z * q, axis=-1), np.sum(z * q_negative, axis=-1),
-                        np.array(config.weights, z.dtype)[label], ranked, follow.negative > 0)  # Deviation D20
+                        weight, ranked, follow.negative > 0)
     return rank + config.theta * masked_mean(cross_entropy(class_logits(params, q, z), label), mask)  # Deviation D21

@@ -1,0 +1,141 @@
+"""What autograd 1.9.1 lacks to differentiate arrays that are not NumPy's; loaded by device.py with the first device.
+
+It does not know their type, and some of its rules make new arrays, on the host, where they must be born beside the
+gradient. Each rule here stands in for autograd's of the same name, for device arrays only: NumPy arrays go on through
+autograd's own. Besides, float32 stays float32, where some of autograd's rules make it float64.
+
+Letters as in autograd: g is the gradient of the result by what `ans` was computed to.
+"""
+import math
+
+import numpy as onp
+from autograd.core import primitive_vjps
+from autograd.extend import SparseObject, VSpace, defvjp, defvjp_argnums, primitive
+from autograd.numpy import numpy_vjps, numpy_wrapper
+from autograd.numpy import numpy_wrapper as np
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.numpy.numpy_vspaces import ArrayVSpace
+from autograd.tracer import getval, trace_primitives_map
+
+MODULES = {}  # type of a device's arrays -> its NumPy-like module
+
+
+def add(xp):
+    """Let autograd differentiate arrays of type xp.ndarray."""
+    if not MODULES:
+        for module, rule in STEPS:
+            stand_in(module, rule)
+        for function, makers in GRADIENTS.items():
+            stand_in_gradient(function, makers)
+    MODULES[xp.ndarray] = xp
+    ArrayBox.register(xp.ndarray)
+    VSpace.register(xp.ndarray, space_of(xp))
+
+
+def space_of(xp):
+    """The vector space of a device's arrays: where autograd takes its zeros and ones from."""
+    class DeviceSpace(ArrayVSpace):
+        def __init__(self, value):
+            self.shape, self.dtype = value.shape, value.dtype
+
+        def zeros(self):
+            return xp.zeros(self.shape, self.dtype)
+
+        def ones(self):
+            return xp.ones(self.shape, self.dtype)
+
+    return DeviceSpace
+
+
+def module_of(*values):
+    """The module of the first device array among the values, traced or not; None if there is none."""
+    return next((MODULES[kind] for x in values if (kind := type(getval(x))) in MODULES), None)
+
+
+def stand_in(module, rule):
+    """Put `rule` into autograd's module in place of its own of that name, for device arrays."""
+    name = rule.__name__
+    stock = getattr(module, name)
+    if stock in primitive_vjps:  # a step of its own, with a gradient of its own
+        gradient, rule = primitive_vjps[stock], primitive(rule)
+        defvjp_argnums(rule, gradient)
+    setattr(module, name, lambda *args: (rule if module_of(*args) else stock)(*args))
+
+
+def stand_in_gradient(function, makers):
+    """Differentiate autograd's `function` by `makers`, one an argument, where its result is a device array."""
+    stock = primitive_vjps[function]
+    defvjp(function, *makers)
+    ours = primitive_vjps[function]
+    defvjp_argnums(function, lambda argnums, ans, args, kwargs: (ours if module_of(ans) else stock)(
+        argnums, ans, args, kwargs))
+
+
+def repeat_to_match_shape(g, shape, dtype, axis, keepdims):
+    """Undo sum, mean, var or std: g stretched over the axes it lost, and how often each entry is repeated."""
+    axes = range(len(shape)) if axis is None else [a % len(shape) for a in onp.atleast_1d(axis)]
+    kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
+    return np.reshape(g, kept) + np.zeros_like(g, dtype=dtype, shape=shape), math.prod(shape[a] for a in axes)
+
+
+def balanced_eq(x, ans, y):
+    """Where x won against y in maximum or minimum; each has half of a tie."""
+    dtype = np.result_type(ans)
+    return (x == ans).astype(dtype) / (1 + (x == y)).astype(dtype)
+
+
+def untake(x, index, space):
+    """Undo A[index]: x added into zeros, repeated indices accumulating."""
+    xp = module_of(x)
+
+    def add_into(A):
+        xp.add.at(A, index, x)  # np.add.at refuses slices beside a CuPy array
+        return A
+
+    return SparseObject(space, add_into)
+
+
+def concatenate_args(axis, *arrays):
+    """np.concatenate without autograd's view of the result as a NumPy array."""
+    return onp.concatenate(arrays, axis)
+
+
+def _array_from_scalar_or_array(args, kwargs, x):
+    """np.array(x), which np.stack calls on every array."""
+    return module_of(x).array(x, *args, **kwargs)
+
+
+def parse_einsum_input(subscripts, *operands):
+    """The letters of an einsum; NumPy's parser looks at the operands' shapes only, so it gets hollow arrays."""
+    hollow = [onp.broadcast_to(0.0, onp.shape(getval(x))) for x in operands]
+    return onp._core.einsumfunc._parse_einsum_input((subscripts, *hollow))
+
+
+def undo_max(ans, x, axis=None, keepdims=False):
+    """Of max and min: all that tie share the gradient."""
+    shape, dtype = np.shape(x), np.result_type(x)
+
+    def stretch(a):
+        return repeat_to_match_shape(a, shape, dtype, axis, keepdims)[0]
+
+    winners = x == stretch(ans)
+    return lambda g: stretch(g) * winners / np.sum(winners, axis=axis, keepdims=True).astype(dtype)
+
+
+STEPS = [
+    (numpy_vjps, repeat_to_match_shape),
+    (numpy_vjps, balanced_eq),
+    (numpy_vjps, untake),
+    (numpy_wrapper, concatenate_args),
+    (numpy_wrapper, _array_from_scalar_or_array),
+    (numpy_wrapper, parse_einsum_input),
+]
+GRADIENTS = {
+    # autograd's own pass order=None on, which CuPy refuses
+    np.reshape: [lambda ans, x, shape, order="C": lambda g: np.reshape(g, np.shape(x), order=order)],
+    np.ravel: [lambda ans, x, order="C": lambda g: np.reshape(g, np.shape(x), order=order)],
+    trace_primitives_map[onp.where]: [None, lambda ans, c, x, y: lambda g: np.where(c, g, np.zeros_like(g)),
+                                      lambda ans, c, x, y: lambda g: np.where(c, np.zeros_like(g), g)],
+    np.max: [undo_max],
+    np.min: [undo_max],
+}
