@@ -59,6 +59,7 @@ def users(events, rows, training):
 def from_ours(batch, user):
     """A Batch of data/targets.py, with ids from 1 and 0 for padding, and users [B] from 0 as the release's.
 
+    Objects count from 0; their features keep their ids, 0 for an unknown one, and so have tables of a row more.
     Raises InputError where no negative could be drawn, for which the release has no form.
     """
     require(batch.candidate is None or batch.candidate.all(), "a user has met every item: no negative can be drawn.")
@@ -67,6 +68,6 @@ def from_ours(batch, user):
         return History(np.maximum(h.item - 1, 0), np.maximum(h.behaviour - 1, 0),
                        time_bucket(h.gap, "release"), np.sum(h.item > 0, axis=1))  # Deviation D5
 
+    features = tuple(x[1:] - (np.arange(x.shape[1]) == 0) for x in batch.features)  # the object itself comes first
     candidate = None if batch.candidate is None else batch.candidate - 1
-    return Batch(tuple(map(history, batch.histories)), tuple(x[1:] - 1 for x in batch.features), user,
-                 batch.group, candidate, batch.label)
+    return Batch(tuple(map(history, batch.histories)), features, user, batch.group, candidate, batch.label)
