@@ -10,8 +10,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mbref import bench, gated, modes, parity, ranked, reproduce, runs
+from mbref.check import commands as check_commands
 from mbref.data.group_events import GroupSplit
 from mbref.data.readers import FORMATS
+from mbref.device import NAMES as DEVICES
 from mbref.errors import InputError
 
 TINY = Path(__file__).parent.parent / "tiny_data"
@@ -57,18 +59,21 @@ def parser():
     p.add_argument("model", nargs="?", choices=sorted(runs.MODELS), default="hmar")
     p.add_argument("--out", help="folder of the new run")
     p.add_argument("--resume", metavar="RUN", help="go on with this run; needs no other option")
+    add_device(p)
     add_task(p)
     add_settings(p)
     p.set_defaults(run=train)
 
     p = commands.add_parser("evaluate", help="table of a run beside the plain baselines, on the test events")
     p.add_argument("folder", metavar="RUN")
+    add_device(p)
     p.set_defaults(run=evaluate)
 
     p = commands.add_parser("recommend", help="the best items for one user of the log, and why")
     p.add_argument("folder", metavar="RUN")
     p.add_argument("--user", required=True, help="user id as it stands in the log")
     p.add_argument("-k", type=positive, default=10)
+    add_device(p)
     p.set_defaults(run=recommend)
 
     add_reproduce(commands)
@@ -78,6 +83,7 @@ def parser():
                             description=parity.HELP)
     p.add_argument("files", nargs="+", metavar="FILE", help="recorded state of a release (.npz)")
     p.set_defaults(run=lambda options: parity.run(options.files))
+    check_commands.add(commands)
     for p in (top, *commands.choices.values()):
         p.error = refuse
     return top
@@ -132,6 +138,11 @@ def add_task(p):
     p.add_argument("--cold", type=fraction, default=0.0, metavar="SHARE",
                    help="rid the training sessions of this share of the items, such as 0.15")
     p.add_argument("--drop-target-history", action="store_true", help="remove earlier events on a held-out item")
+
+
+def add_device(p):
+    """Where a model computes, which changes nothing else."""
+    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: on a GPU, with CuPy (default: cpu)")
 
 
 def add_settings(p):
@@ -208,10 +219,11 @@ def train(options):
         raise InputError("--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
-            runs.resume(folder, describe)
+            runs.resume(folder, describe, device=options.device)
         else:
             overrides, settings = runs.typed_settings(options.model, overrides_of(options))
-            runs.train(options.model, folder, task_of(options), overrides, settings, describe)
+            runs.train(options.model, folder, task_of(options), overrides, settings, describe,
+                       device=options.device)
     except KeyboardInterrupt:
         if not (Path(folder) / "run.json").exists():
             raise
@@ -226,7 +238,7 @@ def evaluate(options):
 
     For HierSRec on sessions a second one: all items beside the items of likely categories.
     """
-    model, params, config, task, log, split = runs.finished(options.folder)
+    model, params, config, task, log, split = runs.finished(options.folder, options.device)
     describe(log, split)
     ranking = ranked.Problem(log, task, split, ranked.uniform_negatives(split))
     problems = [ranking]
@@ -253,7 +265,7 @@ def one_run(rows, columns):
 
 def recommend(options):
     """`recommend`: one line an item, raw ids."""
-    model, params, config, task, log, _ = runs.finished(options.folder)
+    model, params, config, task, log, _ = runs.finished(options.folder, options.device)
     for rank, (item, score, reasons) in enumerate(
         runs.recommend(model, params, config, task, log, options.user, options.k), start=1
     ):

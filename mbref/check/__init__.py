@@ -1,0 +1,81 @@
+"""The cross-check kit: anyone's implementation of a component, against golden cases.
+
+    from mbref.check import check
+    check("hmar.behaviour_mask", my_function)
+
+my_function is f(params, inputs, tap) -> {output: array}, or takes parameters and inputs by their names, such as
+f(behaviour), and returns the output. `python -m mbref cases` lists the components.
+"""
+import inspect
+
+from mbref.check import report
+from mbref.check import run as _run
+from mbref.check.casefile import Case, manifest
+from mbref.check.casefile import cases as cases
+from mbref.check.run import load_implementation as load_implementation
+from mbref.errors import require
+
+
+def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float64", gradients=None):
+    """Check one component, or one Case. Prints a few lines, unless quiet.
+
+    name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases to take, such as
+    "basic" or ["basic", "heads"]; None takes all. gradients: None compares them for torch and jax alone.
+    Raises AssertionError if a case fails, saying in which situation; InputError for a name that does not exist.
+    """
+    chosen = chosen_cases(name, cases)
+    gradients = backend != "numpy" if gradients is None else gradients
+    results = [_run.run_case(case, by_name(function, case), backend, dtype, gradients) for case in chosen]
+    bad = [result for result in results if not result.passed]
+    if bad:
+        raise AssertionError(told(bad, results))
+    if not quiet:
+        print(f"{chosen[0].component}: {len(results)} cases pass")
+
+
+def chosen_cases(name, names):
+    """The cases of one component, or one Case, as far as `names` takes them in.  -> list of Case."""
+    if isinstance(name, Case):
+        return [name]
+    known = manifest()["components"]
+    require(name in known, f"there is no component {name!r}: choose one of {', '.join(known)}.")
+    names = [names] if isinstance(names, str) else names
+    chosen = [case for case in cases(f"{name}/") if names is None or case.id.partition("/")[2] in names]
+    known = ", ".join(case.id.partition("/")[2] for case in cases(f"{name}/"))
+    require(chosen, f"{name} has no case {names}: it has {known}.")
+    return chosen
+
+
+def by_name(function, case):
+    """A function of (params, inputs, tap) from one that takes some of them by their own names."""
+    names = list(inspect.signature(function).parameters)
+    if names[:3] == ["params", "inputs", "tap"]:
+        return function
+
+    def adapted(params, inputs, tap):
+        offered = {**inputs, **(params if isinstance(params, dict) else {}), "params": params, "tap": tap}
+        unknown = [name for name in names if name not in offered]
+        require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be {', '.join(sorted(offered))}.")
+        out = function(**{name: offered[name] for name in names})
+        return out if isinstance(out, dict) else {output_of(case): out}
+
+    return adapted
+
+
+def output_of(case):
+    """The name of the only output of a case."""
+    outputs = case.entry["outputs"]
+    require(len(outputs) == 1, f"return a dict of {', '.join(outputs)}.")
+    return outputs[0]
+
+
+def told(bad, results):
+    """What a failed check says: situations and kinds of trouble, none of the expected numbers."""
+    lines = [f"{bad[0].case.component}: {len(bad)} of {len(results)} cases fail"]
+    for result in bad:
+        wrong = [row for row in result.rows if not row.times <= 1]
+        why = result.note or (f"{wrong[0].name} {wrong[0].problem or 'differs'}" if wrong else
+                              f"{report.listed(result.missing)} was not returned")
+        lines.append(f"  fails for {report.situations(result.case)} ({result.case.id}: {why})")
+    hints = set(report.known_faults(results).values()) - {None}
+    return "\n".join([*lines, *(f"  looks like: {hint}" for hint in sorted(hints))])

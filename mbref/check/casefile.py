@@ -1,0 +1,109 @@
+"""The golden cases on disk: tiny_data/cases/manifest.json and one .npz of float64, int64 and bool a case.
+
+Keys of an .npz are paths: inputs/, params/ and cotangents/ are given; taps/, outputs/, grads/ and steps/ are expected.
+"""
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.errors import InputError, require
+
+ROOT = Path(__file__).parents[2] / "tiny_data" / "cases"
+GIVEN = ("inputs", "params", "cotangents")
+EXPECTED = ("taps", "outputs", "grads", "steps")  # in the order in which they are compared
+
+
+class Case(NamedTuple):
+    """One entry of the manifest."""
+
+    id: str             # component/name
+    component: str      # "hmar.code"; whole models are "hmar", "atrank", ...
+    side: str           # "paper", "released", or "both" where the two do not differ
+    flags: tuple        # what it is for, see flags.py
+    config: dict        # numbers and words that the function gets among its inputs
+    file: str
+    kind: str           # "values", "metric" (1e-12), "model"
+    entry: dict         # everything that the manifest says
+
+    def __str__(self):
+        return self.id
+
+
+@cache
+def manifest(root=ROOT):
+    """The manifest as it stands in `root`.  -> dict. Raises InputError if it cannot be read."""
+    try:
+        return json.loads((Path(root) / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{root}/manifest.json is no manifest ({error}): make it by python -m mbref cases --make.")\
+            from error
+
+
+def case_of(entry, components):
+    """The Case of an entry of the manifest."""
+    kind = components[entry["component"]]["kind"]
+    return Case(entry["id"], entry["component"], entry["side"], tuple(entry["flags"]), entry["config"], entry["file"],
+                kind, entry)
+
+
+def cases(name=None, side=None, root=ROOT):
+    """The golden cases, for pytest.mark.parametrize("case", cases("hmar"), ids=str).  -> list of Case.
+
+    name: "hmar" takes the model and all its components, "hmar.code" one component, "hmar/" the model alone, and
+    "hmar.code/basic" one case. side: "paper" or "released" leaves out the cases of the other side.
+    Raises InputError if no case has that name.
+    """
+    content = manifest(root)
+    found = [case_of(entry, content["components"]) for entry in content["cases"] if matches(entry["id"], name)]
+    require(found, f"there is no case {name!r}: python -m mbref cases lists them.")
+    return [case for case in found if side in (None, case.side) or case.side == "both"]
+
+
+def matches(id, name):
+    """Does `name` (a case, a component, a family, or None for all) take in the case `id`?"""
+    if name is None or name.endswith("/"):
+        return id.startswith(name or "")
+    return id == name or id.startswith((name + "/", name + "."))
+
+
+def arrays(case, root=ROOT):
+    """All arrays of a case by their paths.  -> dict. Raises InputError if the file is missing or damaged."""
+    try:
+        with np.load(Path(root) / case.file, allow_pickle=False) as z:
+            return {key: z[key] for key in z.files}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{case.file} cannot be read ({error}): restore it, or run cases --make.") from error
+
+
+def part(everything, group):
+    """The arrays below `group`, without its name.  {"params/w": a} -> {"w": a}."""
+    return {key[len(group) + 1 :]: a for key, a in everything.items() if key.startswith(group + "/")}
+
+
+def expected(everything):
+    """What is compared, in the order of the forward pass.  -> dict."""
+    return {key: a for group in EXPECTED for key, a in everything.items() if key.startswith(group + "/")}
+
+
+def nested(flat):
+    """{"blocks/0/q/w": a} -> {"blocks": [{"q": {"w": a}}]}: names that are numbers make lists."""
+    tree = {}
+    for path, a in flat.items():
+        *parents, last = path.split("/")
+        at = tree
+        for name in parents:
+            at = at.setdefault(name, {})
+        at[last] = a
+    return as_lists(tree)
+
+
+def as_lists(tree):
+    """Dicts whose keys are "0", "1", ... become lists."""
+    if not isinstance(tree, dict):
+        return tree
+    if tree and all(name.isdigit() for name in tree):
+        return [as_lists(tree[str(i)]) for i in range(len(tree))]
+    return {name: as_lists(value) for name, value in tree.items()}

@@ -1,0 +1,100 @@
+"""The commands of the kit: python -m mbref cases | check | export. 0 all pass, 1 something fails, 2 could not run."""
+from pathlib import Path
+
+from mbref.check import casefile, exchange, make, report, run
+from mbref.check.compare import TOLERANCE
+from mbref.check.components import own_functions
+from mbref.errors import InputError, require
+
+
+def add(commands):
+    """The three commands with their options."""
+    p = commands.add_parser("cases", help="list the golden cases, or make them again and compare")
+    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
+    p.add_argument("--make", action="store_true", help="make the cases again, compare, and write those that are new")
+    p.add_argument("--oracle", action="append", default=[], metavar="IMPL.py",
+                   help="with --make: name this implementation in the manifest where it agrees")
+    p.set_defaults(run=list_or_make)
+
+    p = commands.add_parser("check", help="check an implementation, or mbref itself, against the golden cases")
+    p.add_argument("file", nargs="?", metavar="IMPL.py", help="functions with components' names; without it: mbref")
+    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
+    p.add_argument("--side", choices=("paper", "released"), help="which side of the departures was implemented")
+    p.add_argument("--dtype", action="append", choices=sorted(TOLERANCE), help="default: both; may be repeated")
+    p.add_argument("--xfail", metavar="FILE", help="cases, components or families that are known to fail, one a line")
+    p.add_argument("--forward-only", action="store_true", help="ask for no gradients and no training steps")
+    p.add_argument("--json", metavar="FILE", help="write the report here, too")
+    p.add_argument("--results", metavar="DIR", help="compare arrays that another program wrote, see export")
+    p.set_defaults(run=check)
+
+    p = commands.add_parser("export", help="write what the cases give, without the answers, for another program")
+    p.add_argument("folder", metavar="DIR")
+    p.add_argument("--only", metavar="NAME")
+    p.add_argument("--raw", action="store_true", help="little-endian files and a JSON of shapes in place of .npz")
+    p.set_defaults(run=export)
+
+
+def list_or_make(options):
+    """`cases`.  -> exit code: 1 if a case cannot be made again as it is."""
+    if not options.make:
+        for case in casefile.cases(options.only):
+            print(f"{case.id:40} {case.side:9} {', '.join(case.flags):28} {case.entry['equation']}")
+        return 0
+    oracles = [(backend, functions, backend) for functions, backend in map(run.load_implementation, options.oracle)]
+    made = make.make(options.only, oracles)
+    require(made, f"there is no case {options.only!r}: python -m mbref cases lists them.")
+    for one in made:
+        if one.state != "same":
+            print(f"{one.state:8} {one.id}  {one.note}")
+    states = [one.state for one in made]
+    print(", ".join(f"{states.count(state)} {state}" for state in ("same", "new", "differs")))
+    return int("differs" in states)
+
+
+def check(options):
+    """`check`.  -> exit code."""
+    chosen = casefile.cases(options.only, options.side)
+    known = expected_failures(options.xfail, chosen)
+    results = list(results_of(options, chosen))
+    require(results, "none of the chosen cases has a function in that file: give another --only or --side.")
+    for line in report.text(results, known):
+        print(line)
+    if options.json:
+        write(options.json, report.as_json(results, known))
+    return int(any(not r.passed and r.case.id not in known for r in results))
+
+
+def results_of(options, chosen):
+    """Results of a file of functions, of a folder of arrays, or of mbref itself."""
+    require(not (options.file and options.results), "give either a file of functions or --results, not both.")
+    dtypes, gradients = options.dtype or sorted(TOLERANCE, reverse=True), not options.forward_only
+    if options.results:
+        return exchange.compare_results(Path(options.results), chosen, (options.dtype or ["float64"])[0], gradients)
+    functions, backend = run.load_implementation(options.file) if options.file else (own_functions(), "numpy")
+    return run.run(functions, backend, chosen, dtypes, gradients)
+
+
+def expected_failures(path, chosen):
+    """Ids of the cases that a file's lines take in; # begins a comment.  -> set."""
+    if path is None:
+        return set()
+    try:
+        lines = [line.partition("#")[0].strip() for line in Path(path).read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): give a text file, one case or component a line.") from error
+    return {case.id for case in chosen for line in lines if line and casefile.matches(case.id, line)}
+
+
+def export(options):
+    """`export`."""
+    count = exchange.export(Path(options.folder), casefile.cases(options.only), options.raw)
+    print(f"wrote {count} cases to {options.folder}: let your program write its arrays for each, then "
+          "python -m mbref check --results DIR")
+
+
+def write(path, text):
+    """A text file. Raises InputError if it cannot be written."""
+    try:
+        Path(path).write_text(text)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): give another file.") from error

@@ -1,0 +1,72 @@
+"""Is an array right?  max |got - want| <= tolerance * max(max |want|, 1e-3 * the largest number of its group).
+
+Relative to the scale of the whole array, since an element-wise bound fails right float32 results; the floor is for
+arrays that are 0 in theory, such as the gradient of a bias that a softmax cancels. Groups are taps, outputs, grads and
+steps. Whole numbers and booleans must be equal. Where the expected value is NaN (padding), nothing is compared.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+METRIC_TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
+FLOOR = 1e-3
+
+
+class Row(NamedTuple):
+    """How one array compares."""
+
+    name: str
+    error: float        # largest absolute difference; inf for another shape or a number that is not finite
+    index: tuple        # where
+    times: float        # error over what is allowed: at most 1 is right
+    problem: str = ""   # "shape (3, 2) instead of (2, 3)", "not finite"
+
+
+def tolerance(kind, dtype):
+    """Relative to the scale of an array.  kind: of the component."""
+    return (METRIC_TOLERANCE if kind == "metric" else TOLERANCE)[dtype]
+
+
+def compare(want, got, relative):
+    """Compare what was offered, in the order of `want`; both are dicts of arrays by path.  -> list of Row."""
+    largest = {}
+    for key, a in want.items():
+        largest[group(key)] = max(largest.get(group(key), 0.0), scale_of(a))
+    return [row(key, a, np.asarray(got[key]), relative, FLOOR * largest[group(key)])
+            for key, a in want.items() if key in got]
+
+
+def group(key):
+    """"grads/params/w" -> "grads"."""
+    return key.partition("/")[0]
+
+
+def scale_of(a):
+    """The largest |number| of an array; 0 if there is none."""
+    a = np.abs(a[~np.isnan(a)]) if a.dtype.kind == "f" else np.abs(a.astype(float))
+    return float(a.max(initial=0))
+
+
+def row(name, want, got, relative, floor):
+    """One array.  -> Row."""
+    if got.shape != want.shape:
+        return Row(name, np.inf, (), np.inf, f"shape {got.shape} instead of {want.shape}")
+    if got.dtype.kind not in "fiub":
+        return Row(name, np.inf, (), np.inf, f"{got.dtype} is no array of numbers")
+    looked_at = ~np.isnan(want) if want.dtype.kind == "f" else np.ones(want.shape, bool)
+    error = np.where(looked_at, np.abs(got.astype(float) - want.astype(float)), 0.0)
+    broken = looked_at & ~np.isfinite(got)
+    if broken.any():
+        return Row(name, np.inf, first(broken), np.inf, "not finite")
+    if not error.any():
+        return Row(name, 0.0, (), 0.0)
+    at = np.unravel_index(error.argmax(), error.shape)
+    allowed = relative * max(scale_of(want), floor) if want.dtype.kind == "f" else 0.0
+    worst = float(error[at])
+    return Row(name, worst, tuple(map(int, at)), worst / allowed if allowed else np.inf)
+
+
+def first(mask):
+    """Index of the first True."""
+    return tuple(int(i) for i in np.argwhere(mask)[0])

@@ -1,0 +1,124 @@
+"""Run an implementation on golden cases and judge what comes back."""
+import importlib.util
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.check import casefile
+from mbref.check.adapters import ADAPTERS
+from mbref.check.compare import compare, group, tolerance
+from mbref.errors import InputError, require
+
+STEPS = 10
+
+
+class Result(NamedTuple):
+    """What came of one case in one dtype."""
+
+    case: casefile.Case
+    dtype: str
+    rows: list              # compare.Row of every array that was offered, in order
+    not_offered: list       # names of expected arrays that were not
+    missing: list           # those among them without which the case fails
+    note: str = ""          # what was raised, or other names that were offered
+    trace: str = ""         # the last lines of what was raised
+
+    @property
+    def failures(self):
+        """Names of the arrays that are wrong or missing."""
+        return [row.name for row in self.rows if not row.times <= 1] + self.missing
+
+    @property
+    def passed(self):
+        """Is everything required here, and right?"""
+        return bool(self.rows) and not self.failures
+
+
+def load_implementation(path):
+    """A Python file of functions named after components, hmar_code for "hmar.code".
+
+    -> ({component: function}, backend). BACKEND in the file is "numpy" (if it is not there), "torch" or "jax".
+    Raises InputError if the file cannot be imported, names another backend, or has no such function.
+    """
+    path = Path(path)
+    require(path.is_file(), f"there is no file {path}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    require(spec is not None, f"{path} is no Python file: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a stranger's file does, it is reported in one sentence
+        raise InputError(f"{path} cannot be imported ({type(error).__name__}: {error}).") from error
+    backend = getattr(module, "BACKEND", "numpy")
+    require(backend in ADAPTERS, f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
+    known = casefile.manifest()["components"]
+    functions = {name: f for name in known if callable(f := getattr(module, name.replace(".", "_"), None))}
+    require(functions, f"{path} has no function with the name of a component, such as hmar_behaviour_mask: "
+                       "python -m mbref cases lists them.")
+    return functions, backend
+
+
+def wanted(case, everything, gradients):
+    """What is expected of this case; without gradients, the forward pass alone."""
+    want = casefile.expected(everything)
+    return want if gradients else {key: a for key, a in want.items() if group(key) in ("taps", "outputs")}
+
+
+def run_case(case, function, backend="numpy", dtype="float64", gradients=True, root=casefile.ROOT):
+    """One case.  -> Result; what `function` raises ends up in its note."""
+    everything = casefile.arrays(case, root)
+    want = wanted(case, everything, gradients)
+    try:
+        return judge(case, want, offered_by(case, everything, want, function, backend, dtype), dtype)
+    except Exception as error:  # the file under test may raise anything, and the other cases must go on
+        return failed(case, want, dtype, error)
+
+
+def offered_by(case, everything, want, function, backend, dtype):
+    """Taps, outputs, gradients and ten steps of an implementation.  -> dict by path."""
+    params, arrays, cotangents = (casefile.part(everything, name) for name in ("params", "inputs", "cotangents"))
+    differentiate = {key.partition("/")[2] for key in want if group(key) == "grads"}
+    inputs = arrays | case.config
+    taps, outputs, grads = ADAPTERS[backend](function, params, inputs, cotangents, differentiate, dtype)
+    got = {f"taps/{k}": a for k, a in taps.items()} | {f"outputs/{k}": a for k, a in outputs.items()}
+    got |= {f"grads/{k}": a for k, a in grads.items()}
+    if "steps/losses" in want and grads:
+        got["steps/losses"] = outputs["losses"] if "losses" in outputs else ten_steps(
+            ADAPTERS[backend], function, params, inputs, dtype)
+    return got
+
+
+def ten_steps(adapter, function, params, inputs, dtype):
+    """Losses before each of ten steps of plain gradient descent, params - rate * gradient.  -> [10]."""
+    losses, names = [], {f"params/{name}" for name in params}
+    for _ in range(STEPS):
+        _, outputs, grads = adapter(function, params, inputs, {"loss": np.ones(())}, names, dtype)
+        losses.append(float(outputs["loss"]))
+        params = {k: a - inputs["rate"] * grads[f"params/{k}"] for k, a in params.items()}
+    return np.array(losses)
+
+
+def judge(case, want, got, dtype):
+    """Compare the arrays `got` with those of a case.  -> Result."""
+    rows = compare(want, got, tolerance(case.kind, dtype))
+    absent = [key for key in want if key not in got]
+    missing = [key for key in absent if group(key) != "taps"]
+    others = [key for key in got if key not in want and group(key) == "outputs" and key != "outputs/losses"]
+    return Result(case, dtype, rows, absent, missing, f"unknown names: {', '.join(others)}" if others else "")
+
+
+def failed(case, want, dtype, error):
+    """The Result of an implementation that raised: nothing was offered."""
+    trace = "".join(traceback.format_exception(error)[-3:])
+    required = [key for key in want if group(key) != "taps"]
+    return Result(case, dtype, [], list(want), required, f"it raised {type(error).__name__}: {error}", trace)
+
+
+def run(functions, backend, chosen, dtypes, gradients=True):
+    """All chosen cases that have a function, component by component.  -> iterator of Result."""
+    for case in chosen:
+        for dtype in dtypes:
+            if case.component in functions:
+                yield run_case(case, functions[case.component], backend, dtype, gradients)
