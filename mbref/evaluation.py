@@ -9,6 +9,7 @@ import numpy as np
 
 from mbref import metrics
 from mbref.baselines.counting import newest
+from mbref.device import device_of, to_device
 
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
@@ -21,14 +22,18 @@ class Places(NamedTuple):
 
 
 def scorer(model, params, config):
-    """A trained model as a scorer, through the protocol."""
-    return lambda history, cases: model.score(params, model.batch(history, cases, config), None, config)
+    """A trained model as a scorer, through the protocol; it computes where its parameters are."""
+    score = sampled_scorer(model, params, config)
+    return lambda history, cases: score(history, cases, None)
 
 
 def sampled_scorer(model, params, config):
     """A trained model as a scorer of given candidates: (history, cases, candidates [B, C]) -> [B, C]."""
-    return lambda history, cases, candidates: model.score(
-        params, model.batch(history, cases, config), candidates, config)
+    def score(history, cases, candidates):
+        batch, candidates = to_device((model.batch(history, cases, config), candidates), device_of(params))
+        return to_device(model.score(params, batch, candidates, config), "cpu")
+
+    return score
 
 
 def picked(score):

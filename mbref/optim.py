@@ -3,6 +3,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.device import device_of
+
 
 class Adam(NamedTuple):
     """Hyper-parameters of Kingma & Ba 2015, algorithm 1. HMAR: beta2 .98, TensorFlow's epsilon."""
@@ -41,14 +43,22 @@ def leaves(tree, path=""):
 
 
 def global_norm(grads):
-    """sqrt of the sum of squares of all entries of all arrays."""
-    return float(sum(np.sum(np.square(g, dtype=np.float64)) for _, g in leaves(grads)) ** 0.5)
+    """sqrt of the sum of squares of all entries of all arrays: a number, or for arrays on a device one of them."""
+    return sum(sum_of_squares(g) for _, g in leaves(grads)) ** 0.5
+
+
+def sum_of_squares(g):
+    """In float64; on a device without a copy of g in float64."""
+    return np.sum(np.square(g, dtype=np.float64) if device_of(g) == "cpu" else np.square(g), dtype=np.float64)
 
 
 def clip_by_global_norm(grads, limit):
     """Scale all gradients by one factor so that their global norm is at most `limit` (Pascanu et al. 2013)."""
     norm = global_norm(grads)
-    return grads if norm <= limit else tree_map(lambda g: g * g.dtype.type(limit / norm), grads)
+    if isinstance(norm, float) and norm <= limit:  # to ask a device for its norm would be to wait for it
+        return grads
+    factor = limit / np.maximum(norm, limit)
+    return tree_map(lambda g: g * factor.astype(g.dtype), grads)
 
 
 def start(rule, params):

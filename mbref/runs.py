@@ -16,6 +16,7 @@ from mbref import evaluation, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import metadata, sequences, sessions
 from mbref.data.readers import read
+from mbref.device import open_device
 from mbref.errors import InputError, require
 from mbref.papers import atrank, dmran, hiersrec, hmar
 
@@ -135,9 +136,10 @@ def typed(kind, texts, fixed=()):
     return values
 
 
-def train(model_name, folder, task, overrides, settings, describe, progress=True):
+def train(model_name, folder, task, overrides, settings, describe, progress=True, device="cpu"):
     """Start a run in a new folder and finish it as `resume` does. Raises InputError if the folder holds a run."""
     folder = Path(folder)
+    open_device(device)  # before anything is written
     if os.path.exists(folder / "run.json"):  # unlike Path.exists, False for a name too long
         raise InputError(f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
     log, task, split = open_task(replace(task, data=str(Path(task.data).resolve())))  # for any folder to evaluate
@@ -151,7 +153,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another --out.") from error
     try:
-        resume(folder, describe, progress)
+        resume(folder, describe, progress, device)
     except InputError:
         if not (folder / "search.npz").exists():  # nothing was trained: leave no run behind
             (folder / "run.json").unlink()
@@ -179,19 +181,26 @@ def as_tuples(value):
     return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
-def resume(folder, describe, progress=True):
-    """Finish the run in `folder` from wherever it stands, after telling what it trains on by describe(log, split)."""
+def resume(folder, describe, progress=True, device="cpu"):
+    """Finish the run in `folder` from wherever it stands, after telling what it trains on by describe(log, split).
+
+    The device is no part of the run: one that was begun on a GPU goes on on the CPU, and the other way round.
+    """
     folder = Path(folder)
+    open_device(device)
     model, task, config, settings = load(folder)
     log, _, split = open_task(task, getattr(config, "counts", "running"))
     describe(log, split)
-    training.search_and_refit(model, config, settings, split, task.candidates, folder, progress)
+    training.search_and_refit(model, config, settings, split, task.candidates, folder, progress, device)
 
 
-def finished(folder):
-    """The final model of a run.  -> (model, params, config, task, log, split). Raises InputError if not finished."""
+def finished(folder, device="cpu"):
+    """The final model of a run.  -> (model, params on a device, config, task, log, split).
+
+    Raises InputError if it is not finished.
+    """
     model, task, config, settings = load(folder)
-    state = training.load_final(Path(folder), model, config, settings)
+    state = training.load_final(Path(folder), model, config, settings, device)
     log, _, split = open_task(task, getattr(config, "counts", "running"))
     return model, state.params, config, task, log, split
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mbref import evaluation, optim
 from mbref.data import sequences
+from mbref.device import device_of, to_device
 from mbref.errors import InputError, require_choice
 
 
@@ -65,11 +66,11 @@ class State(NamedTuple):
 TREES = ("params", "moments", "best")
 
 
-def begin(model, config, settings):
-    """State before the first step; parameters drawn from default_rng(seed)."""
+def begin(model, config, settings, device="cpu"):
+    """State before the first step, on a device; parameters drawn from default_rng(seed)."""
     kind = np.float32 if settings.float32 else np.float64
     params = optim.tree_map(lambda a: a.astype(kind), model.init(np.random.default_rng(settings.seed), config))
-    return State(0, params, optim.start(rule(settings), params), params, ())
+    return to_device(State(0, params, optim.start(rule(settings), params), params, ()), device)
 
 
 def rule(settings, step=0, task=0):
@@ -97,21 +98,31 @@ def rows_of_step(tasks, settings, step):
 
 
 def train_step(model, config, settings, events, tasks, state):
-    """One step on the batch that belongs to its number.  -> (State, loss)."""
+    """One step on the batch that belongs to its number, where the parameters are.  -> (State, loss)."""
     task, rows = rows_of_step(tasks, settings, state.step)
     rng = np.random.default_rng([settings.seed, 1, state.step])
-    batch = model.batch(events, rows, config, rng)
+    batch = carry(model, model.batch(events, rows, config, rng), device_of(state.params))
     loss, grads = value_and_grad(model.loss)(state.params, batch, config, rng)
-    if not np.isfinite(loss):
-        raise InputError(f"the loss is {loss} at step {state.step + 1}: choose a smaller rate than {settings.rate}.")
     step = state.step + 1
     params, moments = optim.update(rule(settings, state.step, task), state.params, grads, state.moments, step)
-    return state._replace(step=step, params=params, moments=moments), float(loss)
+    loss = float(loss)  # of all a step computes, this alone comes back from a device; all is under way by then
+    if not np.isfinite(loss):
+        raise InputError(f"the loss is {loss} at step {step}: choose a smaller rate than {settings.rate}.")
+    return state._replace(step=step, params=params, moments=moments), loss
+
+
+def carry(model, batch, device):
+    """A training batch on a device, with what its model wants to know of it beforehand (`located`)."""
+    if device != "cpu" and hasattr(model, "located"):
+        batch = model.located(batch)
+    return to_device(batch, device)
 
 
 @np.errstate(all="ignore")  # numbers that overflow end in one InputError instead of many warnings
-def fit(model, config, settings, events, validate=None, state=None, save=None, progress=True):
+def fit(model, config, settings, events, validate=None, state=None, save=None, progress=True, device="cpu"):
     """Train on the sequences `events` until `steps`, or until validation has not improved `patience` times.
+
+    A `state` goes on where its arrays are, a new one on `device`.
 
     validate(params) -> number, higher is better; None trains all steps and keeps the last parameters. `save(state)`
     is called at every validation and at the end, and on Ctrl-C, which then goes on to the caller as KeyboardInterrupt.
@@ -120,7 +131,7 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     tasks = model.examples(events, config, np.random.default_rng([settings.seed, 2]))
     if not all(map(len, tasks)):
         raise InputError("nothing to train on: no user has two events before the held-out ones.")
-    state, save = state or begin(model, config, settings), save or (lambda state: None)
+    state, save = state or begin(model, config, settings, device), save or (lambda state: None)
     bar = tqdm(total=settings.steps, initial=state.step, disable=not progress, unit="step")
     try:
         with bar:
@@ -159,7 +170,7 @@ def best_step(state):
 
 def save_checkpoint(path, state, config, settings):
     """Write everything a resumed run needs to `path` (.npz), whole or not at all. Raises InputError if it cannot."""
-    arrays = {name: a for part in TREES for name, a in optim.leaves(getattr(state, part), part)}
+    arrays = {name: a for part in TREES for name, a in optim.leaves(to_device(getattr(state, part), "cpu"), part)}
     about = dict(step=state.step, history=state.history, config=asdict(config), settings=asdict(settings))
     part = Path(path).with_suffix(".part")
     try:
@@ -175,8 +186,8 @@ def save_checkpoint(path, state, config, settings):
             part.unlink()
 
 
-def load_checkpoint(path, model, config, settings):
-    """-> State. Raises InputError if the file is missing, cut, or of another model, config or settings."""
+def load_checkpoint(path, model, config, settings, device="cpu"):
+    """-> State on a device. Raises InputError if the file is missing, cut, or of another model, config or settings."""
     try:
         with np.load(path, allow_pickle=False) as z:
             about, arrays = json.loads(str(z["about"])), {name: z[name] for name in z.files}
@@ -185,11 +196,12 @@ def load_checkpoint(path, model, config, settings):
             raise ValueError("it was trained with other settings")
         empty = begin(model, config, settings)
         trees = {part: fill(getattr(empty, part), arrays, part) for part in TREES}
-        return State(about["step"], history=tuple(map(tuple, about["history"])), **trees)
+        state = State(about["step"], history=tuple(map(tuple, about["history"])), **trees)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: the run is not finished, go on by `train --resume`.") from error
     except sequences.NO_NPZ as error:
         raise InputError(f"{path} is no whole checkpoint of this run ({error}): delete it and train again.") from error
+    return to_device(state, device)
 
 
 def fill(tree, arrays, path):
@@ -205,17 +217,17 @@ def fill(tree, arrays, path):
     return optim.tree_map(take, tree)
 
 
-def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True):
+def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True, device="cpu"):
     """Find the number of steps on the validation events, then train anew that long on all before the test events.
 
     Without validation events all steps are used. The rest as in `search_then_refit`.
     """
     measure = evaluation.validation(model, config, split, candidates, settings.validate)
     return search_then_refit(model, config, settings, split.train, split.refit,
-                             measure if len(split.validation.item) else None, folder, progress)
+                             measure if len(split.validation.item) else None, folder, progress, device)
 
 
-def search_then_refit(model, config, settings, train, refit, validate, folder=None, progress=True):
+def search_then_refit(model, config, settings, train, refit, validate, folder=None, progress=True, device="cpu"):
     """Train on `train`, where validate(params) is highest, then anew on `refit` for as many steps as that took.
 
     With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start from it if it exists.
@@ -223,20 +235,20 @@ def search_then_refit(model, config, settings, train, refit, validate, folder=No
     """
     def run(name, settings, events, validate):
         path = folder and Path(folder) / name
-        state = load_checkpoint(path, model, config, settings) if path and path.exists() else None
+        state = load_checkpoint(path, model, config, settings, device) if path and path.exists() else None
         save = path and (lambda state: save_checkpoint(path, state, config, settings))
-        return fit(model, config, settings, events, validate, state, save, progress)
+        return fit(model, config, settings, events, validate, state, save, progress, device)
 
     search = run("search.npz", settings, train, validate)
     final = run("final.npz", replace(settings, steps=best_step(search)), refit, None)
     return final, search
 
 
-def load_final(folder, model, config, settings):
-    """The finished model of a run folder.  -> State. Raises InputError if training has not come to its end."""
+def load_final(folder, model, config, settings, device="cpu"):
+    """The finished model of a run folder.  -> State on a device. Raises InputError if training has not ended."""
     search = load_checkpoint(Path(folder) / "search.npz", model, config, settings)
     settings = replace(settings, steps=max(best_step(search), 1))  # 0: stopped in its first step
-    final = load_checkpoint(Path(folder) / "final.npz", model, config, settings)
+    final = load_checkpoint(Path(folder) / "final.npz", model, config, settings, device)
     if final.step < settings.steps:
         raise InputError(f"{folder} is not finished: go on with it by `train --resume {folder}`.")
     return final

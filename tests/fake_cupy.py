@@ -3,7 +3,7 @@
   * Nothing turns into a NumPy array by itself, and a host array beside a device array is a TypeError.
   * A NumPy function works only if CuPy has one of that name, with CuPy's arguments (cupy_signatures.txt).
   * What crosses the bus is counted in `transfers`: to_device, and to_host, for which CuPy also has to wait.
-  * `made` counts the dtypes of the arrays that were made.
+  * `made` counts the arrays that were made by dtype, single numbers left out.
 In one way it is stricter: CuPy takes an index that is out of range modulo the size, and here it is an IndexError.
 """
 import inspect
@@ -32,7 +32,7 @@ class FakeArray(NDArrayOperatorsMixin):
     def __init__(self, host):
         if host.dtype.kind not in "biufc":
             raise ValueError(f"Unsupported dtype {host.dtype}")
-        made[host.dtype.name] += 1
+        made[host.dtype.name] += host.ndim > 0
         self._host = host
 
     shape = property(lambda self: self._host.shape)
