@@ -88,13 +88,12 @@ def block(P, scope, att, query, memory, query_mask, key_mask, heads):
 
 
 def attention_net(P, config, x, mask, target):
-    every = torch.ones(len(x), 1, dtype=bool)
+    every, heads = torch.ones(len(x), 1, dtype=bool), config["num_heads"]
     for n in range(config["num_blocks"]):
-        x, stt = block(P, f"all/user_hist_group/num_blocks_{n}", "self_attention", x, x, mask, mask, config["num_heads"])
+        x, stt = block(P, f"all/user_hist_group/num_blocks_{n}", "self_attention", x, x, mask, mask, heads)
     u = target[:, None]
     for n in range(config["num_blocks"]):
-        u, att = block(P, f"all/item_feature_group/num_blocks_{n}", "vanilla_attention", u, x, every, mask,
-                       config["num_heads"])
+        u, att = block(P, f"all/item_feature_group/num_blocks_{n}", "vanilla_attention", u, x, every, mask, heads)
     return u[:, 0], att, stt
 
 
@@ -237,9 +236,12 @@ def record(kind, config, params, inputs, steps=(1, 3)):
 
 
 def draw_history(rng, rows, longest, objects, empty=False):
-    """ids, time buckets [B, T] and lengths [B] as the release pads them: 0 after the end. The first row is full."""
+    """ids, time buckets [B, T] and lengths [B] as the release pads them: 0 after the end.
+
+    The first row is full; with `empty` the second has no event in any group, others may have none.
+    """
     length = rng.integers(0 if empty else 1, longest + 1, rows)
-    length[0] = longest
+    length[:2] = longest, 0 if empty else length[1]
     real = np.arange(longest) < length[:, None]
     return rng.integers(0, objects, real.shape) * real, rng.integers(0, 14, real.shape) * real, length
 

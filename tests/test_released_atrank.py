@@ -15,7 +15,7 @@ from mbref.data.groups import read_groups
 from mbref.data.targets import training_batch
 from mbref.errors import InputError
 from mbref.papers import atrank as paper
-from mbref.released import atrank, atrank_recorded, atrank_step
+from mbref.released import atrank, atrank_baselines, atrank_recorded, atrank_step
 from mbref.released.atrank_batches import Batch, History, from_ours
 
 DAY = 86400
@@ -229,6 +229,16 @@ def test_bpr_by_hand():
         x = bias[i] - bias[j] + u @ (code(i) - code(j))
         want += np.log(1 + np.exp(-x)) / 3 + 0.05 * (u @ u + code(i) @ code(i) + code(j) @ code(j))
     assert atrank.loss(params, batch, config) == pytest.approx(want, abs=1e-13)
+
+
+@pytest.mark.parametrize("padded, want", [(3, [5, 0]), (4, [5, 5]), (500, [5, 5])])
+def test_filters_see_what_is_padded_and_no_more(padded, want):
+    """Events 1, 3, 5; a filter of one event, and one of two that wants the second to be missing: first - 9 second."""
+    filters = [{"w": np.array([[1.0]]), "b": np.zeros(1)}, {"w": np.array([[1.0], [-9.0]]), "b": np.zeros(1)}]
+    x, real = np.array([[[1.0], [3.0], [5.0]]]), np.ones((1, 3), bool)
+    config = small("cnn", padded=padded, sizes=2)
+    found = atrank_baselines.pooled_features({"filters": filters}, x, real, config, lambda pooled: pooled, None)
+    assert found.tolist() == [want]
 
 
 def test_unmerged_norm_by_hand():
