@@ -5,6 +5,7 @@
   * What crosses the bus is counted in `transfers`: to_device, and to_host, for which CuPy also has to wait.
   * `made` counts the arrays that were made by dtype, single numbers left out.
 In one way it is stricter: CuPy takes an index that is out of range modulo the size, and here it is an IndexError.
+test_device_double.py compares it with CuPy itself, as far as CuPy answers without a GPU.
 """
 import inspect
 import types
