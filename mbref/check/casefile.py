@@ -64,7 +64,7 @@ def cases(name=None, side=None, root=ROOT):
 
 def matches(id, name):
     """Does `name` (a case, a component, a family, or None for all) take in the case `id`?"""
-    if name is None or name.endswith("/"):
+    if name is None or name.endswith(("/", ".")):
         return id.startswith(name or "")
     return id == name or id.startswith((name + "/", name + "."))
 

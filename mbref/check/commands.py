@@ -47,8 +47,8 @@ def list_or_make(options):
         if one.state != "same":
             print(f"{one.state:8} {one.id}  {one.note}")
     states = [one.state for one in made]
-    print(", ".join(f"{states.count(state)} {state}" for state in ("same", "new", "differs")))
-    return int("differs" in states)
+    print(", ".join(f"{states.count(state)} {state}" for state in ("same", "new", "differs", "refused")))
+    return int(bool({"differs", "refused"} & set(states)))
 
 
 def check(options):

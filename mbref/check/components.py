@@ -5,7 +5,7 @@ A function is f(params, inputs, tap) -> {output: array}. In an implementer's fil
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mbref.check.functions import hmar, shared
+from mbref.check.functions import atrank, dmran, hiersrec, hmar, metrics, shared
 
 
 class Component(NamedTuple):
@@ -17,29 +17,79 @@ class Component(NamedTuple):
     kind: str = "values"         # "metric": the tolerance is 1e-12; "model": a loss, with ten steps of training
 
 
-VASWANI, HMAR = "Vaswani et al. 2017", "HMAR"
+VASWANI, HMAR, ATRANK, DMRAN, HIERSREC = "Vaswani et al. 2017", "HMAR step", "ATRank step", "DMRAN eq.", "HierSRec step"
 
 SHARED = {
     "layers.dense": Component(shared.dense, "x W + b", ("x",)),
     "layers.lookup": Component(shared.lookup, "rows of an embedding table"),
     "layers.layer_norm": Component(shared.layer_norm, "Ba et al. 2016", ("x",)),
     "masks.causal": Component(shared.causal, f"{VASWANI}, section 3.2.3"),
-    "masks.behaviour": Component(shared.behaviour, f"{HMAR} step (3), M_b"),
-    "masks.same_behaviour": Component(shared.same_behaviour, f"{HMAR} step (3)"),
-    "attention.masked_softmax": Component(shared.masked_softmax, f"{VASWANI} eq. 1", ("scores",)),
-    "attention.attention": Component(shared.attention, f"{VASWANI} eq. 1", ("q", "k", "v")),
-    "losses.sigmoid_cross_entropy": Component(shared.sigmoid_cross_entropy, "ATRank step (7)", ("logits",)),
-    "losses.cross_entropy": Component(shared.cross_entropy, "HierSRec step (5)", ("logits",)),
+    "masks.behaviour": Component(shared.behaviour, f"{HMAR} (3), M_b"),
+    "masks.same_behaviour": Component(shared.same_behaviour, f"{HMAR} (3)"),
+    "attention.masked_softmax": Component(shared.masked_softmax, f"{VASWANI}, eq. 1", ("scores",)),
+    "attention.attention": Component(shared.attention, f"{VASWANI}, eq. 1", ("q", "k", "v")),
+    "losses.sigmoid_cross_entropy": Component(shared.sigmoid_cross_entropy, f"{ATRANK} (7)", ("logits",)),
+    "losses.cross_entropy": Component(shared.cross_entropy, f"{HIERSREC} (5)", ("logits",)),
     "losses.masked_mean": Component(shared.masked_mean, "means over real events", ("values",)),
 }
-
-HMAR_TABLE = {
-    "hmar.behaviour_mask": Component(hmar.behaviour_mask, f"{HMAR} step (3)"),
-    "hmar.code": Component(hmar.code, f"{HMAR} steps (1), (2)", ("item_code", "counts")),
-    "hmar": Component(hmar.model, f"{HMAR} steps (1)-(7)", kind="model"),
+OF_HMAR = {
+    "hmar.behaviour_mask": Component(hmar.behaviour_mask, f"{HMAR} (3)"),
+    "hmar.indicator": Component(hmar.indicator, f"{HMAR} (2)"),
+    "hmar.candidate_counts": Component(hmar.candidate_counts, f"{HMAR} (2)"),
+    "hmar.code": Component(hmar.code, f"{HMAR}s (1), (2)", ("item_code", "counts")),
+    "hmar.input_code": Component(hmar.input_code, f"{HMAR} (1)", ("counts",)),
+    "hmar.candidate_code": Component(hmar.candidate_code, f"{HMAR} (5)", ("counts",)),
+    "hmar.behaviour_encoder": Component(hmar.behaviour_encoder, f"{HMAR} (3)", ("x",)),
+    "hmar.sequence_encoder": Component(hmar.sequence_encoder, f"{HMAR} (4)", ("s", "residual")),
+    "hmar.class_logits": Component(hmar.class_logits, f"{HMAR} (6)", ("q", "z")),
+    "hmar.ranking_loss": Component(hmar.ranking_loss, f"{HMAR} (7)", ("positive", "negative")),
+    "hmar.score": Component(hmar.score, f"{HMAR} (5)"),
+    "hmar": Component(hmar.model, f"{HMAR}s (1)-(7)", kind="model"),
 }
-
-REGISTRY = {**SHARED, **HMAR_TABLE}
+OF_ATRANK = {
+    "atrank.time_bucket": Component(shared.time_bucket, f"{ATRANK} (3)"),
+    "atrank.behaviour_code": Component(atrank.behaviour_code, f"{ATRANK}s (2)-(4)"),
+    "atrank.attention_block": Component(atrank.attention_block, f"{ATRANK}s (5), (6)", ("query", "memory")),
+    "atrank.score": Component(atrank.score, f"{ATRANK} (7)"),
+    "atrank": Component(atrank.model, f"{ATRANK}s (2)-(7)", kind="model"),
+}
+OF_DMRAN = {
+    "dmran.history_code": Component(dmran.history_code, f"{DMRAN} 1, 2"),
+    "dmran.item_attention": Component(dmran.item_attention, f"{DMRAN} 3-7", ("H",)),
+    "dmran.redundancy": Component(dmran.redundancy, f"{DMRAN} 22", ("A",)),
+    "dmran.alignment": Component(dmran.alignment, f"{DMRAN} 9-11", ("M",)),
+    "dmran.feature_attention": Component(dmran.feature_attention, f"{DMRAN} 12, 13", ("M",)),
+    "dmran.vanilla": Component(dmran.vanilla, f"{DMRAN} 14, 15", ("M", "i_c")),
+    "dmran.fusion": Component(dmran.fusion, f"{DMRAN} 16", ("h", "h_hat")),
+    "dmran.score": Component(dmran.score, f"{DMRAN} 17"),
+    "dmran": Component(dmran.model, f"{DMRAN} 1-22", kind="model"),
+}
+OF_HIERSREC = {
+    "hiersrec.item_features": Component(hiersrec.item_features, f"{HIERSREC} (1)"),
+    "hiersrec.encoder_block": Component(hiersrec.encoder_block, f"{HIERSREC} (1)", ("h",)),
+    "hiersrec.encode": Component(hiersrec.encode, f"{HIERSREC} (1)"),
+    "hiersrec.category_logp": Component(hiersrec.category_logp, f"{HIERSREC} (2)", ("s",)),
+    "hiersrec.projection": Component(hiersrec.projection, f"{HIERSREC} (3)", ("logp",)),
+    "hiersrec.item_logits": Component(hiersrec.item_logits, f"{HIERSREC} (4)", ("q",)),
+    "hiersrec.candidates_topk": Component(hiersrec.candidates_topk, f"{HIERSREC} (6)"),
+    "hiersrec.candidates_mass": Component(hiersrec.candidates_mass, f"{HIERSREC} (6)"),
+    "hiersrec.candidates_budget": Component(hiersrec.candidates_budget, f"{HIERSREC} (6)"),
+    "hiersrec.candidate_items": Component(hiersrec.candidate_items, f"{HIERSREC} (6)"),
+    "hiersrec.score": Component(hiersrec.score, f"{HIERSREC} (4)"),
+    "hiersrec": Component(hiersrec.model, f"{HIERSREC}s (1)-(5)", kind="model"),
+}
+TIES = "McSherry & Najork 2008"
+METRICS = {
+    "metrics.greater_and_ties": Component(metrics.greater_and_ties, "rank with ties"),
+    "metrics.hit_rate": Component(metrics.hit_rate, TIES, kind="metric"),
+    "metrics.mrr": Component(metrics.mrr, TIES, kind="metric"),
+    "metrics.ndcg": Component(metrics.ndcg, TIES, kind="metric"),
+    "metrics.recall_many": Component(metrics.recall_many, TIES, kind="metric"),
+    "metrics.ndcg_many": Component(metrics.ndcg_many, TIES, kind="metric"),
+    "metrics.auc": Component(metrics.auc, f"{DMRAN} 23", kind="metric"),
+    "metrics.macro_auc": Component(metrics.macro_auc, f"{DMRAN} 23", kind="metric"),
+}
+REGISTRY = {**SHARED, **METRICS, **OF_HMAR, **OF_ATRANK, **OF_DMRAN, **OF_HIERSREC}
 
 
 def own_functions():

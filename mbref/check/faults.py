@@ -1,10 +1,87 @@
-"""Known faults and how each shows: which arrays of which cases it makes fail."""
+"""Known faults: components with one thing wrong, as people write them, and how each of them shows in the cases.
+
+faults_shared.py and its neighbours list the faults by component; faults_matrix.py finds which cases catch them. What
+each makes fail, and by how much, is kept in tiny_data/cases/faults.json, so that a check can name what it looks like.
+"""
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from mbref.check import casefile
+
+ALIKE = 0.02       # errors of the same fault in two implementations differ by rounding alone
+MOSTLY = 0.9       # share of the wrong arrays that must be off by as much as the fault makes them
+MOST_NAMES = 3     # what looks like more faults than this looks like none
 
 
-def looks_like(failures, dtype):
-    """The known fault that shows like this, or None.
+class Fault(NamedTuple):
+    """A component with one thing wrong."""
 
-    failures: frozenset of (case id, array name) of all cases of one component that were run in `dtype`, such as
-    ("layers.layer_norm/low_variance", "outputs/y").
+    name: str             # as a person would say it
+    component: str
+    function: Callable    # f(params, inputs, tap) -> {output: array}, as the right one
+
+
+def planted(function, module, **changed):
+    """`function` while some names of `module` mean something else.  -> f(params, inputs, tap)."""
+    def faulty(params, inputs, tap):
+        kept = {name: getattr(module, name) for name in changed}
+        vars(module).update(changed)
+        try:
+            return function(params, inputs, tap)
+        finally:
+            vars(module).update(kept)
+    return faulty
+
+
+def fed(function, change):
+    """`function` of other inputs: change(inputs) gives those that are other.  -> f(params, inputs, tap)."""
+    return lambda params, inputs, tap: function(params, inputs | change(inputs), tap)
+
+
+@cache
+def signatures(root=casefile.ROOT):
+    """What is kept of every fault.  -> list of {"name", "component", dtype: {case: {array: error or None}}}.
+
+    The error is the largest absolute difference, None where it has none: not finite, another shape, nothing returned.
     """
-    return None
+    path = root / "faults.json"
+    return json.loads(path.read_text())["faults"] if path.exists() else []
+
+
+def looks_like(results):
+    """The known fault, or two or three, that the results of one component in one dtype look like, or None.
+
+    results: run.Result of every case that was run, also of those that pass. First those faults that make the arrays
+    wrong by as much; if there is none, those that make the same arrays wrong, unless these are all there are.
+    """
+    component, dtype = results[0].case.component, results[0].dtype
+    seen = {(r.case.id, row.name): error_of(row) for r in results for row in r.rows if not row.name.startswith("steps/")}
+    known = {fault["name"]: {(case, name): error for case, wrong in fault[dtype].items() for name, error in wrong.items()}
+             for fault in signatures() if fault["component"] == component}
+    failing = {key for key, error in seen.items() if error != 0}
+    if not failing:
+        return None
+    names = [name for name, wrong in known.items() if agreement(seen, wrong) >= MOSTLY]
+    if not names and len(failing) < len(seen):
+        names = [name for name, wrong in known.items() if failing == wrong.keys() & seen.keys()]
+    return " or ".join(names) if 0 < len(names) <= MOST_NAMES else None
+
+
+def error_of(row):
+    """Of a compare.Row: 0 if it is right, None if it cannot be told as a number."""
+    return (row.error if row.error < float("inf") else None) if not row.times <= 1 else 0.0
+
+
+def agreement(seen, wrong):
+    """Share of the arrays, of those that are wrong in `seen` or in `wrong`, that are wrong by as much.  -> 0 .. 1."""
+    either = [(error, wrong.get(key, 0.0)) for key, error in seen.items() if error != 0 or key in wrong]
+    return sum(alike(*pair) for pair in either) / max(len(either), 1)
+
+
+def alike(a, b):
+    """Are two errors the same but for rounding?"""
+    if a is None or b is None:
+        return a is b
+    return abs(a - b) <= ALIKE * max(a, b)

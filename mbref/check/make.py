@@ -17,7 +17,7 @@ from mbref.check.components import REGISTRY
 from mbref.check.flags import FLAGS
 from mbref.check.recipes import BY_HAND, RECIPES
 from mbref.check.recipes.draw import round8
-from mbref.errors import InputError, require
+from mbref.errors import require
 
 SAME = 1e-12   # of scale, between machines
 SEEDS = 50     # tried in turn until a case is admitted
@@ -27,7 +27,7 @@ class Made(NamedTuple):
     """A case and what `make` found."""
 
     id: str
-    state: str     # "same", "new" or "differs"
+    state: str     # "same", "new", "differs", or "refused": no seed gives a case that is let in
     note: str = ""
 
 
@@ -81,16 +81,13 @@ def answered(component, recipe, arrays):
 
 
 def admitted(component, recipe, oracles):
-    """The first seed whose case is admitted.  -> arrays, seed, names of the oracles, float32 noise.
-
-    Raises InputError with the last reason if none of the seeds gives an admissible case.
-    """
+    """The first seed whose case is let in.  -> (arrays, seed, names of the oracles, float32 noise), or the last reason."""
     for seed in range(SEEDS):
         arrays = answered(component, recipe, given(component, recipe, seed))
         reason, noise = admission.refusal(component, recipe, arrays, BY_HAND.get(component))
         if not reason:
-            return arrays, seed, admission.oracles(component, recipe, arrays, oracles), noise
-    raise InputError(f"no seed makes {component}/{recipe.name} admissible: {reason}.")
+            return arrays, seed, admission.agreeing(component, recipe, arrays, oracles), noise
+    return reason
 
 
 def entry_of(component, recipe, arrays, seed, oracles, noise, digest):
@@ -115,7 +112,8 @@ def make(only=None, oracles=(), root=casefile.ROOT):
             id = f"{component}/{recipe.name}"
             require(set(recipe.flags) <= set(FLAGS), f"{id} has a flag that flags.py does not explain.")
             if casefile.matches(id, only):
-                made, known[id] = make_one(id, component, recipe, known.get(id), oracles, root)
+                made, entry = make_one(id, component, recipe, known.get(id), oracles, root)
+                known |= {id: entry} if entry else {}
                 report.append(made)
     order = [f"{component}/{recipe.name}" for component, some in RECIPES.items() for recipe in some]
     write_manifest([known[id] for id in order if id in known], root)
@@ -123,15 +121,18 @@ def make(only=None, oracles=(), root=casefile.ROOT):
 
 
 def make_one(id, component, recipe, entry, oracles, root):
-    """One case: compared if it exists, else written.  -> Made, its entry."""
+    """One case: compared if it exists, else written.  -> Made, its entry or None."""
     path = root / component / f"{recipe.name}.npz"
     if entry and path.exists():
         kept = casefile.arrays(casefile.case_of(entry, components_of()), root)
         problem = difference(kept, answered(component, recipe, given(component, recipe, entry["seed"])))
-        more = admission.oracles(component, recipe, kept, oracles) if oracles else []
+        more = admission.agreeing(component, recipe, kept, oracles) if oracles else []
         entry = entry | {"oracles": sorted({*entry["oracles"], *more})}
         return Made(id, "differs" if problem else "same", problem), entry
-    arrays, seed, names, noise = admitted(component, recipe, oracles)
+    found = admitted(component, recipe, oracles)
+    if isinstance(found, str):
+        return Made(id, "refused", found), None
+    arrays, seed, names, noise = found
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -140,8 +141,10 @@ def make_one(id, component, recipe, entry, oracles, root):
 
 def difference(kept, again):
     """What a case differs in from what is made now; "" if nothing.  A sentence."""
-    if list(kept) != list(again):
-        return f"it has other arrays: {', '.join(sorted(set(kept) ^ set(again))) or 'in another order'}"
+    if set(kept) != set(again):
+        return f"it has other arrays: {', '.join(sorted(set(kept) ^ set(again)))}"
+    if list(casefile.expected(kept)) != list(casefile.expected(again)):
+        return "its arrays come in another order"
     bad = [row for row in compare.compare(kept, again, SAME) if not row.times <= 1]
     return f"{bad[0].name} is off by {bad[0].error:.1e} {bad[0].problem}" if bad else ""
 

@@ -1,5 +1,6 @@
 """What recipes of cases are made of: numbers of 8 significant bits, histories of chosen lengths, parameters."""
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from mbref import optim
 
 B, T, D = 3, 7, 8   # rows, events, width of most cases
+MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)  # lengths of histories
 
 
 class Recipe(NamedTuple):
@@ -17,6 +19,11 @@ class Recipe(NamedTuple):
     build: Callable        # rng -> params, inputs; params nested, inputs flat
     config: dict           # numbers and words that the function gets among its inputs
     side: str = "both"
+
+
+def recipes(build, *rows, side="both"):
+    """(name, flags, what build(rng, draw) is told, config for the function) as Recipes."""
+    return [Recipe(name, flags, partial(build, draw=draw), config, side) for name, flags, draw, config in rows]
 
 
 def round8(x):

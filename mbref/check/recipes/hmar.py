@@ -1,113 +1,181 @@
-"""Cases of HMAR's components, and the same by hand, row by row."""
-import autograd.numpy as np
+"""Cases of HMAR's components."""
+import numpy as np
 
-from mbref.by_hand import hmar as by_hand
-from mbref.check.functions.hmar import config_of
-from mbref.check.recipes.draw import B, D, T, dense, ids, moved, normal, real_left
-from mbref.check.recipes.shared import EMPTY, FULL, MIXED, recipes
+from mbref.check.functions.reading import config_of
+from mbref.check.recipes.draw import EMPTY, FULL, MIXED, B, D, T, dense, ids, moved, norm, normal, real_left, recipes
 from mbref.data.sequences import window_counts
 from mbref.papers import hmar
 
-ITEMS, K = 9, 3
+ITEMS, K, C = 9, 3, 4
+PARTS = ("q", "k", "v", "f1", "f2")
 
-
-# By hand.
-
-def behaviour_mask_by_hand(params, inputs):
-    def one(behaviour):
-        events = range(len(behaviour))
-        return [[s <= t and behaviour[s] == behaviour[t] > 0 for s in events] for t in events]
-    return {"mask": np.array([one(row) for row in inputs["behaviour"]])}
-
-
-def code_by_hand(params, inputs):
-    config = hmar.Config(items=1, behaviours=K)
-    return {"code": np.array([[by_hand.code(params, v, c, config) for v, c in zip(*row, strict=True)]
-                              for row in zip(inputs["item_code"], inputs["counts"], strict=True)])}
-
-
-def model_by_hand(params, inputs):
-    """The mean over all events from the one-sequence form; hmar.loss of by_hand is the sum over one sequence."""
-    config, rank, classes, ranked = config_of(hmar.Config, inputs, dropout=0.0), 0.0, 0.0, 0
-    for b, row in enumerate(inputs["item"]):
-        at = np.flatnonzero(row)
-        z = by_hand.forward(params, row[at], inputs["behaviour"][b][at], inputs["counts"][b][at], config)
-        for state, t in zip(z, at, strict=True):
-            one = followed(inputs, b, t, config)
-            q = by_hand.candidate_code(params, one[0], one[2], config)
-            classes = classes - np.log(by_hand.class_probabilities(params, state, q)[one[1] - 1])
-            if {"all": True, "new": sum(one[2]) == 0, "target": one[1] == config.target}[config.positives]:
-                rank, ranked = rank + ranking_term(params, state, *one, config), ranked + 1
-    return {"loss": rank / max(ranked, 1) + config.theta * classes / (inputs["item"] > 0).sum()}
-
-
-def followed(inputs, b, t, config):
-    """The event after t: its item, behaviour and counts, a negative and that one's counts."""
-    counts = inputs["next_counts"][b, t]
-    return (inputs["next_item"][b, t], inputs["next_behaviour"][b, t], counts, inputs["negative"][b, t],
-            inputs["negative_counts"][b, t] if config.candidate_counts == "own" else counts)
-
-
-def ranking_term(params, z, item, behaviour, c, negative, c_negative, config):
-    """by_hand's term; where no negative could be drawn (0), the positive's part alone."""
-    if negative:
-        return by_hand.ranking_term(params, z, item, behaviour, c, negative, c_negative, config)
-    yes = 1 / (1 + np.exp(-by_hand.score(params, z, item, c, config)))
-    return -config.weights[behaviour - 1] * np.log(yes)
-
-
-BY_HAND = {"hmar.behaviour_mask": behaviour_mask_by_hand, "hmar.code": code_by_hand, "hmar": model_by_hand}
-
-
-# Cases.
 
 def behaviour_case(rng, draw):
     return {}, {"behaviour": ids(rng, real_left(draw["lengths"]), draw["kinds"])}
 
 
+def events(rng, draw):
+    """Items and behaviours of histories, padded on the left."""
+    real = real_left(draw["lengths"])
+    return {"item": ids(rng, real, draw.get("items", ITEMS)), "behaviour": ids(rng, real, draw.get("kinds", K))}
+
+
+def events_case(rng, draw):
+    return {}, events(rng, draw)
+
+
+def candidate_counts_case(rng, draw):
+    inputs = events(rng, draw)
+    wanted = rng.random(inputs["item"].shape) >= draw.get("without", 0)
+    return {}, inputs | {"candidate": ids(rng, wanted, draw["items"])}
+
+
+def counts_of(which, item, behaviour):
+    """Counts of the items `which` [B, T] among the events so far, 0 where there is none."""
+    return window_counts(which, item, behaviour, K).astype(float) * (which > 0)[..., None]
+
+
+def joints(rng):
+    """Parameters that join item and indicator codes."""
+    return {"indicator": dense(rng, K, D), "feature": dense(rng, 2 * D, D)}
+
+
 def code_case(rng, draw):
-    params = {"indicator": dense(rng, K, D), "feature": dense(rng, 2 * D, D)}
     counts = rng.integers(0, draw["most"] + 1, (B, T, K)).astype(float)
-    return params, {"item_code": normal(rng, B, T, D), "counts": counts}
+    return joints(rng), {"item_code": normal(rng, B, T, D), "counts": counts}
+
+
+def input_code_case(rng, draw):
+    params = {"item": normal(rng, ITEMS + 1, D), "position": normal(rng, draw["length"], D)} | joints(rng)
+    found = events(rng, draw)
+    return params, {"item": found["item"], "counts": counts_of(found["item"], *found.values())}
+
+
+def candidate_code_case(rng, draw):
+    params = {"item": normal(rng, ITEMS + 1, D)} | joints(rng)
+    counts = rng.integers(0, draw["most"] + 1, (B, C, K)).astype(float)
+    return params, {"candidate": ids(rng, rng.random((B, C)) >= draw["without"], ITEMS), "counts": counts}
+
+
+def behaviour_encoder_case(rng, draw):
+    behaviour = events(rng, draw)["behaviour"]
+    params = {name: dense(rng, K, D, D) for name in PARTS} | {"res": normal(rng, K, scale=0.5)}
+    return params, {"x": normal(rng, B, T, D), "behaviour": behaviour}
+
+
+def sequence_encoder_case(rng, draw):
+    params = {name: dense(rng, D, D) for name in PARTS} | {"ln": norm(rng)}
+    s, residual = (draw["spread"] * normal(rng, B, T, D) for _ in range(2))
+    if draw["spread"] < 1:  # then the attention must be small too
+        params["v"] = {name: draw["spread"] * a for name, a in params["v"].items()}
+    return params, {"s": s, "residual": residual, "real": real_left(draw["lengths"])}
+
+
+def class_case(rng, draw):
+    params = {"class1": dense(rng, 2 * D, D), "class2": dense(rng, D, draw["kinds"])}
+    return params, {"q": draw["spread"] * normal(rng, B, T, D), "z": normal(rng, B, T, D)}
+
+
+def ranking_loss_case(rng, draw):
+    real = real_left(draw["lengths"])
+    logits = {name: draw["spread"] * normal(rng, B, T) for name in ("positive", "negative")}
+    return {}, logits | {"weight": rng.choice([0.5, 0.25, 0.125], (B, T)), "mask": real,
+                         "has_negative": real & (rng.random((B, T)) >= draw["without"])}
+
+
+def model_params(rng, config):
+    """Small ones: with large weights, ten steps of training magnify what float32 rounds."""
+    return moved(rng, hmar.init(rng, config), 0.15)
+
+
+def score_case(rng, draw):
+    config, found = config_of(hmar.Config, draw["config"]), events(rng, draw)
+    everything = np.broadcast_to(np.arange(ITEMS + 1), (B, ITEMS + 1))
+    history = np.array([[[((i == item) & (k == behaviour) & (i > 0)).sum() for k in range(1, K + 1)] for i in all_items]
+                        for item, behaviour, all_items in zip(*found.values(), everything, strict=True)], float)
+    inputs = found | {"counts": counts_of(found["item"], *found.values()), "history": history,
+                      "candidate": rng.integers(1, ITEMS + 1, (B, C))}
+    return model_params(rng, config), inputs
 
 
 def model_case(rng, draw):
     """Histories of one user each; the events after them, with counts before they came; negatives of other items."""
-    config = config_of(hmar.Config, draw["config"])
     real = real_left([n + 1 for n in draw["lengths"]], T + 1)  # the event that only is predicted included
     real &= np.array(draw["lengths"])[:, None] > 0
-    item, behaviour = ids(rng, real, draw["items"]), ids(rng, real, draw["kinds"])
-    item, behaviour, follow = (item[:, :-1], behaviour[:, :-1], (item[:, 1:], behaviour[:, 1:]))
-    follow = tuple(a * (item > 0) for a in follow)
-    negative = (follow[0] % ITEMS + 1) * (item > 0) * (rng.random(item.shape) >= draw.get("without", 0))
-    count = lambda which: window_counts(which, item, behaviour, K).astype(float) * (which > 0)[..., None]
-    inputs = {"item": item, "behaviour": behaviour, "counts": count(item), "next_item": follow[0],
-              "next_behaviour": follow[1], "next_counts": count(follow[0]), "negative": negative,
-              "negative_counts": count(negative)}
-    return moved(rng, hmar.init(rng, config), 0.15), inputs
+    item, behaviour = ids(rng, real, draw.get("items", ITEMS)), ids(rng, real, draw.get("kinds", K))
+    follow = {"next_item": item[:, 1:] * (item[:, :-1] > 0), "next_behaviour": behaviour[:, 1:] * (item[:, :-1] > 0)}
+    item, behaviour = item[:, :-1], behaviour[:, :-1]
+    drawn = (item > 0) & (rng.random(item.shape) >= draw.get("without", 0))
+    negative = (follow["next_item"] % ITEMS + 1) * drawn
+    counts = {name: counts_of(which, item, behaviour) for name, which in (
+        ("counts", item), ("next_counts", follow["next_item"]), ("negative_counts", negative))}
+    inputs = {"item": item, "behaviour": behaviour, "negative": negative} | follow | counts
+    return model_params(rng, config_of(hmar.Config, draw["config"])), inputs
 
 
 MODEL = {"items": ITEMS, "behaviours": K, "width": D, "length": T, "heads": 2, "theta": 0.1,
-         "weights": [0.5, 0.3, 0.2], "rate": 0.01}
+         "weights": [0.5, 0.3, 0.2]}
 
 
 def model_row(name, flags, lengths, draw=(), **config):
+    """A case with the whole model's config."""
     config = MODEL | config
-    return name, flags, {"lengths": lengths, "items": ITEMS, "kinds": K, "config": config} | dict(draw), config
+    return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
 
 
+ONE_KIND = {"lengths": MIXED, "kinds": 1}
 RECIPES = {
     "hmar.behaviour_mask": recipes(
         behaviour_case, ("basic", ("Basic",), {"lengths": FULL, "kinds": K}, {}),
         ("empty_history", ("EmptyHistory", "Padding"), {"lengths": EMPTY, "kinds": K}, {}),
-        ("one_behaviour", ("OneBehaviour", "Padding"), {"lengths": MIXED, "kinds": 1}, {})),
+        ("one_behaviour", ("OneBehaviour", "Padding"), ONE_KIND, {})),
+    "hmar.indicator": recipes(
+        events_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "items": 4}, {"count": K}),
+        ("repeated_item", ("RepeatedItem", "FullHistory"), {"lengths": FULL, "items": 2}, {"count": K}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "items": 3}, {"count": K}),
+        ("one_behaviour", ("OneBehaviour",), ONE_KIND | {"items": 3}, {"count": 2})),
+    "hmar.candidate_counts": recipes(
+        candidate_counts_case, ("basic", ("Basic",), {"lengths": FULL, "items": 4}, {"count": K}),
+        ("repeated_item", ("RepeatedItem", "Padding"), {"lengths": MIXED, "items": 2}, {"count": K}),
+        ("no_candidate", ("NoNegative", "EmptyHistory"), {"lengths": EMPTY, "items": 3, "without": 0.4}, {"count": K})),
     "hmar.code": recipes(
         code_case, ("basic", ("Basic",), {"most": 3}, {}), ("no_counts", ("EmptyHistory",), {"most": 0}, {}),
         ("many", ("RepeatedItem",), {"most": 100}, {})),
+    "hmar.input_code": recipes(
+        input_code_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL, "length": T}, {}),
+        ("long_position", ("Padding",), {"lengths": MIXED, "length": T + 3}, {}),
+        ("repeated_item", ("RepeatedItem", "EmptyHistory"), {"lengths": EMPTY, "length": T, "items": 2}, {})),
+    "hmar.candidate_code": recipes(
+        candidate_code_case, ("basic", ("Basic",), {"most": 3, "without": 0}, {}),
+        ("no_counts", ("EmptyHistory",), {"most": 0, "without": 0}, {}),
+        ("no_candidate", ("NoNegative",), {"most": 2, "without": 0.5}, {})),
+    "hmar.behaviour_encoder": recipes(
+        behaviour_encoder_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL}, {"heads": 1}),
+        ("heads", ("Heads", "Padding"), {"lengths": MIXED}, {"heads": 2}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY}, {"heads": 2}),
+        ("one_behaviour", ("OneBehaviour",), ONE_KIND, {"heads": 1})),
+    "hmar.sequence_encoder": recipes(
+        sequence_encoder_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL, "spread": 1}, {"heads": 1}),
+        ("heads", ("Heads", "Padding"), {"lengths": MIXED, "spread": 1}, {"heads": 4}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "spread": 1}, {"heads": 2}),
+        ("low_variance", ("LowVariance",), {"lengths": FULL, "spread": 2.0**-13}, {"heads": 2})),
+    "hmar.class_logits": recipes(
+        class_case, ("basic", ("Basic",), {"kinds": K, "spread": 1}, {}),
+        ("one_behaviour", ("OneBehaviour",), {"kinds": 1, "spread": 1}, {}),
+        ("large", ("LargeValues",), {"kinds": K, "spread": 32}, {})),
+    "hmar.ranking_loss": recipes(
+        ranking_loss_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "spread": 1, "without": 0}, {}),
+        ("no_negative", ("NoNegative",), {"lengths": FULL, "spread": 1, "without": 0.5}, {}),
+        ("large", ("LargeValues",), {"lengths": FULL, "spread": 256, "without": 0}, {}),
+        ("empty_history", ("EmptyHistory",), {"lengths": (0, 0, 0), "spread": 1, "without": 0}, {})),
+    "hmar.score": recipes(
+        score_case, model_row("basic", ("Basic", "Padding"), MIXED),
+        model_row("target_counts", ("Switch",), FULL, candidate_counts="target", target=2),
+        model_row("empty_history", ("EmptyHistory", "RepeatedItem"), EMPTY, {"items": 3})),
     "hmar": recipes(
-        model_case, model_row("basic", ("Basic", "Heads"), FULL),
-        model_row("empty_history", ("EmptyHistory", "Padding"), EMPTY),
-        model_row("one_behaviour", ("OneBehaviour", "RepeatedItem"), MIXED, {"kinds": 1, "items": 3}),
+        model_case, model_row("basic", ("Basic", "Heads"), FULL, rate=0.01),
+        model_row("empty_history", ("EmptyHistory", "Padding"), EMPTY, rate=0.01),
+        model_row("one_behaviour", ("OneBehaviour", "RepeatedItem"), MIXED, {"kinds": 1, "items": 3}, rate=0.01),
         model_row("new_only", ("Switch", "NoNegative"), MIXED, {"without": 0.3, "items": 4}, positives="new",
-                  candidate_counts="target")),
+                  candidate_counts="target", rate=0.01)),
 }

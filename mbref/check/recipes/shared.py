@@ -1,11 +1,25 @@
 """Cases of the components that several papers share, and the same functions by hand, row by row."""
-from functools import partial
-
 import autograd.numpy as np
 
 from mbref.by_hand import atrank as atrank_by_hand
 from mbref.by_hand import hmar as by_hand
-from mbref.check.recipes.draw import B, D, Recipe, T, dense, ids, norm, normal, real_left, real_right, round8
+from mbref.check.recipes.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    ONE,
+    B,
+    D,
+    T,
+    dense,
+    ids,
+    norm,
+    normal,
+    real_left,
+    real_right,
+    recipes,
+    round8,
+)
 
 
 def rows(function, *arrays):
@@ -16,6 +30,12 @@ def rows(function, *arrays):
 def of_pairs(function, a, b):
     """function(entry of a, entry of b) for all entries of [B, T, ...] twice."""
     return rows(lambda x, y: [function(*pair) for pair in zip(x, y, strict=True)], a, b)
+
+
+def spread(found, real, width):
+    """A list of vectors [width], one where `real` [T] is True, in their order; zeros elsewhere.  -> T vectors."""
+    left = iter(found)
+    return [next(left) if r else np.zeros(width) for r in real]
 
 
 def vectors(function, x):
@@ -85,11 +105,14 @@ def attention_by_hand(params, inputs):
     return {"y": rows(one, *(inputs[name] for name in ("q", "k", "v", "allowed")))}
 
 
+def entropy(z, label):
+    """-log sigmoid(z) or -log(1 - sigmoid(z)), log(1 + e^x) written for large |x| too."""
+    x = -z if label else z
+    return np.maximum(x, 0) + np.log(1 + np.exp(-np.abs(x)))
+
+
 def sigmoid_cross_entropy_by_hand(params, inputs):
-    def one(z, label):  # log(1 + e^x) for large |x| too
-        x = -z if label else z
-        return np.maximum(x, 0) + np.log(1 + np.exp(-np.abs(x)))
-    return {"loss": of_pairs(one, inputs["logits"], inputs["labels"])}
+    return {"loss": of_pairs(entropy, inputs["logits"], inputs["labels"])}
 
 
 def cross_entropy_by_hand(params, inputs):
@@ -105,7 +128,7 @@ def masked_mean_by_hand(params, inputs):
 
 BY_HAND = {
     "layers.dense": dense_by_hand, "layers.lookup": lookup_by_hand, "layers.layer_norm": layer_norm_by_hand,
-    "masks.causal": causal_by_hand, "masks.behaviour": behaviour_by_hand,
+    "atrank.time_bucket": time_bucket_by_hand, "masks.causal": causal_by_hand, "masks.behaviour": behaviour_by_hand,
     "masks.same_behaviour": same_behaviour_by_hand, "attention.masked_softmax": masked_softmax_by_hand,
     "attention.attention": attention_by_hand, "losses.sigmoid_cross_entropy": sigmoid_cross_entropy_by_hand,
     "losses.cross_entropy": cross_entropy_by_hand, "losses.masked_mean": masked_mean_by_hand,
@@ -151,6 +174,13 @@ def attention_case(rng, draw):
     return {}, arrays | {"allowed": allowed_case(rng, draw["lengths"])}
 
 
+def gaps_case(rng, draw):
+    """Random gaps over all buckets, or those at the edges of buckets, or years."""
+    small = rng.integers(0, 2 ** rng.integers(0, 13, (B, T)))
+    edges = np.array([[0, 1, 2, 3, 4, 5, 7], [8, 15, 16, 17, 31, 1023, 1024], [2047, 2048, 4094, 4095, 4096, 4097, 63]])
+    return {}, {"gap": {"random": small, "edges": edges, "long": 4000 * edges + 4097}[draw["gaps"]]}
+
+
 def logits_case(rng, draw):
     labels = rng.integers(0, 2, (B, T)).astype(bool)
     return {}, {"logits": round8(draw["spread"] * normal(rng, B, T)), "labels": labels}
@@ -163,14 +193,6 @@ def classes_case(rng, draw):
 
 def mean_case(rng, draw):
     return {}, {"values": normal(rng, B, T), "mask": real_right(draw["lengths"])}
-
-
-MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)
-
-
-def recipes(build, *rows):
-    """(name, flags, what build(rng, draw) is told, config for the function) as Recipes."""
-    return [Recipe(name, flags, partial(build, draw=draw), config) for name, flags, draw, config in rows]
 
 
 RECIPES = {
@@ -207,6 +229,12 @@ RECIPES = {
         ("empty_history", ("EmptyHistory", "Heads"), {"lengths": EMPTY}, {"heads": 4, "scaled": True}),
         ("unscaled", ("Switch",), {"lengths": MIXED}, {"heads": 2, "scaled": False}),
         ("single_event", ("SingleEvent",), {"lengths": ONE}, {"heads": 2, "scaled": True})),
+    "atrank.time_bucket": [
+        *recipes(gaps_case, ("basic", ("Basic",), {"gaps": "random"}, {"rule": "release"}),
+                 ("edges", ("BucketEdges",), {"gaps": "edges"}, {"rule": "release"}),
+                 ("long", ("LongGap",), {"gaps": "long"}, {"rule": "release"}), side="released"),
+        *recipes(gaps_case, ("paper_edges", ("BucketEdges", "Switch"), {"gaps": "edges"}, {"rule": "paper"}),
+                 ("paper_long", ("LongGap", "Switch"), {"gaps": "long"}, {"rule": "paper"}), side="paper")],
     "losses.sigmoid_cross_entropy": recipes(
         logits_case, ("basic", ("Basic",), {"spread": 1}, {}), ("wide", ("Basic",), {"spread": 4}, {}),
         ("large", ("LargeValues",), {"spread": 400}, {})),
