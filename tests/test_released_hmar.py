@@ -246,7 +246,7 @@ def test_ranking_input_is_the_whole_list_reversed(hand):
 
 def test_users_the_release_cannot_hold_out():
     log = log_of([(1, 1, 4), (1, 2, 1), (1, 3, 1), (2, 1, 4), (2, 2, 4), (2, 3, 4)])
-    with pytest.raises(InputError, match="user 2 has no 'buy' row"):
+    with pytest.raises(InputError, match="user 2 has no 'buy' row: give without_target"):
         hmar_data.partition(log, "buy")
     events = hmar_data.partition(log, "buy", without_target="train")
     assert events.target.tolist() == [3, 0] and np.diff(events.train.ptr).tolist() == [2, 3]
@@ -255,6 +255,16 @@ def test_users_the_release_cannot_hold_out():
                            (dict(target="buy", without_target="drop"), "choose error or train")):
         with pytest.raises(InputError, match=message):
             hmar_data.partition(log, **{"without_target": "train", **wrong})
+
+
+def test_who_trains_and_who_is_tested():
+    log = log_of([(1, 1, 4), (1, 2, 1), (1, 3, 4), (2, 1, 1), (2, 2, 4), (2, 3, 4), (3, 1, 4), (3, 2, 4), (3, 3, 1)])
+    events = hmar_data.partition(log, "buy")
+    assert np.diff(events.train.ptr).tolist() == [1, 0, 2]
+    assert hmar_data.usable(events).tolist() == [2] and hmar_data.tested(events).tolist() == [0, 2]
+    short = hmar_data.partition(log_of([(1, 1, 4), (1, 2, 1), (1, 3, 4)]), "buy")
+    with pytest.raises(InputError, match="nothing to train on"):
+        hmar.batch(short, np.arange(2), hmar.Config(items=N, behaviours=4), np.random.default_rng(0))
 
 
 def test_negatives_come_twice_and_may_be_the_target(hand):

@@ -94,8 +94,13 @@ def tested(events):
 
 
 def training_batch(events, rows, config, rng):
-    """The sample of as many users as there are `rows`, drawn uniformly with replacement.  -> Batch."""
-    return sample(events, rng.choice(usable(events), len(rows)), config, rng)
+    """The sample of as many users as there are `rows`, drawn uniformly with replacement.  -> Batch.
+
+    Raises InputError if nobody has two training rows.
+    """
+    users = usable(events)
+    require(len(users), "nothing to train on: no user has two rows before the held-out one.")
+    return sample(events, rng.choice(users, len(rows)), config, rng)
 
 
 def sample(events, users, config, rng):
