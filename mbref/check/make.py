@@ -81,7 +81,7 @@ def answered(component, recipe, arrays):
 
 
 def admitted(component, recipe, oracles):
-    """The first seed whose case is let in.  -> (arrays, seed, names of the oracles, float32 noise), or the last reason."""
+    """The first seed whose case is let in.  -> (arrays, seed, oracles that agree, float32 noise), or the last reason."""
     for seed in range(SEEDS):
         arrays = answered(component, recipe, given(component, recipe, seed))
         reason, noise = admission.refusal(component, recipe, arrays, BY_HAND.get(component))

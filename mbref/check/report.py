@@ -49,13 +49,9 @@ def told(row):
 
 
 def known_faults(results):
-    """The fault that each component's failures look like.  -> {(component, dtype): name}."""
-    found = {}
-    for key in {(r.case.component, r.dtype) for r in results if not r.passed}:
-        failures = frozenset((r.case.id, name) for r in results if (r.case.component, r.dtype) == key
-                             for name in r.failures)
-        found[key] = faults.looks_like(failures, key[1])
-    return found
+    """The fault that each component's failures look like.  -> {(component, dtype): name or None}."""
+    failing = {(r.case.component, r.dtype) for r in results if not r.passed}
+    return {key: faults.looks_like([r for r in results if (r.case.component, r.dtype) == key]) for key in failing}
 
 
 def text(results, expected_failures=(), quiet=False):
