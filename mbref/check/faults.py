@@ -57,8 +57,10 @@ def looks_like(results):
     wrong by as much; if there is none, those that make the same arrays wrong, unless these are all there are.
     """
     component, dtype = results[0].case.component, results[0].dtype
-    seen = {(r.case.id, row.name): error_of(row) for r in results for row in r.rows if not row.name.startswith("steps/")}
-    known = {fault["name"]: {(case, name): error for case, wrong in fault[dtype].items() for name, error in wrong.items()}
+    rows = [(r.case.id, row) for r in results for row in r.rows if not row.name.startswith("steps/")]
+    seen = {(case, row.name): error_of(row) for case, row in rows}
+    known = {fault["name"]: {(case, name): error for case, arrays in fault[dtype].items()
+                             for name, error in arrays.items()}
              for fault in signatures() if fault["component"] == component}
     failing = {key for key, error in seen.items() if error != 0}
     if not failing:

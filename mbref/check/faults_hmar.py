@@ -1,17 +1,12 @@
 """Faults of HMAR.  {component: {fault: function}}."""
 import autograd.numpy as np
-from autograd.tracer import getval
 
 from mbref import masks
 from mbref.attention import attention
 from mbref.check.faults import fed, planted
-from mbref.check.faults_shared import mask_after, minus_infinity
 from mbref.check.functions import hmar as right
-from mbref.data.sequences import window_counts
-from mbref.layers import dense, layer_norm, lookup, relu, stop_gradient
-from mbref.losses import softplus
+from mbref.layers import dense, layer_norm, lookup, relu
 from mbref.papers import hmar
-
 
 # Counts.
 
@@ -58,7 +53,7 @@ COUNTS = {
         "an event does not attend to itself": lambda p, i, tap: {
             "mask": masks.same_behaviour(i["behaviour"]) & before(i["behaviour"].shape[1])},
         "attends to events of other behaviours": lambda p, i, tap: {
-            "mask": until(i["behaviour"].shape[1]) & (i["behaviour"] > 0)[:, :, None] & (i["behaviour"] > 0)[:, None]},
+            "mask": until(i["behaviour"].shape[1]) & all_real(i["behaviour"])},
     },
     "hmar.indicator": {
         "counts the future": counted(whole),
@@ -85,13 +80,13 @@ def joined(params, item_code, counts, other_way=False, between=lambda x: x):
     return dense(params["feature"], np.concatenate(parts, axis=-1))
 
 
-def input_code(scale=True, place=lambda p, length: p[-length:], scale_place=False):
-    """The input code with another scale or other positions."""
+def input_code(scale=True, place=lambda p, length: p[-length:], scale_place=False, real=lambda item: item > 0):
+    """The input code with another scale, other positions, or rows at padding too."""
     def code(params, inputs, tap):
         item, root = inputs["item"], params["item"].shape[1] ** 0.5
         v = lookup(params["item"], item) * (root if scale else 1)
-        g = joined(params, v, inputs["counts"]) + place(params["position"], item.shape[1]) * (root if scale_place else 1)
-        return {"code": g * (item > 0)[..., None]}
+        position = place(params["position"], item.shape[1]) * (root if scale_place else 1)
+        return {"code": (joined(params, v, inputs["counts"]) + position) * real(item)[..., None]}
     return code
 
 
@@ -113,8 +108,7 @@ CODES = {
         "positions from the oldest event": input_code(place=lambda p, length: p[:length]),
         "positions from the newest event backwards": input_code(place=lambda p, length: p[-length:][::-1]),
         "positions times sqrt(D) too": input_code(scale_place=True),
-        "positions at padding": lambda p, i, tap: {
-            "code": right.input_code(p, i, tap)["code"] + p["position"][-i["item"].shape[1]:] * (i["item"] == 0)[..., None]},
+        "padding not set to 0": input_code(real=lambda item: item >= 0),
     },
     "hmar.candidate_code": {
         "candidates times sqrt(D)": planted(right.candidate_code, hmar, candidate_code=candidate_code),
@@ -126,66 +120,57 @@ CODES = {
 
 # Encoders.
 
-def mean_weights(p, copies, mask):
-    """One dense layer for all behaviours."""
-    x = np.sum(np.reshape(copies, mask.shape + (-1,)), axis=2)
-    return x @ (np.sum(p["w"], 0) / len(p["w"])) + np.sum(p["b"], 0) / len(p["b"])
-
-
-def first_weights(p, copies, mask):
-    """The first behaviour's layer for all."""
+def first_layer(p, copies, mask):
+    """One dense layer for all behaviours: the first one's weights and bias, at padding too."""
     return np.sum(np.reshape(copies, mask.shape + (-1,)), axis=2) @ p["w"][0] + p["b"][0]
 
 
 def biased_padding(p, copies, mask):
-    """Bias of the first behaviour at padding, which has none."""
-    return hmar_dense(p, copies, mask) + (~mask.any(-1))[..., None] * p["b"][0]
+    """Each behaviour's layer, but padding gets the first one's bias."""
+    return hmar.dense_by_behaviour(p, copies, mask) + ~mask.any(-1)[..., None] * p["b"][0]
 
 
-hmar_dense = hmar.dense_by_behaviour
+def behaviour_encoder(layer=hmar.dense_by_behaviour, same=masks.same_behaviour, around=0, inner=1, act=relu,
+                      through=lambda p: p["res"]):
+    """The behaviour encoder with other layers, masks or residuals; around, inner: how much of a residual there is."""
+    def encoder(p, inputs, tap):
+        x, behaviour = inputs["x"], inputs["behaviour"]
+        mask, allowed = masks.behaviour(behaviour, len(p["res"])), masks.causal(x.shape[1]) & same(behaviour)
+        q, k, v = (layer(p[name], hmar.masked_copies(x, mask), mask) for name in "qkv")
+        a = attention(q, k, v, allowed, inputs["heads"]) + around * x
+        hidden = act(layer(p["f1"], hmar.masked_copies(a, mask), mask))
+        y = inner * a + layer(p["f2"], hmar.masked_copies(hidden, mask), mask)
+        return {"y": y + (mask @ through(p))[..., None] * x}
+    return encoder
 
 
-def all_behaviours(params, inputs, tap):
-    real = inputs["behaviour"] > 0
-    allowed = masks.causal(real.shape[1]) & real[:, None] & real[:, :, None]
-    mask = masks.behaviour(inputs["behaviour"], len(params["res"]))
-    return {"y": hmar.behaviour_encoder(params, inputs["x"], mask, allowed, inputs["heads"], lambda a: a)}
+def all_real(ids):
+    return (ids > 0)[:, :, None] & (ids > 0)[:, None]
 
 
-def kept(name):
-    """An attention that adds its own input: the residual that is not there."""
-    def residual(q, k, v, *more, **named):
-        return attention(q, k, v, *more, **named) + q
-    return {name: residual}
-
-
-def sequence_encoder(join=lambda a, s, residual: a + residual, norm=layer_norm, inner=lambda y, raw: y, act=relu):
-    """The sequence encoder with another residual, norm or activation."""
-    def encoder(params, inputs, tap):
-        s, real, p = inputs["s"], inputs["real"], params
-        allowed = masks.causal(real.shape[1]) & real[:, None] & real[:, :, None]
-        raw = join(attention(*(dense(p[name], s) for name in "qkv"), allowed, inputs["heads"]), s, inputs["residual"])
+def sequence_encoder(join=lambda a, s, residual: a + residual, norm=layer_norm, inner=lambda y, raw: y, act=relu,
+                     see=until):
+    """The sequence encoder with another residual, norm, activation or mask."""
+    def encoder(p, inputs, tap):
+        s, real = inputs["s"], inputs["real"]
+        q, k, v = (dense(p[name], s) for name in "qkv")
+        a = attention(q, k, v, see(s.shape[1]) & all_real(real), inputs["heads"])
+        raw = join(a, s, inputs["residual"])
         y = norm(p["ln"], raw)
         return {"z": (inner(y, raw) + dense(p["f2"], act(dense(p["f1"], y)))) * real[..., None]}
     return encoder
 
 
-def eps5(p, x, eps=1e-5):
-    return layer_norm(p, x, 1e-5)
-
-
 ENCODERS = {
     "hmar.behaviour_encoder": {
-        "all behaviours share the first one's weights": planted(
-            right.behaviour_encoder, hmar, dense_by_behaviour=first_weights),
-        "attends to events of other behaviours": all_behaviours,
-        "a residual around the attention": planted(right.behaviour_encoder, hmar, **kept("attention")),
-        "biases at padding": planted(right.behaviour_encoder, hmar, dense_by_behaviour=biased_padding),
-        "no scale for the input at the end": lambda p, i, tap: right.behaviour_encoder(
-            p | {"res": 1 + 0 * p["res"]}, i, tap),
-        "input left out at the end": lambda p, i, tap: right.behaviour_encoder(p | {"res": 0 * p["res"]}, i, tap),
-        "feed-forward without ReLU": planted(right.behaviour_encoder, hmar, relu=lambda x: x),
-        "feed-forward without its residual": planted(right.behaviour_encoder, hmar, relu=relu),
+        "all behaviours share the first one's weights": behaviour_encoder(first_layer),
+        "biases at padding": behaviour_encoder(biased_padding),
+        "attends to events of other behaviours": behaviour_encoder(same=all_real),
+        "a residual around the attention": behaviour_encoder(around=1),
+        "feed-forward without its residual": behaviour_encoder(inner=0),
+        "feed-forward without ReLU": behaviour_encoder(act=lambda x: x),
+        "input not scaled by behaviour at the end": behaviour_encoder(through=lambda p: 1 + 0 * p["res"]),
+        "input left out at the end": behaviour_encoder(through=lambda p: 0 * p["res"]),
     },
     "hmar.sequence_encoder": {
         "residual of the behaviour encoder's output": sequence_encoder(lambda a, s, residual: a + s),
@@ -193,8 +178,10 @@ ENCODERS = {
         "feed-forward's residual from before the norm": sequence_encoder(inner=lambda y, raw: raw),
         "feed-forward without its residual": sequence_encoder(inner=lambda y, raw: 0),
         "feed-forward without ReLU": sequence_encoder(act=lambda x: x),
-        "layer norm eps 1e-5 instead of 1e-8": sequence_encoder(norm=eps5),
-        "attends to later events": lambda p, i, tap: right.sequence_encoder(p, i, tap) if False else planted(
-            right.sequence_encoder, masks, causal=lambda length, like=None: whole(length))(p, i, tap),
+        "layer norm eps 1e-5 instead of 1e-8": sequence_encoder(norm=lambda p, x: layer_norm(p, x, 1e-5)),
+        "attends to later events": sequence_encoder(see=whole),
+        "an event does not attend to itself": sequence_encoder(see=before),
     },
 }
+
+FAULTS = {**COUNTS, **CODES, **ENCODERS}

@@ -1,0 +1,72 @@
+"""The kill matrix: which cases catch which fault, and tiny_data/cases/faults.json, which keeps how."""
+import json
+import warnings
+
+import numpy as np
+
+from mbref.check import casefile, faults, faults_attention, faults_hmar, faults_hmar_loss, faults_shared, run
+from mbref.check.compare import TOLERANCE
+from mbref.check.faults import Fault
+
+FAMILIES = (faults_shared, faults_attention, faults_hmar, faults_hmar_loss)
+FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
+          for name, function in named.items()]
+
+
+def result(fault, case, dtype):
+    """A fault on a case.  -> run.Result. The steps of training are left out: they follow from the gradients."""
+    everything = casefile.arrays(case)
+    want = {name: a for name, a in casefile.expected(everything).items() if not name.startswith("steps/")}
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fault may overflow
+        try:
+            return run.judge(case, want, run.offered_by(case, everything, want, fault.function, "numpy", dtype), dtype)
+        except Exception as error:  # a fault may raise, as the code of its author would
+            return run.failed(case, want, dtype, error)
+
+
+def wrong(result):
+    """The arrays that a fault makes wrong.  -> {name: error of three digits, None where it is no number}."""
+    errors = {row.name: faults.error_of(row) for row in result.rows if not row.times <= 1}
+    errors |= dict.fromkeys(result.missing)
+    return {name: error and float(f"{error:.2e}") for name, error in errors.items()}
+
+
+def signature(fault):
+    """A fault as faults.json keeps it; see faults.signatures."""
+    found = {dtype: {case.id: wrong(result(fault, case, dtype)) for case in casefile.cases(fault.component + "/")}
+             for dtype in TOLERANCE}
+    return {"name": fault.name, "component": fault.component} | {
+        dtype: {case: arrays for case, arrays in cases.items() if arrays} for dtype, cases in found.items()}
+
+
+def matrix(only=None):
+    """Signatures of all faults, or of those of one family or component.  -> list of dict."""
+    return [signature(fault) for fault in FAULTS if casefile.matches(fault.component, only)]
+
+
+def write(found, root=casefile.ROOT):
+    """faults.json, one line a fault; faults that `found` does not hold stay as they are."""
+    known = {(one["component"], one["name"]): one for one in [*faults.signatures(root), *found]}
+    lines = [json.dumps(known[key], separators=(",", ":")) for fault in FAULTS
+             if (key := (fault.component, fault.name)) in known]
+    (root / "faults.json").write_text('{"faults": [\n' + ",\n".join(lines) + "\n]}\n")
+    faults.signatures.cache_clear()
+
+
+def table(found):
+    """fault | component | caught by.  -> lines."""
+    rows = [(one["name"], one["component"], *(caught(one, dtype) for dtype in TOLERANCE)) for one in found]
+    rows = [("fault", "component", *(f"caught in {dtype} by" for dtype in TOLERANCE)), *rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return [" | ".join((*map(str.ljust, row[:3], widths), row[3])) for row in rows]
+
+
+def caught(one, dtype):
+    """Names of the cases that catch a fault."""
+    return ", ".join(id.partition("/")[2] for id in one[dtype]) or "NONE"
+
+
+def uncaught(found):
+    """Faults that pass all cases in one of the dtypes.  -> list of names."""
+    return [f"{one['component']}: {one['name']}" for one in found if not all(one[dtype] for dtype in TOLERANCE)]
