@@ -206,13 +206,15 @@ def test_initial_values():
 
 
 def test_multi_has_the_widths_of_the_release():
-    """332, 76 and 204 columns into the 256 of the groups' layers."""
+    """332, 76 and 204 columns into the 256 of the groups' layers; the CNN pads to 30 events, that of cnn/ to 500."""
     names = ("user", "item", "shop", "category", "brand", "action", "query", "coupon")
     config = atrank.variant("multi", tables=tuple((name, 4, 64) for name in names))
     params = atrank.init(np.random.default_rng(0), config)
     assert [p["w"].shape for p in params["groups"]] == [(332, 256), (76, 256), (204, 256)]
     assert config.sizes * config.filters == 256 and params["self"][0]["f1"]["w"].shape == (256, 64)
     config = replace(config, net="cnn", read=(1,))
+    alone = atrank.variant("cnn", tables=config.tables)
+    assert (config.sizes, config.padded) == (8, 30) and (alone.sizes, alone.padded) == (10, 500)
     assert "user" not in atrank.init(np.random.default_rng(0), config)  # no layer follows the pooled features
 
 
@@ -281,7 +283,10 @@ def test_steps_of_the_release_lower_its_loss(name):
     log, rng = log_of(), np.random.default_rng(0)
     rows, = atrank.examples(log, config, rng)
     batch = atrank.batch(log, rows, config, rng)
-    assert batch.candidate.shape == ((14, 2) if name == "bpr" else (28, 1)) and batch.user.tolist()[:8] == [0] * 7 + [1]
+    twice = 1 if name == "bpr" else 2  # a target and its negative are samples of their own
+    assert batch.candidate.shape == ((28, 1) if twice == 2 else (14, 2))
+    assert batch.user.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 3, 3] * twice
+    assert batch.histories[0].length.tolist() == [1, 2, 3, 4, 5, 6, 7, 1, 2, 1, 1, 2, 3, 4] * twice  # none is cut
     params = atrank.init(rng, config)
     first = atrank.loss(params, batch, config)
     for _ in range(60):
