@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from autograd import grad
 from device_cases import DEVICE
-from fake_cupy import FakeArray, cupy, transfers
+from fake_cupy import FakeArray, cupy, made, transfers
 from test_training import HMAR, SPLIT, TINY, same
 
 from mbref import device, evaluation, optim, runs, training
@@ -98,13 +98,13 @@ def test_cuda_without_what_it_needs_is_one_sentence(trouble):
     assert "cuda" not in device.MODULES
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recommend"])
+@pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recommend", "check"])
 def test_command_line_without_a_gpu(command, trouble, a_run, tmp_path, capsys):
     log = str(LOGS / "taobao" / "UserBehavior.csv")
     arguments = {"train": ["train", "hmar", "--out", str(tmp_path / "new"), "--data", log, "--format", "taobao",
                            "--target", "buy"],
                  "resume": ["train", "--resume", str(a_run)], "evaluate": ["evaluate", str(a_run)],
-                 "recommend": ["recommend", str(a_run), "--user", "1"]}[command]
+                 "recommend": ["recommend", str(a_run), "--user", "1"], "check": ["check"]}[command]
     assert main([*arguments, "--device", "cuda"]) == 2
     out, err = capsys.readouterr()
     assert err.startswith("mbref: ") and err.count("\n") == 1 and "Traceback" not in err
@@ -187,6 +187,21 @@ def test_command_line_on_the_device(a_run, as_cuda, tmp_path, capsys):
         assert bool(+transfers) == (where == "cuda")
         printed[where] = capsys.readouterr().out
     assert printed["cpu"] == printed["cuda"]
+
+
+def test_golden_cases_on_the_device(as_cuda, capsys):
+    """mbref's own functions pass on the double, taps, gradients and steps too; no metric is asked of a device."""
+    made.clear()
+    assert main(["check", "--device", "cuda", "--dtype", "float32"]) == 0
+    assert "fail" not in capsys.readouterr().out.splitlines()[-1] and made["float32"]
+    assert main(["check", "--device", "cuda", "--only", "metrics"]) == 2
+
+
+def test_check_leaves_other_frameworks_their_devices(as_cuda, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text("BACKEND = 'jax'\ndef layers_dense(params, inputs, tap):\n    return {}\n")
+    assert main(["check", str(file), "--device", "cuda"]) == 2
+    assert "BACKEND in that file is 'jax'" in capsys.readouterr().err
 
 
 def first_user(folder):

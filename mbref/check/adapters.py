@@ -5,11 +5,14 @@ float64 arrays, inputs likewise with plain numbers and words among them, and dif
 "params/<path>" and "inputs/<name>". The function gets params nested, arrays of its own framework, floats in `dtype`.
 -> (taps, outputs, gradients of sum(output * cotangent) by path), all NumPy.
 """
+from functools import partial
+
 import numpy as np
 from autograd import grad
 from autograd.tracer import getval
 
 from mbref.check.casefile import nested
+from mbref.device import to_device
 from mbref.errors import require
 
 
@@ -45,12 +48,16 @@ def cast(values, dtype, convert=np.asarray):
             for k, a in values.items()}
 
 
-def numpy_adapter(function, params, inputs, cotangents, differentiate, dtype):
-    """NumPy; gradients by autograd, which needs a function written with autograd.numpy."""
-    values = cast(joined(params, inputs), dtype)
+def numpy_adapter(function, params, inputs, cotangents, differentiate, dtype, device="cpu"):
+    """NumPy, or on a device CuPy; gradients by autograd, which needs a function written with autograd.numpy."""
+    values, cotangents = to_device((cast(joined(params, inputs), dtype), cotangents), device)
     taps = {}
-    outputs = checked(function(*arguments(values), lambda name, a: taps.setdefault(name, np.asarray(getval(a)))))
-    plain = {name: np.asarray(getval(a)) for name, a in outputs.items()}
+
+    def host(a):
+        return np.asarray(to_device(getval(a), "cpu"))
+
+    outputs = checked(function(*arguments(values), lambda name, a: taps.setdefault(name, host(a))))
+    plain = {name: host(a) for name, a in outputs.items()}
     fixed = {k: a for k, a in values.items() if k not in differentiate}
 
     def total(free):
@@ -58,7 +65,7 @@ def numpy_adapter(function, params, inputs, cotangents, differentiate, dtype):
         return sum((out[name] * cotangents[name].astype(dtype)).sum() for name in offered(out, cotangents))
 
     free = {k: a for k, a in values.items() if k in differentiate}
-    return taps, plain, grad(total)(free) if free and offered(plain, cotangents) else {}
+    return taps, plain, to_device(grad(total)(free), "cpu") if free and offered(plain, cotangents) else {}
 
 
 def torch_adapter(function, params, inputs, cotangents, differentiate, dtype):
@@ -104,4 +111,5 @@ def jax_adapter(function, params, inputs, cotangents, differentiate, dtype):
     return tuple({k: np.asarray(a) for k, a in d.items()} for d in (taps, outputs, grads))
 
 
-ADAPTERS = {"numpy": numpy_adapter, "torch": torch_adapter, "jax": jax_adapter}
+ADAPTERS = {"numpy": numpy_adapter, "cupy": partial(numpy_adapter, device="cuda"), "torch": torch_adapter,
+            "jax": jax_adapter}

@@ -3,7 +3,9 @@ from pathlib import Path
 
 from mbref.check import casefile, exchange, make, report, run
 from mbref.check.compare import TOLERANCE
-from mbref.check.components import own_functions
+from mbref.check.components import REGISTRY, own_functions
+from mbref.device import NAMES as DEVICES
+from mbref.device import open_device
 from mbref.errors import InputError, require
 
 
@@ -21,6 +23,7 @@ def add(commands):
     p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
     p.add_argument("--side", choices=("paper", "released"), help="which side of the departures was implemented")
     p.add_argument("--dtype", action="append", choices=sorted(TOLERANCE), help="default: both; may be repeated")
+    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: functions in NumPy run on a GPU, with CuPy")
     p.add_argument("--xfail", metavar="FILE", help="cases, components or families that are known to fail, one a line")
     p.add_argument("--forward-only", action="store_true", help="ask for no gradients and no training steps")
     p.add_argument("--json", metavar="FILE", help="write the report here, too")
@@ -71,7 +74,16 @@ def results_of(options, chosen):
     if options.results:
         return exchange.compare_results(Path(options.results), chosen, (options.dtype or ["float64"])[0], gradients)
     functions, backend = run.load_implementation(options.file) if options.file else (own_functions(), "numpy")
+    if options.device != "cpu":
+        require(backend == "numpy", f"--device is for functions in NumPy, and BACKEND in that file is {backend!r}.")
+        open_device(options.device)
+        functions, backend = without_metrics(functions), "cupy"
     return run.run(functions, backend, chosen, dtypes, gradients)
+
+
+def without_metrics(functions):
+    """What may run on a device: metrics stay on the host, where the scores come to."""
+    return {name: function for name, function in functions.items() if REGISTRY[name].kind != "metric"}
 
 
 def expected_failures(path, chosen):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref import masks
 from mbref.data.readers import Log
 from mbref.errors import InputError
 
@@ -272,8 +273,8 @@ def window_counts(candidates, item, behaviour, behaviours):
     candidates, item, behaviour [B, L] -> [B, L, K].
     """
     length = item.shape[1]
-    met = (candidates[:, :, None] == item[:, None, :]) & (item > 0)[:, None, :] & np.tri(length, dtype=bool)
-    return met.astype(np.float32) @ (behaviour[..., None] == np.arange(1, behaviours + 1)).astype(np.float32)
+    met = (candidates[:, :, None] == item[:, None, :]) & (item > 0)[:, None, :] & masks.causal(length, item)
+    return met.astype(np.float32) @ masks.behaviour(behaviour, behaviours).astype(np.float32)
 
 
 def counts_before(sequences, row, item):

@@ -28,7 +28,7 @@ def encoder_block(params, inputs, tap):
     -> y [B, T, D], 0 at padding. Tap: weights [B, heads, T, T], NaN for queries that are padding.
     """
     real = inputs["real"]
-    allowed = masks.causal(real.shape[1]) & real[:, None]
+    allowed = masks.causal(real.shape[1], real) & real[:, None]
     y = hiersrec.encoder_block(params, inputs["h"], allowed, inputs["heads"], lambda a: a, where_real(tap, real))
     return {"y": y * real[..., None]}
 

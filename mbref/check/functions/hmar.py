@@ -11,7 +11,7 @@ def behaviour_mask(params, inputs, tap):
     behaviour [B, T] 1..K, 0 = padding on the left -> mask [B, T, T], rows are queries.
     """
     behaviour = inputs["behaviour"]
-    return {"mask": masks.causal(behaviour.shape[1]) & masks.same_behaviour(behaviour)}
+    return {"mask": masks.causal(behaviour.shape[1], behaviour) & masks.same_behaviour(behaviour)}
 
 
 def indicator(params, inputs, tap):
@@ -72,7 +72,7 @@ def behaviour_encoder(params, inputs, tap):
     Tap: behaviour_weights [B, heads, T, T], NaN for queries that are padding.
     """
     behaviour, K = inputs["behaviour"], len(params["res"])
-    allowed = masks.causal(behaviour.shape[1]) & masks.same_behaviour(behaviour)
+    allowed = masks.causal(behaviour.shape[1], behaviour) & masks.same_behaviour(behaviour)
     y = hmar.behaviour_encoder(params, inputs["x"], masks.behaviour(behaviour, K), allowed, inputs["heads"],
                                lambda a: a, where_real(tap, behaviour > 0))
     return {"y": y}
@@ -86,7 +86,7 @@ def sequence_encoder(params, inputs, tap):
     Tap: sequence_weights [B, heads, T, T], NaN for queries that are padding.
     """
     real = inputs["real"]
-    allowed = masks.causal(real.shape[1]) & real[:, None, :] & real[:, :, None]
+    allowed = masks.causal(real.shape[1], real) & real[:, None, :] & real[:, :, None]
     z = hmar.sequence_encoder(params, inputs["s"], inputs["residual"], allowed, inputs["heads"], lambda a: a,
                               where_real(tap, real))
     return {"z": z * real[..., None]}

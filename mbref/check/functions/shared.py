@@ -31,7 +31,7 @@ def time_bucket(params, inputs, tap):
 
 def causal(params, inputs, tap):
     """True where key s is not later than query t.  ids [B, T], read for T alone -> mask [T, T], rows are queries."""
-    return {"mask": masks.causal(inputs["ids"].shape[1])}
+    return {"mask": masks.causal(inputs["ids"].shape[1], inputs["ids"])}
 
 
 def behaviour(params, inputs, tap):
