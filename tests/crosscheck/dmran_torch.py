@@ -1,0 +1,188 @@
+"""DMRAN in PyTorch; hmar_torch.py says what such a file is and how it is run. Equation numbers are the paper's.
+
+B batch, T events, r hops, C candidates, d width; histories are padded on the right, id 0 is padding. The paper's
+letters are plain matrices rather than layers: it multiplies some from the left.
+"""
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mbref.check.modules import call
+
+
+def ignore(name, tensor):
+    """A tap that nobody reads."""
+
+
+def masked_softmax(scores, allowed, dim):
+    """Softmax among the allowed entries; 0 where nothing is allowed."""
+    return scores.masked_fill(~allowed, torch.finfo(scores.dtype).min).softmax(dim) * allowed
+
+
+def time_bucket(gap, rule="paper"):
+    """Eq. 1: 0 below 1, then floor(log2 gap) + 1 up to 13; ATRank's release has floor(log2(gap + 1)) up to 12."""
+    edges = 2 ** torch.arange(13)
+    return torch.bucketize(gap, edges, right=True) if rule == "paper" else torch.bucketize(
+        gap + 1, edges[1:], right=True)
+
+
+def redundancy(A):
+    """Eq. 22: ||A A^T - I||_F^2 of every sample.  [B, r, T] -> [B]."""
+    return (A @ A.mT - torch.eye(A.shape[1], dtype=A.dtype)).square().sum((1, 2))
+
+
+def vanilla(M, i_c, real, pool="attention", tap=ignore, name="vanilla"):
+    """Eq. 14, 15: what a candidate finds in the rows.  M [B, r, d], i_c [B, C, d], real [B, r] -> [B, C, d]."""
+    scores = i_c @ M.mT / M.shape[-1] ** 0.5 * (pool == "attention")  # equal scores: the mean
+    weights = masked_softmax(scores, real.unsqueeze(1), -1)  # [B, C, r]
+    tap(name, weights.unsqueeze(1))
+    return weights @ M
+
+
+class DMRAN(nn.Module):
+    """Eq. 1-22, the paper's form; switches as in mbref/papers/dmran.py, without `robust`."""
+
+    def __init__(self, items=1, categories=0, width=2, hops=1, variant="full", time=True, bucket="paper", fuse=True,
+                 diagonal=True, pool="attention", item_bias=False, redundancy=1e-4, penalty=5e-5, weight_decay=0.0):
+        super().__init__()
+        self.variant, self.time, self.bucket, self.fuse, self.pool = variant, time, bucket, fuse, pool
+        self.diagonal, self.item_bias = diagonal, item_bias
+        self.redundancy, self.penalty, self.weight_decay = redundancy, penalty, weight_decay
+        sizes = [(items + 1, width // 2), (categories + 1, width // 2)] if categories else [(items + 1, width)]
+        self.V = nn.ParameterList(torch.empty(size) for size in sizes)
+        self.W_0 = nn.Linear(2 * width if time else width, width)
+        shapes = {"T": (14, width)} if time else {}
+        if variant != "feature":
+            shapes |= {"W_s1": (width, width), "W_s2": (hops, width)}
+        if variant != "item":
+            shapes |= {name: (width, width) for name in ("W_s3", "W_s4", "W_s5")} | {"b_s1": width, "b_s2": width}
+            shapes |= {"W_f1": (width, width), "W_f2": (width, width), "b_f": width} if fuse else {}
+        for name, shape in (shapes | ({"b": items + 1} if item_bias else {})).items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+
+    def object_code(self, ids, category):
+        """V[i], and the category's where there are any; padding and unknown categories read zeros."""
+        ids = [ids] if len(self.V) == 1 else [ids, category[ids]]
+        return torch.cat([F.embedding(i, V) * (i > 0).unsqueeze(-1) for i, V in zip(ids, self.V, strict=True)], -1)
+
+    def history_code(self, item, gap, category):
+        """Eq. 1, 2.  -> H [B, T, d]."""
+        v = self.object_code(item, category)
+        return self.W_0(torch.cat([v, self.T[time_bucket(gap, self.bucket)]], -1) if self.time else v)
+
+    def item_attention(self, H, real):
+        """Eq. 3-7.  H [B, T, d], real [B, T] -> A [B, r, T]."""
+        return masked_softmax(self.W_s2 @ F.relu(self.W_s1 @ H.mT), real.unsqueeze(1), -1)
+
+    def alignment(self, M, allowed):
+        """Eq. 9-11, a softmax over j.  M [B, r, d], allowed [B, r, r], rows are i -> beta [B, i, j, d]."""
+        own, other = F.linear(M, self.W_s4).unsqueeze(2), F.linear(M, self.W_s3).unsqueeze(1)
+        inner = torch.tanh(own + other + self.b_s2)  # [B, i, j, d]
+        return masked_softmax(F.linear(inner, self.W_s5, self.b_s1), allowed.unsqueeze(-1), 2)
+
+    def feature_attention(self, M, allowed, tap=ignore):
+        """Eq. 12, 13.  -> [B, r, d]."""
+        beta = self.alignment(M, allowed)
+        tap("beta", beta)
+        return torch.einsum("bijf,bjf->bif", beta, M)
+
+    def fusion(self, h, h_hat):
+        """Eq. 16: a gate for every feature."""
+        return torch.lerp(h_hat, h, torch.sigmoid(h @ self.W_f1 + h_hat @ self.W_f2 + self.b_f))
+
+    def forward(self, item, gap, category, tap=ignore):
+        """Eq. 1-13: M and M^ [B, r, d], A [B, r, T], which rows are real [B, r]; None for what a variant lacks."""
+        H, real, A = self.history_code(item, gap, category), item > 0, None
+        M = H
+        if self.variant != "feature":
+            A = self.item_attention(H, real)
+            tap("hops", A)
+            M, real = A @ H, torch.ones(A.shape[:2], dtype=torch.bool)
+        tap("M", M)
+        if self.variant == "item":
+            return M, None, A, real
+        allowed = real.unsqueeze(1) & real.unsqueeze(2)
+        M_hat = self.feature_attention(M, allowed if self.diagonal else allowed & ~torch.eye(M.shape[1]).bool(), tap)
+        tap("M_hat", M_hat)
+        return M, M_hat, A, real
+
+    def logits(self, item, gap, category, candidate, tap=ignore):
+        """Eq. 14-17: scores [B, C], and h_c, i_c and A."""
+        M, M_hat, A, real = self(item, gap, category, tap)
+        i_c = self.object_code(candidate, category)
+        if self.variant == "item":
+            h_c = vanilla(M, i_c, real, self.pool, tap)
+        else:
+            h_c = vanilla(M_hat, i_c, real, self.pool, tap, "vanilla_hat")
+            h_c = self.fusion(vanilla(M, i_c, real, self.pool, tap), h_c) if self.fuse else h_c
+        z = (h_c * i_c).sum(-1)
+        return z + self.b[candidate] if self.item_bias else z, h_c, i_c, A
+
+    def score(self, *batch):
+        return self.logits(*batch)[0]
+
+    def loss(self, label, *batch):
+        """Eq. 20-22: cross entropy of positives and negatives, and penalties."""
+        real = batch[3] > 0
+        z, h_c, i_c, A = self.logits(*batch)
+        entropy = F.binary_cross_entropy_with_logits(z, label.to(z), reduction="none")[real]
+        penalty = self.penalty * (h_c[real].square().sum() + i_c[real].square().sum())
+        if self.weight_decay:
+            penalty = penalty + self.weight_decay * sum(p.square().sum() for p in self.parameters())
+        overlap = self.redundancy * redundancy(A).mean() if A is not None else 0
+        return entropy.sum() / max(len(entropy), 1) + penalty / 2 + overlap
+
+
+# What the kit asks for.
+
+BACKEND = "torch"
+SWITCHES = ("items", "categories", "width", "hops", "variant", "time", "bucket", "fuse", "diagonal", "pool",
+            "item_bias", "redundancy", "penalty", "weight_decay")
+
+
+def model_of(inputs):
+    """A DMRAN of the sizes and switches of a case, without parameters."""
+    with torch.device("meta"):
+        return DMRAN(**{name: inputs[name] for name in SWITCHES if name in inputs})
+
+
+def events_of(inputs):
+    return inputs["item"], inputs["gap"], inputs.get("category")
+
+
+def dmran_history_code(params, inputs, tap):
+    H = call(model_of(inputs), params, *events_of(inputs), method="history_code")
+    return {"H": H * (inputs["item"] > 0).unsqueeze(-1)}
+
+
+def dmran_item_attention(params, inputs, tap):
+    return {"A": call(model_of(inputs), params, inputs["H"], inputs["real"], method="item_attention")}
+
+
+def dmran_redundancy(params, inputs, tap):
+    return {"penalty": redundancy(inputs["A"])}
+
+
+def dmran_alignment(params, inputs, tap):
+    return {"beta": call(model_of(inputs), params, inputs["M"], inputs["allowed"], method="alignment")}
+
+
+def dmran_feature_attention(params, inputs, tap):
+    return {"M_hat": call(model_of(inputs), params, inputs["M"], inputs["allowed"], tap, method="feature_attention")}
+
+
+def dmran_vanilla(params, inputs, tap):
+    return {"h": vanilla(inputs["M"], inputs["i_c"], inputs["real"], inputs.get("pool", "attention"))}
+
+
+def dmran_fusion(params, inputs, tap):
+    return {"h_c": call(model_of(inputs), params, inputs["h"], inputs["h_hat"], method="fusion")}
+
+
+def dmran_score(params, inputs, tap):
+    return {"scores": call(model_of(inputs), params, *events_of(inputs), inputs["candidate"], method="score")}
+
+
+def dmran(params, inputs, tap):
+    batch = inputs["label"], *events_of(inputs), inputs["candidate"], tap
+    return {"loss": call(model_of(inputs), params, *batch, method="loss")}
