@@ -1,7 +1,8 @@
-"""Is an array right?  max |got - want| <= tolerance * max(max |want|, 1e-3 * the largest number of its group).
+"""Is an array right?  max |got - want| <= tolerance * max(max |want|, floor * the largest number of its group).
 
 Relative to the scale of the whole array, since an element-wise bound fails right float32 results; the floor is for
-arrays that are 0 in theory, such as the gradient of a bias that a softmax cancels. Groups are taps, outputs, grads and
+arrays that are 0 in theory, such as the gradient of a bias that a softmax cancels: 1e-3 of the largest, in float32,
+where what is left of that is rounding of some 1e-7 of the largest, 1e-2. Groups are taps, outputs, grads and
 steps. Whole numbers and booleans must be equal. Where the expected value is NaN (padding), nothing is compared.
 """
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 METRIC_TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 FLOOR = 1e-3
+FLOOR_FLOAT32 = 1e-2
 
 
 class Row(NamedTuple):
@@ -28,12 +30,12 @@ def tolerance(kind, dtype):
     return (METRIC_TOLERANCE if kind == "metric" else TOLERANCE)[dtype]
 
 
-def compare(want, got, relative):
+def compare(want, got, relative, floor=FLOOR):
     """Compare what was offered, in the order of `want`; both are dicts of arrays by path.  -> list of Row."""
     largest = {}
     for key, a in want.items():
         largest[group(key)] = max(largest.get(group(key), 0.0), scale_of(a))
-    return [row(key, a, np.asarray(got[key]), relative, FLOOR * largest[group(key)])
+    return [row(key, a, np.asarray(got[key]), relative, floor * largest[group(key)])
             for key, a in want.items() if key in got]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mbref.check import casefile
 from mbref.check.adapters import ADAPTERS
-from mbref.check.compare import compare, group, tolerance
+from mbref.check.compare import FLOOR, FLOOR_FLOAT32, compare, group, tolerance
 from mbref.errors import InputError, require
 
 STEPS = 10
@@ -102,7 +102,8 @@ def ten_steps(adapter, function, params, inputs, dtype):
 
 def judge(case, want, got, dtype):
     """Compare the arrays `got` with those of a case.  -> Result."""
-    rows = compare(want, got, tolerance(case.kind, dtype))
+    floor = FLOOR if dtype == "float64" else FLOOR_FLOAT32
+    rows = compare(want, got, tolerance(case.kind, dtype), floor)
     absent = [key for key in want if key not in got]
     missing = [key for key in absent if group(key) != "taps"]
     others = [key for key in got if key not in want and group(key) == "outputs" and key != "outputs/losses"]
