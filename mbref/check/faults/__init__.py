@@ -1,6 +1,6 @@
 """Known faults: components with one thing wrong, as people write them, and how each of them shows in the cases.
 
-faults_shared.py and its neighbours list the faults by component; faults_matrix.py finds which cases catch them. What
+The files beside this one list the faults by component; matrix.py finds which cases catch them. What
 each makes fail, and by how much, is kept in tiny_data/cases/faults.json, so that a check can name what it looks like.
 """
 import json

@@ -4,11 +4,23 @@ import warnings
 
 import numpy as np
 
-from mbref.check import casefile, faults, faults_attention, faults_hmar, faults_hmar_loss, faults_shared, run
+from mbref.check import casefile, faults, run
 from mbref.check.compare import TOLERANCE
-from mbref.check.faults import Fault
+from mbref.check.faults import (
+    Fault,
+    atrank,
+    attention,
+    candidates,
+    dmran,
+    dmran_match,
+    hiersrec,
+    hmar,
+    hmar_loss,
+    metrics,
+    shared,
+)
 
-FAMILIES = (faults_shared, faults_attention, faults_hmar, faults_hmar_loss)
+FAMILIES = (shared, attention, metrics, hmar, hmar_loss, atrank, dmran, dmran_match, hiersrec, candidates)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
 
