@@ -408,13 +408,23 @@ def test_bypassed_encoders_get_no_gradient(name):
     assert all(a.any() for path, a in optim.leaves(grads["blocks"][0]["sequence"]) if path != "k/b")
 
 
-def test_only_the_last_block_counts():
+def test_of_several_blocks_step_3_counts_the_last_and_step_4_all():
     two = config_of(blocks=2)
     params, batch = params_of(two), batch_of(two)
-    last = params | {"blocks": params["blocks"][1:]}
-    np.testing.assert_array_equal(hmar.forward(params, batch, two), hmar.forward(last, batch, config_of()))
-    stacked = paper.Config(items=N, behaviours=4, width=D, length=L, heads=2, blocks=2)
-    assert np.abs(hmar.forward(params, batch, two) - paper.forward(params, batch, stacked)).max() > 1e-3
+    first, last = params["blocks"]
+    states = hmar.forward(params, batch, two)
+
+    def with_blocks(*blocks):
+        return hmar.forward(params | {"blocks": list(blocks)}, batch, two)
+
+    np.testing.assert_array_equal(with_blocks(first | {"behaviour": last["behaviour"]}, last), states)
+    assert np.abs(with_blocks(first | {"sequence": last["sequence"]}, last) - states).max() > 1e-3
+    assert np.abs(with_blocks(first, last | {"behaviour": first["behaviour"]}) - states).max() > 1e-3
+    seen = {}
+    hmar.forward(params | {"blocks": [first | {"behaviour": last["behaviour"]}]}, batch, config_of(), seen.setdefault)
+    real = batch.item > 0
+    again = hmar.sequence_encoder(last["sequence"], seen["states"], seen["input"], real, two, lambda x: x)
+    np.testing.assert_allclose(states, again, atol=1e-12)
 
 
 def test_scores_of_all_items_need_equal_counts():

@@ -61,7 +61,7 @@ class Config:
     width: int = 50                    # D; Taobao 80, Tianchi 40, Yelp and MovieLens 50
     length: int = 50                   # L; 150, 100, 170, 120
     heads: int = 1                     # H of every attention; 1
-    blocks: int = 1                    # only the last one counts; 1
+    blocks: int = 1                    # of step (4) stacked; of step (3) only the last one counts; 1
     dropout: float = 0.45              # .45, .6, .4, .4
     mask_mode: str = "release"         # "boolean": the behaviours' masks hold after their layer norm, too
     attention_residual: bool = False   # True: the usual residual around the behaviours' attention
@@ -213,15 +213,16 @@ def forward(params, batch, config, tap=ignore, rng=None):
     mask = masks.behaviour(batch.behaviour, config.behaviours)  # [B, L, K]
     x = drop(input_code(params, batch.item, batch.counts, config)) * real[..., None]  # [B, L, D]
     tap("input", x)
-    for block in params["blocks"]:  # Deviation D23: each reads x again, so only the last one counts
-        s = x
-        if config.variant.merge == "encoder":  # Deviation D1: two of the four files leave it out
-            s = behaviour_encoder(block["behaviour"], x, mask, config, drop, tap)
-        if config.variant.indicator_again:  # Deviation D5
-            s = s + dense(params["indicator"], batch.counts)
-        s = s * real[..., None]
-        tap("merged", s)
-        z = sequence_encoder(block["sequence"], s, x, real, config, drop, tap)
+    s = x
+    if config.variant.merge == "encoder":  # Deviation D1: two of the four files leave it out
+        last = params["blocks"][-1]["behaviour"]  # Deviation D23: each block would read x again, so the last one counts
+        s = behaviour_encoder(last, x, mask, config, drop, tap)
+    if config.variant.indicator_again:  # Deviation D5
+        s = s + dense(params["indicator"], batch.counts)
+    z = s * real[..., None]
+    tap("merged", z)
+    for block in params["blocks"]:
+        z = sequence_encoder(block["sequence"], z, x, real, config, drop, tap)
     tap("states", z)
     return z
 
