@@ -4,6 +4,7 @@ from pathlib import Path
 from mbref.check import casefile, exchange, make, report, run
 from mbref.check.compare import TOLERANCE
 from mbref.check.components import REGISTRY, own_functions
+from mbref.check.faults import matrix
 from mbref.device import NAMES as DEVICES
 from mbref.device import open_device
 from mbref.errors import InputError, require
@@ -16,6 +17,7 @@ def add(commands):
     p.add_argument("--make", action="store_true", help="make the cases again, compare, and write those that are new")
     p.add_argument("--oracle", action="append", default=[], metavar="IMPL.py",
                    help="with --make: name this implementation in the manifest where it agrees")
+    p.add_argument("--kill-matrix", action="store_true", help="which cases catch which of the known faults")
     p.set_defaults(run=list_or_make)
 
     p = commands.add_parser("check", help="check an implementation, or mbref itself, against the golden cases")
@@ -38,7 +40,9 @@ def add(commands):
 
 
 def list_or_make(options):
-    """`cases`.  -> exit code: 1 if a case cannot be made again as it is."""
+    """`cases`.  -> exit code: 1 if a case cannot be made again as it is, or a known fault passes all cases."""
+    if options.kill_matrix:
+        return kill_matrix(options.only)
     if not options.make:
         for case in casefile.cases(options.only):
             print(f"{case.id:40} {case.side:9} {', '.join(case.flags):28} {case.entry['equation']}")
@@ -50,8 +54,20 @@ def list_or_make(options):
         if one.state != "same":
             print(f"{one.state:8} {one.id}  {one.note}")
     states = [one.state for one in made]
+    matrix.renew({one.id.partition("/")[0] for one in made if one.state == "new"})
     print(", ".join(f"{states.count(state)} {state}" for state in ("same", "new", "differs", "refused")))
     return int(bool({"differs", "refused"} & set(states)))
+
+
+def kill_matrix(only):
+    """`cases --kill-matrix`: the known faults and the cases that catch them.  -> exit code: 1 if one is not caught."""
+    found = matrix.matrix(only)
+    require(found, f"no fault is known of {only!r}: give a family, such as hmar, or a component.")
+    for line in matrix.table(found):
+        print(line)
+    passed = matrix.uncaught(found)
+    print("\n".join([f"{len(found)} faults, {len(passed)} not caught in float64 and float32", *passed]))
+    return int(bool(passed))
 
 
 def check(options):

@@ -69,8 +69,7 @@ ITEM_LEVEL = {
         "padding attended": fed(right.item_attention, lambda i: {"real": np.ones_like(i["real"])}),
         **{name: item_attention(softmax=SOFTMAX[name]) for name in (
             "mask after the softmax", "-inf on a row where nothing is allowed",
-            "a row where nothing is allowed gets equal weights", "masked scores set to 0 instead of -inf",
-            "softmax without the shift by the largest score")},
+            "a row where nothing is allowed gets equal weights", "masked scores set to 0 instead of -inf")},
     },
     "dmran.redundancy": {
         "penalty not squared": redundancy(power=1),

@@ -57,11 +57,12 @@ def matrix(only=None):
     return [signature(fault) for fault in FAULTS if casefile.matches(fault.component, only)]
 
 
-def write(found, root=casefile.ROOT):
-    """faults.json, one line a fault; faults that `found` does not hold stay as they are."""
-    known = {(one["component"], one["name"]): one for one in [*faults.signatures(root), *found]}
-    lines = [json.dumps(known[key], separators=(",", ":")) for fault in FAULTS
-             if (key := (fault.component, fault.name)) in known]
+def renew(components, root=casefile.ROOT):
+    """faults.json again, one line a fault: those of the components, and those that it does not hold yet."""
+    known = {(one["component"], one["name"]): one for one in faults.signatures(root)}
+    old = [fault for fault in FAULTS if fault.component in components or (fault.component, fault.name) not in known]
+    known |= {(fault.component, fault.name): signature(fault) for fault in old}
+    lines = [json.dumps(known[fault.component, fault.name], separators=(",", ":")) for fault in FAULTS]
     (root / "faults.json").write_text('{"faults": [\n' + ",\n".join(lines) + "\n]}\n")
     faults.signatures.cache_clear()
 
