@@ -176,6 +176,7 @@ BAD = {
     "lengths of other rows": (with_one("inputs/hist_i_sl", np.full(4, 1), MULTI), "inputs/hist_i_sl"),
     "a run that is none": (with_one("meta/config", np.array(json.dumps(
         json.loads(str(load(MULTI)["meta/config"])) | {"net_type": "att-x2i"})), MULTI), "att-x2i"),
+    "a step that is no number": (with_one("after/first/item_b", np.zeros(14)), "do not fit together"),
     "nothing to compare": (no_results, "nothing to compare"),
 }
 
