@@ -42,12 +42,24 @@ def fed(function, change):
 
 @cache
 def signatures(root=casefile.ROOT):
-    """What is kept of every fault.  -> list of {"name", "component", dtype: {case: {array: error or None}}}.
+    """What is kept of every fault.  -> list of {"name", "component", dtype: {case: errors of its arrays}}.
 
-    The error is the largest absolute difference, None where it has none: not finite, another shape, nothing returned.
+    An error is the largest absolute difference, in the order of `compared`; 0 where the array is right, None where it
+    is no number: not finite, another shape, nothing returned. Cases that a fault passes are left out.
     """
     path = root / "faults.json"
     return json.loads(path.read_text())["faults"] if path.exists() else []
+
+
+def compared(case):
+    """Names of the arrays that faults are known by, in the order of the case. Steps follow from gradients.  -> list."""
+    return [name for name in casefile.expected(casefile.arrays(case)) if not name.startswith("steps/")]
+
+
+def shown_by(fault, cases, dtype):
+    """What a fault makes wrong in some cases.  -> {(case id, array): error or None}."""
+    return {(case.id, name): error for case in cases if case.id in fault[dtype]
+            for name, error in zip(compared(case), fault[dtype][case.id], strict=True) if error != 0}
 
 
 def looks_like(results):
@@ -59,8 +71,7 @@ def looks_like(results):
     component, dtype = results[0].case.component, results[0].dtype
     rows = [(r.case.id, row) for r in results for row in r.rows if not row.name.startswith("steps/")]
     seen = {(case, row.name): error_of(row) for case, row in rows}
-    known = {fault["name"]: {(case, name): error for case, arrays in fault[dtype].items()
-                             for name, error in arrays.items()}
+    known = {fault["name"]: shown_by(fault, [r.case for r in results], dtype)
              for fault in signatures() if fault["component"] == component}
     failing = {key for key, error in seen.items() if error != 0}
     if not failing:

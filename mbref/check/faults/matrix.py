@@ -28,7 +28,7 @@ FAULTS = [Fault(name, component, function) for family in FAMILIES for component,
 def result(fault, case, dtype):
     """A fault on a case.  -> run.Result. The steps of training are left out: they follow from the gradients."""
     everything = casefile.arrays(case)
-    want = {name: a for name, a in casefile.expected(everything).items() if not name.startswith("steps/")}
+    want = {name: everything[name] for name in faults.compared(case)}
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fault may overflow
         try:
@@ -37,19 +37,19 @@ def result(fault, case, dtype):
             return run.failed(case, want, dtype, error)
 
 
-def wrong(result):
-    """The arrays that a fault makes wrong.  -> {name: error of three digits, None where it is no number}."""
-    errors = {row.name: faults.error_of(row) for row in result.rows if not row.times <= 1}
-    errors |= dict.fromkeys(result.missing)
-    return {name: error and float(f"{error:.2e}") for name, error in errors.items()}
+def errors(result):
+    """Of every array of a case, three digits; 0 where it is right, None where it is no number.  -> list."""
+    found = dict.fromkeys(result.missing) | {row.name: faults.error_of(row) for row in result.rows}
+    in_order = [found.get(name, 0) for name in faults.compared(result.case)]
+    return [error and float(f"{error:.2e}") for error in in_order]
 
 
 def signature(fault):
     """A fault as faults.json keeps it; see faults.signatures."""
-    found = {dtype: {case.id: wrong(result(fault, case, dtype)) for case in casefile.cases(fault.component + "/")}
-             for dtype in TOLERANCE}
+    of_component = [case for case in casefile.cases() if case.component == fault.component]
+    results = {dtype: [result(fault, case, dtype) for case in of_component] for dtype in TOLERANCE}
     return {"name": fault.name, "component": fault.component} | {
-        dtype: {case: arrays for case, arrays in cases.items() if arrays} for dtype, cases in found.items()}
+        dtype: {one.case.id: errors(one) for one in found if one.failures} for dtype, found in results.items()}
 
 
 def matrix(only=None):
