@@ -77,6 +77,7 @@ def candidate_code(p, ids, counts, s):
     return code(p, embedded(p, ids), counts, s)
 
 
+@partial(jax.jit, static_argnames="heads")
 def behaviour_encoder(p, x, behaviour, heads):
     """Step (3): the weights of each event's own behaviour.  -> [T, D], attention weights."""
     real, of = behaviour > 0, jnp.maximum(behaviour - 1, 0)
@@ -88,6 +89,7 @@ def behaviour_encoder(p, x, behaviour, heads):
     return a + own(p["f2"], jax.nn.relu(own(p["f1"], a))) + (p["res"][of] * real)[:, None] * x, weights
 
 
+@partial(jax.jit, static_argnames="heads")
 def sequence_encoder(p, s, residual, real, heads):
     """Step (4).  -> [T, D], attention weights."""
     a, weights = attention(*(dense(p[name], s) for name in "qkv"), causal(real), heads)
@@ -108,8 +110,9 @@ def states(p, item, behaviour, counts, s):
     return z, taps | {"states": z}
 
 
+@partial(jax.jit, static_argnames="s")
 def score(p, item, behaviour, counts, candidate, history, s):
-    """Step (5).  candidate [C], history [N+1, K] -> [C]."""
+    """Step (5) of one history.  candidate [C], history [N+1, K] -> [C]."""
     z = states(p, item, behaviour, counts, s)[0][-1]
     one = jax.nn.one_hot(jnp.full(candidate.shape, s.target - 1), s.behaviours)
     return candidate_code(p, candidate, history[candidate] if s.candidate_counts == "own" else one, s) @ z
@@ -137,6 +140,7 @@ def terms(p, events, follow, negative, s):
     return (z * q).sum(-1), (z * q_negative).sum(-1), jax.nn.log_softmax(class_logits(p, q, z)), taps
 
 
+@partial(jax.jit, static_argnames="s")
 def loss(p, events, follow, negative, s):
     """Step (7) of a batch.  events, follow: item, behaviour and counts; negative: item and counts.  -> scalar, taps."""
     positive, other, logp, taps = jax.vmap(partial(terms, s=s), (None, 0, 0, 0))(p, events, follow, negative)
@@ -156,7 +160,9 @@ BACKEND = "jax"
 
 
 def switches_of(inputs, behaviours):
-    return Switches(**{"behaviours": behaviours} | {k: inputs[k] for k in Switches._fields if k in inputs})
+    """Hashable, since jit compiles anew for each."""
+    given = {k: inputs[k] for k in Switches._fields if k in inputs} | {"weights": tuple(inputs.get("weights", ()))}
+    return Switches(**{"behaviours": behaviours} | given)
 
 
 def events_of(inputs, prefix=""):
@@ -199,15 +205,15 @@ def hmar_candidate_code(params, inputs, tap):
 
 
 def hmar_behaviour_encoder(params, inputs, tap):
-    y, weights = jax.vmap(lambda x, b: behaviour_encoder(params, x, b, inputs["heads"]))(
-        inputs["x"], inputs["behaviour"])
+    one = partial(behaviour_encoder, params, heads=inputs["heads"])
+    y, weights = jax.vmap(one)(inputs["x"], inputs["behaviour"])
     tap("behaviour_weights", weights)
     return {"y": y}
 
 
 def hmar_sequence_encoder(params, inputs, tap):
-    z, weights = jax.vmap(lambda s, residual, real: sequence_encoder(params, s, residual, real, inputs["heads"]))(
-        inputs["s"], inputs["residual"], inputs["real"])
+    one = partial(sequence_encoder, params, heads=inputs["heads"])
+    z, weights = jax.vmap(one)(inputs["s"], inputs["residual"], inputs["real"])
     tap("sequence_weights", weights)
     return {"z": z}
 
@@ -222,7 +228,8 @@ def hmar_ranking_loss(params, inputs, tap):
 
 def hmar_score(params, inputs, tap):
     rows = *events_of(inputs), inputs["candidate"], inputs["history"]
-    return {"scores": jax.vmap(lambda *row: score(params, *row, switches_of(inputs, inputs["behaviours"])))(*rows)}
+    one = partial(score, params, s=switches_of(inputs, inputs["behaviours"]))
+    return {"scores": jax.vmap(one)(*rows)}
 
 
 def hmar(params, inputs, tap):
