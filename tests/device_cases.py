@@ -8,6 +8,9 @@ from mbref import device, optim
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import group_events, groups, sequences
 from mbref.papers import atrank, dmran, hiersrec, hmar
+from mbref.released import atrank as released_atrank
+from mbref.released import hmar as released_hmar
+from mbref.released import hmar_data
 
 DEVICE = "fake"
 device.add_device(DEVICE, fake_cupy.cupy)
@@ -20,14 +23,14 @@ class Case(NamedTuple):
     events: object
 
 
-def log(kind=np.float64):
-    """Five users with 3 .. 7 events: times, categories, text vectors of type `kind`."""
+def log(kind=np.float64, kinds=KINDS):
+    """Five users with 3 .. 7 events: times, categories, text vectors of type `kind`; counts of `kinds` behaviours."""
     rng = np.random.default_rng(0)
     size = np.arange(3, 3 + USERS)
     user, n = np.repeat(np.arange(1, USERS + 1), size), size.sum()
     item, behaviour = rng.integers(1, ITEMS + 1, n), rng.integers(1, KINDS + 1, n)
     time = np.cumsum(rng.integers(0, 300_000, n))
-    return sequences.from_rows(user, item, behaviour, KINDS)._replace(
+    return sequences.from_rows(user, item, behaviour, kinds)._replace(
         time=time, now=time[np.cumsum(size) - 1] + 86_400, text=rng.normal(size=(ITEMS + 1, 4)).astype(kind),
         category=np.append(0, rng.integers(0, CATEGORIES + 1, ITEMS)), oracle=rng.integers(0, CATEGORIES + 1, USERS))
 
@@ -51,6 +54,28 @@ def many_groups():
     config = atrank.Config(tables=(("item", 5), ("category", 2), ("query", 4)), actions=(2, 0), table_width=4, width=8,
                            groups=(("item", "category"), ("query",)), heads=2, query="group", length=3, pairs=True)
     return Case(atrank, config, group_events.GroupEvents(of, np.arange(len(of.user)), (0, 1), (1, 0)))
+
+
+def released_cases():
+    """{name: Case} of the authors' code."""
+    one = dict(tables=(("item", ITEMS, 8), ("user", USERS, 8)), groups=(("item",),), actions=(False,), width=8)
+    many = dict(tables=(("item", 5, 4), ("category", 3, 4), ("query", 4, 4), ("action", 2, 4)), actions=(True, False),
+                groups=(("item", "category"), ("query",)), read=(0, 1), query="group")
+    plain = log()._replace(category=None)
+    nets = {"atrank": dict(heads=2), "cnn": dict(net="cnn", sizes=3, filters=2, padded=8),
+            "rnn": dict(net="rnn", time=False), "rnn_att": dict(net="rna", time=False),
+            "bpr": dict(net="mf", read=(), time=False)}
+    own = {f"released atrank, {name}": Case(released_atrank, released_atrank.Config(**one | net), plain)
+           for name, net in nets.items()}
+    config = released_atrank.Config(**many, width=8, heads=2)
+    own["released atrank, multi"] = Case(released_atrank, config, many_groups().events)
+    for name, variant in released_hmar.VARIANTS.items():
+        kinds = len(variant.weights)
+        events = hmar_data.Partition(log(kinds=kinds), np.arange(USERS) + 1, np.ones((USERS, kinds)))
+        config = released_hmar.Config(items=ITEMS, behaviours=kinds, variant=variant, width=4, length=4, dropout=0,
+                                      candidate_counts="target")
+        own[f"released hmar, {name}"] = Case(released_hmar, config, events)
+    return own
 
 
 def cases(kind=np.float64):
@@ -85,12 +110,12 @@ def cases(kind=np.float64):
             **{name: Case(model, model.Config(items=ITEMS, **given), events) for name, (model, given) in ours.items()}}
 
 
-NAMES = list(cases())
+NAMES, RELEASED = list(cases()), list(released_cases())
 
 
 def prepared(name, kind=np.float64):
     """A Case, its parameters, moved off their zeros, and a training batch of one task."""
-    case = cases(kind)[name]
+    case = (cases(kind) | released_cases())[name]
     rng = np.random.default_rng(2)
     params = optim.tree_map(lambda a: (a + rng.normal(0, 0.3, a.shape)).astype(kind), case.model.init(rng, case.config))
     rows = case.model.examples(case.events, case.config, rng)[0]
@@ -98,6 +123,10 @@ def prepared(name, kind=np.float64):
 
 
 def ranking_batch(case):
-    """A batch to rank from, of two or more sequences."""
-    held = case.events.rows[1:9:2] if isinstance(case.events, group_events.GroupEvents) else np.arange(USERS)
-    return case.model.batch(case.events, held, case.config)
+    """A batch to rank from."""
+    return case.model.batch(case.events, held(case), case.config)
+
+
+def held(case):
+    """What there is to rank for: sequences, or of a log of groups events of one group."""
+    return case.events.rows[1:9:2] if isinstance(case.events, group_events.GroupEvents) else np.arange(USERS)

@@ -5,7 +5,7 @@ import device_cases
 import numpy as np
 import pytest
 from autograd import value_and_grad
-from device_cases import DEVICE, NAMES
+from device_cases import DEVICE, NAMES, RELEASED
 from fake_cupy import FakeArray, made, transfers
 
 from mbref import evaluation, layers, optim, training
@@ -14,6 +14,7 @@ from mbref.device import to_device
 from mbref.papers import hmar
 
 KINDS = {"float64": 1e-12, "float32": 2e-5}
+PAIRS = [(name, kind) for name in NAMES for kind in KINDS] + [(name, "float64") for name in RELEASED]
 RULES = [optim.Adam(clip=0.1), optim.Adam(clip=1e9, epsilon_hat=True), optim.SGD(clip=0.1), optim.SGD()]
 
 
@@ -46,8 +47,7 @@ def on_both(name, kind):
     return case, (params, batch), there
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name, kind", PAIRS)
 def test_loss_and_gradients(name, kind):
     case, here, there = on_both(name, kind)
     want, want_grads = value_and_grad(case.model.loss)(*here, case.config)
@@ -60,8 +60,7 @@ def test_loss_and_gradients(name, kind):
     assert any(np.any(g) for _, g in optim.leaves(want_grads))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name, kind", PAIRS)
 def test_forward_and_what_it_taps(name, kind):
     case, here, there = on_both(name, kind)
     taps = []
@@ -76,13 +75,12 @@ def test_forward_and_what_it_taps(name, kind):
     assert_same(taps[1], taps[0], KINDS[kind])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name, kind", PAIRS)
 def test_scores(name, kind):
     """Of all items and of a few, through the scorers of evaluation.py: parameters stay, the scores come back, once."""
     case, (params, _), (device_params, _) = on_both(name, kind)
-    cases = case.events.rows[1:9:2] if name == "atrank, groups" else np.arange(device_cases.USERS)
-    candidates = np.arange(len(cases) * 3).reshape(-1, 3) % 4  # 0, which is no candidate, among them
+    cases = device_cases.held(case)
+    candidates = np.arange(len(cases) * 3).reshape(-1, 3) % 4  # 0, in most models no candidate, among them
     of_all = [evaluation.scorer(case.model, p, case.config) for p in (device_params, params)]
     of_some = [evaluation.sampled_scorer(case.model, p, case.config) for p in (device_params, params)]
     batch = arrays(device_cases.ranking_batch(case))

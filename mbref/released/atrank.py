@@ -90,8 +90,8 @@ def behaviour_code(params, config, group, history, features):
     if not config.time:
         return x
     action = params["tables"]["action"][history.action] if config.actions[group] else None
-    time = (history.time[..., None] == np.arange(BUCKETS)).astype(x.dtype)  # [B, L, 12]  # Deviation D4
-    return group_code(params, config, group, x, action, time)
+    time = history.time[..., None] == np.arange(BUCKETS, like=history.time)  # [B, L, 12]  # Deviation D4
+    return group_code(params, config, group, x, action, time.astype(x.dtype))
 
 
 def target_code(params, config, group, ids):
@@ -100,7 +100,7 @@ def target_code(params, config, group, ids):
     if config.query == "raw":
         return x  # Deviation D7
     widths = (params["tables"]["action"].shape[1] if config.actions[group] else 0, BUCKETS)
-    return group_code(params, config, group, x, *(np.zeros(x.shape[:-1] + (width,), x.dtype) for width in widths))
+    return group_code(params, config, group, x, *(np.zeros_like(x, shape=x.shape[:-1] + (width,)) for width in widths))
 
 
 def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
@@ -130,8 +130,9 @@ def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
 
 def real_events(batch, config):
     """True where there is an event, groups one after the other.  -> [B, S], or [B, 0] if no history is read."""
-    real = [np.arange(h.item.shape[1]) < h.length[:, None] for h in (batch.histories[g] for g in config.read)]
-    return np.hstack([np.zeros((len(batch.user), 0), bool), *real])
+    histories = [batch.histories[g] for g in config.read]
+    real = [np.arange(h.item.shape[1], like=h.item) < h.length[:, None] for h in histories]
+    return np.concatenate([np.zeros((len(batch.user), 0), bool, like=batch.user), *real], axis=1)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
@@ -154,7 +155,7 @@ def self_attention(params, x, real, config, drop, tap):
 def vanilla_attention(params, x, states, real, config, drop, tap):
     """e: what each candidate finds in the history; every block reads the final states.  x [B, C, D] -> same.  (6)."""
     for block in params["vanilla"]:  # Deviation D13
-        x = attention_block(block, x, states, real, np.ones(x.shape[:2]), config.heads, drop, tap, "vanilla_weights")
+        x = attention_block(block, x, states, real, np.ones_like(x[..., 0]), config.heads, drop, tap, "vanilla_weights")
     return x
 
 
@@ -189,7 +190,7 @@ def score(params, batch, candidates, config):
     if candidates is not None:
         return logits(params, batch, states, candidates, config)[0]
     return by_chunks(lambda ids: logits(params, batch, states, ids - 1, config)[0],
-                     len(batch.features[batch.group]), len(batch.user))
+                     len(batch.features[batch.group]), len(batch.user), like=batch.user)
 
 
 def loss(params, batch, config, rng=None):

@@ -30,7 +30,7 @@ def pooled_features(params, x, real, config, drop, tap):
     require(x.shape[1] <= config.padded, f"a history of {x.shape[1]} events is longer than the {config.padded} that "
             "the release pads to.")
     more = min(config.padded - x.shape[1], config.sizes)
-    after = np.zeros((len(x), more, x.shape[2]), x.dtype)
+    after = np.zeros_like(x, shape=(len(x), more, x.shape[2]))
     x = np.concatenate([x * real[..., None], after], axis=1)  # [B, L + more, D]
     pooled = [cnn.max_over_time(relu(cnn.convolve(p, x, size))) for size, p in enumerate(params["filters"], 1)]
     return drop(np.concatenate(pooled, axis=-1))

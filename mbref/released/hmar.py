@@ -143,7 +143,7 @@ def self_attention(p, u, heads, drop, tap, name, residual):
     """
     tap(f"mha_{name}_in", u)
     alive = np.any(stop_gradient(u) != 0, axis=-1)  # Deviation D2: masks are read off zeros  [B, L]
-    allowed = masks.causal(u.shape[1]) & alive[:, None, :] & alive[:, :, None]  # [B, L, L]
+    allowed = masks.causal(u.shape[1], alive) & alive[:, None, :] & alive[:, :, None]  # [B, L, L]
     q, k, v = (dense(p[part], u) for part in "qkv")
     a = attention(q, k, v, allowed, heads, drop, tap, f"weights_{name}")
     a = a + u if residual else a
@@ -242,14 +242,14 @@ def score(params, batch, candidates, config):
     require(candidates is not None or config.candidate_counts == "target",
             'give candidates, the held-out item first, or candidate_counts="target".')
     z = forward(params, batch, config)[:, -1]  # [B, D]
-    item = np.arange(1, config.items + 1)[None] if candidates is None else candidates
+    item = np.arange(1, config.items + 1, like=batch.item)[None] if candidates is None else candidates
     q = candidate_code(params, item, candidate_counts(batch, item.shape, config).astype(z.dtype))  # [1 or B, C, D]
     return np.sum(z[:, None] * q, axis=-1) if candidates is not None else z @ q[0].T
 
 
 def candidate_counts(batch, shape, config):
     """What is told of candidates when ranking.  shape (B, C) -> [B, C, K]."""
-    counts = np.zeros((*shape, config.behaviours))
+    counts = np.zeros((*shape, config.behaviours), like=batch.counts)
     counts[..., config.target - 1] = 1
     if config.candidate_counts == "release":
         counts[:, 0] = batch.target_counts  # Deviation D10
