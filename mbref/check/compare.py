@@ -35,7 +35,7 @@ def compare(want, got, relative, floor=FLOOR):
     largest = {}
     for key, a in want.items():
         largest[group(key)] = max(largest.get(group(key), 0.0), scale_of(a))
-    return [row(key, a, np.asarray(got[key]), relative, floor * largest[group(key)])
+    return [row(key, a, np.asarray(got[key]), relative, floor * (largest[group(key)] or 1.0))
             for key, a in want.items() if key in got]
 
 

@@ -40,6 +40,7 @@ def given(component, recipe, seed):
     """Inputs, parameters and cotangents of a case, drawn from its id and seed.  -> flat dict with group names."""
     rng = np.random.default_rng([seed, zlib.crc32(f"{component}/{recipe.name}".encode())])
     params, inputs = recipe.build(rng)
+    require(not inputs.keys() & recipe.config.keys(), f"{component}/{recipe.name}: an array is named like a setting.")
     arrays = {f"inputs/{k}": as_stored(a) for k, a in inputs.items()}
     arrays |= {f"params/{k}": as_stored(a) for k, a in flat(params).items()}
     outputs = REGISTRY[component].function(params, inputs | recipe.config, lambda name, a: None)
@@ -81,7 +82,7 @@ def answered(component, recipe, arrays):
 
 
 def admitted(component, recipe, oracles):
-    """The first seed whose case is let in.  -> (arrays, seed, oracles that agree, float32 noise), or the last reason."""
+    """The first seed whose case is let in.  -> (arrays, seed, agreeing oracles, float32 noise), or the last reason."""
     for seed in range(SEEDS):
         arrays = answered(component, recipe, given(component, recipe, seed))
         reason, noise = admission.refusal(component, recipe, arrays, BY_HAND.get(component))

@@ -7,18 +7,23 @@ from mbref.papers import hiersrec
 
 def batch_of(inputs):
     """Sessions with what is known of the items."""
-    return Batch(inputs["item"], inputs["category"], inputs.get("text"), inputs.get("next"), inputs.get("oracle"),
+    return Batch(inputs["item"], inputs["category"], inputs.get("texts"), inputs.get("next"), inputs.get("oracle"),
                  inputs.get("known"))
+
+
+def typed(params):
+    """With an array under the name at which item_features looks for the dtype of all."""
+    return {"in": {"w": params.get("E_I")}, **params}
 
 
 def item_features(params, inputs, tap):
     """[E_I[item] ; E_C[its category] ; its text], as far as `inputs` names them; 0 at padding.
 
-    item [B, T]; category [N+1], 0 = unknown, a class with its own embedding; text [N+1, M]; params: E_I, E_C, in
-    (not read) -> features [B, T, d_in].
+    item [B, T]; category [N+1], 0 = unknown, a class with its own embedding; texts [N+1, M]; params: E_I, E_C
+    -> features [B, T, d_in].
     """
     config = config_of(hiersrec.Config, inputs)
-    return {"features": hiersrec.item_features(params, batch_of(inputs), inputs["item"], config)}
+    return {"features": hiersrec.item_features(typed(params), batch_of(inputs), inputs["item"], config)}
 
 
 def encoder_block(params, inputs, tap):
@@ -34,7 +39,7 @@ def encoder_block(params, inputs, tap):
 
 
 def encode(params, inputs, tap):
-    """s: the session encoding after every click.  item [B, T], category, text; config and params as hiersrec
+    """s: the session encoding after every click.  item [B, T], category, texts; config and params as hiersrec
     -> s [B, T, D], 0 at padding. pool "last": the last state; "mean": the mean of the states so far.
     """
     real = inputs["item"] > 0
@@ -64,7 +69,7 @@ def item_logits(params, inputs, tap):
     hiersrec.item_features.
     """
     config = config_of(hiersrec.Config, inputs)
-    return {"logits": hiersrec.item_logits(params, batch_of(inputs), inputs["q"], config)}
+    return {"logits": hiersrec.item_logits(typed(params), batch_of(inputs), inputs["q"], config)}
 
 
 def candidates_topk(params, inputs, tap):
@@ -98,7 +103,7 @@ def candidate_items(params, inputs, tap):
 
 
 def score(params, inputs, tap):
-    """Logits of candidates after the last click.  item [B, T], category, text, oracle [B], candidate [B, n]
+    """Logits of candidates after the last click.  item [B, T], category, texts, oracle [B], candidate [B, n]
     -> scores [B, n]; config and params as hiersrec.
     """
     config = config_of(hiersrec.Config, inputs)
@@ -109,7 +114,7 @@ def model(params, inputs, tap):
     """The loss of a batch: cross entropy of the next item plus category_weight times that of its category.  -> loss [].
 
     item, next [B, T], 0 = padding on the right, or nothing follows; category [N+1], 0 = unknown, a class like others;
-    text [N+1, M]; known [N] bool: items in the softmax. Config as in papers/hiersrec.py.
+    texts [N+1, M]; known [N] bool: items in the softmax. Config as in papers/hiersrec.py.
     Taps, NaN at padding: weights [B, heads, T, T], states [B, T, D].
     """
     config, batch = config_of(hiersrec.Config, inputs), batch_of(inputs)

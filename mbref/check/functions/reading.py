@@ -6,11 +6,11 @@ from autograd.tracer import getval
 
 
 def config_of(kind, inputs, **more):
-    """A Config from the plain numbers and words among the inputs."""
+    """A Config from the plain numbers and words among the inputs; `more` is for what these do not say."""
     names = {field.name for field in fields(kind)}
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in inputs.items()
              if k in names and isinstance(v, bool | int | float | str | list)}
-    return kind(**given, **more)
+    return kind(**{**more, **given})
 
 
 def where_real(tap, real):

@@ -1,5 +1,18 @@
 """How the golden cases are drawn, and the by-hand forms that admit them, by component."""
-from mbref.check.recipes import hmar, hmar_by_hand, shared
+from mbref.check.recipes import (
+    atrank,
+    dmran,
+    dmran_by_hand,
+    hiersrec,
+    hiersrec_by_hand,
+    hmar,
+    hmar_by_hand,
+    metrics,
+    shared,
+    shared_by_hand,
+)
 
-RECIPES = {name: rows for family in (shared, hmar) for name, rows in family.RECIPES.items()}
-BY_HAND = {name: function for family in (shared, hmar_by_hand) for name, function in family.BY_HAND.items()}
+CASES = (shared, metrics, hmar, atrank, dmran, hiersrec)
+HANDS = (shared_by_hand, metrics, hmar_by_hand, atrank, dmran_by_hand, hiersrec_by_hand)
+RECIPES = {name: rows for family in CASES for name, rows in family.RECIPES.items()}
+BY_HAND = {name: function for family in HANDS for name, function in family.BY_HAND.items()}

@@ -3,7 +3,7 @@ import autograd.numpy as np
 
 from mbref.by_hand import hmar as by_hand
 from mbref.check.functions.reading import config_of
-from mbref.check.recipes.shared import entropy, of_pairs, rows, spread
+from mbref.check.recipes.shared_by_hand import entropy, of_pairs, rows, spread
 from mbref.papers import hmar
 
 
