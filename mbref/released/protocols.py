@@ -87,10 +87,10 @@ def config_of(protocol, config):
                    reverse_context=protocol.reverse_context)
 
 
-def train(events, config, at, seed=0, rate=6e-4, batch_size=128):
-    """Parameters after each number of steps in `at`, by the release's Adam in float32.  Yields (step, params)."""
+def train(events, config, at, seed=0, rate=6e-4, batch_size=128, kind=np.float32):
+    """Parameters of type `kind` after each number of steps in `at`, by the release's Adam.  Yields (step, params)."""
     rng, rule, rows = np.random.default_rng(seed), optim.Adam(rate, beta2=0.98, epsilon_hat=True), np.arange(batch_size)
-    params = optim.tree_map(lambda a: a.astype(np.float32), hmar.init(rng, config))
+    params = optim.tree_map(lambda a: a.astype(kind), hmar.init(rng, config))
     moments = optim.start(rule, params)
     for step in range(max(at) + 1):
         if step in at:
@@ -162,7 +162,8 @@ def picked(score, history):
 
 def bpr(train, items, seed, steps):
     """BPR-MF, trained on the same rows, as a function (users, candidates) -> scores."""
-    config, settings = bpr_mf.Config(items, int(train.user.max())), training.Settings(seed=seed, steps=steps, rate=0.01)
+    config = bpr_mf.Config(items, int(train.user.max()))
+    settings = training.Settings(seed=seed, steps=steps, rate=0.01, float32=False)
     params = training.fit(bpr_mf, config, settings, train, progress=False).params
     return lambda users, candidates: bpr_mf.score(params, bpr_mf.batch(train, users, config), candidates, config)
 
@@ -170,7 +171,8 @@ def bpr(train, items, seed, steps):
 def table(log, target, config, at, seeds=(0, 1, 2), protocols=None, negatives=None, bpr_steps=300, **settings):
     """Every protocol's rows.  -> {protocol: {model: [(HR@10, NDCG@10), ...]}}, one pair a seed where a model learns.
 
-    negatives: {drop_target_history: [sets, users, m]}, or None to draw them; settings: rate and batch_size of `train`.
+    negatives: {drop_target_history: [sets, users, m]}, or None to draw them; settings: rate, batch_size and kind of
+    `train`.
     """
     protocols, found, learned = protocols or PROTOCOLS, {}, {}
     negatives = negatives or {False: None, True: None}
