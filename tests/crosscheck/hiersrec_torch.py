@@ -44,7 +44,7 @@ class EncoderBlock(nn.Module):
 
 
 class HierSRec(nn.Module):
-    """Steps (1)-(5). Switches as in mbref/papers/hiersrec.py; category [N+1] and text [N+1, M] describe all items."""
+    """Steps (1)-(5). Switches as in mbref/papers/hiersrec.py; category [N+1] and texts [N+1, M] describe all items."""
 
     def __init__(self, items=1, categories=1, text=0, inputs="id+category+text", width=64, item_width=64,
                  category_width=32, projection_width=32, length=20, heads=2, blocks=1, pool="last", tasks="both",
@@ -65,15 +65,15 @@ class HierSRec(nn.Module):
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
-    def item_features(self, ids, category, text):
+    def item_features(self, ids, category, texts):
         """Step (1): what is read of items, side by side; 0 at padding."""
         parts = {"id": lambda: F.embedding(ids, self.E_I), "category": lambda: F.embedding(category[ids], self.E_C),
-                 "text": lambda: text[ids]}
+                 "text": lambda: texts[ids]}
         return torch.cat([parts[name]() for name in self.reads], dim=-1) * (ids > 0).unsqueeze(-1)
 
-    def forward(self, item, category, text, tap=ignore):
+    def forward(self, item, category, texts, tap=ignore):
         """s: the session encoding after every click.  -> [B, T, D]."""
-        h = self.get_submodule("in")(self.item_features(item, category, text)) + self.position[: item.shape[1]]
+        h = self.get_submodule("in")(self.item_features(item, category, texts)) + self.position[: item.shape[1]]
         for block in self.blocks:
             h = block(h, item > 0, tap)
         s = self.ln(h)
@@ -98,19 +98,19 @@ class HierSRec(nn.Module):
         logp = self.category_logp(s) if self.tasks == "both" else None
         return (s if self.hier == "none" else torch.cat([s, self.projection(logp, oracle)], dim=-1)), logp
 
-    def item_logits(self, q, category, text):
+    def item_logits(self, q, category, texts):
         """Step (4): of all items 1..N."""
         if self.item_out == "fc":
             return self.item(q)
-        features = self.item_features(torch.arange(1, len(self.b_i) + 1), category, text)
+        features = self.item_features(torch.arange(1, len(self.b_i) + 1), category, texts)
         return q @ self.query @ (features @ self.value).mT + self.b_i
 
-    def score(self, candidate, oracle, item, category, text):
+    def score(self, candidate, oracle, item, category, texts):
         """Candidates [B, C] after the last click."""
-        s = self(item, category, text)
+        s = self(item, category, texts)
         last = ((item > 0).sum(1) - 1).clamp(min=0)
         q, _ = self.joined(s[torch.arange(len(s)), last], oracle)
-        return self.item_logits(q, category, text).gather(1, candidate - 1)
+        return self.item_logits(q, category, texts).gather(1, candidate - 1)
 
     def losses(self, follow, known, *session):
         """Step (5): means over the clicks that have a next one.  -> item loss, category loss."""
@@ -142,20 +142,18 @@ def items_in(category, classes):
 # What the kit asks for.
 
 BACKEND = "torch"
-SWITCHES = ("items", "categories", "inputs", "width", "item_width", "category_width", "projection_width", "length",
-            "heads", "blocks", "pool", "tasks", "hier", "item_out", "category_weight", "softmax")
+SWITCHES = ("items", "categories", "text", "inputs", "width", "item_width", "category_width", "projection_width",
+            "length", "heads", "blocks", "pool", "tasks", "hier", "item_out", "category_weight", "softmax")
 
 
 def model_of(inputs):
     """A HierSRec of the sizes and switches of a case, without parameters."""
-    text = inputs.get("text")
     with torch.device("meta"):
-        return HierSRec(text=text.shape[1] if torch.is_tensor(text) else 0,
-                        **{name: inputs[name] for name in SWITCHES if name in inputs})
+        return HierSRec(**{name: inputs[name] for name in SWITCHES if name in inputs})
 
 
 def items_of(inputs):
-    return inputs.get("category"), inputs.get("text")
+    return inputs.get("category"), inputs.get("texts")
 
 
 def hiersrec_item_features(params, inputs, tap):
