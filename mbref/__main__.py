@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mbref import bench, gated, modes, parity, ranked, reproduce, runs
+from mbref import bench, bench_device, gated, modes, parity, ranked, reproduce, runs
 from mbref.check import commands as check_commands
 from mbref.data.group_events import GroupSplit
 from mbref.data.readers import FORMATS
@@ -95,6 +95,10 @@ def add_bench(commands):
     p = what.add_parser("candidates", help="HierSRec's candidates: time and memory of the 20 best items, by four ways")
     bench.add_options(p)
     p.set_defaults(run=bench.run)
+    p.error = refuse
+    p = what.add_parser("device", help="training steps on a GPU, against the CPU and against PyTorch; needs a GPU")
+    bench_device.add_options(p)
+    p.set_defaults(run=bench_device.run)
     p.error = refuse
 
 
