@@ -13,6 +13,7 @@ from mbref.check import casefile
 ALIKE = 0.02       # errors of the same fault in two implementations differ by rounding alone
 MOSTLY = 0.9       # share of the wrong arrays that must be off by as much as the fault makes them
 MOST_NAMES = 3     # what looks like more faults than this looks like none
+INF = float("inf")
 
 
 class Fault(NamedTuple):
@@ -44,8 +45,7 @@ def fed(function, change):
 def signatures(root=casefile.ROOT):
     """What is kept of every fault.  -> list of {"name", "component", dtype: {case: errors of its arrays}}.
 
-    An error is the largest absolute difference, in the order of `compared`; 0 where the array is right, None where it
-    is no number: not finite, another shape, nothing returned. Cases that a fault passes are left out.
+    The errors, see error_of, are in the order of `compared`. Cases that a fault passes are left out.
     """
     path = root / "faults.json"
     return json.loads(path.read_text())["faults"] if path.exists() else []
@@ -57,7 +57,7 @@ def compared(case):
 
 
 def shown_by(fault, cases, dtype):
-    """What a fault makes wrong in some cases.  -> {(case id, array): error or None}."""
+    """What a fault makes wrong in some cases.  -> {(case id, array): error}."""
     return {(case.id, name): error for case in cases if case.id in fault[dtype]
             for name, error in zip(compared(case), fault[dtype][case.id], strict=True) if error != 0}
 
@@ -73,28 +73,42 @@ def looks_like(results):
     seen = {(case, row.name): error_of(row) for case, row in rows}
     known = {fault["name"]: shown_by(fault, [r.case for r in results], dtype)
              for fault in signatures() if fault["component"] == component}
-    failing = {key for key, error in seen.items() if error != 0}
+    failing = broken(seen)
     if not failing:
         return None
     names = [name for name, wrong in known.items() if agreement(seen, wrong) >= MOSTLY]
     if not names and len(failing) < len(seen):
-        names = [name for name, wrong in known.items() if failing == wrong.keys() & seen.keys()]
+        names = [name for name, wrong in known.items() if failing == broken({key: wrong.get(key, 0) for key in seen})]
     return " or ".join(names) if 0 < len(names) <= MOST_NAMES else None
 
 
+def broken(errors):
+    """The arrays that are wrong, and whether they are numbers at all.  -> {(case id, array): bool}."""
+    return {key: error is None for key, error in errors.items() if error != 0}
+
+
 def error_of(row):
-    """Of a compare.Row: 0 if it is right, None if it cannot be told as a number."""
-    return (row.error if row.error < float("inf") else None) if not row.times <= 1 else 0.0
+    """How wrong an array (compare.Row) is: 0 if it is right, else its largest absolute error, of three digits.
+
+    Whole numbers, of which many are off by 1: [error, where]. None if there is no such number: not finite, another
+    shape.
+    """
+    if row.times <= 1:
+        return 0
+    if row.error == INF:
+        return None
+    error = float(f"{row.error:.2e}")
+    return [error, *row.index] if row.times == INF else error
 
 
 def agreement(seen, wrong):
     """Share of the arrays, of those that are wrong in `seen` or in `wrong`, that are wrong by as much.  -> 0 .. 1."""
-    either = [(error, wrong.get(key, 0.0)) for key, error in seen.items() if error != 0 or key in wrong]
+    either = [(error, wrong.get(key, 0)) for key, error in seen.items() if error != 0 or key in wrong]
     return sum(alike(*pair) for pair in either) / max(len(either), 1)
 
 
 def alike(a, b):
     """Are two errors the same but for rounding?"""
-    if a is None or b is None:
-        return a is b
-    return abs(a - b) <= ALIKE * max(a, b)
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) <= ALIKE * max(a, b)
+    return a == b

@@ -90,7 +90,6 @@ FAULTS = {
         "gates swapped": fusion(mix=lambda G, h, h_hat: (1 - G) * h + G * h_hat),
         "gate is not squashed": fusion(gate=lambda x: x),
         "gate is a tanh": fusion(gate=np.tanh),
-        "sigmoid that overflows": fusion(gate=lambda x: np.exp(x) / (1 + np.exp(x))),
         "one matrix for both inputs of the gate": fusion(weights=("W_f1", "W_f1")),
         "bias of the gate left out": fusion(bias=0),
         "one number for all features": fusion(gate=lambda x: sigmoid(np.sum(x, axis=-1, keepdims=True))),

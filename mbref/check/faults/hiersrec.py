@@ -211,7 +211,6 @@ WHOLE = {
     },
     "hiersrec": {
         "attends to later clicks": planted(right.model, masks, causal=later),
-        "padding attended": planted(right.model, masks, padding=lambda ids: ids >= 0),
         "positions from the newest click": backwards(right.model),
         "means over padding too": all_clicks,
         "category loss not weighted": fed(right.model, lambda i: {"category_weight": 1.0}),
