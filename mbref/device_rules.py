@@ -75,7 +75,7 @@ def repeat_to_match_shape(g, shape, dtype, axis, keepdims):
     """Undo sum, mean, var or std: g stretched over the axes it lost, and how often each entry is repeated."""
     axes = range(len(shape)) if axis is None else [a % len(shape) for a in onp.atleast_1d(axis)]
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
-    return np.reshape(g, kept) + np.zeros_like(g, dtype=dtype, shape=shape), math.prod(shape[a] for a in axes)
+    return np.reshape(g, kept) + np.zeros_like(g, shape=shape), math.prod(shape[a] for a in axes)
 
 
 def balanced_eq(x, ans, y):
