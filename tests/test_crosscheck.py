@@ -22,7 +22,7 @@ def loaded(name):
 
 
 def components_of(paper):
-    """Names of the paper's components, and of the whole model; what authors released beside it is no part of a paper."""
+    """Names of the components of a paper, the whole model too; what its authors released beside it is no part of it."""
     return {name for name in manifest()["components"] if name.partition(".")[0] == paper and ".released" not in name}
 
 
