@@ -3,10 +3,12 @@ import numpy as np
 from autograd import grad
 from autograd.tracer import getval
 
+from mbref import parity
 from mbref.check import casefile, compare, run
 from mbref.check.adapters import arguments, joined, numpy_adapter
 from mbref.check.components import REGISTRY
 
+ORACLES = casefile.ROOT.parents[1] / "tests" / "oracles"
 DIFFERENCES = 1e-8          # of scale: gradients against central differences
 STEPS = (1e-4,)             # nothing kinks within two steps;
 SMALL_STEPS = (1e-4, 1e-5, 1e-6)  # the best of these where values hardly vary and so curve strongly
@@ -102,9 +104,16 @@ def differences(component, recipe, arrays, step, want):
     return got
 
 
+def reproduced(name):
+    """Does mbref/released reproduce this recorded state of tests/oracles?  False also where it is not there."""
+    path = ORACLES / name
+    return path.exists() and all(row.ok is not False for row in parity.check(path)[1])
+
+
 def agreeing(component, recipe, arrays, implementations):
-    """Names of what agreed: by hand always, and each implementation (name, functions, backend) that passes."""
-    agreed = ["by_hand"]
+    """Names of what agreed: by hand always, recorded states, and implementations (name, functions, backend) that pass.
+    """
+    agreed = ["by_hand", *(f"recorded {name}" for name in recipe.recorded if reproduced(name))]
     case = casefile.Case("", component, "", (), recipe.config, "", REGISTRY[component].kind, {})
     want = casefile.expected(arrays)
     for name, functions, backend in implementations:

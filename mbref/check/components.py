@@ -5,7 +5,7 @@ A function is f(params, inputs, tap) -> {output: array}. In an implementer's fil
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mbref.check.functions import atrank, dmran, hiersrec, hmar, metrics, shared
+from mbref.check.functions import atrank, dmran, hiersrec, hmar, hmar_released, metrics, shared
 
 
 class Component(NamedTuple):
@@ -44,6 +44,7 @@ OF_HMAR = {
     "hmar.class_logits": Component(hmar.class_logits, f"{HMAR} (6)", ("q", "z")),
     "hmar.ranking_loss": Component(hmar.ranking_loss, f"{HMAR} (7)", ("positive", "negative")),
     "hmar.score": Component(hmar.score, f"{HMAR} (5)"),
+    "hmar.released": Component(hmar_released.model, f"{HMAR}s (1)-(7), as released", kind="model"),
     "hmar": Component(hmar.model, f"{HMAR}s (1)-(7)", kind="model"),
 }
 OF_ATRANK = {

@@ -7,12 +7,13 @@ from mbref.check.recipes import (
     hiersrec_by_hand,
     hmar,
     hmar_by_hand,
+    hmar_released,
     metrics,
     shared,
     shared_by_hand,
 )
 
-CASES = (shared, metrics, hmar, atrank, dmran, hiersrec)
-HANDS = (shared_by_hand, metrics, hmar_by_hand, atrank, dmran_by_hand, hiersrec_by_hand)
+CASES = (shared, metrics, hmar, hmar_released, atrank, dmran, hiersrec)
+HANDS = (shared_by_hand, metrics, hmar_by_hand, hmar_released, atrank, dmran_by_hand, hiersrec_by_hand)
 RECIPES = {name: rows for family in CASES for name, rows in family.RECIPES.items()}
 BY_HAND = {name: function for family in HANDS for name, function in family.BY_HAND.items()}

@@ -19,11 +19,13 @@ class Recipe(NamedTuple):
     build: Callable        # rng -> params, inputs; params nested, inputs flat
     config: dict           # numbers and words that the function gets among its inputs
     side: str = "both"
+    recorded: tuple = ()   # files of tests/oracles: recorded states of a release that mbref's function reproduces
 
 
-def recipes(build, *rows, side="both"):
+def recipes(build, *rows, side="both", recorded=()):
     """(name, flags, what build(rng, draw) is told, config for the function) as Recipes."""
-    return [Recipe(name, flags, partial(build, draw=draw), config, side) for name, flags, draw, config in rows]
+    return [Recipe(name, flags, partial(build, draw=draw), config, side, recorded)
+            for name, flags, draw, config in rows]
 
 
 def round8(x):

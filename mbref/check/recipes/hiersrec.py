@@ -185,5 +185,6 @@ RECIPES = {
             {"unknown": 0.6, "items": 3}, rate=0.02),
         row("stop", ("StopGradient", "Switch"), MIXED, hier="stop", rate=0.02),
         row("tied", ("Tied", "Switch", "NoNegative"), MIXED, {"items": 5, "cold": True}, hier="tied", item_out="tied",
-            rate=0.02)),
+            rate=0.02),
+        row("weighted", ("Switch",), MIXED, pool="mean", category_weight=0.25, rate=0.02)),
 }

@@ -52,7 +52,7 @@ def category_logp(params, inputs):
 
 
 def projection(params, inputs):
-    """A layer norm does not notice whether it gets logits or log p. exp(log p) is p as softmax is, its gradient is not."""
+    """A layer norm does not notice whether it gets logits or log p; of exp(log p), the gradient is not a softmax's."""
     config = config_from(inputs, items=1, categories=1)
 
     def one(logp, true):

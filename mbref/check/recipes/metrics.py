@@ -153,7 +153,8 @@ HALF = {"ties": "half"}
 RECIPES = {
     "metrics.greater_and_ties": recipes(
         place_case, ("basic", ("Basic",), {}, {}), ("ties", ("Ties",), {"levels": 3}, {}),
-        ("masked", ("Masked", "Ties"), {"levels": 2, "without": 0.5}, {})),
+        ("masked", ("Masked", "Ties"), {"levels": 2, "without": 0.5}, {}),
+        ("masked_others", ("Masked",), {"without": 1.0}, {})),
     "metrics.hit_rate": of_places(), "metrics.mrr": of_places(), "metrics.ndcg": of_places(),
     "metrics.recall_many": of_lists(), "metrics.ndcg_many": of_lists(),
     "metrics.auc": recipes(
