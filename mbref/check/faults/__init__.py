@@ -59,7 +59,7 @@ def compared(case):
 def shown_by(fault, cases, dtype):
     """What a fault makes wrong in some cases.  -> {(case id, array): error}."""
     return {(case.id, name): error for case in cases if case.id in fault[dtype]
-            for name, error in zip(compared(case), fault[dtype][case.id], strict=True) if error != 0}
+            for name, error in zip(compared(case), fault[dtype][case.id], strict=False) if error != 0}
 
 
 def looks_like(results):

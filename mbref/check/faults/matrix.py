@@ -16,11 +16,13 @@ from mbref.check.faults import (
     hiersrec,
     hmar,
     hmar_loss,
+    hmar_released,
     metrics,
     shared,
 )
 
-FAMILIES = (shared, attention, metrics, hmar, hmar_loss, atrank, dmran, dmran_match, hiersrec, candidates)
+FAMILIES = (shared, attention, metrics, hmar, hmar_loss, hmar_released, atrank, dmran, dmran_match, hiersrec,
+            candidates)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
 

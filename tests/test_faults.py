@@ -1,0 +1,302 @@
+"""The kill matrix: known faults fail, in float64 and float32; a check names them; without the fault all cases pass."""
+import json
+
+import numpy as np
+import pytest
+
+from mbref.__main__ import main
+from mbref.check import casefile, check, compare, faults, run
+from mbref.check.components import REGISTRY
+from mbref.check.faults import (
+    Fault,
+    atrank,
+    attention,
+    candidates,
+    dmran,
+    dmran_match,
+    hiersrec,
+    hmar,
+    hmar_loss,
+    matrix,
+    metrics,
+    shared,
+)
+
+IDS = [f"{fault.component}: {fault.name}" for fault in matrix.FAULTS]
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """What faults.json says, by component and name."""
+    return {(one["component"], one["name"]): one for one in faults.signatures()}
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Results of every fault on every case in float64, by component and name."""
+    return {(fault.component, fault.name): [matrix.result(fault, case, "float64") for case in cases_of(fault.component)]
+            for fault in matrix.FAULTS}
+
+
+def cases_of(component):
+    return casefile.cases(component + "/")
+
+
+def same(stored, computed):
+    """Do two lists of errors say that the same arrays are wrong, by as much?"""
+    return len(stored) == len(computed) and all(map(faults.alike, stored, computed))
+
+
+# The list.
+
+def test_there_are_faults_of_every_component_and_no_two_of_one_name():
+    assert {fault.component for fault in matrix.FAULTS} == set(REGISTRY)
+    assert len(set(IDS)) == len(IDS) >= 60
+
+
+RIGHT = {
+    "layers.layer_norm": [shared.normed()],
+    "atrank.time_bucket": [shared.bucketed(lambda gap: np.floor(np.log2(gap)))],
+    "attention.attention": [attention.rescaled(lambda d, heads: 1)],
+    "hmar.indicator": [hmar.counted(hmar.until)],
+    "hmar.candidate_counts": [hmar.counted(hmar.until, "candidate")],
+    "hmar.code": [lambda p, i, tap: {"code": hmar.joined(p, i["item_code"], i["counts"])}],
+    "hmar.input_code": [hmar.input_code()],
+    "hmar.behaviour_encoder": [hmar.behaviour_encoder()],
+    "hmar.sequence_encoder": [hmar.sequence_encoder()],
+    "hmar.class_logits": [hmar_loss.class_logits("qz")],
+    "hmar.ranking_loss": [hmar_loss.ranking_loss()],
+    "hmar": [hmar_loss.model()],
+    "atrank.attention_block": [atrank.attention_block()],
+    "atrank": [atrank.model()],
+    "dmran.history_code": [dmran.history_code()],
+    "dmran.item_attention": [dmran.item_attention()],
+    "dmran.redundancy": [dmran.redundancy()],
+    "dmran.alignment": [dmran.alignment()],
+    "dmran.feature_attention": [dmran.aligned(lambda beta: beta)],
+    "dmran.vanilla": [dmran_match.vanilla()],
+    "dmran.fusion": [dmran_match.fusion()],
+    "dmran": [dmran_match.model()],
+    "hiersrec.item_features": [hiersrec.item_features()],
+    "hiersrec.encoder_block": [hiersrec.encoder_block()],
+    "hiersrec.projection": [hiersrec.projection()],
+    "hiersrec.item_logits": [hiersrec.item_logits()],
+    "hiersrec.candidates_topk": [candidates.topk()],
+    "hiersrec.candidates_mass": [candidates.until(candidates.probabilities, lambda i: i["tau"])],
+    "hiersrec.candidates_budget": [candidates.until(candidates.sizes, candidates.share_of_items())],
+    "metrics.greater_and_ties": [metrics.places()],
+    "metrics.hit_rate": [metrics.earned("hit_rate", metrics.hit)],
+    "metrics.mrr": [metrics.earned("mrr", metrics.reciprocal)],
+    "metrics.ndcg": [metrics.earned("ndcg", metrics.discounted)],
+    "metrics.recall_many": [metrics.recall()],
+    "metrics.ndcg_many": [metrics.ndcg()],
+    "metrics.auc": [metrics.auc()],
+    "metrics.macro_auc": [metrics.averaged(lambda auc, inputs: np.nanmean(auc))],
+}
+
+
+@pytest.mark.parametrize("component", RIGHT)
+def test_without_the_one_thing_wrong_a_faults_own_text_is_right(component):
+    """Else a case would catch the text around the fault, and not the fault."""
+    for function in RIGHT[component]:
+        for case in cases_of(component):
+            result = matrix.result(Fault("none", component, function), case, "float64")
+            assert not result.failures, (case.id, result.note, result.failures)
+
+
+@pytest.mark.parametrize("component", REGISTRY)
+def test_mbrefs_own_function_is_no_fault(component):
+    for dtype in compare.TOLERANCE:
+        for case in cases_of(component):
+            assert not matrix.result(Fault("none", component, REGISTRY[component].function), case, dtype).failures
+
+
+# The matrix.
+
+def test_every_fault_is_caught_in_float64(found):
+    assert [key for key, results in found.items() if not any(result.failures for result in results)] == []
+
+
+@pytest.mark.parametrize("fault", matrix.FAULTS, ids=IDS)
+def test_every_fault_is_caught_in_float32(fault, kept):
+    """By the first case that faults.json names, and as it says."""
+    caught = kept[fault.component, fault.name]["float32"]
+    case = next(case for case in cases_of(fault.component) if case.id in caught)
+    result = matrix.result(fault, case, "float32")
+    assert result.failures and same(caught[case.id], matrix.errors(result))
+
+
+def test_what_is_kept_is_what_the_faults_do(found, kept):
+    for key, results in found.items():
+        now = {result.case.id: matrix.errors(result) for result in results if result.failures}
+        assert now.keys() == kept[key]["float64"].keys(), key
+        assert all(same(kept[key]["float64"][case], now[case]) for case in now), key
+
+
+def test_faults_json_is_small_and_has_no_fault_that_is_gone():
+    path = casefile.ROOT / "faults.json"
+    assert path.stat().st_size < 500_000
+    assert [(one["component"], one["name"]) for one in json.loads(path.read_text())["faults"]] == [
+        (fault.component, fault.name) for fault in matrix.FAULTS]
+
+
+# Names.
+
+def test_a_check_names_the_planted_fault(found):
+    hints = {key: (faults.looks_like(results) or "").split(" or ") for key, results in found.items()}
+    assert [key for key in found if key[1] not in hints[key]] == []
+    assert sum(names == [key[1]] for key, names in hints.items()) >= 0.95 * len(hints)
+
+
+def test_outputs_alone_are_enough_for_most_names(found):
+    def forward(result):
+        return result._replace(rows=[row for row in result.rows if row.name.startswith(("taps/", "outputs/"))])
+    seen = {key: faults.looks_like([forward(result) for result in results]) for key, results in found.items()}
+    assert sum(key[1] in (hint or "").split(" or ") for key, hint in seen.items()) >= 0.9 * len(seen)
+
+
+def plain_layer_norm(x, gamma, beta, eps):
+    """As a student writes it, with an eps of their own."""
+    return gamma * (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) + beta
+
+
+def plain_attention_weights(scores, allowed):
+    e = np.exp(scores)
+    return e / e.sum(-1, keepdims=True) * allowed
+
+
+@pytest.mark.parametrize("component, function, hint", [
+    ("attention.masked_softmax", plain_attention_weights, None),  # two things wrong: overflow, too
+    ("masks.causal", lambda ids: np.triu(np.ones((ids.shape[1],) * 2, bool)), "causal mask of the future"),
+    ("hmar.behaviour_mask", lambda behaviour: np.array([[[a == b > 0 for b in row] for a in row] for row in behaviour]),
+     "attends to later events"),
+    ("dmran.redundancy", lambda A: np.array([np.linalg.norm(a @ a.T - np.eye(len(a))) for a in A]),
+     "penalty not squared"),
+    ("metrics.mrr", lambda g, e, k, ties: np.array([(b < k) / (1 + b) for b in g.tolist()]),
+     "ties given the best rank"),
+    ("metrics.ndcg", lambda g, e, k, ties: np.array([
+        np.mean([(b <= k) / np.log(1 + b) for b in range(low + (ties != "expected") * more + 1, low + more + 2)])
+        for low, more in zip(g.tolist(), e.tolist(), strict=True)]), "natural logarithm instead of log2"),
+])
+def test_faults_of_other_people_are_named(component, function, hint):
+    with np.errstate(all="ignore"), pytest.raises(AssertionError) as error:
+        check(component, function)
+    assert (f"looks like: {hint}" in str(error.value)) if hint else "looks like" not in str(error.value)
+
+
+def test_torchs_default_eps_is_named_with_gradients_in_both_dtypes():
+    torch = pytest.importorskip("torch")
+
+    def layer_norm(params, inputs, tap):
+        return {"y": torch.nn.functional.layer_norm(inputs["x"], (8,), params["gamma"], params["beta"])}
+
+    for dtype in compare.TOLERANCE:
+        results = [run.run_case(case, layer_norm, "torch", dtype) for case in cases_of("layers.layer_norm")]
+        assert faults.looks_like(results) == "layer norm eps 1e-5 instead of 1e-8"
+
+
+def test_torchs_attention_with_a_float_mask_is_named():
+    torch = pytest.importorskip("torch")
+
+    def softmax(params, inputs, tap):
+        return {"weights": torch.softmax(inputs["scores"].masked_fill(~inputs["allowed"], -torch.inf), -1)}
+
+    results = [run.run_case(case, softmax, "torch") for case in cases_of("attention.masked_softmax")]
+    assert faults.looks_like(results) == "-inf on a row where nothing is allowed"
+
+
+# looks_like by hand: two cases with two arrays each, five faults of one component.
+
+CASE = {name: casefile.Case(f"x/{name}", "x", "both", (), {}, "", "values", {}) for name in ("a", "b")}
+
+
+def row_of(name, error):
+    """An array that is right (0), off by some number, or, given [error, place], of whole numbers and wrong there."""
+    if isinstance(error, list):
+        return compare.Row(name, error[0], (error[1],), np.inf)
+    return compare.Row(name, error, (0,), 2.0 * (error > 0))
+
+
+def of(errors):
+    """Results with the errors of {case: {array: error}}."""
+    return [run.Result(CASE[case], "float64", [row_of(*pair) for pair in arrays.items()], [], [])
+            for case, arrays in errors.items()]
+
+
+@pytest.fixture
+def five_faults(monkeypatch):
+    shown = {"half": {"x/a": [0.5] + [0] * 21}, "two": {"x/a": [2.0, 0]}, "nan": {"x/b": [None, 1.0]},
+             "mask": {"x/b": [[1.0, 4], 0]}, "later": {"x/b": [[1.0, 5], 0]}}
+    known = [{"name": name, "component": "x", "float64": wrong} for name, wrong in shown.items()]
+    monkeypatch.setattr(faults, "signatures", lambda: known)
+    monkeypatch.setattr(faults, "compared", lambda case: ["outputs/y", "outputs/z", *(f"grads/{i}" for i in range(20))])
+
+
+@pytest.mark.parametrize("errors, hint", [
+    ({"a": {"outputs/y": 0.505}, "b": {"outputs/y": 0.0}}, "half"),             # 1 % off
+    ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 0.0}}, None),                 # nothing wrong
+    ({"b": {"outputs/y": 0.0}}, None),                                          # nor in a part of the cases
+    ({"a": {"outputs/y": 0.0, "outputs/z": 0.5} | {f"grads/{i}": 0.0 for i in range(20)}}, None),  # most are right
+    ({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}}, "half or two"),        # the same array, by another error
+    ({"a": {"outputs/y": 0.7}}, None),                                          # everything wrong, by another error
+    ({"a": {"outputs/y": 0.5}}, "half"),                                        # a part of the cases
+    ({"a": {"outputs/y": 0.5}, "b": {"outputs/y": 0.5}}, None),                 # another case wrong, too
+    ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": np.inf, "outputs/z": 1.0}}, "nan"),
+    ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 9.0, "outputs/z": 9.0}}, None),
+    ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": [1.0, 5], "outputs/z": 0.0}}, "later"),
+    ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": [1.0, 6], "outputs/z": 0.0}}, "mask or later"),
+])
+def test_looks_like(five_faults, errors, hint):
+    assert faults.looks_like(of(errors)) == hint
+
+
+def test_too_many_names_are_none(five_faults, monkeypatch):
+    monkeypatch.setattr(faults, "MOST_NAMES", 1)
+    assert faults.looks_like(of({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}})) is None
+
+
+def test_planted_faults_are_taken_out_again():
+    import mbref.attention as module
+    kept = module.masked_softmax
+
+    def fails(scores, allowed):
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        faults.planted(lambda *args: module.masked_softmax(*args[:2]), module, masked_softmax=fails)(1, 2, 3)
+    assert module.masked_softmax is kept
+
+
+# The command.
+
+def test_the_command_prints_the_matrix(capsys):
+    assert main(["cases", "--kill-matrix", "--only", "layers.layer_norm"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if "outside the square root" in line)
+    assert [cell.strip() for cell in row.split("|")][1:] == [
+        "layers.layer_norm", "basic, low_variance, other_eps", "low_variance, other_eps"]
+    assert lines[-1].endswith("faults, 0 not caught in float64 and float32")
+
+
+def test_the_command_fails_on_a_fault_that_nothing_catches(monkeypatch, capsys):
+    harmless = Fault("no fault at all", "masks.causal", REGISTRY["masks.causal"].function)
+    monkeypatch.setattr(matrix, "FAULTS", [matrix.FAULTS[0], harmless])
+    assert main(["cases", "--kill-matrix"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "masks.causal: no fault at all"
+
+
+def test_the_command_names_what_it_does_not_know(capsys):
+    assert main(["cases", "--kill-matrix", "--only", "nothing"]) == 2
+    assert "no fault is known of 'nothing'" in capsys.readouterr().err
+
+
+def test_making_cases_keeps_what_they_catch(tmp_path, monkeypatch):
+    """Of new cases and of faults that are not kept yet; the others stay as they are."""
+    some = [fault for fault in matrix.FAULTS if fault.component in ("masks.causal", "masks.behaviour")]
+    monkeypatch.setattr(matrix, "FAULTS", some)
+    old = [{"name": fault.name, "component": fault.component, "float64": {}, "float32": {}} for fault in some[:-1]]
+    (tmp_path / "faults.json").write_text(json.dumps({"faults": old}))
+    matrix.renew({"masks.causal"}, tmp_path)
+    made = json.loads((tmp_path / "faults.json").read_text())["faults"]
+    assert [bool(one["float64"]) for one in made] == [
+        fault.component == "masks.causal" or fault is some[-1] for fault in some]
