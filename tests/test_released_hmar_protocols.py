@@ -147,6 +147,13 @@ def test_plain_rows_on_the_real_splits(kind, drop, popular, seen, leak):
     assert got == pytest.approx([popular, seen, leak], abs=0.0006)
 
 
+def test_one_training_on_a_real_split():
+    real("cate")
+    (step, found), = hmar_splits.rows(REAL, SPLITS, "cate", True, "tianchi", at=(0,), seed=0)
+    assert step == 0 and found["a"] != found["b"]
+    assert all(0.05 < found[name][0] < 0.2 for name in "bc")  # untrained: near chance, .1
+
+
 def test_split_files_that_are_missing(tmp_path):
     with pytest.raises(InputError, match="give the folder of hmar_"):
         hmar_splits.negatives(tmp_path, "item")
