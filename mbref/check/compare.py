@@ -56,15 +56,16 @@ def row(name, want, got, relative, floor):
         return Row(name, np.inf, (), np.inf, f"shape {got.shape} instead of {want.shape}")
     if got.dtype.kind not in "fiub":
         return Row(name, np.inf, (), np.inf, f"{got.dtype} is no array of numbers")
-    looked_at = ~np.isnan(want) if want.dtype.kind == "f" else got != want
-    error = np.where(looked_at, np.abs(got.astype(float) - want.astype(float)), 0.0)
+    exact = want.dtype.kind != "f"
+    looked_at = got != want if exact else ~np.isnan(want)
+    error = np.where(looked_at, np.maximum(np.abs(got.astype(float) - want.astype(float)), float(exact)), 0.0)
     broken = looked_at & ~np.isfinite(got)
     if broken.any():
         return Row(name, np.inf, first(broken), np.inf, "not finite")
     if not error.any():
         return Row(name, 0.0, (), 0.0)
     at = np.unravel_index(error.argmax(), error.shape)
-    allowed = relative * max(scale_of(want), floor) if want.dtype.kind == "f" else 0.0
+    allowed = 0.0 if exact else relative * max(scale_of(want), floor)
     worst = float(error[at])
     return Row(name, worst, tuple(map(int, at)), worst / allowed if allowed else np.inf)
 

@@ -62,8 +62,8 @@ def fusion_case(rng, draw):
 
 
 def score_case(rng, draw):
-    inputs = without_category(draw, history(rng, draw)) | {"candidate": candidates(rng, (B, 4))}
-    return params_of(rng, draw, 0.3), inputs
+    params, inputs = params_of(rng, draw, 0.3), without_category(draw, history(rng, draw))
+    return params, inputs | {"candidate": candidates(rng, (B, 4))}
 
 
 def model_case(rng, draw):
