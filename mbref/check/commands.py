@@ -3,7 +3,7 @@ from pathlib import Path
 
 from mbref.check import casefile, exchange, make, report, run
 from mbref.check.compare import TOLERANCE
-from mbref.check.components import REGISTRY, own_functions
+from mbref.check.components import own_functions
 from mbref.check.faults import matrix
 from mbref.device import NAMES as DEVICES
 from mbref.device import open_device
@@ -93,13 +93,14 @@ def results_of(options, chosen):
     if options.device != "cpu":
         require(backend == "numpy", f"--device is for functions in NumPy, and BACKEND in that file is {backend!r}.")
         open_device(options.device)
-        functions, backend = without_metrics(functions), "cupy"
+        functions, backend = for_device(functions), "cupy"
     return run.run(functions, backend, chosen, dtypes, gradients)
 
 
-def without_metrics(functions):
-    """What may run on a device: metrics stay on the host, where the scores come to."""
-    return {name: function for name, function in functions.items() if REGISTRY[name].kind != "metric"}
+def for_device(functions):
+    """What may run on a device: not the metrics and the choice of candidates, which work where the scores come to."""
+    on_host = ("metrics.", "hiersrec.candidate")
+    return {name: function for name, function in functions.items() if not name.startswith(on_host)}
 
 
 def expected_failures(path, chosen):

@@ -9,7 +9,7 @@ from mbref.papers import atrank
 def batch_of(inputs):
     """One group of items: each its item and its category."""
     item = inputs["item"]
-    features = np.stack([np.arange(len(inputs["category"])), inputs["category"]], axis=1)
+    features = np.stack([np.arange(len(inputs["category"]), like=inputs["category"]), inputs["category"]], axis=1)
     history = History(item, (item > 0).astype(int), inputs["gap"])
     return Batch((history,), (features,), 0, inputs.get("candidate"), inputs.get("label"))
 

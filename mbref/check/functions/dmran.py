@@ -10,7 +10,7 @@ ANY = dmran.Config(items=1)   # for components that read no more of it than its 
 
 def batch_of(inputs):
     """Items alone, or with categories where the config has some."""
-    item, columns = inputs["item"], [np.arange(inputs["items"] + 1)]
+    item, columns = inputs["item"], [np.arange(inputs["items"] + 1, like=inputs["item"])]
     columns += [inputs["category"]] if inputs.get("categories") else []
     history = History(item, (item > 0).astype(int), inputs["gap"])
     return Batch((history,), (np.stack(columns, axis=1),), 0, inputs.get("candidate"), inputs.get("label"))
