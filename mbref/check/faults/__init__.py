@@ -56,10 +56,10 @@ def compared(case):
     return [name for name in casefile.expected(casefile.arrays(case)) if not name.startswith("steps/")]
 
 
-def shown_by(fault, cases, dtype):
-    """What a fault makes wrong in some cases.  -> {(case id, array): error}."""
-    return {(case.id, name): error for case in cases if case.id in fault[dtype]
-            for name, error in zip(compared(case), fault[dtype][case.id], strict=False) if error != 0}
+def shown_by(errors, arrays):
+    """What a fault makes wrong in some cases, whose arrays are given by id.  -> {(case id, array): error}."""
+    return {(case, name): error for case, names in arrays.items() if case in errors
+            for name, error in zip(names, errors[case], strict=False) if error != 0}
 
 
 def looks_like(results):
@@ -71,8 +71,8 @@ def looks_like(results):
     component, dtype = results[0].case.component, results[0].dtype
     rows = [(r.case.id, row) for r in results for row in r.rows if not row.name.startswith("steps/")]
     seen = {(case, row.name): error_of(row) for case, row in rows}
-    known = {fault["name"]: shown_by(fault, [r.case for r in results], dtype)
-             for fault in signatures() if fault["component"] == component}
+    arrays = {r.case.id: compared(r.case) for r in results}
+    known = {fault["name"]: shown_by(fault[dtype], arrays) for fault in signatures() if fault["component"] == component}
     failing = broken(seen)
     if not failing:
         return None
