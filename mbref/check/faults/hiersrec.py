@@ -21,7 +21,7 @@ def item_features(order=1, category=lambda table, ids, real: table[ids] * real):
         real = (item > 0)[..., None]
         parts = {"id": lambda: lookup(params["E_I"], item),
                  "category": lambda: category(params["E_C"], inputs["category"][item], real),
-                 "text": lambda: inputs["text"][item].astype(params["in"]["w"].dtype)}
+                 "text": lambda: inputs["texts"][item].astype(params["E_I"].dtype)}
         names = right.config_of(hiersrec.Config, inputs).inputs.split("+")
         return {"features": np.concatenate([parts[name]() for name in names][::order], axis=-1)}
     return features
@@ -202,7 +202,7 @@ def of_the_click(params, inputs, tap):
 
 WHOLE = {
     "hiersrec.score": {
-        "state of the last place, padding or not": planted(right.score, hiersrec, newest=at_the_end),
+        "state of the last place, even where it is padding": planted(right.score, hiersrec, newest=at_the_end),
         "attends to later clicks": planted(right.score, masks, causal=later),
         "positions from the newest click": backwards(right.score),
         "candidates one item off": fed(right.score, lambda i: {"candidate": np.maximum(i["candidate"] - 1, 1)}),
