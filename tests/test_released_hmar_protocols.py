@@ -63,6 +63,19 @@ def test_problem_of_drawn_and_given_negatives(log):
     np.testing.assert_array_equal(protocols.problem_of(log, "buy", Protocol(), given).candidates[..., 1:], given)
 
 
+def test_problem_counts_what_the_protocol_says(log):
+    counts = {kind: protocols.problem_of(log, "buy", Protocol(counts=kind)).events.train.counts
+              for kind in ("whole-log", "training", "running")}
+    assert counts["whole-log"].sum() > counts["training"].sum() > counts["running"].sum()
+
+
+def test_the_best_number_of_steps_is_that_of_ndcg(log, monkeypatch):
+    pairs = iter([(0.5, 0.1), (0.4, 0.3), (0.6, 0.2)])
+    monkeypatch.setattr(protocols, "figures", lambda *given: next(pairs))
+    rows = protocols.hmar_rows(log, "buy", {"released": Protocol()}, CONFIG, (0, 1, 2), (0,), rate=0.01, batch_size=4)
+    assert rows == {"released": [(0.4, 0.3)]}
+
+
 def test_validation_rows_come_from_before_the_held_out_ones(log):
     events = protocols.problem_of(log, "buy", Protocol()).events
     earlier = protocols.before_the_held_out(log, events)
