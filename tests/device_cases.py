@@ -28,7 +28,7 @@ def log(kind=np.float64, kinds=KINDS):
     rng = np.random.default_rng(0)
     size = np.arange(3, 3 + USERS)
     user, n = np.repeat(np.arange(1, USERS + 1), size), size.sum()
-    item, behaviour = rng.integers(1, ITEMS + 1, n), rng.integers(1, KINDS + 1, n)
+    item, behaviour = rng.integers(1, ITEMS, n), rng.integers(1, KINDS + 1, n)  # nobody meets the last item
     time = np.cumsum(rng.integers(0, 300_000, n))
     return sequences.from_rows(user, item, behaviour, kinds)._replace(
         time=time, now=time[np.cumsum(size) - 1] + 86_400, text=rng.normal(size=(ITEMS + 1, 4)).astype(kind),

@@ -191,8 +191,8 @@ def score(params, batch, candidates, config):
     q = candidate_code(params, item, np.broadcast_to(counts, item.shape + counts.shape), config)  # [1 or B, C, D]
     scores = np.sum(z[:, None] * q, axis=-1) if candidates is not None else z @ q[0].T  # [B, C]
     if config.candidate_counts == "own" and config.indicator:
-        own = batch.history[:, 1:] if candidates is None else batch.history[
-            np.arange(len(item), like=item)[:, None], item]
+        row = np.arange(len(item), like=item)[:, None]  # [1 or B, 1]
+        own = batch.history[:, 1:] if candidates is None else batch.history[row, item]
         pull = z @ (params["indicator"]["w"] @ params["feature"]["w"][config.width :]).T  # [B, K]
         scores = scores + np.einsum("bck,bk->bc", scaled(params, own, config), pull)
     return scores
