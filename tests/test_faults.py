@@ -235,6 +235,8 @@ def five_faults(monkeypatch):
 
 @pytest.mark.parametrize("errors, hint", [
     ({"a": {"outputs/y": 0.505}, "b": {"outputs/y": 0.0}}, "half"),             # 1 % off
+    ({"a": {"outputs/y": 0.525}, "b": {"outputs/y": 0.0}}, "half or two"),      # 5 % off: the same array only
+    ({"a": {"outputs/y": 2.03}, "b": {"outputs/y": 0.0}}, "two"),               # 1.5 % off
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 0.0}}, None),                 # nothing wrong
     ({"b": {"outputs/y": 0.0}}, None),                                          # nor in a part of the cases
     ({"a": {"outputs/y": 0.0, "outputs/z": 0.5} | {f"grads/{i}": 0.0 for i in range(20)}}, None),  # most are right
@@ -301,3 +303,10 @@ def test_making_cases_keeps_what_they_catch(tmp_path, monkeypatch):
     made = json.loads((tmp_path / "faults.json").read_text())["faults"]
     assert [bool(one["float64"]) for one in made] == [
         fault.component == "masks.causal" or fault is some[-1] for fault in some]
+
+
+def test_a_fault_must_be_caught_in_both_dtypes():
+    one = {"component": "x", "name": "slip", "float64": {"x/a": [1.0]}, "float32": {}}
+    assert matrix.uncaught([one]) == ["x: slip"]
+    assert matrix.table([one])[1].split("|")[2:] == [" a                    ", " NONE"]
+    assert matrix.uncaught([one | {"float32": {"x/a": [1.0]}}]) == []
