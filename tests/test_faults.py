@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mbref.__main__ import main
-from mbref.check import casefile, check, compare, faults, run
+from mbref.check import casefile, check, compare, faults, report, run
 from mbref.check.components import REGISTRY
 from mbref.check.faults import (
     Fault,
@@ -191,9 +191,9 @@ def test_torchs_default_eps_is_named_with_gradients_in_both_dtypes():
     def layer_norm(params, inputs, tap):
         return {"y": torch.nn.functional.layer_norm(inputs["x"], (8,), params["gamma"], params["beta"])}
 
-    for dtype in compare.TOLERANCE:
-        results = [run.run_case(case, layer_norm, "torch", dtype) for case in cases_of("layers.layer_norm")]
-        assert faults.looks_like(results) == "layer norm eps 1e-5 instead of 1e-8"
+    results = run.run({"layers.layer_norm": layer_norm}, "torch", cases_of("layers.layer_norm"), compare.TOLERANCE)
+    assert report.known_faults(list(results)) == {
+        ("layers.layer_norm", dtype): "layer norm eps 1e-5 instead of 1e-8" for dtype in compare.TOLERANCE}
 
 
 def test_torchs_attention_with_a_float_mask_is_named():
