@@ -14,6 +14,7 @@ from mbref.check.faults import (
     dmran,
     dmran_match,
     hiersrec,
+    hiersrec_model,
     hmar,
     hmar_loss,
     hmar_released,
@@ -22,7 +23,7 @@ from mbref.check.faults import (
 )
 
 FAMILIES = (shared, attention, metrics, hmar, hmar_loss, hmar_released, atrank, dmran, dmran_match, hiersrec,
-            candidates)
+            candidates, hiersrec_model)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
 

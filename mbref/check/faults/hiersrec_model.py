@@ -1,0 +1,65 @@
+"""Faults of HierSRec's score and whole model.  {component: {fault: function}}."""
+import autograd.numpy as np
+
+from mbref import masks
+from mbref.check.faults import fed, planted
+from mbref.check.faults.hiersrec import backwards, later, own_features
+from mbref.check.functions import hiersrec as right
+from mbref.layers import stop_gradient
+from mbref.papers import hiersrec
+
+own_forward, own_projection = hiersrec.forward, hiersrec.projection
+
+
+def at_the_end(params, batch, config):
+    """The state of the last place, padding or not."""
+    return own_forward(params, batch, config)[:, -1]
+
+
+def of_form(hier, instead):
+    """The model with another form of the projection, where it has the form `hier`."""
+    return fed(right.model, lambda i: {"hier": instead if i.get("hier", "soft") == hier else i.get("hier", "soft")})
+
+
+def all_clicks(params, inputs, tap):
+    """Means over all clicks, also those that nothing follows, and padding."""
+    share = (inputs["next"] > 0).sum() / inputs["next"].size
+    return {name: a * share for name, a in right.model(params, inputs, tap).items()}
+
+
+def of_the_click(params, inputs, tap):
+    """The category head learns the category of the click itself."""
+    config, batch = right.config_of(hiersrec.Config, inputs), right.batch_of(inputs)
+    item, _ = hiersrec.losses(params, batch, config)
+    at = np.flatnonzero(inputs["next"])
+    s = np.reshape(hiersrec.forward(params, batch, config), (inputs["item"].size, -1))[at]
+    logp, label = hiersrec.category_logp(params, s), inputs["category"][inputs["item"].ravel()[at]]
+    category = -np.sum(logp[np.arange(len(at)), label]) / len(at)
+    return {"loss": item + config.category_weight * category, "item_loss": item, "category_loss": category}
+
+
+FAULTS = {
+    "hiersrec.score": {
+        "state of the last place, even where it is padding": planted(right.score, hiersrec, newest=at_the_end),
+        "attends to later clicks": planted(right.score, masks, causal=later),
+        "positions from the newest click": backwards(right.score),
+        "candidates one item off": fed(right.score, lambda i: {"candidate": np.maximum(i["candidate"] - 1, 1)}),
+        "the predicted category not read": planted(
+            right.score, hiersrec, projection=lambda *args: 0 * own_projection(*args)),
+    },
+    "hiersrec": {
+        "attends to later clicks": planted(right.model, masks, causal=later),
+        "positions from the newest click": backwards(right.model),
+        "means over padding too": all_clicks,
+        "category loss not weighted": fed(right.model, lambda i: {"category_weight": 1.0}),
+        "category loss left out": fed(right.model, lambda i: {"category_weight": 0.0}),
+        "category head learns the category of the click itself": of_the_click,
+        "unknown items in the softmax": fed(right.model, lambda i: {"softmax": "all"}),
+        "gradient through the probabilities stopped": of_form("soft", "stop"),
+        "gradient through the probabilities not stopped": of_form("stop", "soft"),
+        "heads side by side, without the projection": planted(
+            right.model, hiersrec, projection=lambda *args: 0 * own_projection(*args)),
+        "items' features get no gradient": planted(
+            right.model, hiersrec, item_features=lambda *args: stop_gradient(own_features(*args))),
+    },
+}
