@@ -228,10 +228,10 @@ def test_ctrl_c_and_resume(tmp_path):
                "--set", "patience=0")
     process = python("train", "--out", tmp_path / "run", *options)
     waited = time.monotonic()
-    while not (tmp_path / "run" / "search.npz").exists() and process.poll() is None and time.monotonic() - waited < 30:
+    while not (tmp_path / "run" / "search.npz").exists() and process.poll() is None and time.monotonic() - waited < 300:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130 and "done" not in out
     assert f"train --resume {tmp_path / 'run'}" in err and "Traceback" not in err
     with np.load(tmp_path / "run" / "search.npz") as z:
@@ -240,7 +240,7 @@ def test_ctrl_c_and_resume(tmp_path):
     assert "not finished" in refused("evaluate", tmp_path / "run")
 
     resumed = python("train", "--resume", tmp_path / "run")
-    out, _ = resumed.communicate(timeout=60)
+    out, _ = resumed.communicate(timeout=300)
     assert resumed.returncode == 0 and "done: " in out
     assert call("train", "--out", tmp_path / "whole", *options)[0] == 0
     for name in ("search.npz", "final.npz"):
@@ -257,7 +257,7 @@ def test_ctrl_c_before_there_is_a_run(tmp_path, monkeypatch):
 
 def test_a_fault_as_the_shell_sees_it(tmp_path):
     process = python("train", "--out", tmp_path / "run", *task(tmp_path / "none.csv"))
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (2, "")
     assert err == f"mbref: {tmp_path / 'none.csv'}: there is no such file, check the path\n"
 

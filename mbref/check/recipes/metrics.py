@@ -90,7 +90,7 @@ BY_HAND = {
 
 # Cases.
 
-def scores_of(rng, draw):
+def drawn_scores(rng, draw):
     """Scores of few levels, so that there are ties, or of normal numbers, which have none."""
     return rng.integers(0, draw["levels"], (B, C)).astype(float) if "levels" in draw else normal(rng, B, C)
 
@@ -107,7 +107,7 @@ def place_case(rng, draw):
     allowed = allowed_of(rng, draw)
     if "without" in draw:
         allowed[0, 5] = False   # a target that is no candidate
-    return {}, {"scores": scores_of(rng, draw), "target": target, "allowed": allowed}
+    return {}, {"scores": drawn_scores(rng, draw), "target": target, "allowed": allowed}
 
 
 def places_case(rng, draw):
@@ -122,7 +122,7 @@ def positives_case(rng, draw):
     """At least one positive and one other candidate a row."""
     positive = rng.random((B, C)) < 0.4
     positive[:, 0], positive[:, 1] = True, False
-    return {}, {"scores": scores_of(rng, draw), "positive": positive, "allowed": allowed_of(rng, draw)}
+    return {}, {"scores": drawn_scores(rng, draw), "positive": positive, "allowed": allowed_of(rng, draw)}
 
 
 def users_case(rng, draw):
