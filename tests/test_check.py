@@ -90,6 +90,22 @@ def test_small_arrays_are_measured_by_the_largest_of_their_group():
     assert rows(want, got, floor=1e-2)["grads/b"].times == pytest.approx(0.05)
     got["grads/b"] = [1e-10]
     assert rows(want, got)["grads/b"].times == pytest.approx(2.0)
+    backwards = dict(reversed(want.items()))
+    assert rows(backwards, got)["grads/b"].times == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("component, dtype, off, right", [
+    ("layers.dense", "float64", 3e-10, True), ("layers.dense", "float64", 3e-9, False),
+    ("layers.dense", "float32", 3e-5, True), ("layers.dense", "float32", 3e-4, False),
+    ("metrics.mrr", "float64", 3e-13, True), ("metrics.mrr", "float64", 3e-12, False),
+    ("metrics.mrr", "float32", 3e-7, True), ("metrics.mrr", "float32", 3e-6, False)])
+def test_what_is_allowed(component, dtype, off, right):
+    """All outputs too large by the same factor: each array is off by that much of its scale."""
+    def scaled(params, inputs, tap):
+        out = run_functions()[component](params, inputs, tap)
+        return {name: onp.asarray(a, "float64") * (1 + off) for name, a in out.items()}
+    results = [run.run_case(case, scaled, "numpy", dtype, False) for case in cases(component)]
+    assert {result.passed for result in results} == {right}
 
 
 def test_a_group_of_zeros_has_the_scale_of_one():
@@ -119,6 +135,20 @@ def test_ten_steps_by_arithmetic():
     losses = run.ten_steps(adapters.numpy_adapter, lambda params, inputs, tap: {"loss": params["w"] ** 2 / 2},
                            {"w": onp.array(4.0)}, {"rate": 0.1}, "float64")
     onp.testing.assert_allclose(losses, 8 * 0.81 ** onp.arange(10), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_floats_come_in_the_dtype_asked_for_and_nothing_else_changes(dtype):
+    seen = {}
+
+    def watch(params, inputs, tap):
+        seen.update({**params, **inputs})
+        return {"y": inputs["q"]}
+
+    case = cases("attention.attention/heads")[0]
+    run.run_case(case, watch, "numpy", dtype, gradients=False)
+    assert {name: str(seen[name].dtype) for name in ("q", "k", "allowed")} == {"q": dtype, "k": dtype, "allowed": "bool"}
+    assert type(seen["heads"]) is int and seen["scaled"] is True
 
 
 def test_gradients_are_those_of_output_times_cotangent():
