@@ -55,6 +55,22 @@ def parser():
     top = argparse.ArgumentParser(prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     commands = top.add_subparsers(required=True, metavar="command")
 
+    add_runs(commands)
+    add_reproduce(commands)
+    add_bench(commands)
+
+    p = commands.add_parser("parity", help="do we compute what the authors' releases computed? Recorded states say",
+                            description=parity.HELP)
+    p.add_argument("files", nargs="+", metavar="FILE", help="recorded state of a release (.npz)")
+    p.set_defaults(run=lambda options: parity.run(options.files))
+    check_commands.add(commands)
+    for p in (top, *commands.choices.values()):
+        p.error = refuse
+    return top
+
+
+def add_runs(commands):
+    """The commands on a run folder."""
     p = commands.add_parser("train", help="train a model on a log into a run folder")
     p.add_argument("model", nargs="?", choices=sorted(runs.MODELS), default="hmar")
     p.add_argument("--out", help="folder of the new run")
@@ -75,18 +91,6 @@ def parser():
     p.add_argument("-k", type=positive, default=10)
     add_device(p)
     p.set_defaults(run=recommend)
-
-    add_reproduce(commands)
-    add_bench(commands)
-
-    p = commands.add_parser("parity", help="do we compute what the authors' releases computed? Recorded states say",
-                            description=parity.HELP)
-    p.add_argument("files", nargs="+", metavar="FILE", help="recorded state of a release (.npz)")
-    p.set_defaults(run=lambda options: parity.run(options.files))
-    check_commands.add(commands)
-    for p in (top, *commands.choices.values()):
-        p.error = refuse
-    return top
 
 
 def add_bench(commands):
