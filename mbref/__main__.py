@@ -3,6 +3,7 @@
 Exit code 2 means: mend the input.
 """
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -48,6 +49,9 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("\nmbref: stopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever reads our output has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def parser():
@@ -273,9 +277,9 @@ def one_run(rows, columns):
 
 def recommend(options):
     """`recommend`: one line an item, raw ids."""
-    model, params, config, task, log, _ = runs.finished(options.folder, options.device)
+    model, params, config, task, log, split = runs.finished(options.folder, options.device)
     for rank, (item, score, reasons) in enumerate(
-        runs.recommend(model, params, config, task, log, options.user, options.k), start=1
+        runs.recommend(model, params, config, task, log, options.user, options.k, text=split.refit.text), start=1
     ):
         because = "; ".join(f"{raw} ({' '.join(names)}) {fall:.2f}" for raw, names, fall in reasons)
         print(f"{rank:3}  {item:>12}  {score:8.3f}  " + (f"because of {because}" if because else ""))

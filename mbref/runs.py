@@ -227,11 +227,12 @@ class Recommendation(NamedTuple):
     reasons: list
 
 
-def recommend(model, params, config, task, log, user, k, reasons=2):
+def recommend(model, params, config, task, log, user, k, reasons=2, text=None):
     """The k best items for a raw user id, from the user's whole log.  -> k Recommendations, best first.
 
     Items the user has met are left out if the task ranks "unseen" candidates. An item of the newest `length` events
-    is a reason as far as the score falls when all its events are taken out of the history.
+    is a reason as far as the score falls when all its events are taken out of the history. text: [N+1, M] vectors of
+    the items' texts, for a model that was trained with them.
     Raises InputError for an unknown user.
     """
     found = np.flatnonzero(log.users[1:] == str(user)) + 1
@@ -240,7 +241,7 @@ def recommend(model, params, config, task, log, user, k, reasons=2):
     rows = np.flatnonzero(log.user == found[0])
     window = rows[-config.length :]
     met = np.unique(log.item[window])
-    scores, *without = score_without(model, params, config, log, rows, [None, *met])  # [N] each
+    scores, *without = score_without(model, params, config, log, rows, [None, *met], text)  # [N] each
     order = np.argsort(-scores, kind="stable") + 1
     best = order[~np.isin(order, log.item[rows])] if task.candidates == "unseen" else order
     falls = scores - np.array(without)  # [met, N]
@@ -254,13 +255,13 @@ def recommend(model, params, config, task, log, user, k, reasons=2):
     return [Recommendation(str(log.items[i]), float(scores[i - 1]), why(i)) for i in best[:k]]
 
 
-def score_without(model, params, config, log, rows, removed):
+def score_without(model, params, config, log, rows, removed, text=None):
     """Scores of all items from the events `rows`, once for each item of `removed` without its events.  -> [R, N]."""
     keep = [rows[log.item[rows] != item] if item is not None else rows for item in removed]
     scores = []
     for part in keep:
         events = sequences.of_rows(log, [part])
-        events = events._replace(now=None if log.time is None else log.time[rows[-1:]])
+        events = events._replace(now=None if log.time is None else log.time[rows[-1:]], text=text)
         if len(part) == 0:  # nothing is left: an empty history of the same user
             events = events._replace(ptr=np.zeros(2, int), user=log.user[rows[:1]])
         scores.append(evaluation.scorer(model, params, config)(events, np.array([0]))[0])

@@ -255,6 +255,14 @@ def test_ctrl_c_before_there_is_a_run(tmp_path, monkeypatch):
     assert (code, out, err) == (130, "", "\nmbref: stopped.\n")
 
 
+def test_a_reader_that_has_seen_enough():
+    process = python("cases")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=300) == 1 and process.stderr.read() == ""
+    process.stderr.close()
+
+
 def test_a_fault_as_the_shell_sees_it(tmp_path):
     process = python("train", "--out", tmp_path / "run", *task(tmp_path / "none.csv"))
     out, err = process.communicate(timeout=300)

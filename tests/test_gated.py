@@ -205,6 +205,25 @@ def test_k_is_of_the_search_and_figures_of_the_final_model(problem):
         assert row != gated_figures.report(problem.split, problem.log, *pair)
 
 
+def test_recommend_reads_the_texts(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    task = ("--data", VIEWS, "--format", "diginetica", "--target", "view", "--split-by", "session-rec")
+    assert main(["train", "hiersrec", "--out", run, *task, "--steps", "2", "--set", "width=4"]) == 0
+    model, params, config, kind, log, split = runs.finished(run)
+    session = int(np.flatnonzero(np.diff(split.test.history.ptr) > 1)[-1])  # a test case of several clicks
+    user = split.test.history.user[session]
+    clicks = log.item[log.user == user]
+    found = runs.recommend(model, params, config, kind, log, log.users[user], split.items, text=split.refit.text)
+    batch = model.batch(split.test.history, np.array([session]), config)
+    batch = batch._replace(item=clicks[None])
+    scores = model.score(params, batch, None, config)[0]
+    assert {item: pytest.approx(score, abs=1e-5) for item, score, _ in found} == dict(
+        zip(log.items[1:].tolist(), scores.tolist(), strict=True))
+    capsys.readouterr()
+    assert main(["recommend", run, "--user", log.users[user], "-k", "2"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[1] == found[0].item
+
+
 def test_shown_is_the_share_of_the_abstract_where_it_is_in_reach(problem, monkeypatch):
     monkeypatch.setattr(gated_figures, "reachable", lambda split, log: gated_figures.SHARES)
     assert gated.columns(problem)[2:] == ["MRR@20 at 4%", "Recall@20 at 4%", "coverage at 4%", "share at 4%"]
