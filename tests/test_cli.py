@@ -218,8 +218,10 @@ def test_a_run_on_leaked_counts_is_evaluated_on_them(tmp_path, finished, monkeyp
 # Ctrl-C.
 
 def python(*arguments, **options):
+    def heed_ctrl_c():  # tests that a shell runs in the background are deaf to it, and so would their children be
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen([sys.executable, "-m", "mbref", *map(str, arguments)], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c, **options)
 
 
 def test_ctrl_c_and_resume(tmp_path):
