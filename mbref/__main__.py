@@ -42,7 +42,9 @@ def main(arguments=None):
     """Run one command.  -> exit code."""
     try:
         options = parser().parse_args(arguments)
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()  # so that a closed pipe shows here
+        return code
     except InputError as error:
         print(f"mbref: {error}", file=sys.stderr)
         return 2

@@ -218,10 +218,12 @@ def test_a_run_on_leaked_counts_is_evaluated_on_them(tmp_path, finished, monkeyp
 # Ctrl-C.
 
 def python(*arguments, **options):
-    def heed_ctrl_c():  # tests that a shell runs in the background are deaf to it, and so would their children be
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen([sys.executable, "-m", "mbref", *map(str, arguments)], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c, **options)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it, and
+    try:                                                               # so would their children
+        return subprocess.Popen([sys.executable, "-m", "mbref", *map(str, arguments)], cwd=ROOT, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_and_resume(tmp_path):
@@ -259,8 +261,7 @@ def test_ctrl_c_before_there_is_a_run(tmp_path, monkeypatch):
 
 def test_a_reader_that_has_seen_enough():
     process = python("cases")
-    process.stdout.readline()
-    process.stdout.close()
+    process.stdout.close()  # long before the first line is printed
     assert process.wait(timeout=300) == 1 and process.stderr.read() == ""
     process.stderr.close()
 
