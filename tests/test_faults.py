@@ -10,6 +10,7 @@ from mbref.check.components import REGISTRY
 from mbref.check.faults import (
     Fault,
     atrank,
+    atrank_groups,
     attention,
     candidates,
     dmran,
@@ -55,6 +56,11 @@ def test_there_are_faults_of_every_component_and_no_two_of_one_name():
     assert not [name for name in IDS if " or " in name]  # which stands between the names of a hint
 
 
+def planted_code(function):
+    """ATRank's codes by the faults' own text."""
+    return faults.planted(function, atrank_groups.atrank, group_code=atrank_groups.coded())
+
+
 RIGHT = {
     "layers.layer_norm": [shared.normed()],
     "atrank.time_bucket": [shared.bucketed(lambda gap: np.floor(np.log2(gap)))],
@@ -69,6 +75,12 @@ RIGHT = {
     "hmar.ranking_loss": [hmar_loss.ranking_loss()],
     "hmar": [hmar_loss.model()],
     "atrank.attention_block": [atrank.attention_block()],
+    "atrank.group_code": [planted_code(atrank_groups.right.group_code)],
+    "atrank.target_code": [faults.planted(atrank_groups.right.target_code, atrank_groups.atrank,
+                                          target_code=atrank_groups.at()),
+                           planted_code(atrank_groups.right.target_code)],
+    "atrank.user_vectors": [atrank_groups.user_vectors()],
+    "atrank.groups": [atrank.model(of=atrank_groups.right)],
     "atrank": [atrank.model()],
     "dmran.history_code": [dmran.history_code()],
     "dmran.item_attention": [dmran.item_attention()],

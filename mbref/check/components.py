@@ -5,7 +5,7 @@ A function is f(params, inputs, tap) -> {output: array}. In an implementer's fil
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mbref.check.functions import atrank, dmran, hiersrec, hmar, hmar_released, metrics, shared
+from mbref.check.functions import atrank, atrank_groups, dmran, hiersrec, hmar, hmar_released, metrics, shared
 
 
 class Component(NamedTuple):
@@ -52,6 +52,11 @@ OF_ATRANK = {
     "atrank.behaviour_code": Component(atrank.behaviour_code, f"{ATRANK}s (2)-(4)"),
     "atrank.attention_block": Component(atrank.attention_block, f"{ATRANK}s (5), (6)", ("query", "memory")),
     "atrank.score": Component(atrank.score, f"{ATRANK} (7)"),
+    "atrank.group_code": Component(atrank_groups.group_code, f"{ATRANK}s (2)-(4)"),
+    "atrank.target_code": Component(atrank_groups.target_code, f"{ATRANK} (6)"),
+    "atrank.user_vectors": Component(atrank_groups.user_vectors, f"{ATRANK} (6)", ("x", "states")),
+    "atrank.groups_score": Component(atrank_groups.score, f"{ATRANK} (7)"),
+    "atrank.groups": Component(atrank_groups.model, f"{ATRANK}s (2)-(7)", kind="model"),
     "atrank": Component(atrank.model, f"{ATRANK}s (2)-(7)", kind="model"),
 }
 OF_DMRAN = {

@@ -37,5 +37,5 @@ def renamed(module, path, tensor):
     *parents, last = path.split("/")
     layer = module.get_submodule(".".join(parents))
     if isinstance(layer, nn.Linear | nn.LayerNorm):
-        tensor, last = tensor.mT if isinstance(layer, nn.Linear) and last == "w" else tensor, NAMES[last]
+        tensor, last = tensor.mT if isinstance(layer, nn.Linear) and last == "w" else tensor, NAMES.get(last, last)
     return ".".join(("module", *parents, last)), tensor

@@ -1,7 +1,10 @@
-"""ATRank, one group of items with categories, in PyTorch; hmar_torch.py says what such a file is and how it is run.
+"""ATRank, of one group of objects or several, in PyTorch; hmar_torch.py says what such a file is and how it is run.
 
-B batch, T events, C candidates, D width, N items; histories are padded on the right, id 0 is padding.
+B batch, T events of a group, S of all groups, C candidates, D width, F features; histories are padded on the right, id
+0 is padding.
 """
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -54,65 +57,89 @@ class AttentionBlock(nn.Module):
         return self.ln_f(self.f2(F.relu(self.f1(y))) + y)
 
 
-class ATRank(nn.Module):
-    """Steps (2)-(7). Switches as in mbref/papers/atrank.py; category [N+1] of all items comes with them."""
+class Events(NamedTuple):
+    """The history of one group, and what its objects are."""
 
-    def __init__(self, items=1, categories=1, table_width=1, width=0, heads=1, hidden=0, blocks=1, penalty=5e-5,
-                 weight_decay=0.0, scores="dot", group_relu=False, bucket="release", query="raw", item_bias=True):
+    object: torch.Tensor    # [B, T]
+    action: torch.Tensor    # [B, T]
+    gap: torch.Tensor       # [B, T]
+    features: torch.Tensor  # [N+1, F] itself, its category, ...
+
+
+class ATRank(nn.Module):
+    """Steps (2)-(7). Switches as in mbref/papers/atrank.py; histories are one Events a group."""
+
+    def __init__(self, tables=(("item", 1),), groups=(("item",),), actions=(), table_width=1, width=0, heads=1,
+                 hidden=0, blocks=1, penalty=5e-5, weight_decay=0.0, scores="dot", group_relu=False, bucket="release",
+                 query="raw", item_bias=True):
         super().__init__()
-        width = width or 2 * table_width
+        width, sizes = width or len(groups[0]) * table_width, dict(tables)
         self.penalty, self.weight_decay, self.group_relu, self.bucket = penalty, weight_decay, group_relu, bucket
         self.query_group, self.item_bias, self.columns = query == "group", item_bias, 12 if bucket == "release" else 14
-        self.tables = nn.ParameterDict({"item": torch.empty(items + 1, table_width),
-                                        "category": torch.empty(categories + 1, table_width)})
-        self.groups = nn.ModuleList([nn.Linear(2 * table_width + self.columns, width)])
-        self.bias = nn.ParameterList([torch.empty(items + 1)])
+        self.names, self.actions = groups, actions or [0] * len(groups)
+        self.tables = nn.ParameterDict({name: torch.empty(size + 1, table_width) for name, size in tables})
+        self.groups = nn.ModuleList()
+        for names, kinds in zip(groups, self.actions, strict=True):
+            layer = nn.Linear((len(names) + (kinds > 0)) * table_width + self.columns, width)
+            if kinds:
+                layer.action = nn.Parameter(torch.empty(kinds + 1, table_width))
+            self.groups.append(layer)
+        self.bias = nn.ParameterList(torch.empty(sizes[names[0]] + 1) for names in groups)
         self.self, self.vanilla = (nn.ModuleList(AttentionBlock(width, hidden or width // 4, heads, scores)
                                                  for _ in range(blocks)) for _ in range(2))
 
-    def object_code(self, ids, category):
-        """Step (2): item and category side by side."""
-        return torch.cat([embedded(self.tables["item"], ids), embedded(self.tables["category"], category[ids])], -1)
+    def object_code(self, group, features):
+        """Step (2): all features side by side.  features [..., F]."""
+        ids = zip(self.names[group], features.unbind(-1), strict=True)
+        return torch.cat([embedded(self.tables[name], column) for name, column in ids], -1)
 
-    def group_code(self, objects, time):
+    def group_code(self, group, objects, action, time):
         """Steps (3), (4); time [...] is a column of the one-hot code, or outside it."""
-        one_hot = (time.unsqueeze(-1) == torch.arange(self.columns)).to(objects)
-        code = self.groups[0](torch.cat([objects, one_hot], dim=-1))
+        layer, one_hot = self.groups[group], (time.unsqueeze(-1) == torch.arange(self.columns)).to(objects)
+        parts = [objects, embedded(layer.action, action)] if self.actions[group] else [objects]
+        code = layer(torch.cat([*parts, one_hot], dim=-1))
         return F.relu(code) if self.group_relu else code
 
-    def behaviour_code(self, item, gap, category):
-        return self.group_code(self.object_code(item, category), time_bucket(gap, self.bucket))
+    def behaviour_code(self, group, events):
+        objects = self.object_code(group, events.features[events.object])
+        return self.group_code(group, objects, events.action, time_bucket(events.gap, self.bucket))
 
-    def target_code(self, ids, category):
-        """A candidate's embedding, or that through the group's layer, at no time."""
-        code = self.object_code(ids, category)
-        return self.group_code(code, torch.full_like(ids, -1)) if self.query_group else code
+    def target_code(self, group, features):
+        """A candidate's embedding, or that through its group's layer, without action and time."""
+        code, none = self.object_code(group, features), torch.zeros_like(features[..., 0])
+        return self.group_code(group, code, none, none - 1) if self.query_group else code
 
-    def forward(self, item, gap, category, tap=ignore):
-        """Step (5): events after self-attention.  -> [B, T, D]."""
-        x, real = self.behaviour_code(item, gap, category), item > 0
+    def forward(self, histories, tap=ignore):
+        """Step (5): events of all groups after self-attention.  -> [B, S, D], and which are real [B, S]."""
+        real = torch.cat([events.object > 0 for events in histories], 1)
+        x = torch.cat([self.behaviour_code(group, events) for group, events in enumerate(histories)], 1)
         tap("input", x)
         for block in self.self:
             x = block(x, x, real.unsqueeze(1) & real.unsqueeze(2), tap, "self_weights")
         tap("states", x)
+        return x, real
+
+    def user_vectors(self, x, states, real, tap=ignore):
+        """Step (6): what candidates find in the events, block by block."""
+        allowed = real.unsqueeze(1).expand(-1, x.shape[1], -1)
+        for block in self.vanilla:
+            x = block(x, states, allowed, tap, "vanilla_weights")
         return x
 
-    def logits(self, item, gap, category, candidate, tap=ignore):
+    def logits(self, histories, group, candidate, tap=ignore):
         """Steps (6), (7): scores [B, C], and what they are products of."""
-        states, x = self(item, gap, category, tap), self.target_code(candidate, category)
-        u, allowed = x, (item > 0).unsqueeze(1).expand(-1, candidate.shape[1], -1)
-        for block in self.vanilla:
-            u = block(u, states, allowed, tap, "vanilla_weights")
+        x = self.target_code(group, histories[group].features[candidate])
+        u = self.user_vectors(x, *self(histories, tap), tap)
         z = (u * x).sum(-1)
-        return z + self.bias[0][candidate] if self.item_bias else z, u, x
+        return z + self.bias[group][candidate] if self.item_bias else z, u, x
 
     def score(self, *batch):
         return self.logits(*batch)[0]
 
-    def loss(self, label, *batch):
+    def loss(self, label, histories, group, candidate, tap=ignore):
         """Step (7): cross entropy, penalty of the two vectors of each score, and of all weights."""
-        real = batch[3] > 0
-        z, u, x = self.logits(*batch)
+        real = candidate > 0
+        z, u, x = self.logits(histories, group, candidate, tap)
         entropy = F.binary_cross_entropy_with_logits(z, label.to(z), reduction="none")[real]
         size = u[real].square().sum() + x[real].square().sum()
         weights = sum(p.square().sum() for p in self.parameters()) if self.weight_decay else 0
@@ -122,18 +149,33 @@ class ATRank(nn.Module):
 # What the kit asks for.
 
 BACKEND = "torch"
-SWITCHES = ("items", "categories", "table_width", "width", "heads", "hidden", "blocks", "penalty", "weight_decay",
-            "scores", "group_relu", "bucket", "query", "item_bias")
+SWITCHES = ("tables", "groups", "actions", "table_width", "width", "heads", "hidden", "blocks", "penalty",
+            "weight_decay", "scores", "group_relu", "bucket", "query", "item_bias")
 
 
 def model_of(inputs):
     """An ATRank of the sizes and switches of a case, without parameters."""
+    switches = {name: inputs[name] for name in SWITCHES if name in inputs}
+    if "items" in inputs:
+        switches |= {"tables": (("item", inputs["items"]), ("category", inputs["categories"])),
+                     "groups": (("item", "category"),)}
     with torch.device("meta"):
-        return ATRank(**{name: inputs[name] for name in SWITCHES if name in inputs})
+        return ATRank(**switches)
 
 
-def events_of(inputs):
-    return tuple(inputs[name] for name in ("item", "gap", "category"))
+def events_of(inputs, group=0):
+    """One group: items with their categories, or the arrays of its number."""
+    if f"object_{group}" in inputs:
+        return Events(*(inputs[f"{name}_{group}"] for name in Events._fields))
+    category = inputs["category"]
+    features = torch.stack([torch.arange(len(category)), category], 1)
+    return Events(inputs["item"], torch.zeros_like(inputs["item"]), inputs["gap"], features)
+
+
+def batch_of(inputs):
+    """Histories of all groups, the group to predict and its candidates."""
+    histories = [events_of(inputs, group) for group in range(len(inputs.get("groups", [0])))]
+    return histories, inputs.get("group", 0), inputs["candidate"]
 
 
 def atrank_time_bucket(params, inputs, tap):
@@ -141,8 +183,17 @@ def atrank_time_bucket(params, inputs, tap):
 
 
 def atrank_behaviour_code(params, inputs, tap):
-    code = call(model_of(inputs), params, *events_of(inputs), method="behaviour_code")
-    return {"code": code * (inputs["item"] > 0).unsqueeze(-1)}
+    events = events_of(inputs)
+    code = call(model_of(inputs), params, 0, events, method="behaviour_code")
+    return {"code": code * (events.object > 0).unsqueeze(-1)}
+
+
+atrank_group_code = atrank_behaviour_code
+
+
+def atrank_target_code(params, inputs, tap):
+    features = inputs[f"features_{inputs['group']}"][inputs["candidate"]]
+    return {"code": call(model_of(inputs), params, inputs["group"], features, method="target_code")}
 
 
 def atrank_attention_block(params, inputs, tap):
@@ -151,10 +202,18 @@ def atrank_attention_block(params, inputs, tap):
     return {"y": call(block, params, inputs["query"], inputs["memory"], inputs["allowed"], tap)}
 
 
+def atrank_user_vectors(params, inputs, tap):
+    hidden, width = params["vanilla"][0]["f2"]["w"].shape
+    model = model_of(inputs | {"blocks": len(params["vanilla"]), "hidden": hidden, "width": width})
+    return {"e": call(model, params, inputs["x"], inputs["states"], inputs["real"], tap, method="user_vectors")}
+
+
 def atrank_score(params, inputs, tap):
-    return {"scores": call(model_of(inputs), params, *events_of(inputs), inputs["candidate"], method="score")}
+    return {"scores": call(model_of(inputs), params, *batch_of(inputs), method="score")}
 
 
 def atrank(params, inputs, tap):
-    batch = inputs["label"], *events_of(inputs), inputs["candidate"], tap
-    return {"loss": call(model_of(inputs), params, *batch, method="loss")}
+    return {"loss": call(model_of(inputs), params, inputs["label"], *batch_of(inputs), tap, method="loss")}
+
+
+atrank_groups_score, atrank_groups = atrank_score, atrank

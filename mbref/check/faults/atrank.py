@@ -104,10 +104,11 @@ def frozen_target(*args):
     return stop_gradient(own_target(*args))
 
 
-def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean, labels=lambda label: label):
-    """The loss with another penalty, mean or label."""
+def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean, labels=lambda label: label,
+          of=right):
+    """The loss with another penalty, mean or label; `of` is where batch_of is."""
     def loss(params, inputs, tap):
-        config, batch = right.config_of(atrank.Config, inputs), right.batch_of(inputs)
+        config, batch = of.config_of(atrank.Config, inputs), of.batch_of(inputs)
         z, u, x = atrank.logits(params, batch, atrank.forward(params, batch, config), batch.candidate, config)
         real = batch.candidate > 0
         total = mean(sigmoid_cross_entropy(z, labels(batch.label)), real)

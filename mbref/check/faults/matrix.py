@@ -9,6 +9,7 @@ from mbref.check.compare import TOLERANCE
 from mbref.check.faults import (
     Fault,
     atrank,
+    atrank_groups,
     attention,
     candidates,
     dmran,
@@ -22,8 +23,8 @@ from mbref.check.faults import (
     shared,
 )
 
-FAMILIES = (shared, attention, metrics, hmar, hmar_loss, hmar_released, atrank, dmran, dmran_match, hiersrec,
-            candidates, hiersrec_model)
+FAMILIES = (shared, attention, metrics, hmar, hmar_loss, hmar_released, atrank, atrank_groups, dmran, dmran_match,
+            hiersrec, candidates, hiersrec_model)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
 

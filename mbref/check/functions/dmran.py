@@ -5,8 +5,6 @@ from mbref.check.functions.reading import config_of
 from mbref.data.targets import Batch, History
 from mbref.papers import dmran
 
-ANY = dmran.Config(items=1)   # for components that read no more of it than its defaults
-
 
 def batch_of(inputs):
     """Items alone, or with categories where the config has some."""
@@ -52,16 +50,20 @@ def alignment(params, inputs, tap):
 def feature_attention(params, inputs, tap):
     """M^_i = sum_j beta_ij * M_j, feature by feature.  M [B, r, d], allowed [B, r, r]; params as dmran.alignment
     -> M_hat [B, r, d]. Tap: beta [B, i, j, d].
+
+    robust: y = ln(M^ + M), then ln_f(f2(relu(f1(y))) + y) of params after; eps 1e-8.
     """
-    return {"M_hat": dmran.feature_attention(params, inputs["M"], inputs["allowed"], ANY, tap)}
+    config = config_of(dmran.Config, inputs, items=1)
+    return {"M_hat": dmran.feature_attention(params, inputs["M"], inputs["allowed"], config, tap)}
 
 
 def vanilla(params, inputs, tap):
     """f_vanilla: softmax(M i_c / sqrt(d)) over the real rows, times M.  M [B, r, d], i_c [B, C, d], real [B, r] bool
-    -> h [B, C, d], 0 without real rows. pool "mean": the mean of the real rows.
+    -> h [B, C, d], 0 without real rows. pool "mean": the mean of the real rows. robust: atrank.attention_block with
+    params van, scores "dot" and `heads`, of query i_c and memory M.
     """
     config = config_of(dmran.Config, inputs, items=1)
-    return {"h": dmran.vanilla(None, inputs["M"], inputs["i_c"], inputs["real"], config)}
+    return {"h": dmran.vanilla(params.get("van"), inputs["M"], inputs["i_c"], inputs["real"], config)}
 
 
 def fusion(params, inputs, tap):

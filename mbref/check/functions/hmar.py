@@ -35,14 +35,15 @@ def candidate_counts(params, inputs, tap):
 def code(params, inputs, tap):
     """[v ; c W_c + b_c] W_f + b_f.  item_code v [B, T, D], counts c [B, T, K] -> code [B, T, D].
 
-    params: indicator (w [K, D], b [D]), feature (w [2D, D], b [D]).
+    params: indicator (w [K, D], b [D]), feature (w [2D, D], b [D]). count_scale "log1p": c is log(1 + c); indicator
+    False: c is 0.
     """
-    return {"code": hmar.code(params, inputs["item_code"], inputs["counts"], any_config(inputs["counts"]))}
+    return {"code": hmar.code(params, inputs["item_code"], inputs["counts"], config_for_codes(inputs))}
 
 
-def any_config(counts):
-    """A Config for components that read no more of it than that there is an indicator."""
-    return hmar.Config(items=1, behaviours=counts.shape[-1])
+def config_for_codes(inputs, **more):
+    """A Config of components that read no more of it than the counts."""
+    return config_of(hmar.Config, inputs, items=1, behaviours=inputs["counts"].shape[-1], **more)
 
 
 def input_code(params, inputs, tap):
@@ -52,7 +53,7 @@ def input_code(params, inputs, tap):
     -> code [B, T, D], 0 at padding.
     """
     item = inputs["item"]
-    config = hmar.Config(items=1, behaviours=inputs["counts"].shape[-1], width=params["item"].shape[1])
+    config = config_for_codes(inputs, width=params["item"].shape[1])
     return {"code": hmar.input_code(params, item, inputs["counts"], config) * (item > 0)[..., None]}
 
 
@@ -61,7 +62,7 @@ def candidate_code(params, inputs, tap):
 
     candidate [B, C], counts [B, C, K]; params: item [N+1, D], indicator, feature -> code [B, C, D].
     """
-    return {"code": hmar.candidate_code(params, inputs["candidate"], inputs["counts"], any_config(inputs["counts"]))}
+    return {"code": hmar.candidate_code(params, inputs["candidate"], inputs["counts"], config_for_codes(inputs))}
 
 
 def behaviour_encoder(params, inputs, tap):
