@@ -146,6 +146,13 @@ def test_what_is_kept_is_what_the_faults_do(found, kept):
         assert all(same(kept[key]["float64"][case], now[case]) for case in now), key
 
 
+def test_errors_that_float32_shares_with_float64_are_kept_once():
+    one = {"float64": {"a": [1.0, 0], "b": [1.0], "c": [1.0]}, "float32": {"a": [1.01, 0], "b": [1.1], "d": [None]}}
+    short = faults.in_short(one)
+    assert short["float32"] == {"a": None, "b": [1.1], "d": [None]}
+    assert faults.in_full(short)["float32"] == {"a": [1.0, 0], "b": [1.1], "d": [None]}
+
+
 def test_faults_json_is_small_and_has_no_fault_that_is_gone():
     path = casefile.ROOT / "faults.json"
     assert path.stat().st_size < 500_000

@@ -48,7 +48,19 @@ def signatures(root=casefile.ROOT):
     The errors, see error_of, are in the order of `compared`. Cases that a fault passes are left out.
     """
     path = root / "faults.json"
-    return json.loads(path.read_text())["faults"] if path.exists() else []
+    return [in_full(one) for one in json.loads(path.read_text())["faults"]] if path.exists() else []
+
+
+def in_full(one):
+    """A fault as the file has it, with the errors in float32 that are those in float64: there they are null."""
+    return one | {"float32": {case: errors or one["float64"][case] for case, errors in one["float32"].items()}}
+
+
+def in_short(one):
+    """The same the other way: most faults make the same errors in both dtypes."""
+    twice = one["float64"]
+    return one | {"float32": {case: None if case in twice and all(map(alike, errors, twice[case])) else errors
+                              for case, errors in one["float32"].items()}}
 
 
 def compared(case):

@@ -65,7 +65,7 @@ def renew(components, root=casefile.ROOT):
     known = {(one["component"], one["name"]): one for one in faults.signatures(root)}
     old = [fault for fault in FAULTS if fault.component in components or (fault.component, fault.name) not in known]
     known |= {(fault.component, fault.name): signature(fault) for fault in old}
-    lines = [json.dumps(known[fault.component, fault.name], separators=(",", ":")) for fault in FAULTS]
+    lines = [json.dumps(faults.in_short(known[fault.component, fault.name]), separators=(",", ":")) for fault in FAULTS]
     (root / "faults.json").write_text('{"faults": [\n' + ",\n".join(lines) + "\n]}\n")
     faults.signatures.cache_clear()
 
