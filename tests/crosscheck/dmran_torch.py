@@ -39,11 +39,40 @@ def vanilla(M, i_c, real, pool="attention", tap=ignore, name="vanilla"):
     return weights @ M
 
 
+class FeedForward(nn.Module):
+    """How a block of ATRank ends: y = LN(x), then LN(W_2 relu(W_1 y) + y)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.f1, self.f2 = nn.Linear(width, width // 4), nn.Linear(width // 4, width)
+        self.ln, self.ln_f = nn.LayerNorm(width, eps=1e-8), nn.LayerNorm(width, eps=1e-8)
+
+    def forward(self, x):
+        y = self.ln(x)
+        return self.ln_f(self.f2(F.relu(self.f1(y))) + y)
+
+
+class Block(FeedForward):
+    """ATRank's vanilla attention, f_vanilla where it is to be robust."""
+
+    def __init__(self, width, heads):
+        super().__init__(width)
+        self.q, self.k, self.v, self.heads = *(nn.Linear(width, width) for _ in range(3)), heads
+
+    def forward(self, i_c, M, real, tap=ignore, name="vanilla"):
+        q, k, v = (F.relu(layer(x)).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer, x in (
+            (self.q, i_c), (self.k, M), (self.v, M)))  # [B, H, C or r, d/H]
+        weights = masked_softmax(q @ k.mT / q.shape[-1] ** 0.5, real[:, None, None], -1)  # [B, H, C, r]
+        tap(name, weights)
+        return super().forward((weights @ v).transpose(1, 2).flatten(2) + i_c)
+
+
 class DMRAN(nn.Module):
-    """Eq. 1-22, the paper's form; switches as in mbref/papers/dmran.py, without `robust`."""
+    """Eq. 1-22; switches as in mbref/papers/dmran.py."""
 
     def __init__(self, items=1, categories=0, width=2, hops=1, variant="full", time=True, bucket="paper", fuse=True,
-                 diagonal=True, pool="attention", item_bias=False, redundancy=1e-4, penalty=5e-5, weight_decay=0.0):
+                 diagonal=True, pool="attention", robust=False, heads=8, item_bias=False, redundancy=1e-4, penalty=5e-5,
+                 weight_decay=0.0):
         super().__init__()
         self.variant, self.time, self.bucket, self.fuse, self.pool = variant, time, bucket, fuse, pool
         self.diagonal, self.item_bias = diagonal, item_bias
@@ -59,6 +88,9 @@ class DMRAN(nn.Module):
             shapes |= {"W_f1": (width, width), "W_f2": (width, width), "b_f": width} if fuse else {}
         for name, shape in (shapes | ({"b": items + 1} if item_bias else {})).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        self.van = Block(width, heads) if robust else None
+        self.van_hat = Block(width, heads) if robust and variant != "item" else None
+        self.after = FeedForward(width) if robust and variant != "item" else None
 
     def object_code(self, ids, category):
         """V[i], and the category's where there are any; padding and unknown categories read zeros."""
@@ -84,7 +116,12 @@ class DMRAN(nn.Module):
         """Eq. 12, 13.  -> [B, r, d]."""
         beta = self.alignment(M, allowed)
         tap("beta", beta)
-        return torch.einsum("bijf,bjf->bif", beta, M)
+        M_hat = torch.einsum("bijf,bjf->bif", beta, M)
+        return self.after(M_hat + M) if self.after else M_hat
+
+    def vanilla(self, block, M, i_c, real, tap=ignore, name="vanilla"):
+        """Eq. 14, 15, with a block or without."""
+        return block(i_c, M, real, tap, name) if block else vanilla(M, i_c, real, self.pool, tap, name)
 
     def fusion(self, h, h_hat):
         """Eq. 16: a gate for every feature."""
@@ -111,10 +148,10 @@ class DMRAN(nn.Module):
         M, M_hat, A, real = self(item, gap, category, tap)
         i_c = self.object_code(candidate, category)
         if self.variant == "item":
-            h_c = vanilla(M, i_c, real, self.pool, tap)
+            h_c = self.vanilla(self.van, M, i_c, real, tap)
         else:
-            h_c = vanilla(M_hat, i_c, real, self.pool, tap, "vanilla_hat")
-            h_c = self.fusion(vanilla(M, i_c, real, self.pool, tap), h_c) if self.fuse else h_c
+            h_c = self.vanilla(self.van_hat, M_hat, i_c, real, tap, "vanilla_hat")
+            h_c = self.fusion(self.vanilla(self.van, M, i_c, real, tap), h_c) if self.fuse else h_c
         z = (h_c * i_c).sum(-1)
         return z + self.b[candidate] if self.item_bias else z, h_c, i_c, A
 
@@ -136,8 +173,8 @@ class DMRAN(nn.Module):
 # What the kit asks for.
 
 BACKEND = "torch"
-SWITCHES = ("items", "categories", "width", "hops", "variant", "time", "bucket", "fuse", "diagonal", "pool",
-            "item_bias", "redundancy", "penalty", "weight_decay")
+SWITCHES = ("items", "categories", "width", "hops", "variant", "time", "bucket", "fuse", "diagonal", "pool", "robust",
+            "heads", "item_bias", "redundancy", "penalty", "weight_decay")
 
 
 def model_of(inputs):
@@ -168,11 +205,13 @@ def dmran_alignment(params, inputs, tap):
 
 
 def dmran_feature_attention(params, inputs, tap):
-    return {"M_hat": call(model_of(inputs), params, inputs["M"], inputs["allowed"], tap, method="feature_attention")}
+    model = model_of(inputs | {"width": inputs["M"].shape[-1]})
+    return {"M_hat": call(model, params, inputs["M"], inputs["allowed"], tap, method="feature_attention")}
 
 
 def dmran_vanilla(params, inputs, tap):
-    return {"h": vanilla(inputs["M"], inputs["i_c"], inputs["real"], inputs.get("pool", "attention"))}
+    model = model_of(inputs | {"width": inputs["M"].shape[-1]})
+    return {"h": call(model, params, model.van, inputs["M"], inputs["i_c"], inputs["real"], method="vanilla")}
 
 
 def dmran_fusion(params, inputs, tap):

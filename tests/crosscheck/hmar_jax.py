@@ -100,13 +100,14 @@ def sequence_encoder(p, s, residual, real, heads):
 def states(p, item, behaviour, counts, s):
     """Hidden states [T, D], and intermediates by name."""
     z = input_code(p, item, counts, s)
-    taps = {"input": z}
+    taps = {}
     for block in p["blocks"]:
-        merged = z
+        merged, found = z, {"input": z}
         if s.merge == "encoder":
-            merged, taps["behaviour_weights"] = behaviour_encoder(block["behaviour"], z, behaviour, s.heads)
-            taps["merged"] = merged
-        z, taps["sequence_weights"] = sequence_encoder(block["sequence"], merged, z, item > 0, s.heads)
+            merged, found["behaviour_weights"] = behaviour_encoder(block["behaviour"], z, behaviour, s.heads)
+            found["merged"] = merged
+        z, found["sequence_weights"] = sequence_encoder(block["sequence"], merged, z, item > 0, s.heads)
+        taps = found | taps  # of the first block, as the kit asks
     return z, taps | {"states": z}
 
 

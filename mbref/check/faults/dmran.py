@@ -5,7 +5,7 @@ from mbref.attention import masked_softmax
 from mbref.check.faults import fed, planted
 from mbref.check.faults.attention import SOFTMAX, exponents
 from mbref.check.functions import dmran as right
-from mbref.layers import dense, relu, time_bucket
+from mbref.layers import dense, layer_norm, relu, time_bucket
 from mbref.papers import dmran
 
 # Codes.
@@ -102,13 +102,30 @@ def aligned(beta_of):
     def attention(params, inputs, tap):
         beta = beta_of(dmran.feature_weights(params, inputs["M"], inputs["allowed"]))
         tap("beta", beta)
-        return {"M_hat": np.sum(beta * inputs["M"][:, None], axis=2)}
+        return {"M_hat": after(params, inputs, np.sum(beta * inputs["M"][:, None], axis=2))}
+    return attention
+
+
+def after(params, inputs, M_hat, residual=1, first="ln", second="ln_f"):
+    """The end of the robust form, with another residual or norms; of the plain form nothing."""
+    if not inputs.get("robust"):
+        return M_hat
+    p = params["after"]
+    y = layer_norm(p[first], M_hat + residual * inputs["M"])
+    return layer_norm(p[second], dense(p["f2"], relu(dense(p["f1"], y))) + y)
+
+
+def ended(**changed):
+    """M^ whose end is another."""
+    def attention(params, inputs, tap):
+        M_hat = right.feature_attention(params, inputs | {"robust": False}, tap)["M_hat"]
+        return {"M_hat": after(params, inputs, M_hat, **changed)}
     return attention
 
 
 def of_row_i(params, inputs, tap):
     beta = dmran.feature_weights(params, inputs["M"], inputs["allowed"])
-    return {"M_hat": np.sum(beta * inputs["M"][:, :, None], axis=2)}
+    return {"M_hat": after(params, inputs, np.sum(beta * inputs["M"][:, :, None], axis=2))}
 
 
 FEATURE_LEVEL = {
@@ -127,6 +144,9 @@ FEATURE_LEVEL = {
         "weights averaged over the features": aligned(
             lambda beta: np.sum(beta, axis=3, keepdims=True) / beta.shape[3] + 0 * beta),
         "weights times m_i instead of m_j": of_row_i,
+        "no residual around the robust form": ended(residual=0),
+        "one layer norm used twice": ended(second="ln"),
+        "plain form for the robust one": fed(right.feature_attention, lambda i: {"robust": False}),
         "mask not read": fed(right.feature_attention, lambda i: {"allowed": np.ones_like(i["allowed"])}),
     },
 }

@@ -81,6 +81,7 @@ FAULTS = {
     "dmran.vanilla": {
         "attention scores not divided by the root": vanilla(scaled=False),
         "the candidate is not read": fed(right.vanilla, lambda i: {"pool": "mean"}),
+        "plain form for the robust one": fed(right.vanilla, lambda i: {"robust": False}),
         "mask not read": fed(right.vanilla, lambda i: {"real": np.ones_like(i["real"])}),
         **{name: vanilla(softmax=SOFTMAX[name]) for name in (
             "mask after the softmax", "-inf on a row where nothing is allowed",
@@ -99,6 +100,12 @@ FAULTS = {
         "a row looks at itself": fed(right.score, lambda i: {"diagonal": True}),
     },
     "dmran": of_both(right.model) | {
+        "blocks of M and M^ swapped": lambda p, i, tap: right.model(
+            p | {"van": p["van_hat"], "van_hat": p["van"]} if "van" in p else p, i, tap),
+        "plain form for the robust one": fed(right.model, lambda i: {"robust": False}),
+        "fusion where there is none": lambda p, i, tap: right.model(
+            {"W_f1": 0 * p["W_s3"], "W_f2": 0 * p["W_s3"], "b_f": 0 * p["b_s1"]} | p, i | {"fuse": True}, tap),
+        "weight decay left out": fed(right.model, lambda i: {"weight_decay": 0.0}),
         "labels the wrong way round": model(labels=lambda label: ~label),
         "redundancy summed over the batch": model(overlap=lambda A: np.sum(dmran.redundancy(A))),
         "redundancy of the mean of the batch": model(overlap=lambda A: dmran.redundancy(

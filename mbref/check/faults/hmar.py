@@ -74,6 +74,12 @@ COUNTS = {
 
 # Codes.
 
+def counts_read(inputs):
+    """Counts as the model reads them."""
+    counts = np.log1p(inputs["counts"]) if inputs.get("count_scale") == "log1p" else inputs["counts"]
+    return counts * inputs.get("indicator", True)
+
+
 def joined(params, item_code, counts, other_way=False, between=lambda x: x):
     indicator = between(dense(params["indicator"], counts))
     parts = [indicator, item_code] if other_way else [item_code, indicator]
@@ -97,11 +103,13 @@ def candidate_code(params, item, counts, config):
 
 CODES = {
     "hmar.code": {
-        "indicator before the item": lambda p, i, tap: {"code": joined(p, i["item_code"], i["counts"], True)},
+        "indicator before the item": lambda p, i, tap: {"code": joined(p, i["item_code"], counts_read(i), True)},
         "counts not read": fed(right.code, lambda i: {"counts": 0 * i["counts"]}),
         "log of the counts": fed(right.code, lambda i: {"counts": np.log1p(i["counts"])}),
+        "counts not logged": fed(right.code, lambda i: {"count_scale": "raw"}),
+        "counts read where there is no indicator": fed(right.code, lambda i: {"indicator": True}),
         "counts cut to 1": fed(right.code, lambda i: {"counts": np.minimum(i["counts"], 1)}),
-        "ReLU of the indicator": lambda p, i, tap: {"code": joined(p, i["item_code"], i["counts"], between=relu)},
+        "ReLU of the indicator": lambda p, i, tap: {"code": joined(p, i["item_code"], counts_read(i), between=relu)},
     },
     "hmar.input_code": {
         "item embedding not times sqrt(D)": input_code(scale=False),

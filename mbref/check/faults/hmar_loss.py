@@ -102,6 +102,7 @@ FAULTS = {
     },
     "hmar.score": {
         "candidates times sqrt(D)": planted(right.score, hmar, candidate_code=times_root),
+        "behaviour encoder not bypassed": fed(right.score, lambda i: {"merge": "encoder"}),
         "candidates' counts not read": fed(right.score, lambda i: {"history": 0 * i["history"]}),
         "counts of the item before in the table": fed(right.score, lambda i: {
             "history": np.roll(i["history"], 1, 1)}),
@@ -121,6 +122,11 @@ FAULTS = {
         "all next events ranked, known items too": fed(right.model, lambda i: {"positives": "all"}),
         "attends to later events": planted(right.model, masks, causal=all_true),
         "behaviour encoder bypassed": fed(right.model, lambda i: {"merge": "bypass"}),
+        "behaviour encoder not bypassed": fed(right.model, lambda i: {"merge": "encoder"}),
+        "only the first block": lambda p, i, tap: right.model(p | {"blocks": p["blocks"][:1]}, i, tap),
+        "one block's weights for all": lambda p, i, tap: right.model(
+            p | {"blocks": [p["blocks"][0]] * len(p["blocks"])}, i, tap),
+        "counts not logged": fed(right.model, lambda i: {"count_scale": "raw"}),
         "residual of the behaviour encoder's output": planted(
             right.model, hmar, sequence_encoder=lambda p, s, residual, *more: sequence_encoder(p, s, s, *more)),
         "candidates' items get no gradient": planted(right.model, hmar, candidate_code=frozen_items),

@@ -5,6 +5,7 @@ from mbref.check.functions.reading import config_of
 from mbref.check.recipes.atrank import candidates, history
 from mbref.check.recipes.draw import EMPTY, FULL, MIXED, ONE, B, D, T, moved, normal, real_right, recipes, round8
 from mbref.papers import dmran
+from mbref.papers.atrank import init_block
 
 ITEMS, CATEGORIES, HOPS, C = 9, 4, 4, 2
 
@@ -47,11 +48,15 @@ def pairs_case(rng, draw):
     allowed = np.broadcast_to(~np.eye(r, dtype=bool) if draw.get("others") else np.ones((r, r), bool), (B, r, r)).copy()
     allowed &= real_right(draw.get("rows", (r,) * B), r)[:, None]
     params = square(rng, "W_s3", "W_s4", "W_s5") | {"b_s1": normal(rng, D), "b_s2": normal(rng, D)}
+    if draw.get("robust"):
+        block = moved(rng, init_block(rng, D), 0.3)
+        params["after"] = {name: block[name] for name in ("f1", "f2", "ln", "ln_f")}
     return params, {"M": round8(draw.get("spread", 1) * normal(rng, B, r, D)), "allowed": allowed}
 
 
 def vanilla_case(rng, draw):
-    return {}, {"M": round8(draw.get("spread", 1) * normal(rng, B, HOPS, D)), "i_c": normal(rng, B, C, D),
+    params = {"van": moved(rng, init_block(rng, D), 0.3)} if draw.get("robust") else {}
+    return params, {"M": round8(draw.get("spread", 1) * normal(rng, B, HOPS, D)), "i_c": normal(rng, B, C, D),
                 "real": real_right(draw["rows"], HOPS)}
 
 
@@ -105,12 +110,15 @@ RECIPES = {
         pairs_case, ("basic", ("Basic",), {"hops": HOPS}, {}),
         ("others", ("NoDiagonal",), {"hops": 3, "others": True}, {}),
         ("one_alone", ("OneHop", "NoDiagonal"), {"hops": 1, "others": True}, {}),
+        ("robust", ("Switch", "NoDiagonal"), {"hops": 3, "others": True, "robust": True}, {"robust": True}),
         ("rows_of_nothing", ("EmptyHistory", "Padding"), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
     "dmran.vanilla": recipes(
         vanilla_case, ("basic", ("Basic",), {"rows": (HOPS,) * B}, {"pool": "attention"}),
         ("rows_of_nothing", ("EmptyHistory", "Padding"), {"rows": (HOPS, 0, 2)}, {"pool": "attention"}),
         ("large", ("LargeValues",), {"rows": (HOPS, 1, 3), "spread": 300}, {"pool": "attention"}),
-        ("mean", ("Switch", "Padding"), {"rows": (HOPS, 1, 2)}, {"pool": "mean"}), side="paper"),
+        ("mean", ("Switch", "Padding"), {"rows": (HOPS, 1, 2)}, {"pool": "mean"}),
+        ("robust", ("Switch", "Heads", "EmptyHistory"), {"rows": (HOPS, 0, 2), "robust": True},
+         {"robust": True, "heads": 2}), side="paper"),
     "dmran.fusion": recipes(
         fusion_case, ("basic", ("Basic",), {"spread": 1, "candidates": C}, {}),
         ("large", ("LargeValues",), {"spread": 60, "candidates": C}, {}),
@@ -119,11 +127,15 @@ RECIPES = {
         score_case, row("basic", ("Basic", "Padding"), MIXED),
         row("empty_history", ("EmptyHistory", "FewEvents"), EMPTY),
         row("others", ("NoDiagonal", "Switch"), FULL, diagonal=False, item_bias=True),
-        row("single_event", ("SingleEvent", "FewEvents"), ONE), side="paper"),
+        row("single_event", ("SingleEvent", "FewEvents"), ONE),
+        row("item", ("Switch", "EmptyHistory"), EMPTY, variant="item", pool="mean"), side="paper"),
     "dmran": recipes(
         model_case, row("basic", ("Basic", "Padding"), MIXED, rate=0.05),
         row("empty_history", ("EmptyHistory", "FewEvents"), EMPTY, rate=0.05),
         row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL, {"unknown": 0.6, "items": 3,
             "years": 15}, categories=CATEGORIES, rate=0.05),
-        row("feature", ("Switch", "Padding"), MIXED, variant="feature", rate=0.05), side="paper"),
+        row("feature", ("Switch", "Padding"), MIXED, variant="feature", rate=0.05),
+        row("robust", ("Switch", "Heads"), MIXED, robust=True, heads=4, width=4, rate=0.02),
+        row("unfused", ("Switch", "EmptyHistory"), EMPTY, fuse=False, weight_decay=0.01, item_bias=True, time=False,
+            rate=0.05), side="paper"),
 }

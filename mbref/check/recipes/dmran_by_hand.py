@@ -1,6 +1,4 @@
 """DMRAN's components by hand, row by row of a batch."""
-from dataclasses import replace
-
 import autograd.numpy as np
 
 from mbref.by_hand import dmran as by_hand
@@ -60,16 +58,23 @@ def alignment(params, inputs):
 def feature_attention(params, inputs):
     def one(M, allowed):
         beta = beta_of(params, M, allowed)
-        return [sum(beta[i, j] * M[j] for j in range(len(M))) for i in range(len(M))]
+        M_hat = [sum(beta[i, j] * M[j] for j in range(len(M))) for i in range(len(M))]
+        if inputs.get("robust"):
+            return [by_hand.feed_forward(params["after"], m_hat + m) for m_hat, m in zip(M_hat, M, strict=True)]
+        return M_hat
     return {"M_hat": rows(one, inputs["M"], inputs["allowed"])}
 
 
 def vanilla(params, inputs):
-    config = replace(dmran.Config(items=1), pool=inputs["pool"])
+    config = config_of(dmran.Config, inputs, items=1, width=inputs["M"].shape[-1])
+    p = params.get("van")
+
+    def nothing(c):
+        return by_hand.feed_forward(p, c) if config.robust else 0 * c
 
     def one(M, i_c, real):
         kept = [M[j] for j in np.flatnonzero(real)]
-        return [by_hand.vanilla(None, kept, c, config) if kept else np.zeros(M.shape[1]) for c in i_c]
+        return [by_hand.vanilla(p, kept, c, config) if kept else nothing(c) for c in i_c]
     return {"h": rows(one, inputs["M"], inputs["i_c"], inputs["real"])}
 
 
@@ -83,7 +88,8 @@ def states(params, events, config):
     if events:
         return by_hand.forward(params, events, config)
     M = [np.zeros(config.width)] * config.hops
-    return M, by_hand.feature_attention(params, M, config), [[0.0]] * config.hops
+    M_hat = by_hand.feature_attention(params, M, config) if config.variant != "item" else None
+    return M, M_hat, [[0.0]] * config.hops
 
 
 def score(params, inputs):

@@ -123,6 +123,7 @@ def model_row(name, flags, lengths, draw=(), **config):
     return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
 
 
+NARROW = {"width": 4}   # for more cases in little space
 ONE_KIND = {"lengths": MIXED, "kinds": 1}
 RECIPES = {
     "hmar.behaviour_mask": recipes(
@@ -140,7 +141,9 @@ RECIPES = {
         ("no_candidate", ("NoNegative", "EmptyHistory"), {"lengths": EMPTY, "items": 3, "without": 0.4}, {"count": K})),
     "hmar.code": recipes(
         code_case, ("basic", ("Basic",), {"most": 3}, {}), ("no_counts", ("EmptyHistory",), {"most": 0}, {}),
-        ("many", ("RepeatedItem",), {"most": 100}, {})),
+        ("many", ("RepeatedItem",), {"most": 100}, {}),
+        ("log", ("Switch", "RepeatedItem"), {"most": 100}, {"count_scale": "log1p"}),
+        ("without", ("Switch",), {"most": 3}, {"indicator": False})),
     "hmar.input_code": recipes(
         input_code_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL, "length": T}, {}),
         ("long_position", ("Padding",), {"lengths": MIXED, "length": T + 3}, {}),
@@ -168,14 +171,21 @@ RECIPES = {
         ("no_negative", ("NoNegative",), {"lengths": FULL, "spread": 1, "without": 0.5}, {}),
         ("large", ("LargeValues",), {"lengths": FULL, "spread": 256, "without": 0}, {}),
         ("empty_history", ("EmptyHistory",), {"lengths": (0, 0, 0), "spread": 1, "without": 0}, {})),
-    "hmar.score": recipes(
-        score_case, model_row("basic", ("Basic", "Padding"), MIXED),
-        model_row("target_counts", ("Switch",), FULL, candidate_counts="target", target=2),
-        model_row("empty_history", ("EmptyHistory", "RepeatedItem"), EMPTY, {"items": 3})),
-    "hmar": recipes(
-        model_case, model_row("basic", ("Basic", "Heads"), FULL, rate=0.01),
-        model_row("empty_history", ("EmptyHistory", "Padding"), EMPTY, rate=0.01),
-        model_row("one_behaviour", ("OneBehaviour", "RepeatedItem"), MIXED, {"kinds": 1, "items": 3}, rate=0.01),
-        model_row("new_only", ("Switch", "NoNegative"), MIXED, {"without": 0.3, "items": 4}, positives="new",
-                  candidate_counts="target", rate=0.01)),
+    "hmar.score": [
+        *recipes(score_case, model_row("basic", ("Basic", "Padding"), MIXED),
+                 model_row("target_counts", ("Switch",), FULL, candidate_counts="target", target=2),
+                 model_row("empty_history", ("EmptyHistory", "RepeatedItem"), EMPTY, {"items": 3})),
+        *recipes(score_case, model_row("bypass", ("Switch", "OneBehaviour"), MIXED, {"kinds": 1}, merge="bypass",
+                                       **NARROW), side="released")],
+    "hmar": [
+        *recipes(model_case, model_row("basic", ("Basic", "Heads"), FULL, rate=0.01),
+                 model_row("empty_history", ("EmptyHistory", "Padding"), EMPTY, rate=0.01),
+                 model_row("one_behaviour", ("OneBehaviour", "RepeatedItem"), MIXED, {"kinds": 1, "items": 3},
+                           rate=0.01),
+                 model_row("new_only", ("Switch", "NoNegative"), MIXED, {"without": 0.3, "items": 4}, positives="new",
+                           candidate_counts="target", rate=0.01),
+                 model_row("blocks", ("Heads", "Switch"), MIXED, {"items": 4}, blocks=2, count_scale="log1p",
+                           positives="target", rate=0.01, **NARROW)),
+        *recipes(model_case, model_row("bypass", ("Switch", "Padding"), MIXED, {"items": 4}, merge="bypass", rate=0.01,
+                                       **NARROW), side="released")],
 }

@@ -35,7 +35,8 @@ def plain(**more):
 
 
 def code(params, inputs):
-    return {"code": of_pairs(lambda v, c: by_hand.code(params, v, c, plain()), inputs["item_code"], inputs["counts"])}
+    config = config_of(hmar.Config, inputs, items=1, behaviours=3)
+    return {"code": of_pairs(lambda v, c: by_hand.code(params, v, c, config), inputs["item_code"], inputs["counts"])}
 
 
 def input_code(params, inputs):
