@@ -19,10 +19,11 @@ from mbref.check.faults import (
     hmar_loss,
     hmar_released,
     metrics,
+    optim,
     shared,
 )
 
-FAMILIES = (shared, attention, metrics, hmar, hmar_loss, hmar_released, atrank, dmran, dmran_match, hiersrec,
+FAMILIES = (shared, attention, optim, metrics, hmar, hmar_loss, hmar_released, atrank, dmran, dmran_match, hiersrec,
             candidates, hiersrec_model)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
