@@ -104,7 +104,7 @@ LAYERS = {
     },
     "layers.dropout": {
         "dropout that does not rescale": dropped(scale=lambda rate: 1),
-        "dropout divided by the rate": dropped(scale=lambda rate: 1 / max(rate, 1e-30)),
+        "dropout divided by the rate": dropped(scale=lambda rate: 1 / rate),
         "dropout times what is kept instead of divided by it": dropped(scale=lambda rate: 1 - rate),
         "dropout keeps what it should drop": dropped(lambda draws, rate: draws < rate),
         "dropout keeps with the probability to drop": dropped(lambda draws, rate: draws >= 1 - rate),

@@ -96,8 +96,8 @@ ADAM = {"rate": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "epsilon_hat": F
 
 RECIPES = {
     "optim.clip_by_global_norm": recipes(
-        grads_case, ("basic", ("Basic", "Clipped"), {"sizes": (1, 1)}, {"limit": 1.5}),
-        ("below", ("Basic",), {"sizes": (0.5, 0.5)}, {"limit": 8.0}),
+        grads_case, ("basic", ("Basic", "Clipped"), {"sizes": (1, 1)}, {"limit": 4.0}),
+        ("below", ("Basic",), {"sizes": (0.5, 0.5)}, {"limit": 2.5}),
         ("one_large", ("Clipped",), {"sizes": (1, 64)}, {"limit": 16.0}),
         ("zero", ("ZeroGradient",), {"sizes": (0, 0)}, {"limit": 1.0})),
     "optim.sgd": recipes(

@@ -105,7 +105,7 @@ def classes_case(rng, draw):
 
 
 def scores_case(rng, draw):
-    return {}, {"logits": round8(draw["spread"] * normal(rng, B, T, draw["classes"]))}
+    return {}, {"logits": round8(draw["middle"] + draw["spread"] * normal(rng, B, T, draw["classes"]))}
 
 
 def mean_case(rng, draw):
@@ -133,8 +133,7 @@ RECIPES = {
     "layers.dropout": recipes(
         dropout_case, ("basic", ("Basic",), {}, {"rate": 0.25, "training": True}),
         ("most", ("Basic",), {}, {"rate": 0.75, "training": True}),
-        ("evaluation", ("Evaluation",), {}, {"rate": 0.25, "training": False}),
-        ("no_rate", ("Switch",), {}, {"rate": 0.0, "training": True})),
+        ("evaluation", ("Evaluation",), {}, {"rate": 0.25, "training": False})),
     "layers.layer_norm": recipes(
         layer_norm_case, ("basic", ("Basic",), {"spread": 1}, {"eps": 1e-8}),
         ("low_variance", ("LowVariance",), {"spread": 1e-4}, {"eps": 1e-8}),
@@ -184,9 +183,10 @@ RECIPES = {
         ("large", ("LargeValues",), {"middle": 0, "spread": 50, "more": (1000, -1000, 800)}, {}),
         ("far_below", ("LargeValues",), {"middle": -30, "spread": 1, "more": ()}, {})),
     "losses.log_softmax": recipes(
-        scores_case, ("basic", ("Basic",), {"spread": 1, "classes": 5}, {}),
-        ("large", ("LargeValues",), {"spread": 400, "classes": 5}, {}),
-        ("two_classes", ("Basic",), {"spread": 2, "classes": 2}, {})),
+        scores_case, ("basic", ("Basic",), {"middle": 0, "spread": 1, "classes": 5}, {}),
+        ("large", ("LargeValues",), {"middle": 0, "spread": 400, "classes": 5}, {}),
+        ("all_large", ("LargeValues",), {"middle": 1000, "spread": 8, "classes": 5}, {}),
+        ("two_classes", ("Basic",), {"middle": 0, "spread": 2, "classes": 2}, {})),
     "losses.sigmoid_cross_entropy": recipes(
         logits_case, ("basic", ("Basic",), {"spread": 1}, {}), ("wide", ("Basic",), {"spread": 4}, {}),
         ("large", ("LargeValues",), {"spread": 400}, {})),
