@@ -10,7 +10,8 @@ from mbref.check.casefile import manifest
 
 FOLDER = Path(__file__).parent / "crosscheck"
 FILES = {"layers_torch": ("layers", "masks", "attention", "losses"), "atrank_torch": ("atrank",),
-         "dmran_torch": ("dmran",), "hiersrec_torch": ("hiersrec",), "hmar_torch": ("hmar",), "hmar_jax": ("hmar",)}
+         "dmran_torch": ("dmran",), "hiersrec_torch": ("hiersrec",), "hmar_torch": ("hmar",), "hmar_jax": ("hmar",),
+         "optim_torch": ("optim",)}
 
 
 @cache

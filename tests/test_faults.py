@@ -20,6 +20,7 @@ from mbref.check.faults import (
     hmar_loss,
     matrix,
     metrics,
+    optim,
     shared,
 )
 
@@ -62,9 +63,13 @@ def planted_code(function):
 
 
 RIGHT = {
+    "layers.embed": [shared.embedded()],
+    "layers.dropout": [shared.dropped()],
     "layers.layer_norm": [shared.normed()],
     "atrank.time_bucket": [shared.bucketed(lambda gap: np.floor(np.log2(gap)))],
     "attention.attention": [attention.rescaled(lambda d, heads: 1)],
+    "losses.log_softmax": [lambda p, i, tap: attention.log_softmax(i["logits"])],
+    "optim.adam": [optim.adam()],
     "hmar.indicator": [hmar.counted(hmar.until)],
     "hmar.candidate_counts": [hmar.counted(hmar.until, "candidate")],
     "hmar.code": [lambda p, i, tap: {"code": hmar.joined(p, i["item_code"], hmar.counts_read(i))}],

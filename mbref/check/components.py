@@ -5,7 +5,7 @@ A function is f(params, inputs, tap) -> {output: array}. In an implementer's fil
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mbref.check.functions import atrank, atrank_groups, dmran, hiersrec, hmar, hmar_released, metrics, shared
+from mbref.check.functions import atrank, atrank_groups, dmran, hiersrec, hmar, hmar_released, metrics, optim, shared
 
 
 class Component(NamedTuple):
@@ -22,15 +22,28 @@ VASWANI, HMAR, ATRANK, DMRAN, HIERSREC = "Vaswani et al. 2017", "HMAR step", "AT
 SHARED = {
     "layers.dense": Component(shared.dense, "x W + b", ("x",)),
     "layers.lookup": Component(shared.lookup, "rows of an embedding table"),
+    "layers.embed": Component(shared.embed, f"{ATRANK} (2)"),
+    "layers.relu": Component(shared.relu, "max(x, 0)", ("x",)),
     "layers.layer_norm": Component(shared.layer_norm, "Ba et al. 2016", ("x",)),
+    "layers.dropout": Component(shared.dropout, "dropout, scaled in training", ("x",)),
+    "masks.padding": Component(shared.padding, "ids above 0"),
     "masks.causal": Component(shared.causal, f"{VASWANI}, section 3.2.3"),
+    "masks.diagonal": Component(shared.diagonal, "key and query the same"),
     "masks.behaviour": Component(shared.behaviour, f"{HMAR} (3), M_b"),
     "masks.same_behaviour": Component(shared.same_behaviour, f"{HMAR} (3)"),
+    "masks.positions": Component(shared.positions, "places of real events"),
     "attention.masked_softmax": Component(shared.masked_softmax, f"{VASWANI}, eq. 1", ("scores",)),
     "attention.attention": Component(shared.attention, f"{VASWANI}, eq. 1", ("q", "k", "v")),
+    "losses.softplus": Component(shared.softplus, "log(1 + e^x)", ("x",)),
+    "losses.log_softmax": Component(shared.log_softmax, f"{HIERSREC} (2)", ("logits",)),
     "losses.sigmoid_cross_entropy": Component(shared.sigmoid_cross_entropy, f"{ATRANK} (7)", ("logits",)),
     "losses.cross_entropy": Component(shared.cross_entropy, f"{HIERSREC} (5)", ("logits",)),
     "losses.masked_mean": Component(shared.masked_mean, "means over real events", ("values",)),
+}
+OPTIMISERS = {
+    "optim.clip_by_global_norm": Component(optim.clip_by_global_norm, "Pascanu et al. 2013"),
+    "optim.sgd": Component(optim.sgd, "p - rate g"),
+    "optim.adam": Component(optim.adam, "Kingma & Ba 2015, algorithm 1"),
 }
 OF_HMAR = {
     "hmar.behaviour_mask": Component(hmar.behaviour_mask, f"{HMAR} (3)"),
@@ -95,7 +108,7 @@ METRICS = {
     "metrics.auc": Component(metrics.auc, f"{DMRAN} 23", kind="metric"),
     "metrics.macro_auc": Component(metrics.macro_auc, f"{DMRAN} 23", kind="metric"),
 }
-REGISTRY = {**SHARED, **METRICS, **OF_HMAR, **OF_ATRANK, **OF_DMRAN, **OF_HIERSREC}
+REGISTRY = {**SHARED, **OPTIMISERS, **METRICS, **OF_HMAR, **OF_ATRANK, **OF_DMRAN, **OF_HIERSREC}
 
 
 def own_functions():

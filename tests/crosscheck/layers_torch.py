@@ -21,8 +21,37 @@ def layers_lookup(params, inputs, tap):
     return {"y": F.embedding(ids, params["table"]) * (ids > 0).unsqueeze(-1)}
 
 
+def layers_embed(params, inputs, tap):
+    """A row of zeros for the id 0 in place of the table's own, so that no gradient reaches that."""
+    ids = inputs["ids"].unbind(-1)
+    tables = [torch.cat([torch.zeros_like(table[:1]), table[1:]]) for table in params["tables"]]
+    return {"y": torch.cat([F.embedding(*pair) for pair in zip(ids, tables, strict=True)], -1)}
+
+
+def layers_relu(params, inputs, tap):
+    return {"y": F.relu(inputs["x"])}
+
+
+def layers_dropout(params, inputs, tap):
+    """Not nn.Dropout, which draws for itself."""
+    x, dropped = inputs["x"], inputs["draws"] < inputs["rate"]
+    return {"y": x.masked_fill(dropped, 0) / (1 - inputs["rate"]) if inputs["training"] else x.clone()}
+
+
 def layers_layer_norm(params, inputs, tap):
     return {"y": call(nn.LayerNorm(len(params["gamma"]), eps=inputs["eps"]), params, inputs["x"])}
+
+
+def masks_padding(params, inputs, tap):
+    return {"mask": inputs["ids"].bool()}
+
+
+def masks_diagonal(params, inputs, tap):
+    return {"mask": torch.eye(inputs["ids"].shape[1]).bool()}
+
+
+def masks_positions(params, inputs, tap):
+    return {"positions": inputs["ids"].flatten().nonzero().squeeze(-1)}
 
 
 def masks_causal(params, inputs, tap):
@@ -56,6 +85,16 @@ def attention_attention(params, inputs, tap):
     bias = torch.zeros_like(allowed, dtype=q.dtype).masked_fill(~allowed, torch.finfo(q.dtype).min)
     y = F.scaled_dot_product_attention(q, k, v, bias, scale=scale) * allowed.any(-1, keepdim=True)
     return {"y": y.transpose(1, 2).flatten(2)}
+
+
+def losses_softplus(params, inputs, tap):
+    """log(e^0 + e^x); F.softplus returns x itself above 20, which float64 tells from the right result."""
+    x = inputs["x"]
+    return {"y": torch.logaddexp(torch.zeros_like(x), x)}
+
+
+def losses_log_softmax(params, inputs, tap):
+    return {"logp": F.log_softmax(inputs["logits"], -1)}
 
 
 def losses_sigmoid_cross_entropy(params, inputs, tap):

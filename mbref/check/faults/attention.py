@@ -5,7 +5,7 @@ from autograd.tracer import getval
 from mbref import attention as att
 from mbref.check.faults import fed, planted
 from mbref.check.functions import shared
-from mbref.layers import stop_gradient
+from mbref.layers import relu, stop_gradient
 from mbref.vjps import masked_softmax
 
 
@@ -113,12 +113,36 @@ def cross_entropy_unshifted(params, inputs, tap):
     return {"loss": np.log(np.sum(np.exp(z), axis=-1)) - np.sum(z * picked(inputs), axis=-1)}
 
 
+def log_softmax(z, axis=-1, still=lambda a: a):
+    shifted = z - np.max(getval(z), axis=axis, keepdims=True)
+    return {"logp": shifted - still(np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)))}
+
+
 def mean_of_rows(params, inputs, tap):
     values, mask = inputs["values"], inputs["mask"]
     return {"mean": np.sum(np.sum(values * mask, 1) / np.maximum(np.sum(mask, 1), 1)) / len(values)}
 
 
 LOSSES = {
+    "losses.softplus": {
+        "softplus that overflows": lambda p, i, tap: {"y": np.log(1 + np.exp(i["x"]))},
+        "softplus with the exponent capped": lambda p, i, tap: {"y": np.log1p(np.exp(np.minimum(i["x"], 80)))},
+        "softplus without log1p": lambda p, i, tap: {"y": relu(i["x"]) + np.log(1 + np.exp(-np.abs(i["x"])))},
+        "softplus of the negative": fed(shared.softplus, lambda i: {"x": -i["x"]}),
+        "ReLU instead of softplus": lambda p, i, tap: {"y": relu(i["x"])},
+        "softplus to the base 2": lambda p, i, tap: {"y": np.logaddexp(0, i["x"]) / np.log(2)},
+    },
+    "losses.log_softmax": {
+        "log of a softmax that underflows": lambda p, i, tap: {"logp": np.log(share(exponents(i["logits"])))},
+        "log of a softmax plus 1e-8": lambda p, i, tap: {"logp": np.log(share(exponents(i["logits"])) + 1e-8)},
+        "log softmax without the shift by the largest logit": lambda p, i, tap: {
+            "logp": i["logits"] - np.log(np.sum(np.exp(i["logits"]), axis=-1, keepdims=True))},
+        "log softmax over the events": lambda p, i, tap: log_softmax(i["logits"], axis=1),
+        "softmax without the log": lambda p, i, tap: {"logp": share(exponents(i["logits"]))},
+        "largest logit taken off and the sum forgotten": lambda p, i, tap: {
+            "logp": i["logits"] - np.max(getval(i["logits"]), axis=-1, keepdims=True)},
+        "no gradient through the sum of exponents": lambda p, i, tap: log_softmax(i["logits"], still=stop_gradient),
+    },
     "losses.sigmoid_cross_entropy": {
         "labels the wrong way round": fed(shared.sigmoid_cross_entropy, lambda i: {"labels": ~i["labels"]}),
         "sigmoid applied twice": fed(shared.sigmoid_cross_entropy, lambda i: {"logits": sigmoid(i["logits"])}),

@@ -20,11 +20,12 @@ from mbref.check.faults import (
     hmar_loss,
     hmar_released,
     metrics,
+    optim,
     shared,
 )
 
-FAMILIES = (shared, attention, metrics, hmar, hmar_loss, hmar_released, atrank, atrank_groups, dmran, dmran_match,
-            hiersrec, candidates, hiersrec_model)
+FAMILIES = (shared, attention, optim, metrics, hmar, hmar_loss, hmar_released, atrank, atrank_groups, dmran,
+            dmran_match, hiersrec, candidates, hiersrec_model)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
 

@@ -2,7 +2,8 @@
 import autograd.numpy as np
 from autograd.tracer import getval
 
-from mbref.check.faults import fed
+from mbref import layers
+from mbref.check.faults import fed, planted
 from mbref.check.functions import shared
 from mbref.layers import relu, stop_gradient, time_bucket
 from mbref.vjps import with_gradient
@@ -18,6 +19,29 @@ def lookup_backward(g, out, table, ids):
 @with_gradient(lookup_backward)
 def last_of_repeated(table, ids):
     return table[ids] * (ids > 0)[..., None]
+
+
+def read(tables, ids):
+    """The features' embeddings, a list of [B, T, D_f]."""
+    return [layers.lookup(table, ids[..., f]) for f, table in enumerate(tables)]
+
+
+def embedded(join=lambda parts: np.concatenate(parts, axis=-1), change=lambda part, ids: part):
+    """Embeddings joined in another way, or each of them changed before that, given all ids of the object."""
+    return lambda p, i, tap: {"y": join([change(part, i["ids"]) for part in read(p["tables"], i["ids"])])}
+
+
+def interleaved(parts):
+    """Features alternate, entry by entry; only for widths that are the same."""
+    return np.reshape(np.stack(parts, axis=-1), parts[0].shape[:-1] + (-1,))
+
+
+def dropped(keep=lambda draws, rate: draws >= rate, scale=lambda rate: 1 / (1 - rate), otherwise=lambda x, rate: x):
+    """Dropout that keeps other entries, scales them by another factor, or does something in evaluation."""
+    def dropout(params, inputs, tap):
+        x, rate = inputs["x"], inputs["rate"]
+        return {"y": x * keep(inputs["draws"], rate) * scale(rate) if inputs["training"] else otherwise(x, rate)}
+    return dropout
 
 
 def normed(root=lambda var, eps: np.sqrt(var + eps), axis=-1, less=0, still=lambda a: a):
@@ -57,6 +81,42 @@ LAYERS = {
         "ids taken from 0": lambda p, i, tap: {"y": p["table"][i["ids"] - 1] * (i["ids"] > 0)[..., None]},
         "gradients of an item's repeats overwritten": lambda p, i, tap: {"y": last_of_repeated(p["table"], i["ids"])},
     },
+    "layers.embed": {
+        "features side by side in the reverse order": embedded(lambda parts: np.concatenate(parts[::-1], axis=-1)),
+        "features interleaved in the width": embedded(interleaved),
+        "the first feature's id read for all of them": fed(shared.embed, lambda i: {
+            "ids": np.repeat(i["ids"][..., :1], i["ids"].shape[-1], axis=-1)}),
+        "an unknown feature takes the others with it": embedded(
+            change=lambda part, ids: part * np.all(ids > 0, axis=-1, keepdims=True)),
+        "embedding times the root of its width": embedded(change=lambda part, ids: part * part.shape[-1] ** 0.5),
+        "embedding of padding read and trained": planted(
+            shared.embed, layers, lookup=lambda table, ids: table[ids]),
+        "gradients of an item's repeats overwritten": planted(shared.embed, layers, lookup=last_of_repeated),
+    },
+    "layers.relu": {
+        "leaky ReLU": lambda p, i, tap: {"y": i["x"] * np.where(i["x"] > 0, 1, 0.01)},
+        "ReLU cut off at 6": lambda p, i, tap: {"y": relu(i["x"]) - relu(i["x"] - 6)},
+        "ELU instead of ReLU": lambda p, i, tap: {"y": np.where(i["x"] > 0, i["x"], np.exp(-np.abs(i["x"])) - 1)},
+        "absolute value instead of ReLU": lambda p, i, tap: {"y": np.abs(i["x"])},
+        "ReLU with gradient 1 at exactly 0": lambda p, i, tap: {"y": i["x"] * (i["x"] >= 0)},
+        "ReLU with gradient 1/2 at exactly 0": lambda p, i, tap: {"y": np.maximum(i["x"], 0)},
+        "ReLU that lets all gradients through": lambda p, i, tap: {"y": i["x"] + stop_gradient(relu(-i["x"]))},
+    },
+    "layers.dropout": {
+        "dropout that does not rescale": dropped(scale=lambda rate: 1),
+        "dropout divided by the rate": dropped(scale=lambda rate: 1 / rate),
+        "dropout times what is kept instead of divided by it": dropped(scale=lambda rate: 1 - rate),
+        "dropout keeps what it should drop": dropped(lambda draws, rate: draws < rate),
+        "dropout keeps with the probability to drop": dropped(lambda draws, rate: draws >= 1 - rate),
+        "dropout also drops a draw of exactly the rate": dropped(lambda draws, rate: draws > rate),
+        "dropout of whole vectors": dropped(lambda draws, rate: draws[..., :1] >= rate),
+        "dropout in evaluation": fed(shared.dropout, lambda i: {"training": True}),
+        "dropout scales in evaluation": dropped(otherwise=lambda x, rate: x * (1 - rate)),
+        "dropout scales in evaluation instead of training": dropped(
+            scale=lambda rate: 1, otherwise=lambda x, rate: x * (1 - rate)),
+        "no gradient dropped": lambda p, i, tap: {
+            "y": i["x"] + stop_gradient(shared.dropout(p, i, tap)["y"] - i["x"])},
+    },
     "layers.layer_norm": {
         "layer norm eps outside the square root": normed(lambda var, eps: np.sqrt(var) + eps),
         "layer norm eps 1e-5 instead of 1e-8": normed(lambda var, eps: np.sqrt(var + (1e-5 if eps == 1e-8 else eps))),
@@ -84,6 +144,31 @@ LAYERS = {
 # Masks.
 
 MASKS = {
+    "masks.padding": {
+        "True where there is padding": lambda p, i, tap: {"mask": i["ids"] == 0},
+        "item 1 taken for padding": lambda p, i, tap: {"mask": i["ids"] > 1},
+        "padding expected to be -1": lambda p, i, tap: {"mask": i["ids"] >= 0},
+        "padding expected on the right": lambda p, i, tap: {
+            "mask": np.arange(i["ids"].shape[1]) < np.sum(i["ids"] > 0, axis=1, keepdims=True)},
+        "an empty history opened to be attended": lambda p, i, tap: {
+            "mask": (i["ids"] > 0) | np.all(i["ids"] == 0, axis=1, keepdims=True)},
+    },
+    "masks.diagonal": {
+        "diagonal False and all else True": lambda p, i, tap: {"mask": ~np.eye(i["ids"].shape[1], dtype=bool)},
+        "diagonal one event late": lambda p, i, tap: {"mask": np.eye(i["ids"].shape[1], k=-1, dtype=bool)},
+        "diagonal one event early": lambda p, i, tap: {"mask": np.eye(i["ids"].shape[1], k=1, dtype=bool)},
+        "diagonal from the last event to the first": lambda p, i, tap: {
+            "mask": np.eye(i["ids"].shape[1], dtype=bool)[::-1]},
+        "everything up to the diagonal": lambda p, i, tap: {"mask": np.tri(i["ids"].shape[1], dtype=bool)},
+    },
+    "masks.positions": {
+        "places counted column by column": lambda p, i, tap: {"positions": np.flatnonzero(i["ids"].T)},
+        "places of padding": lambda p, i, tap: {"positions": np.flatnonzero(i["ids"] == 0)},
+        "places counted from 1": lambda p, i, tap: {"positions": np.flatnonzero(i["ids"]) + 1},
+        "places counted anew in each row": lambda p, i, tap: {"positions": np.nonzero(i["ids"])[1]},
+        "padding given place 0 instead of left out": lambda p, i, tap: {
+            "positions": np.arange(i["ids"].size) * (i["ids"].flatten() > 0)},
+    },
     "masks.causal": {
         "causal mask without the event itself": lambda p, i, tap: {
             "mask": np.tri(i["ids"].shape[1], k=-1, dtype=bool)},

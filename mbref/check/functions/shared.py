@@ -1,4 +1,6 @@
 """mbref's side of the components that several papers share: layers, masks, attention, losses."""
+from typing import NamedTuple
+
 from mbref import attention as att
 from mbref import layers, losses, masks, vjps
 
@@ -11,6 +13,38 @@ def dense(params, inputs, tap):
 def lookup(params, inputs, tap):
     """Rows of a table; id 0 gives zeros and no gradient.  table [N+1, D]; ids [B, T] -> y [B, T, D]."""
     return {"y": layers.lookup(params["table"], inputs["ids"])}
+
+
+def embed(params, inputs, tap):
+    """Rows of F tables side by side; id 0 of a feature gives zeros for it and no gradient.
+
+    tables: a list of F arrays [N_f+1, D_f]; ids [B, T, F] -> y [B, T, sum of D_f].
+    """
+    return {"y": layers.embed(params["tables"], inputs["ids"])}
+
+
+def relu(params, inputs, tap):
+    """max(x, 0), whose gradient at 0 is 0.  x [B, T] -> y [B, T]."""
+    return {"y": layers.relu(inputs["x"])}
+
+
+class Draws(NamedTuple):
+    """In place of a Generator: the draws of a case."""
+
+    draws: object
+
+    def random(self, shape, dtype):
+        """Those draws, whatever is asked for."""
+        return self.draws
+
+
+def dropout(params, inputs, tap):
+    """In training, entries whose draw is below the rate become 0 and the others are divided by 1 - rate; else y is x.
+
+    x, draws [B, T, D], draws uniform in [0, 1); rate a number, training True or False -> y [B, T, D].
+    """
+    rng = Draws(inputs["draws"]) if inputs["training"] else None
+    return {"y": layers.dropout(inputs["rate"], rng)(inputs["x"])}
 
 
 def layer_norm(params, inputs, tap):
@@ -27,6 +61,21 @@ def time_bucket(params, inputs, tap):
     rule "release": floor(log2(gap + 1)), at most 12. "paper": 0 below 1, then floor(log2 gap) + 1, at most 13.
     """
     return {"bucket": layers.time_bucket(inputs["gap"], inputs["rule"])}
+
+
+def padding(params, inputs, tap):
+    """True where there is an event.  ids [B, T], 0 = padding -> mask [B, T]."""
+    return {"mask": masks.padding(inputs["ids"])}
+
+
+def diagonal(params, inputs, tap):
+    """True where key and query are the same.  ids [B, T], read for T alone -> mask [T, T]."""
+    return {"mask": masks.diagonal(inputs["ids"].shape[1], inputs["ids"])}
+
+
+def positions(params, inputs, tap):
+    """Places of the R events that are no padding, b T + t, rising.  ids [B, T], 0 = padding -> positions [R]."""
+    return {"positions": masks.positions(inputs["ids"])}
 
 
 def causal(params, inputs, tap):
@@ -60,6 +109,16 @@ def attention(params, inputs, tap):
     """
     return {"y": att.attention(inputs["q"], inputs["k"], inputs["v"], inputs["allowed"], inputs["heads"], tap=tap,
                                scaled=inputs["scaled"])}
+
+
+def softplus(params, inputs, tap):
+    """log(1 + e^x) without overflow.  x [B, T] -> y [B, T]."""
+    return {"y": losses.softplus(inputs["x"])}
+
+
+def log_softmax(params, inputs, tap):
+    """log(softmax(logits)) over the last axis.  logits [B, T, C] -> logp [B, T, C]."""
+    return {"logp": losses.log_softmax(inputs["logits"])}
 
 
 def sigmoid_cross_entropy(params, inputs, tap):

@@ -28,6 +28,29 @@ def lookup_case(rng, draw):
     return {"table": normal(rng, 6, D)}, {"ids": ids(rng, real_left(draw["lengths"]), draw["ids"])}
 
 
+def embed_case(rng, draw):
+    """F features; an event is padding in all of them, or, where the draw says so, one of its features is unknown."""
+    real = real_left(draw["lengths"])
+    tables = [normal(rng, count + 1, width) for count, width in draw["tables"]]
+    features = np.stack([ids(rng, real, count) for count, _ in draw["tables"]], axis=-1)  # [B, T, F]
+    if draw["unknown"]:
+        which = rng.integers(0, 3, features.shape[:2])  # the first one, the last one, none
+        features[..., 0] *= which != 0
+        features[..., -1] *= which != 1
+    return {"tables": tables}, {"ids": features}
+
+
+def relu_case(rng, draw):
+    """x [B, T], a third of them 0 where the draw says so."""
+    x = round8(draw["spread"] * normal(rng, B, T))
+    return {}, {"x": np.where(rng.integers(0, 3, x.shape) == 0, 0.0, x) if draw["zeros"] else x}
+
+
+def dropout_case(rng, draw):
+    """Draws in eighths, so that some of them are the rate itself."""
+    return {}, {"x": normal(rng, B, T, D), "draws": rng.integers(0, 8, (B, T, D)) / 8}
+
+
 def layer_norm_case(rng, draw):
     return norm(rng), {"x": round8(draw["spread"] * normal(rng, B, T, D))}
 
@@ -64,6 +87,13 @@ def gaps_case(rng, draw):
     return {}, {"gap": {"random": small, "edges": edges, "long": 4000 * edges + 4097}[draw["gaps"]]}
 
 
+def softplus_case(rng, draw):
+    """Numbers around 0, or far below, with some beyond what exp can do if the draw says so."""
+    x = round8(draw["middle"] + draw["spread"] * normal(rng, B, T))
+    x[0, : len(draw["more"])] = draw["more"]
+    return {}, {"x": x}
+
+
 def logits_case(rng, draw):
     labels = rng.integers(0, 2, (B, T)).astype(bool)
     return {}, {"logits": round8(draw["spread"] * normal(rng, B, T)), "labels": labels}
@@ -72,6 +102,10 @@ def logits_case(rng, draw):
 def classes_case(rng, draw):
     return {}, {"logits": round8(draw["spread"] * normal(rng, B, T, draw["classes"])),
                 "labels": rng.integers(0, draw["classes"], (B, T))}
+
+
+def scores_case(rng, draw):
+    return {}, {"logits": round8(draw["middle"] + draw["spread"] * normal(rng, B, T, draw["classes"]))}
 
 
 def mean_case(rng, draw):
@@ -86,11 +120,37 @@ RECIPES = {
         lookup_case, ("basic", ("Basic",), {"lengths": FULL, "ids": 5}, {}),
         ("padding", ("Padding",), {"lengths": MIXED, "ids": 5}, {}),
         ("repeated_item", ("RepeatedItem", "EmptyHistory"), {"lengths": EMPTY, "ids": 2}, {})),
+    "layers.embed": recipes(
+        embed_case, ("basic", ("Basic",), {"lengths": FULL, "tables": ((5, 4), (5, 4)), "unknown": False}, {}),
+        ("padding", ("Padding",), {"lengths": MIXED, "tables": ((4, 3), (6, 5), (2, 1)), "unknown": False}, {}),
+        ("unknown", ("UnknownCategory",), {"lengths": FULL, "tables": ((4, 3), (3, 3)), "unknown": True}, {}),
+        ("repeated_item", ("RepeatedItem", "EmptyHistory"),
+         {"lengths": EMPTY, "tables": ((1, 4), (2, 2)), "unknown": False}, {})),
+    "layers.relu": recipes(
+        relu_case, ("basic", ("Basic",), {"spread": 1, "zeros": False}, {}),
+        ("wide", ("Basic",), {"spread": 16, "zeros": False}, {}),
+        ("at_zero", ("StopGradient",), {"spread": 1, "zeros": True}, {})),
+    "layers.dropout": recipes(
+        dropout_case, ("basic", ("Basic",), {}, {"rate": 0.25, "training": True}),
+        ("most", ("Basic",), {}, {"rate": 0.75, "training": True}),
+        ("evaluation", ("Evaluation",), {}, {"rate": 0.25, "training": False})),
     "layers.layer_norm": recipes(
         layer_norm_case, ("basic", ("Basic",), {"spread": 1}, {"eps": 1e-8}),
         ("low_variance", ("LowVariance",), {"spread": 1e-4}, {"eps": 1e-8}),
         ("large", ("LargeValues",), {"spread": 1e3}, {"eps": 1e-8}),
         ("other_eps", ("LowVariance", "Switch"), {"spread": 1e-2}, {"eps": 1e-5})),
+    "masks.padding": recipes(
+        ids_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "events": T}, {}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "events": T}, {}),
+        ("full", ("FullHistory",), {"lengths": FULL, "events": T}, {})),
+    "masks.diagonal": recipes(
+        ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
+            ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
+    "masks.positions": recipes(
+        ids_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "events": T}, {}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "events": T}, {}),
+        ("full", ("FullHistory",), {"lengths": FULL, "events": T}, {}),
+        ("nothing", ("EmptyHistory",), {"lengths": (0, 0, 0), "events": T}, {})),
     "masks.causal": recipes(
         ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
             ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
@@ -118,6 +178,15 @@ RECIPES = {
                  ("long", ("LongGap",), {"gaps": "long"}, {"rule": "release"}), side="released"),
         *recipes(gaps_case, ("paper_edges", ("BucketEdges", "Switch"), {"gaps": "edges"}, {"rule": "paper"}),
                  ("paper_long", ("LongGap", "Switch"), {"gaps": "long"}, {"rule": "paper"}), side="paper")],
+    "losses.softplus": recipes(
+        softplus_case, ("basic", ("Basic",), {"middle": 0, "spread": 2, "more": ()}, {}),
+        ("large", ("LargeValues",), {"middle": 0, "spread": 50, "more": (1000, -1000, 800)}, {}),
+        ("far_below", ("LargeValues",), {"middle": -30, "spread": 1, "more": ()}, {})),
+    "losses.log_softmax": recipes(
+        scores_case, ("basic", ("Basic",), {"middle": 0, "spread": 1, "classes": 5}, {}),
+        ("large", ("LargeValues",), {"middle": 0, "spread": 400, "classes": 5}, {}),
+        ("all_large", ("LargeValues",), {"middle": 1000, "spread": 8, "classes": 5}, {}),
+        ("two_classes", ("Basic",), {"middle": 0, "spread": 2, "classes": 2}, {})),
     "losses.sigmoid_cross_entropy": recipes(
         logits_case, ("basic", ("Basic",), {"spread": 1}, {}), ("wide", ("Basic",), {"spread": 4}, {}),
         ("large", ("LargeValues",), {"spread": 400}, {})),

@@ -34,6 +34,25 @@ def lookup_by_hand(params, inputs):
     return {"y": vectors(lambda i: atrank_by_hand.row(params["table"], i), inputs["ids"])}
 
 
+def embed_by_hand(params, inputs):
+    def one(ids):
+        parts = [atrank_by_hand.row(table, i) for table, i in zip(params["tables"], ids, strict=True)]
+        return np.concatenate(parts)
+    return {"y": vectors(one, inputs["ids"])}
+
+
+def relu_by_hand(params, inputs):
+    return {"y": vectors(lambda x: x if x > 0 else 0.0 * x, inputs["x"])}
+
+
+def dropout_by_hand(params, inputs):
+    rate = inputs["rate"]
+
+    def one(xs, draws):
+        return [0.0 * x if draw < rate else x / (1 - rate) for x, draw in zip(xs, draws, strict=True)]
+    return {"y": of_pairs(one, inputs["x"], inputs["draws"]) if inputs["training"] else 1.0 * inputs["x"]}
+
+
 def layer_norm_by_hand(params, inputs):
     def one(x):
         centred = x - sum(x) / len(x)
@@ -43,6 +62,21 @@ def layer_norm_by_hand(params, inputs):
 
 def time_bucket_by_hand(params, inputs):
     return {"bucket": vectors(lambda gap: atrank_by_hand.bucket(int(gap), inputs["rule"]), inputs["gap"])}
+
+
+def padding_by_hand(params, inputs):
+    return {"mask": vectors(lambda i: i != 0, inputs["ids"])}
+
+
+def diagonal_by_hand(params, inputs):
+    events = range(inputs["ids"].shape[1])
+    return {"mask": np.array([[s == t for s in events] for t in events])}
+
+
+def positions_by_hand(params, inputs):
+    size = inputs["ids"].shape[1]
+    found = [b * size + t for b, row in enumerate(inputs["ids"]) for t, i in enumerate(row) if i != 0]
+    return {"positions": np.array(found, int)}
 
 
 def causal_by_hand(params, inputs):
@@ -86,6 +120,18 @@ def attention_by_hand(params, inputs):
     return {"y": rows(one, *(inputs[name] for name in ("q", "k", "v", "allowed")))}
 
 
+def softplus_by_hand(params, inputs):
+    def one(x):
+        return (x if x > 0 else 0.0) + np.log1p(np.exp(-abs(x)))
+    return {"y": vectors(one, inputs["x"])}
+
+
+def log_softmax_by_hand(params, inputs):
+    def one(z):
+        return z - max(z) - np.log(sum(np.exp(x - max(z)) for x in z))
+    return {"logp": vectors(one, inputs["logits"])}
+
+
 def entropy(z, label):
     """-log sigmoid(z) or -log(1 - sigmoid(z)), log(1 + e^x) written for large |x| too."""
     x = -z if label else z
@@ -108,6 +154,9 @@ def masked_mean_by_hand(params, inputs):
 
 
 BY_HAND = {
+    "layers.embed": embed_by_hand, "layers.relu": relu_by_hand, "layers.dropout": dropout_by_hand,
+    "masks.padding": padding_by_hand, "masks.diagonal": diagonal_by_hand, "masks.positions": positions_by_hand,
+    "losses.softplus": softplus_by_hand, "losses.log_softmax": log_softmax_by_hand,
     "layers.dense": dense_by_hand, "layers.lookup": lookup_by_hand, "layers.layer_norm": layer_norm_by_hand,
     "atrank.time_bucket": time_bucket_by_hand, "masks.causal": causal_by_hand, "masks.behaviour": behaviour_by_hand,
     "masks.same_behaviour": same_behaviour_by_hand, "attention.masked_softmax": masked_softmax_by_hand,
