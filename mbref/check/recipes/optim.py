@@ -19,7 +19,7 @@ def together(w, b):
     return [float(x) for x in (*w.flatten(), *b)]
 
 
-def apart(entries, names=("w", "b")):
+def split_up(entries, names=("w", "b")):
     """A list of entries as the two arrays again."""
     return {names[0]: np.array(entries[:12]).reshape(W), names[1]: np.array(entries[12:])}
 
@@ -30,13 +30,13 @@ def steps_of(inputs):
 
 
 def after_each(path):
-    """What `apart` says of each step, stacked."""
-    steps = [apart(entries) for entries in path]
+    """What `split_up` says of each step, stacked."""
+    steps = [split_up(entries) for entries in path]
     return {name: np.array([step[name] for step in steps]) for name in ("w", "b")}
 
 
 def clip_by_global_norm(params, inputs):
-    return apart(clipped(together(inputs["w"], inputs["b"]), inputs["limit"]))
+    return split_up(clipped(together(inputs["w"], inputs["b"]), inputs["limit"]))
 
 
 def sgd(params, inputs):
@@ -70,7 +70,7 @@ def adam(params, inputs):
     found = [adam_of_one(p, grads, *rule)
              for p, grads in zip(together(inputs["w"], inputs["b"]), of_entries, strict=True)]
     paths, m, v = zip(*found, strict=True)
-    return after_each(zip(*paths, strict=True)) | apart(m, ("m_w", "m_b")) | apart(v, ("v_w", "v_b"))
+    return after_each(zip(*paths, strict=True)) | split_up(m, ("m_w", "m_b")) | split_up(v, ("v_w", "v_b"))
 
 
 BY_HAND = {"optim.clip_by_global_norm": clip_by_global_norm, "optim.sgd": sgd, "optim.adam": adam}
