@@ -11,8 +11,10 @@ from mbref.check.faults import (
     atrank,
     attention,
     candidates,
+    candidates_scored,
     dmran,
     dmran_match,
+    estimates,
     hiersrec,
     hiersrec_model,
     hmar,
@@ -23,7 +25,7 @@ from mbref.check.faults import (
 )
 
 FAMILIES = (shared, attention, metrics, hmar, hmar_loss, hmar_released, atrank, dmran, dmran_match, hiersrec,
-            candidates, hiersrec_model)
+            candidates, hiersrec_model, candidates_scored, estimates)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
 
