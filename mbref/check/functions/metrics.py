@@ -83,9 +83,12 @@ def mean_and_spread(params, inputs, tap):
 
 
 def drawing(picks):
-    """What stands in for a numpy Generator: it draws these picks [n, B], row by row."""
+    """What stands in for a numpy Generator: it draws these picks [n, B], row by row.
+
+    As many and as large as asked for: who asks for others than B below B gets others.
+    """
     left = iter(picks)
-    return SimpleNamespace(integers=lambda high, size: next(left))
+    return SimpleNamespace(integers=lambda high, size: next(left)[:size] % high)
 
 
 def paired_bootstrap(params, inputs, tap):
