@@ -194,7 +194,9 @@ def test_golden_cases_on_the_device(as_cuda, capsys):
     made.clear()
     assert main(["check", "--device", "cuda", "--dtype", "float32"]) == 0
     assert "fail" not in capsys.readouterr().out.splitlines()[-1] and made["float32"]
-    assert main(["check", "--device", "cuda", "--only", "metrics"]) == 2
+    for on_host in ("metrics", "hiersrec.candidate_items", "hiersrec.places", "hiersrec.gap", "hiersrec.inject_target",
+                    "hiersrec.backfill", "hiersrec.two_level_logp"):
+        assert main(["check", "--device", "cuda", "--only", on_host]) == 2
 
 
 def test_check_leaves_other_frameworks_their_devices(as_cuda, tmp_path, capsys):

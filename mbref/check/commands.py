@@ -98,8 +98,9 @@ def results_of(options, chosen):
 
 
 def for_device(functions):
-    """What may run on a device: not the metrics and the choice of candidates, which work where the scores come to."""
-    on_host = ("metrics.", "hiersrec.candidate")
+    """What may run on a device: not the metrics and the ranking of candidates, which work where the scores come to."""
+    on_host = ("metrics.", *(f"hiersrec.{name}" for name in (
+        "candidate", "places", "gap", "inject_target", "backfill", "two_level_logp")))
     return {name: function for name, function in functions.items() if not name.startswith(on_host)}
 
 

@@ -5,7 +5,18 @@ A function is f(params, inputs, tap) -> {output: array}. In an implementer's fil
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mbref.check.functions import atrank, atrank_groups, dmran, hiersrec, hmar, hmar_released, metrics, optim, shared
+from mbref.check.functions import (
+    atrank,
+    atrank_groups,
+    candidates,
+    dmran,
+    hiersrec,
+    hmar,
+    hmar_released,
+    metrics,
+    optim,
+    shared,
+)
 
 
 class Component(NamedTuple):
@@ -89,15 +100,22 @@ OF_HIERSREC = {
     "hiersrec.encode": Component(hiersrec.encode, f"{HIERSREC} (1)"),
     "hiersrec.category_logp": Component(hiersrec.category_logp, f"{HIERSREC} (2)", ("s",)),
     "hiersrec.projection": Component(hiersrec.projection, f"{HIERSREC} (3)", ("logp",)),
+    "hiersrec.joined": Component(hiersrec.joined, f"{HIERSREC}s (2)-(4)", ("s",)),
     "hiersrec.item_logits": Component(hiersrec.item_logits, f"{HIERSREC} (4)", ("q",)),
     "hiersrec.candidates_topk": Component(hiersrec.candidates_topk, f"{HIERSREC} (6)"),
     "hiersrec.candidates_mass": Component(hiersrec.candidates_mass, f"{HIERSREC} (6)"),
     "hiersrec.candidates_budget": Component(hiersrec.candidates_budget, f"{HIERSREC} (6)"),
     "hiersrec.candidate_items": Component(hiersrec.candidate_items, f"{HIERSREC} (6)"),
+    "hiersrec.candidates_share": Component(candidates.candidates_share, f"{HIERSREC} (6)"),
+    "hiersrec.places": Component(candidates.places, f"{HIERSREC} (6)"),
+    "hiersrec.gap": Component(candidates.gap, f"{HIERSREC} (6)", kind="metric"),
+    "hiersrec.inject_target": Component(candidates.inject_target, f"{HIERSREC} (6), a leak"),
+    "hiersrec.backfill": Component(candidates.backfill, f"{HIERSREC} (6)"),
+    "hiersrec.two_level_logp": Component(candidates.two_level_logp, "Goodman 2001", ("category_logp", "item_logits")),
     "hiersrec.score": Component(hiersrec.score, f"{HIERSREC} (4)"),
     "hiersrec": Component(hiersrec.model, f"{HIERSREC}s (1)-(5)", kind="model"),
 }
-TIES = "McSherry & Najork 2008"
+TIES, SAMPLED = "McSherry & Najork 2008", "Krichene & Rendle 2020"
 METRICS = {
     "metrics.greater_and_ties": Component(metrics.greater_and_ties, "rank with ties"),
     "metrics.hit_rate": Component(metrics.hit_rate, TIES, kind="metric"),
@@ -107,6 +125,12 @@ METRICS = {
     "metrics.ndcg_many": Component(metrics.ndcg_many, TIES, kind="metric"),
     "metrics.auc": Component(metrics.auc, f"{DMRAN} 23", kind="metric"),
     "metrics.macro_auc": Component(metrics.macro_auc, f"{DMRAN} 23", kind="metric"),
+    "metrics.expected_sampled_rank": Component(metrics.expected_sampled_rank, SAMPLED, kind="metric"),
+    "metrics.rank_plug_in": Component(metrics.rank_plug_in, SAMPLED, kind="metric"),
+    # no kind "metric": right solutions of its linear system in float32 differ by 1e-6
+    "metrics.bias_variance_estimator": Component(metrics.bias_variance_estimator, f"after {SAMPLED}"),
+    "metrics.mean_and_spread": Component(metrics.mean_and_spread, "mean and sample sd", kind="metric"),
+    "metrics.paired_bootstrap": Component(metrics.paired_bootstrap, "paired bootstrap, percentiles", kind="metric"),
 }
 REGISTRY = {**SHARED, **OPTIMISERS, **METRICS, **OF_HMAR, **OF_ATRANK, **OF_DMRAN, **OF_HIERSREC}
 

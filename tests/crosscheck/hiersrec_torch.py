@@ -139,8 +139,32 @@ def items_in(category, classes):
     return torch.bincount(category[1:], minlength=classes)
 
 
+def places(scores, allowed, target, n):
+    """Each target's place among the allowed items, and the n best of these.  scores, allowed [B, N]; target [B]."""
+    column = (target - 1).unsqueeze(1)
+    own, inside = scores.gather(1, column), allowed.gather(1, column).squeeze(1)
+    greater, ties = ((test(scores, own) & allowed).sum(1) for test in (torch.gt, torch.eq))
+    order = scores.masked_fill(~allowed, -torch.inf).argsort(dim=1, descending=True, stable=True)[:, :n]
+    return {"greater": torch.where(inside, greater, MISS), "ties": (ties - 1) * inside, "inside": inside,
+            "top": (order + 1) * allowed.gather(1, order)}
+
+
+def hit_rate(greater, ties, k):
+    """Share of the ranks greater + 1 .. greater + 1 + ties that are at most k."""
+    return (k - greater).clamp(min=0).minimum(ties + 1).double() / (ties + 1)
+
+
+def two_level_logp(category_logp, item_logits, category):
+    """Class-factored softmax, category by category.  -> [R, N]."""
+    logp = torch.zeros_like(item_logits)
+    for c in category.unique():
+        logp[:, category == c] = category_logp[:, [c]] + item_logits[:, category == c].log_softmax(-1)
+    return logp
+
+
 # What the kit asks for.
 
+MISS = 2**62  # the place of a target that is no candidate
 BACKEND = "torch"
 SWITCHES = ("items", "categories", "text", "inputs", "width", "item_width", "category_width", "projection_width",
             "length", "heads", "blocks", "pool", "tasks", "hier", "item_out", "category_weight", "softmax")
@@ -181,6 +205,11 @@ def hiersrec_projection(params, inputs, tap):
     return {"g": call(model, params, inputs["logp"], inputs.get("oracle"), method="projection")}
 
 
+def hiersrec_joined(params, inputs, tap):
+    q, logp = call(model_of(inputs), params, inputs["s"], inputs["oracle"], method="joined")
+    return {"q": q} if logp is None else {"q": q, "logp": logp}
+
+
 def hiersrec_item_logits(params, inputs, tap):
     return {"logits": call(model_of(inputs), params, inputs["q"], *items_of(inputs), method="item_logits")}
 
@@ -201,6 +230,40 @@ def hiersrec_candidates_budget(params, inputs, tap):
 
 def hiersrec_candidate_items(params, inputs, tap):
     return {"allowed": inputs["chosen"][:, inputs["category"][1:]]}
+
+
+def hiersrec_candidates_share(params, inputs, tap):
+    logp, category = inputs["logp"], inputs["category"]
+    held = items_in(category, logp.shape[1])[logp.argsort(dim=1, descending=True, stable=True)].cumsum(1)
+    shares = held.double().mean(0) / (len(category) - 1)
+    return {"k": (shares - inputs["rho"].unsqueeze(1)).abs().argmin(1) + 1}
+
+
+def hiersrec_places(params, inputs, tap):
+    allowed = inputs["chosen"][:, inputs["category"][1:]]
+    return places(inputs["queries"] @ inputs["weights"].mT, allowed, inputs["target"], inputs["n"])
+
+
+def hiersrec_gap(params, inputs, tap):
+    before = hit_rate(inputs["full_greater"], inputs["full_ties"], inputs["k"])
+    after, inside = hit_rate(inputs["greater"], inputs["ties"], inputs["k"]), inputs["inside"]
+    return {"gained": ((after - before) * inside).mean(), "lost": (before * ~inside).mean()}
+
+
+def hiersrec_inject_target(params, inputs, tap):
+    return {"injected": inputs["allowed"].scatter(1, (inputs["target"] - 1).unsqueeze(1), True)}
+
+
+def hiersrec_backfill(params, inputs, tap):
+    """Candidates first, then the others by popularity: as many of these as make n, or all candidates."""
+    allowed, popular = inputs["allowed"], inputs["popularity"].argsort(descending=True, stable=True)
+    order = popular[allowed[:, popular].int().argsort(dim=1, descending=True, stable=True)]
+    size = allowed.sum(1, keepdim=True).clamp(min=inputs["n"])
+    return {"filled": torch.zeros_like(allowed).scatter(1, order, torch.arange(allowed.shape[1]) < size)}
+
+
+def hiersrec_two_level_logp(params, inputs, tap):
+    return {"logp": two_level_logp(inputs["category_logp"], inputs["item_logits"], inputs["category"][1:])}
 
 
 def hiersrec_score(params, inputs, tap):

@@ -4,6 +4,7 @@ from math import ceil
 import numpy as np
 
 from mbref.check.faults import fed
+from mbref.check.functions import candidates as more
 from mbref.check.functions import hiersrec as right
 
 
@@ -60,7 +61,87 @@ def higher_first(logp):
     return by_probability(logp, last_first=True)
 
 
+def shares(inputs, order=by_probability):
+    """Mean share of the items that the first K of `order` hold, K = 1..C.  [C]."""
+    held = np.take_along_axis(sizes(inputs), order(inputs["logp"]), axis=1)
+    return np.cumsum(held.mean(axis=0)) / (len(inputs["category"]) - 1)
+
+
+def closest(share, rho):
+    return np.argmin(np.abs(share - rho)) + 1
+
+
+def k_of_share(of=shares, pick=closest):
+    """K by other shares of K = 1..C, or by another pick(shares, rho) of them."""
+    return lambda p, i, tap: {"k": np.array([pick(of(i), rho) for rho in i["rho"]])}
+
+
+def last_of_the_closest(share, rho):
+    return len(share) - np.argmin(np.abs(share - rho)[::-1])
+
+
+def first_that_reaches(share, rho):
+    return np.argmax(share >= rho) + 1
+
+
+def last_within(share, rho):
+    return max((share <= rho).sum(), 1)
+
+
+def mean_of_sessions(params, inputs, tap):
+    """K of each session, and then their mean."""
+    ks = [[closest(shares({**inputs, "logp": logp[None]}), rho) for logp in inputs["logp"]] for rho in inputs["rho"]]
+    return {"k": np.round(np.mean(ks, axis=1)).astype(int)}
+
+
+def injected(change):
+    """change(allowed, column of the target [B, N] bool) in place of the two together."""
+    def inject(params, inputs, tap):
+        own = np.arange(inputs["allowed"].shape[1]) == inputs["target"][:, None] - 1
+        return {"injected": change(inputs["allowed"], own)}
+    return inject
+
+
+def instead_of_another(allowed, own):
+    """As many candidates as before: the first one makes room."""
+    out = (np.cumsum(allowed, axis=1) == 1) & allowed & ~(allowed & own).any(axis=1)[:, None]
+    return allowed & ~out | own
+
+
+def room_left(inputs):
+    return np.maximum(inputs["n"] - inputs["allowed"].sum(axis=1), 0)
+
+
+def filled(room=room_left, order=by_probability, skip=True):
+    """The first room(inputs) [B] items of another order, of those that are no candidates or, without skip, of all."""
+    def fill(params, inputs, tap):
+        popular = order(inputs["popularity"][None])[0]
+        allowed = inputs["allowed"][:, popular]
+        free = ~allowed if skip else np.ones_like(allowed)
+        found = inputs["allowed"].copy()
+        found[:, popular] |= free & (np.cumsum(free, axis=1) <= room(inputs)[:, None])
+        return {"filled": found}
+    return fill
+
+
+def cut(params, inputs, tap):
+    """Also those of more than n items end at n."""
+    found = more.backfill(params, inputs, tap)["filled"]
+    return {"filled": found & (np.cumsum(found, axis=1) <= inputs["n"])}
+
+
 FAULTS = {
+    "hiersrec.candidates_share": {
+        "the first K that reaches the share": k_of_share(pick=first_that_reaches),
+        "the last K within the share": k_of_share(pick=last_within),
+        "the larger of two as close": k_of_share(pick=last_of_the_closest),
+        "K counted from 0": k_of_share(pick=lambda share, rho: closest(share, rho) - 1),
+        "share of the categories instead of the items": k_of_share(
+            lambda i: np.arange(1, i["logp"].shape[1] + 1) / i["logp"].shape[1]),
+        "categories in the order of their ids": k_of_share(lambda i: shares(i, by_id)),
+        "ties go to the higher id": k_of_share(lambda i: shares(i, higher_first)),
+        "K of each session averaged": mean_of_sessions,
+    },
     "hiersrec.candidates_topk": {
         "ties go to the higher id": topk(higher_first),
         "all categories of a tie taken": topk_with_ties,
@@ -87,5 +168,19 @@ FAULTS = {
         "column i is item i": fed(right.candidate_items, lambda i: {"category": np.roll(i["category"], 1)}),
         "items of the categories that were not chosen": fed(right.candidate_items, lambda i: {"chosen": ~i["chosen"]}),
         "categories counted from 1": fed(right.candidate_items, lambda i: {"chosen": np.roll(i["chosen"], 1, axis=1)}),
+    },
+    "hiersrec.inject_target": {
+        "column i is item i": fed(more.inject_target, lambda i: {"target": i["target"] % i["allowed"].shape[1] + 1}),
+        "the targets of all sessions put into each": injected(lambda allowed, own: allowed | own.any(axis=0)),
+        "the target alone": injected(lambda allowed, own: own),
+        "the target in the place of another candidate": injected(instead_of_another),
+    },
+    "hiersrec.backfill": {
+        "n items added to each session": filled(lambda i: np.full(len(i["allowed"]), i["n"])),
+        "popular candidates counted as added": filled(skip=False),
+        "the least popular items": filled(order=lambda popularity: by_probability(-popularity)),
+        "higher id first among equally popular": filled(order=higher_first),
+        "longer lists cut to n": cut,
+        "items in the order of their ids": filled(order=by_id),
     },
 }

@@ -1,11 +1,12 @@
-"""Faults of HierSRec's score and whole model.  {component: {fault: function}}."""
+"""Faults of HierSRec's joined heads, score and whole model.  {component: {fault: function}}."""
 import autograd.numpy as np
 
 from mbref import masks
 from mbref.check.faults import fed, planted
+from mbref.check.faults.attention import exponents, share
 from mbref.check.faults.hiersrec import backwards, later, own_features
 from mbref.check.functions import hiersrec as right
-from mbref.layers import stop_gradient
+from mbref.layers import dense, stop_gradient
 from mbref.papers import hiersrec
 
 own_forward, own_projection = hiersrec.forward, hiersrec.projection
@@ -16,9 +17,23 @@ def at_the_end(params, batch, config):
     return own_forward(params, batch, config)[:, -1]
 
 
-def of_form(hier, instead):
+def joined(side=lambda s, g: [s, g], head=lambda s: s, shown=lambda logp: logp, axis=-1):
+    """Session and category vector in another order, with another reading of the category head."""
+    def both(params, inputs, tap):
+        config, s = right.config_of(hiersrec.Config, inputs), inputs["s"]
+        if config.tasks == "item":
+            return {"q": s}
+        logp = np.log(share(exponents(dense(params["category"], head(s)), axis), axis))
+        if config.hier == "none":
+            return {"q": s, "logp": shown(logp)}
+        g = hiersrec.projection(params, logp, config, inputs["oracle"])
+        return {"q": np.concatenate(side(s, g), axis=-1), "logp": shown(logp)}
+    return both
+
+
+def of_form(hier, instead, function=right.model):
     """The model with another form of the projection, where it has the form `hier`."""
-    return fed(right.model, lambda i: {"hier": instead if i.get("hier", "soft") == hier else i.get("hier", "soft")})
+    return fed(function, lambda i: {"hier": instead if i.get("hier", "soft") == hier else i.get("hier", "soft")})
 
 
 def all_clicks(params, inputs, tap):
@@ -39,6 +54,16 @@ def of_the_click(params, inputs, tap):
 
 
 FAULTS = {
+    "hiersrec.joined": {
+        "category vector before the session": joined(lambda s, g: [g, s]),
+        "softmax over the sessions": joined(axis=0),
+        "probabilities instead of their logarithms": joined(shown=np.exp),
+        "no gradient from the category head to the session": joined(head=stop_gradient),
+        "gradient through the probabilities stopped": of_form("soft", "stop", right.joined),
+        "gradient through the probabilities not stopped": of_form("stop", "soft", right.joined),
+        "the predicted category where the true one is meant": of_form("oracle", "soft", right.joined),
+        "the true category where the predicted one is meant": of_form("soft", "oracle", right.joined),
+    },
     "hiersrec.score": {
         "state of the last place, even where it is padding": planted(right.score, hiersrec, newest=at_the_end),
         "attends to later clicks": planted(right.score, masks, causal=later),

@@ -12,8 +12,10 @@ from mbref.check.faults import (
     atrank_groups,
     attention,
     candidates,
+    candidates_scored,
     dmran,
     dmran_match,
+    estimates,
     hiersrec,
     hiersrec_model,
     hmar,
@@ -24,8 +26,8 @@ from mbref.check.faults import (
     shared,
 )
 
-FAMILIES = (shared, attention, optim, metrics, hmar, hmar_loss, hmar_released, atrank, atrank_groups, dmran,
-            dmran_match, hiersrec, candidates, hiersrec_model)
+FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank, atrank_groups, dmran,
+            dmran_match, hiersrec, candidates, candidates_scored, hiersrec_model)
 FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
           for name, function in named.items()]
 

@@ -62,6 +62,17 @@ def projection(params, inputs, tap):
     return {"g": hiersrec.projection(params, inputs["logp"], config, inputs["oracle"])}
 
 
+def joined(params, inputs, tap):
+    """q = [s ; g], session and category vector side by side, and log p of the categories.  s [R, D], oracle [R]
+    -> q [R, D + d_p], logp [R, C+1].
+
+    g as in hiersrec.projection, by hier; "none": q is s. tasks "item": q is s, and there is no logp. Params: category
+    (w, b) and those of hiersrec.projection.
+    """
+    q, logp = hiersrec.joined(params, inputs["s"], config_of(hiersrec.Config, inputs), inputs["oracle"])
+    return {"q": q} | ({} if logp is None else {"logp": logp})
+
+
 def item_logits(params, inputs, tap):
     """Logits of all items 1..N.  q [R, D'] -> logits [R, N].
 

@@ -1,4 +1,6 @@
 """mbref's side of the metrics. g other candidates score more than the target, e others the same."""
+from types import SimpleNamespace
+
 import numpy as np
 
 from mbref import metrics
@@ -53,3 +55,46 @@ def macro_auc(params, inputs, tap):
     """Mean AUC of the users who have one, and how many have none.  scores, positive [B, C] -> mean [], skipped []."""
     mean, skipped = metrics.macro_auc(metrics.auc(inputs["scores"], inputs["positive"]))
     return {"mean": mean, "skipped": np.asarray(skipped)}
+
+
+def expected_sampled_rank(params, inputs, tap):
+    """Mean rank among m uniform negatives of a target of rank r, counted from 1, among n items.  r [R] -> rank [R]."""
+    return {"rank": metrics.expected_sampled_rank(inputs["r"], inputs["n"], inputs["m"])}
+
+
+def rank_plug_in(params, inputs, tap):
+    """Estimate of the rank among n items, not rounded, from the rank among m negatives.  r_sampled [R] -> rank [R]."""
+    return {"rank": metrics.rank_plug_in(inputs["r_sampled"], inputs["n"], inputs["m"])}
+
+
+def bias_variance_estimator(params, inputs, tap):
+    """What each sampled rank counts: x that minimises sum_r p(r) [(E[x | r] - M(r))^2 + gamma Var(x | r)].
+
+    metric [n], M(r) of the ranks r = 1..n; prior [n], weights p(r); each of m negatives, drawn with replacement, is
+    better with chance (r - 1) / (n - 1) -> x [m+1], of sampled rank 1 first.
+    """
+    return {"x": metrics.bias_variance_estimator(inputs["metric"], inputs["m"], inputs["gamma"], inputs["prior"])}
+
+
+def mean_and_spread(params, inputs, tap):
+    """Mean and sample standard deviation, divisor S - 1.  values [S] -> mean [], sd []."""
+    mean, sd = metrics.mean_and_spread(inputs["values"])
+    return {"mean": np.asarray(mean), "sd": np.asarray(sd)}
+
+
+def drawing(picks):
+    """What stands in for a numpy Generator: it draws these picks [n, B], row by row.
+
+    As many and as large as asked for: who asks for others than B below B gets others.
+    """
+    left = iter(picks)
+    return SimpleNamespace(integers=lambda high, size: next(left)[:size] % high)
+
+
+def paired_bootstrap(params, inputs, tap):
+    """Mean of a - b and its 95% percentile interval, interpolated linearly, from resamples of whole cases.
+
+    a, b [B]; picks [n, B], the cases 0..B-1 that each resample holds -> mean [], low [], high [].
+    """
+    found = metrics.paired_bootstrap(inputs["a"], inputs["b"], drawing(inputs["picks"]), len(inputs["picks"]))
+    return {name: np.asarray(value) for name, value in found._asdict().items()}

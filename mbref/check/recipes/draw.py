@@ -39,6 +39,17 @@ def normal(rng, *shape, scale=1.0):
     return round8(rng.normal(0, scale, shape))
 
 
+def log_probabilities(rng, shape, spread=1.0):
+    """Rows of log p."""
+    z = spread * normal(rng, *shape)
+    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+
+
+def with_ties(rng, count):
+    """Rows of log p of five classes, of which two and three are alike."""
+    return np.log(rng.permuted(np.tile([0.3125, 0.3125, 0.125, 0.125, 0.125], (count, 1)), axis=1))
+
+
 def moved(rng, params, scale=0.4):
     """Parameters away from their initial zeros and ones, so that no gradient is hidden by them."""
     return optim.tree_map(lambda a: round8(a + rng.normal(0, scale, a.shape)), params)

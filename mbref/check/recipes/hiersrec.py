@@ -10,12 +10,14 @@ from mbref.check.recipes.draw import (
     B,
     D,
     ids,
+    log_probabilities,
     moved,
     norm,
     normal,
     real_right,
     recipes,
     round8,
+    with_ties,
 )
 from mbref.check.recipes.draw import dense as drawn_dense
 from mbref.papers import hiersrec
@@ -64,17 +66,17 @@ def logp_case(rng, draw):
     return {"category": drawn_dense(rng, D, draw["classes"])}, {"s": round8(draw["spread"] * normal(rng, R, D))}
 
 
-def log_probabilities(rng, shape, spread=1.0):
-    """Rows of log p."""
-    z = spread * normal(rng, *shape)
-    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
-
-
 def projection_case(rng, draw):
     params = params_of(rng, draw, 0.4, "W_p", "ln_logits")
     params |= params_of(rng, draw, 0.4, "E_C") if draw["config"]["hier"] == "tied" else {}
     logp = log_probabilities(rng, (R, CATEGORIES + 1), draw.get("spread", 1.0))
     return params, {"logp": logp, "oracle": rng.integers(0, CATEGORIES + 1, R)}
+
+
+def joined_case(rng, draw):
+    params = params_of(rng, draw, 0.4, "category", "W_p", "ln_logits")
+    params |= params_of(rng, draw, 0.4, "E_C") if draw["config"]["hier"] == "tied" else {}
+    return params, {"s": normal(rng, R, D), "oracle": rng.integers(0, CATEGORIES + 1, R)}
 
 
 def logits_case(rng, draw):
@@ -87,7 +89,7 @@ def logits_case(rng, draw):
 def choice_case(rng, draw):
     """log p of few levels where ties are asked for; categories of the items where these are needed."""
     if draw.get("levels"):
-        logp = np.log(rng.permuted(np.tile([0.3125, 0.3125, 0.125, 0.125, 0.125], (B, 1)), axis=1))
+        logp = with_ties(rng, B)
     else:
         logp = log_probabilities(rng, (B, CATEGORIES + 1), 1.5)
     return {}, {"logp": logp} | ({"category": filled(rng, draw)} if "empty" in draw else {})
@@ -157,6 +159,10 @@ RECIPES = {
         projection_case, hier("soft", ("Basic",)), hier("stop", ("StopGradient", "Switch")), hier("tied", ("Switch",)),
         hier("logits", ("Switch",)), hier("oracle", ("Switch", "StopGradient")),
         row("certain", ("LargeValues",), FULL, {"spread": 30.0}, hier="soft")),
+    "hiersrec.joined": recipes(
+        joined_case, hier("soft", ("Basic",)), hier("none", ("Switch",)), hier("oracle", ("Switch",)),
+        hier("tied", ("Switch",)), hier("stop", ("StopGradient", "Switch")),
+        row("one_task", ("Switch",), FULL, tasks="item", hier="soft")),
     "hiersrec.item_logits": recipes(
         logits_case, row("basic", ("Basic",), FULL),
         row("tied", ("Tied", "Switch", "UnknownCategory"), FULL, {"unknown": 0.4}, item_out="tied"),

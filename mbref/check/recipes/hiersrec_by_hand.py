@@ -63,6 +63,23 @@ def projection(params, inputs):
     return {"g": rows(one, inputs["logp"], inputs["oracle"])}
 
 
+def joined(params, inputs):
+    """The gradient of log p in the vector and that of log p itself come together."""
+    config = config_from(inputs)
+
+    def one(s, true):
+        if config.tasks == "item":
+            return [s, None]
+        z = by_hand.category_logits(params, s)
+        logp = np.log(np.array(by_hand.softmax(list(z))))
+        if config.hier == "none":
+            return [s, logp]
+        return [np.concatenate([s, by_hand.category_vector(params, z, config, true, getval(z))]), logp]
+
+    q, logp = zip(*[one(*row) for row in zip(inputs["s"], inputs["oracle"], strict=True)], strict=True)
+    return {"q": np.array(q)} | ({} if config.tasks == "item" else {"logp": np.array(logp)})
+
+
 def item_logits(params, inputs):
     config = config_from(inputs)
     items = range(1, config.items + 1)
@@ -132,7 +149,8 @@ def model(params, inputs):
 
 BY_HAND = {
     "hiersrec.item_features": item_features, "hiersrec.encoder_block": encoder_block, "hiersrec.encode": encode,
-    "hiersrec.category_logp": category_logp, "hiersrec.projection": projection, "hiersrec.item_logits": item_logits,
+    "hiersrec.category_logp": category_logp, "hiersrec.projection": projection, "hiersrec.joined": joined,
+    "hiersrec.item_logits": item_logits,
     "hiersrec.candidates_topk": candidates_topk, "hiersrec.candidates_mass": candidates_mass,
     "hiersrec.candidates_budget": candidates_budget, "hiersrec.candidate_items": candidate_items,
     "hiersrec.score": score, "hiersrec": model,
