@@ -111,7 +111,7 @@ RIGHT = {
     "hiersrec.gap": [candidates_scored.gap()],
     "hiersrec.inject_target": [candidates.injected(lambda allowed, own: allowed | own)],
     "hiersrec.backfill": [candidates.filled()],
-    "hiersrec.two_level_logp": [candidates_scored.two_level()],
+    "hiersrec.two_level_logp": [candidates_scored.of_two_levels()],
     "metrics.greater_and_ties": [metrics.places()],
     "metrics.hit_rate": [metrics.earned("hit_rate", metrics.hit)],
     "metrics.mrr": [metrics.earned("mrr", metrics.reciprocal)],
@@ -167,10 +167,12 @@ def test_what_is_kept_is_what_the_faults_do(found, kept):
 
 
 def test_errors_that_float32_shares_with_float64_are_kept_once():
-    one = {"float64": {"a": [1.0, 0], "b": [1.0], "c": [1.0]}, "float32": {"a": [1.01, 0], "b": [1.1], "d": [None]}}
+    one = {"component": "x", "float64": {"x/a": [1.0, 0], "x/b": [1.0], "x/c": [1.0]},
+           "float32": {"x/a": [1.01, 0], "x/b": [1.1], "x/d": [None]}}
     short = faults.in_short(one)
+    assert short["float64"] == {"a": [1.0, 0], "b": [1.0], "c": [1.0]}
     assert short["float32"] == {"a": None, "b": [1.1], "d": [None]}
-    assert faults.in_full(short)["float32"] == {"a": [1.0, 0], "b": [1.1], "d": [None]}
+    assert faults.in_full(short) == one | {"float32": one["float32"] | {"x/a": [1.0, 0]}}
 
 
 def test_faults_json_is_small_and_has_no_fault_that_is_gone():

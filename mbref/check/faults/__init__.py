@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mbref.check import casefile
 
+DTYPES = ("float64", "float32")
 ALIKE = 0.02       # errors of the same fault in two implementations differ by rounding alone
 MOSTLY = 0.9       # share of the wrong arrays that must be off by as much as the fault makes them
 MOST_NAMES = 3     # what looks like more faults than this looks like none
@@ -52,15 +53,18 @@ def signatures(root=casefile.ROOT):
 
 
 def in_full(one):
-    """A fault as the file has it, with the errors in float32 that are those in float64: there they are null."""
-    return one | {"float32": {case: errors or one["float64"][case] for case, errors in one["float32"].items()}}
+    """A fault from the file: there cases go without their component, and float32's errors are null where float64's."""
+    both = {dtype: {f"{one['component']}/{case}": errors for case, errors in one[dtype].items()} for dtype in DTYPES}
+    return one | both | {"float32": {case: errors or both["float64"][case] for case, errors in both["float32"].items()}}
 
 
 def in_short(one):
-    """The same the other way: most faults make the same errors in both dtypes."""
+    """The same the other way."""
     twice = one["float64"]
-    return one | {"float32": {case: None if case in twice and all(map(alike, errors, twice[case])) else errors
-                              for case, errors in one["float32"].items()}}
+    single = {case: None if case in twice and all(map(alike, errors, twice[case])) else errors
+              for case, errors in one["float32"].items()}
+    return one | {dtype: {case.partition("/")[2]: errors for case, errors in found.items()}
+                  for dtype, found in zip(DTYPES, (twice, single), strict=True)}
 
 
 def compared(case):

@@ -143,7 +143,7 @@ def positive(sums):
     return np.log(np.where(getval(sums) > 0, sums, 1.0))
 
 
-def two_level(inner=lambda z, category: within(z, category, positive), outer=lambda logp, own: logp[:, own]):
+def of_two_levels(inner=lambda z, category: within(z, category, positive), outer=lambda logp, own: logp[:, own]):
     """Another softmax of the items, or another reading of the categories."""
     def logp(params, inputs, tap):
         category = inputs["category"]
@@ -152,15 +152,15 @@ def two_level(inner=lambda z, category: within(z, category, positive), outer=lam
 
 
 TWO_LEVEL = {
-    "softmax over all items instead of within the category": two_level(lambda z, category: log_softmax(z)),
-    "logits that no softmax normalises": two_level(lambda z, category: z),
-    "the category's log probability added twice": two_level(outer=lambda logp, own: 2 * logp[:, own]),
-    "probability of the category instead of its logarithm": two_level(outer=lambda logp, own: np.exp(logp[:, own])),
-    "items of unknown category without the category's part": two_level(
+    "softmax over all items instead of within the category": of_two_levels(lambda z, category: log_softmax(z)),
+    "logits that no softmax normalises": of_two_levels(lambda z, category: z),
+    "the category's log probability added twice": of_two_levels(outer=lambda logp, own: 2 * logp[:, own]),
+    "probability of the category instead of its logarithm": of_two_levels(outer=lambda logp, own: np.exp(logp[:, own])),
+    "items of unknown category without the category's part": of_two_levels(
         outer=lambda logp, own: logp[:, own] * (own > 0)),
-    "categories counted from 1": two_level(outer=lambda logp, own: logp[:, own - 1]),
-    "log of an empty category's sum": two_level(within),
-    "exp without the largest logit taken off": two_level(
+    "categories counted from 1": of_two_levels(outer=lambda logp, own: logp[:, own - 1]),
+    "log of an empty category's sum": of_two_levels(within),
+    "exp without the largest logit taken off": of_two_levels(
         lambda z, category: within(z, category, positive, shift=False)),
     "probabilities instead of their logarithms": lambda p, i, tap: {
         "logp": np.exp(right.two_level_logp(p, i, tap)["logp"])},
