@@ -96,7 +96,7 @@ def entry_of(component, recipe, arrays, seed, oracles, noise, digest):
     sizes = {k.partition("/")[2]: list(a.shape) for k, a in arrays.items() if k.startswith("inputs/") and a.ndim}
     outputs = [k.partition("/")[2] for k in arrays if k.startswith("outputs/")]
     return {"id": f"{component}/{recipe.name}", "component": component, "equation": REGISTRY[component].equation,
-            "side": recipe.side, "flags": list(recipe.flags), "config": recipe.config, "oracles": oracles,
+            "side": recipe.side, "flags": list(recipe.flags), "config": recipe.config, "oracles": sorted(oracles),
             "sizes": sizes, "outputs": outputs, "seed": seed, "noise_float32": float(f"{noise:.1e}"),
             "file": f"{component}/{recipe.name}.npz", "sha256": digest}
 
