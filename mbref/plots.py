@@ -7,7 +7,7 @@ def rows(results, path, columns):
     """Every row's mean with its spread over seeds, one panel a column; counting baselines hollow, trained filled."""
     names = list(results["rows"])
     fig, axes = plt.subplots(1, len(columns), figsize=(2.5 + 4.5 * len(columns), 0.32 * len(names) + 1), sharey=True,
-                             squeeze=False)
+                             squeeze=False, layout="constrained")
     for ax, column in zip(axes[0], columns, strict=True):
         for y, name in enumerate(names):
             row = results["rows"][name]
@@ -19,7 +19,7 @@ def rows(results, path, columns):
         ax.set(yticks=range(len(names)), yticklabels=names, xlim=(lowest, None), xlabel=label(column))
         ax.grid(axis="x", alpha=0.3)
     axes[0][0].invert_yaxis()
-    fig.text(0.5, 0, "trained models: mean ± sd over seeds", ha="center", va="top", fontsize=8)
+    fig.supxlabel("trained models: mean ± sd over seeds", fontsize=8)
     return finish(fig, path)
 
 
