@@ -1,10 +1,12 @@
 """The golden cases themselves: manifest, files, what lets a case in, and that another machine makes the same ones."""
 import hashlib
+import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import autograd.numpy as np
@@ -31,7 +33,7 @@ of_every_case = pytest.mark.parametrize("case", CASES, ids=str)
 # The manifest and its files.
 
 def test_manifest_schema():
-    assert set(MANIFEST) == {"format", "flags", "components", "cases"} and MANIFEST["format"] == 1
+    assert set(MANIFEST) == {"format", "flags", "components", "defaults", "cases"} and MANIFEST["format"] == 1
     for entry in MANIFEST["cases"]:
         assert {name: type(value) for name, value in entry.items()} == FIELDS, entry["id"]
         assert entry["id"].startswith(entry["component"] + "/") and entry["file"] == entry["id"] + ".npz"
@@ -42,6 +44,26 @@ def test_manifest_schema():
     assert len(set(ids)) == len(ids)
     assert {entry["component"] for entry in MANIFEST["cases"]} == set(MANIFEST["components"]) == set(REGISTRY)
     assert all(part["about"] and part["equation"] for part in MANIFEST["components"].values())
+
+
+@of_every_case
+def test_the_manifest_says_which_gradients_there_are(case):
+    """As its README: of all floats among the parameters and of the inputs to differentiate, if there are cotangents."""
+    arrays, inputs = casefile.arrays(case), MANIFEST["components"][case.component]["differentiate"]
+    wanted = {f"grads/inputs/{name}" for name in inputs} | {
+        f"grads/{name}" for name, a in arrays.items() if name.startswith("params/") and a.dtype.kind == "f"}
+    has_any = any(name.startswith("cotangents/") for name in arrays)
+    assert {name for name in arrays if name.startswith("grads/")} == (wanted if has_any else set())
+
+
+@pytest.mark.parametrize("family", MANIFEST["defaults"])
+def test_config_and_defaults_say_everything_of_a_model(family):
+    """So that nobody has to look up what a switch is that a case leaves out; a changed default shows here."""
+    config, known = importlib.import_module(f"mbref.papers.{family}").Config, MANIFEST["defaults"][family]
+    for case in cases(f"{family}/"):
+        assert {field.name for field in fields(config)} <= {*known, *case.config, "dropout"}
+    now = {field.name: field.default for field in fields(config) if field.name in known}
+    assert json.loads(json.dumps(now)) == known
 
 
 def test_every_file_is_in_the_manifest_and_all_are_small():

@@ -21,10 +21,13 @@ def add(commands):
     p.set_defaults(run=list_or_make)
 
     p = commands.add_parser("check", help="check an implementation, or mbref itself, against the golden cases")
-    p.add_argument("file", nargs="?", metavar="IMPL.py", help="functions with components' names; without it: mbref")
+    p.add_argument("file", nargs="?", metavar="IMPL.py",
+                   help="functions with components' names; without it and without --results: mbref itself")
     p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
-    p.add_argument("--side", choices=("paper", "released"), help="which side of the departures was implemented")
-    p.add_argument("--dtype", action="append", choices=sorted(TOLERANCE), help="default: both; may be repeated")
+    p.add_argument("--side", choices=("paper", "released"),
+                   help="which side of the departures was implemented; cases of both sides are taken in any case")
+    p.add_argument("--dtype", action="append", choices=sorted(TOLERANCE),
+                   help="default: both, and may be repeated; with --results float64, and only one")
     p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: functions in NumPy run on a GPU, with CuPy")
     p.add_argument("--xfail", metavar="FILE", help="cases, components or families that are known to fail, one a line")
     p.add_argument("--forward-only", action="store_true", help="ask for no gradients and no training steps")
@@ -75,12 +78,26 @@ def check(options):
     chosen = casefile.cases(options.only, options.side)
     known = expected_failures(options.xfail, chosen)
     results = list(results_of(options, chosen))
-    require(results, "none of the chosen cases has a function in that file: give another --only or --side.")
-    for line in report.text(results, known):
+    where = f"results in {options.results}" if options.results else "a function in that file"
+    require(results, f"none of the chosen cases has {where}: give another --only or --side.")
+    for line in [*report.text(results, known), *left_out(options, chosen, results)]:
         print(line)
     if options.json:
         write(options.json, report.as_json(results, known))
     return int(any(not r.passed and r.case.id not in known for r in results))
+
+
+def left_out(options, chosen, results):
+    """What was not checked, so that nobody takes it for checked.  -> lines."""
+    done = {result.case.id for result in results}
+    if options.results:
+        absent, strange = [case.id for case in chosen if case.id not in done], exchange.strangers(Path(options.results))
+        lines = [f"no results for {len(absent)} of the chosen cases: {report.listed(absent)}"] if absent else []
+        return lines + ([f"these have no case's name: {report.listed(strange)}"] if strange else [])
+    families = {result.case.component.partition(".")[0] for result in results}
+    absent = {case.component for case in chosen if case.id not in done
+              and case.component.partition(".")[0] in families}
+    return [f"no function for {report.listed(sorted(absent))}"] if absent and options.file else []
 
 
 def results_of(options, chosen):
@@ -88,6 +105,7 @@ def results_of(options, chosen):
     require(not (options.file and options.results), "give either a file of functions or --results, not both.")
     dtypes, gradients = options.dtype or sorted(TOLERANCE, reverse=True), not options.forward_only
     if options.results:
+        require(len(dtypes) == 1 or not options.dtype, "with --results give one --dtype: that of the results.")
         return exchange.compare_results(Path(options.results), chosen, (options.dtype or ["float64"])[0], gradients)
     functions, backend = run.load_implementation(options.file) if options.file else (own_functions(), "numpy")
     if options.device != "cpu":

@@ -6,6 +6,7 @@ since the ids that others rely on must not change their meaning. To replace one,
 import hashlib
 import json
 import zlib
+from dataclasses import MISSING, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from mbref.check.flags import FLAGS
 from mbref.check.recipes import BY_HAND, RECIPES
 from mbref.check.recipes.draw import round8
 from mbref.errors import require
+from mbref.papers import atrank, dmran, hiersrec, hmar
 
 SAME = 1e-12   # of scale, between machines
 SEEDS = 50     # tried in turn until a case is admitted
@@ -152,8 +154,16 @@ def difference(kept, again):
 
 def components_of():
     """What the manifest says of the components."""
-    return {name: {"equation": c.equation, "kind": c.kind, "about": " ".join((c.function.__doc__ or "").split())}
-            for name, c in REGISTRY.items()}
+    return {name: {"equation": c.equation, "kind": c.kind, "differentiate": list(c.differentiate),
+                   "about": " ".join((c.function.__doc__ or "").split())} for name, c in REGISTRY.items()}
+
+
+def defaults():
+    """Of each paper, the value of a setting that a case's config leaves out. Dropout is off in all cases."""
+    def plain(config):
+        return {f.name: f.default for f in fields(config) if f.default is not MISSING and f.name != "dropout"}
+    return {name: plain(module.Config) for name, module in (
+        ("atrank", atrank), ("dmran", dmran), ("hiersrec", hiersrec), ("hmar", hmar))}
 
 
 def read_manifest(root):
@@ -165,9 +175,9 @@ def read_manifest(root):
 def write_manifest(entries, root):
     """manifest.json: one line a case, so that a change shows in a diff."""
     content = {"format": 1, "flags": {name: flag._asdict() for name, flag in FLAGS.items()},
-               "components": components_of(), "cases": entries}
+               "components": components_of(), "defaults": defaults(), "cases": entries}
     parts = [f'"{name}": {json.dumps(content[name])}' for name in ("format",)]
-    for name in ("flags", "components"):
+    for name in ("flags", "components", "defaults"):
         parts.append(f'"{name}": {{\n' + ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in
                                                     content[name].items()) + "\n}")
     parts.append('"cases": [\n' + ",\n".join(f"  {json.dumps(entry)}" for entry in entries) + "\n]")

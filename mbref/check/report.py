@@ -16,7 +16,8 @@ def line(result, status):
     worst = max(result.rows, key=lambda row: row.times, default=None)
     name, compared = f"{result.case.id} [{result.dtype}]", len(result.rows)
     text = f"{status} {name}  {compared} compared, {len(result.not_offered)} not offered"
-    return f"{text}; worst {worst.name} {worst.times:.2g} x allowed" if worst else text
+    text += f"; worst {worst.name} {worst.problem or f'{worst.times:.2g} x allowed'}" if worst else ""
+    return f"{text}; {result.note}" if result.passed and result.note else text
 
 
 def details(result):
@@ -29,10 +30,17 @@ def details(result):
         worst = max(result.rows, key=lambda row: row.times)
         lines += [f"furthest off     {told(worst)}"] if worst.name != result.rows[bad].name else []
     if result.missing:
-        lines.append(f"not offered      {listed(result.missing)}")
-    lines += [f"{flag}: {FLAGS[flag].situation}; catches {FLAGS[flag].catches}; effect: {FLAGS[flag].effect}"
-              for flag in result.case.flags]
-    return lines
+        derived = {group(name) for name in result.missing} <= {"grads", "steps"}
+        advice = "; --forward-only does without" if derived else ""
+        lines.append(f"not offered      {listed(result.missing)}{advice}")
+    return lines + [f"{flag}: {FLAGS[flag].situation}; catches {FLAGS[flag].catches}; effect: {FLAGS[flag].effect}"
+                    for flag in result.case.flags if speaks_of_numbers(result)]
+
+
+def speaks_of_numbers(result):
+    """Did it compute something wrong, or raise, so that it matters what the case is for?"""
+    wrong = [row for row in result.rows if not row.times <= 1]
+    return result.note.startswith("it raised") or any(row.problem in ("", "not finite") for row in wrong)
 
 
 def listed(names, most=4):

@@ -7,7 +7,7 @@ import numpy as np
 
 from mbref.check import casefile
 from mbref.check.adapters import ADAPTERS
-from mbref.check.compare import FLOOR, FLOOR_FLOAT32, compare, group, tolerance
+from mbref.check.compare import FLOOR, FLOOR_FLOAT32, Row, compare, group, tolerance
 from mbref.errors import InputError, require
 
 STEPS = 10
@@ -78,7 +78,7 @@ def run_case(case, function, backend="numpy", dtype="float64", gradients=True, r
         if result and result.rows:  # it is the gradients that raise
             note = f"no gradients ({type(error).__name__}: {error}); --forward-only does without"
             return judge(case, want, result.got, dtype)._replace(note=note)
-        return failed(case, want, dtype, error)
+        return failed(case, want, dtype, f"it raised {type(error).__name__}: {error}")
 
 
 def offered_by(case, everything, want, function, backend, dtype):
@@ -105,20 +105,29 @@ def ten_steps(adapter, function, params, inputs, dtype):
     return np.array(losses)
 
 
-def judge(case, want, got, dtype):
-    """Compare the arrays `got` with those of a case.  -> Result."""
-    floor = FLOOR if dtype == "float64" else FLOOR_FLOAT32
-    rows = compare(want, got, tolerance(case.kind, dtype), floor)
-    absent = [key for key in want if key not in got]
+def judge(case, want, got, dtype, problems=()):
+    """Compare the arrays `got` with those of a case.  problems {name: why it could not be read}.  -> Result."""
+    floor, problems = FLOOR if dtype == "float64" else FLOOR_FLOAT32, dict(problems)
+    rows = {row.name: row for row in compare(want, got, tolerance(case.kind, dtype), floor)}
+    rows |= {key: Row(key, np.inf, (), np.inf, problem) for key, problem in problems.items() if key in want}
+    absent = [key for key in want if key not in rows]
     missing = [key for key in absent if group(key) != "taps"]
-    others = [key for key in got if key not in want and group(key) == "outputs" and key != "outputs/losses"]
-    return Result(case, dtype, rows, absent, missing, f"unknown names: {', '.join(others)}" if others else "", got)
+    others = [key for key in (*got, *problems) if is_unknown(key, want)]
+    note = f"unknown names: {', '.join(others)}" if others else ""
+    return Result(case, dtype, [rows[key] for key in want if key in rows], absent, missing, note, got)
 
 
-def failed(case, want, dtype, error):
-    """The Result of an implementation that raised: nothing was offered."""
+def is_unknown(key, want):
+    """Is this none of a case's names? Groups that are not compared, and what was given, are let through."""
+    if key in want or key == "outputs/losses" or group(key) in casefile.GIVEN:
+        return False
+    return group(key) not in casefile.EXPECTED or group(key) in map(group, want)
+
+
+def failed(case, want, dtype, why):
+    """The Result of an implementation from which nothing came.  why: a sentence."""
     required = [key for key in want if group(key) != "taps"]
-    return Result(case, dtype, [], list(want), required, f"it raised {type(error).__name__}: {error}")
+    return Result(case, dtype, [], list(want), required, why)
 
 
 def run(functions, backend, chosen, dtypes, gradients=True):

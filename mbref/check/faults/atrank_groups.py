@@ -59,7 +59,7 @@ CODES = {
         "ReLU forgotten": fed(right.group_code, lambda i: {"group_relu": False}),
     },
     "atrank.target_code": {
-        "target at the time of its own event": planted(right.target_code, atrank, target_code=at(time=1)),
+        "a time bucket where the target has none": planted(right.target_code, atrank, target_code=at(time=1)),
         "target with the first action": planted(right.target_code, atrank, target_code=at(action=1)),
         "target's group layer left out": fed(right.target_code, lambda i: {"query": "raw"}),
         "target always through its group's layer": fed(right.target_code, lambda i: {"query": "group"}),

@@ -41,7 +41,7 @@ def result(fault, case, dtype):
         try:
             return run.judge(case, want, run.offered_by(case, everything, want, fault.function, "numpy", dtype), dtype)
         except Exception as error:  # a fault may raise, as the code of its author would
-            return run.failed(case, want, dtype, error)
+            return run.failed(case, want, dtype, f"it raised {error!r}")
 
 
 def errors(result):

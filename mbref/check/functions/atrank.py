@@ -18,7 +18,8 @@ def behaviour_code(params, inputs, tap):
     """[item ; category ; one-hot time bucket] W + b.  -> code [B, T, D], 0 at padding.
 
     item, gap [B, T]; category [N+1] of every item, 0 = unknown, an embedding of zeros; params: tables (item, category),
-    groups/0 (w, b). bucket "release": 12 columns, none for bucket 12; "paper": 14 columns. group_relu: a ReLU after it.
+    groups/0 (w, b). Buckets as in atrank.time_bucket: rule "release", of which buckets 0..11 have columns and bucket 12
+    is all zeros, or "paper", 14 columns; `bucket` is the rule. group_relu: a ReLU after it.
     """
     batch, config = batch_of(inputs), config_of(atrank.Config, inputs)
     code = atrank.behaviour_code(params, config, 0, batch.histories[0], batch.features[0])

@@ -21,8 +21,9 @@ def batch_of(inputs):
 def group_code(params, inputs, tap):
     """[features' embeddings ; action ; one-hot time bucket] W + b.  -> code [B, L, D], 0 at padding. Group 0 alone.
 
-    object_0, action_0, gap_0 [B, L]; features_0 [N+1, F]; params: tables, groups/0 (w, b, action [A+1, table_width]).
-    bucket, group_relu as in atrank.behaviour_code; action 0 and feature 0 have embeddings of zeros.
+    object_0, action_0, gap_0 [B, L]; features_0 [N+1, F]; params: tables by name, groups/0 (w, whose rows are the
+    features in the order of groups[0], the action if actions[0] is not 0, and the time; b; action [A+1, table_width]).
+    Buckets, rules and group_relu as in atrank.behaviour_code; action 0 and feature 0 have embeddings of zeros.
     """
     batch, config = batch_of(inputs), config_of(atrank.Config, inputs)
     code = atrank.behaviour_code(params, config, 0, batch.histories[0], batch.features[0])
@@ -32,8 +33,9 @@ def group_code(params, inputs, tap):
 def target_code(params, inputs, tap):
     """A candidate as step (6) reads it.  candidate [B, C] of `group`, features_g [N_g+1, F_g] -> code [B, C, D].
 
-    query "raw": its features' embeddings; "group": these through the group's layer, action and time all 0.
-    params as atrank.group_code, one of groups/ a group.
+    query "raw": its features' embeddings; "group": these through the group's layer (w, b, and the ReLU of group_relu),
+    with zeros in place of the action's embedding and of all columns of time: no bucket, not even that of a gap of 0.
+    params as atrank.group_code, one of groups/ a group. No candidate is 0.
     """
     config, group = config_of(atrank.Config, inputs), inputs["group"]
     ids = inputs[f"features_{group}"][inputs["candidate"]]

@@ -19,9 +19,10 @@ def candidates_share(params, inputs, tap):
 def places(params, inputs, tap):
     """Where each target stands among its session's candidates, the items of the chosen categories, by query . weights.
 
-    queries [B, D], weights [N, D], chosen [B, C] bool, category [N+1], target [B] items -> greater, ties [B]: how many
-    other candidates score more, and the same; inside [B] bool: is the target a candidate? If not, greater is 2**62 and
-    ties 0. top [B, n]: the n best candidates, the lower id first among equals, 0 where there are fewer.
+    queries [B, D], weights [N, D], whose row i - 1 is item i, chosen [B, C] bool, whose column c is category c,
+    category [N+1], target [B] items -> greater, ties [B] int64: how many other candidates score more, and the same;
+    inside [B] bool: is the target a candidate? If not, greater is 2**62 and ties 0. top [B, n]: the n best candidates,
+    the lower id first among equals, 0 where there are fewer.
     """
     chosen = inputs["chosen"]
     index = candidates.index_of(inputs["category"], chosen.shape[1])
@@ -53,7 +54,8 @@ def inject_target(params, inputs, tap):
 def backfill(params, inputs, tap):
     """Candidates of fewer than n items filled up to n with the most popular others, the lower id first among equals.
 
-    allowed [B, N] bool, popularity [N] -> filled [B, N] bool; a session that has n or more keeps what it has.
+    allowed [B, N] bool, popularity [N], where 0 counts too; column i - 1 is item i -> filled [B, N] bool; a session
+    that has n or more keeps what it has, an n above N takes all.
     """
     return {"filled": candidates.backfill(inputs["allowed"], inputs["popularity"], inputs["n"])}
 
@@ -61,7 +63,8 @@ def backfill(params, inputs, tap):
 def two_level_logp(params, inputs, tap):
     """log p(i) = log p of i's category + log softmax of the item logits over the items of that category.
 
-    category_logp [R, C], item_logits [R, N], category [N+1] -> logp [R, N].
+    category_logp [R, C], whose column c is category c, item_logits [R, N], whose column i - 1 is item i, category [N+1]
+    -> logp [R, N].
     """
     logp = candidates_scored.two_level_logp(inputs["category_logp"], inputs["item_logits"], inputs["category"])
     return {"logp": logp}

@@ -58,7 +58,9 @@ def macro_auc(params, inputs, tap):
 
 
 def expected_sampled_rank(params, inputs, tap):
-    """Mean rank among m uniform negatives of a target of rank r, counted from 1, among n items.  r [R] -> rank [R]."""
+    """1 + m (r - 1) / (n - 1): the mean rank among m negatives, drawn uniformly from the n - 1 other items, of a target
+    whose rank among all n is r, counted from 1.  r [R] -> rank [R].
+    """
     return {"rank": metrics.expected_sampled_rank(inputs["r"], inputs["n"], inputs["m"])}
 
 
@@ -92,8 +94,9 @@ def drawing(picks):
 
 
 def paired_bootstrap(params, inputs, tap):
-    """Mean of a - b and its 95% percentile interval, interpolated linearly, from resamples of whole cases.
+    """Mean of a - b, and low and high: percentiles 2.5 and 97.5 of the n resampled means.
 
+    Percentile q of these in rising order, counted from 0, is at place q / 100 (n - 1), interpolated linearly.
     a, b [B]; picks [n, B], the cases 0..B-1 that each resample holds -> mean [], low [], high [].
     """
     found = metrics.paired_bootstrap(inputs["a"], inputs["b"], drawing(inputs["picks"]), len(inputs["picks"]))

@@ -9,7 +9,8 @@ ARRAYS = ("w", "b")
 def clip_by_global_norm(params, inputs, tap):
     """All gradients times one factor, so that the root of the sum of all their squares is at most the limit.
 
-    w [4, 3], b [3]: the gradients of two arrays; limit a number -> w [4, 3], b [3]. A norm below it changes nothing.
+    w [4, 3], b [3]: the gradients of two arrays; limit a number -> w [4, 3], b [3]. The factor is min(1, limit / norm),
+    and nothing is added to the norm.
     """
     return optim.clip_by_global_norm({name: inputs[name] for name in ARRAYS}, inputs["limit"])
 
@@ -37,7 +38,7 @@ def sgd(params, inputs, tap):
 def adam(params, inputs, tap):
     """Adam, with gradients clipped before each step by their norm over both arrays; moments start at 0.
 
-    m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2; step t = 1, 2 ... is
+    Of the clipped gradients m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2; step t = 1, 2 ... is
     p - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps), or if epsilon_hat
     p - rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps).
     w [4, 3], b [3]; grad_w [steps, 4, 3], grad_b [steps, 3]; rate, beta1, beta2, eps; clip: the largest norm, 1e9
