@@ -32,6 +32,11 @@ of_every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 # The manifest and its files.
 
+def as_json(content):
+    """With lists for tuples."""
+    return json.loads(json.dumps(content))
+
+
 def test_manifest_schema():
     assert set(MANIFEST) == {"format", "flags", "components", "defaults", "cases"} and MANIFEST["format"] == 1
     for entry in MANIFEST["cases"]:
@@ -44,6 +49,7 @@ def test_manifest_schema():
     assert len(set(ids)) == len(ids)
     assert {entry["component"] for entry in MANIFEST["cases"]} == set(MANIFEST["components"]) == set(REGISTRY)
     assert all(part["about"] and part["equation"] for part in MANIFEST["components"].values())
+    assert MANIFEST["components"] == make.components_of() and MANIFEST["defaults"] == as_json(make.defaults())
 
 
 @of_every_case
@@ -63,7 +69,7 @@ def test_config_and_defaults_say_everything_of_a_model(family):
     for case in cases(f"{family}/"):
         assert {field.name for field in fields(config)} <= {*known, *case.config, "dropout"}
     now = {field.name: field.default for field in fields(config) if field.name in known}
-    assert json.loads(json.dumps(now)) == known
+    assert as_json(now) == known
 
 
 def test_every_file_is_in_the_manifest_and_all_are_small():

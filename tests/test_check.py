@@ -174,7 +174,7 @@ BROKEN = {
     "nothing": ("pass", "returned NoneType"),
     "no dict": ("return np.zeros((7, 7))", "instead of a dict"),
     "another name": ("return {'y': np.zeros((7, 7))}", "unknown names: outputs/y"),
-    "shape": ("return {'mask': np.ones((2, 2))}", "shape (2, 2) instead of (7, 7)"),
+    "shape": ("return {'mask': np.ones((5, 5))}", "shape (5, 5) instead of (7, 7)"),
     "nan": ("return {'mask': np.full((7, 7), np.nan)}", "outputs/mask"),
     "exits": ("raise SystemExit(0)", "it raised SystemExit"),
     "words": ("return {'mask': 'wrong'}", "outputs/mask"),
@@ -187,6 +187,8 @@ def test_a_broken_function_is_reported_and_the_run_goes_on(capsys, written, body
     code, text = ran(capsys, written(broken + LAYER_NORM), "--dtype", "float64")
     assert code == 1 and message in text and "Traceback" not in text
     assert text.count("FAIL masks.causal") == 3 and text.count("ok   layers.layer_norm") == 4
+    no_number_is_wrong = "unknown names" in message or "np.ones" in body or "'wrong'" in body
+    assert ("; catches " in text) != no_number_is_wrong  # what the case is for
 
 
 def test_stubs_fail(capsys, written):

@@ -54,7 +54,8 @@ def test_right_results_pass(capsys, results):
 def test_one_array_that_cannot_be_read_leaves_the_others(capsys, results, change, message):
     rewrite(results, change)
     code, text = ran(capsys, results)
-    assert code == 1 and message in text and "2 compared, 0 not offered" in text
+    line = next(line for line in text.splitlines() if line.startswith("FAIL"))
+    assert code == 1 and message in text and "2 compared, 0 not offered" in line and "inf x" not in line
     assert "ok   losses.log_softmax/large" in text and "furthest off" not in text
     assert "catches" not in text  # what the case is for has nothing to do with it
 
@@ -104,6 +105,15 @@ def test_unknown_names_are_named(capsys, results, name, status):
     line = next(line for line in text.splitlines() if ID in line)
     assert line.startswith(status or "ok") and code == (status == "FAIL")
     assert (f"unknown names: {name}" in text) == (status is not None)
+
+
+@pytest.mark.parametrize("value", [np.nan, 7.0])
+def test_a_wrong_number_calls_for_what_the_case_is_for(capsys, results, value):
+    want = casefile.expected(casefile.arrays(casefile.cases(ID)[0]))
+    want["outputs/logp"][0, 0, 0] = value
+    exchange.write_raw(results / ID, want)
+    code, text = ran(capsys, results)
+    assert code == 1 and "Basic: ordinary input; catches" in text
 
 
 def test_what_was_given_may_come_back(capsys, results):
