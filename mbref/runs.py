@@ -110,7 +110,13 @@ def field_names(model_name):
 
 
 def typed_settings(model_name, texts):
-    """{field: text} of both, over the model's own SETTINGS.  -> (texts left for its Config, training.Settings)."""
+    """{field: text} of both, over the model's own SETTINGS.  -> (texts left for its Config, training.Settings).
+
+    Raises InputError for a name that neither has: it is known before the log is read.
+    """
+    known = sorted(field_names(model_name))
+    for name in texts:
+        require(name in known, f"--set {name}: {model_name} has no such setting; choose from {', '.join(known)}.")
     names = {f.name for f in fields(training.Settings)}
     texts = {**getattr(MODELS[model_name], "SETTINGS", {}), **texts}
     settings = training.Settings(**typed(training.Settings, {n: t for n, t in texts.items() if n in names}))

@@ -200,6 +200,12 @@ def test_settings_of_the_command_line_reach_the_run(tmp_path):
     assert call("evaluate", tmp_path / "run")[0] == 0
 
 
+def test_a_setting_that_is_unknown_is_named_with_those_there_are_before_the_log_is_read(tmp_path):
+    code, out, err = train(tmp_path / "run", tmp_path / "no log", "--set", "evaluate_often=3")
+    assert code == 2 and "--set evaluate_often: hmar has no such setting" in out + err
+    assert "evaluate_every" in out + err and "theta" in out + err and "no such file" not in out + err
+
+
 def test_the_same_command_gives_the_same_numbers(tmp_path, finished):
     assert train(tmp_path / "again", finished / "log.csv")[0] == 0
     assert train(tmp_path / "other", finished / "log.csv", "--seed", 1)[0] == 0
