@@ -316,7 +316,7 @@ def test_a_target_that_cannot_be_tested(tmp_path, target, says):
 
 
 @pytest.mark.parametrize("options, says", [
-    (("--set", "widht=8"), "one of width, length"), (("--set", "width"), "NAME=VALUE"),
+    (("--set", "widht=8"), "hmar has no such setting; choose from batch_size"), (("--set", "width"), "NAME=VALUE"),
     (("--set", "width=big"), "width=big"), (("--set", "indicator=maybe"), "indicator=maybe"),
     (("--set", "weights=1,x"), "weights=1,x"),
     (("--set", "counts=past"), "'past'"), (("--set", "items=9"), "items=9"), (("--set", "heads=3"), "heads"),
