@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from mbref import bench, bench_device, gated, modes, parity, ranked, reproduce, runs
 from mbref.check import commands as check_commands
+from mbref.data import sequences
 from mbref.data.group_events import GroupSplit
 from mbref.data.readers import FORMATS
 from mbref.device import NAMES as DEVICES
@@ -88,6 +90,8 @@ def add_runs(commands):
 
     p = commands.add_parser("evaluate", help="table of a run beside the plain baselines, on the test events")
     p.add_argument("folder", metavar="RUN")
+    p.add_argument("--cases", type=positive, metavar="N",
+                   help="for a large log: N of the test events, drawn once, the same for all rows (default: all)")
     add_device(p)
     p.set_defaults(run=evaluate)
 
@@ -254,6 +258,7 @@ def evaluate(options):
     """
     model, params, config, task, log, split = runs.finished(options.folder, options.device)
     describe(log, split)
+    split = fewer_cases(split, options.cases) if options.cases else split
     ranking = ranked.Problem(log, task, split, ranked.uniform_negatives(split))
     problems = [ranking]
     if getattr(model, "SETTINGS", {}).get("validate") == "AUC":
@@ -261,7 +266,7 @@ def evaluate(options):
     rows = {}
     for problem in problems:
         found = {**ranked.plain_rows(problem),
-                 "this run": ranked.report_of(problem, split, model, params, config)}
+                 "this run": ranked.report_of(problem, split, model, params, config, progress=True)}
         for name, figures in found.items():
             rows.setdefault(name, {}).update(figures)
     print(one_run(rows, [*(column for problem in problems for column in ranked.columns(problem)), "ties"]))
@@ -269,6 +274,14 @@ def evaluate(options):
         problem = gated.SessionProblem(log, task, split)
         found = gated.report_of(split, log, model, config, runs.searched(options.folder), params)
         print("\n" + one_run({**gated.plain_rows(problem), "this run": found}, gated.columns(problem)))
+
+
+def fewer_cases(split, count):
+    """The split with `count` of its validation and its test events, always the same ones; says so."""
+    print(f"ranked: {min(count, len(split.test.item)):,} of the {len(split.test.item):,} test events, drawn once")
+    rng = np.random.default_rng(0)
+    return split._replace(test=sequences.drawn(split.test, count, rng),
+                          validation=sequences.drawn(split.validation, count, rng))
 
 
 def one_run(rows, columns):

@@ -6,6 +6,7 @@ from here, for trained models and plain baselines alike, on the same cases and t
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from mbref import metrics
 from mbref.baselines.counting import newest
@@ -42,15 +43,20 @@ def picked(score):
         score(history, cases), np.maximum(candidates - 1, 0), axis=1)
 
 
-def auc(score, held, negatives, batch_size=64):
+def batches(count, size, progress=False):
+    """The numbers of `count` cases, `size` at a time; if it takes long, with a bar that goes away at the end."""
+    for start in tqdm(range(0, count, size), "ranking", disable=not progress, leave=False, unit="batch", delay=2):
+        yield np.arange(start, min(start + size, count))
+
+
+def auc(score, held, negatives, batch_size=64, progress=False):
     """Mean over cases of the share of `negatives` [S, m] (0 = none) that score less than the held-out item.
 
     score: (history, cases, candidates) -> scores. Eq. 23 of DMRAN, with as many negatives as are given.
     -> {"AUC": ties count half, "AUC strict": ties count 0, as in ATRank's release}.
     """
     values = []
-    for start in range(0, len(held.item), batch_size):
-        cases = np.arange(start, min(start + batch_size, len(held.item)))
+    for cases in batches(len(held.item), batch_size, progress):
         candidates = np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)  # [B, 1+m]
         scores, positive = score(held.history, cases, candidates), np.arange(candidates.shape[1])[None] == 0
         values.append([metrics.auc(scores, np.broadcast_to(positive, scores.shape), ties, candidates > 0)
@@ -73,15 +79,14 @@ def validation(model, config, split, candidates="all", measure="NDCG@10"):
         places(scorer(model, params, config), held, split.items, candidates)[0], k=k)[measure]
 
 
-def places(score, held, items, candidates="all", negatives=(), batch_size=64):
+def places(score, held, items, candidates="all", negatives=(), batch_size=64, progress=False):
     """Places by full ranking, then among each set of `negatives` [S, m] (0 in a row is no candidate).
 
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item that is there
     itself counts as a miss. -> list of 1 + len(negatives) Places.
     """
     parts = []
-    for start in range(0, len(held.item), batch_size):
-        cases = np.arange(start, min(start + batch_size, len(held.item)))
+    for cases in batches(len(held.item), batch_size, progress):
         scores, target = score(held.history, cases), held.item[cases]
         # Deviation HierSRec D16
         allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
@@ -114,7 +119,7 @@ def summary(found, which=slice(None), k=10):
     return {f"{name}@{k}": float(np.mean(m(g, e, k))) if len(g) else float("nan") for name, m in METRICS.items()}
 
 
-def report(score, held, items, candidates="all", negatives=None, k=10):
+def report(score, held, items, candidates="all", negatives=None, k=10, progress=False):
     """Every figure of a table row.  -> {column: number}.
 
     Full ranking first; then, for each name in `negatives` {name: sets of [S, m]}, the mean over its sets. Everything
@@ -122,7 +127,8 @@ def report(score, held, items, candidates="all", negatives=None, k=10):
     target ties with another item in the full ranking.
     """
     negatives = negatives or {}
-    full, *sampled = places(score, held, items, candidates, [one for sets in negatives.values() for one in sets])
+    full, *sampled = places(score, held, items, candidates, [one for sets in negatives.values() for one in sets],
+                            progress=progress)
     kinds, row = {"": [full]}, {}
     for name, sets in negatives.items():
         kinds[f" ({name})"], sampled = sampled[: len(sets)], sampled[len(sets) :]

@@ -92,18 +92,18 @@ def report_at(problem, job, progress=False):
     return figures, {"steps": state.step, "validation": []}
 
 
-def report_of(problem, split, model, params, config):
+def report_of(problem, split, model, params, config, progress=False):
     """The figures of a trained model on the test events.  -> {column: number}."""
     if problem.measure == "AUC":
-        return auc_of(problem, evaluation.sampled_scorer(model, params, config))
+        return auc_of(problem, evaluation.sampled_scorer(model, params, config), progress)
     return evaluation.report(evaluation.scorer(model, params, config), split.test, split.items,
-                             problem.task.candidates, problem.negatives)
+                             problem.task.candidates, problem.negatives, progress=progress)
 
 
-def auc_of(problem, score):
+def auc_of(problem, score, progress=False):
     """AUC of a scorer of given candidates, for each kind of negatives.  -> {"AUC (1 neg.)": ...}."""
     return {f"{column} ({name})": value for name, (negatives,) in problem.negatives.items()
-            for column, value in evaluation.auc(score, problem.split.test, negatives).items()}
+            for column, value in evaluation.auc(score, problem.split.test, negatives, progress=progress).items()}
 
 
 def plain_rows(problem, at=()):

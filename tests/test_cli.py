@@ -402,6 +402,16 @@ def call_without_bar(*arguments):
     return err.splitlines()[-1]
 
 
+def test_evaluate_on_some_of_the_cases(finished):
+    _, whole, _ = call("evaluate", finished / "run")
+    code, out, _ = call("evaluate", finished / "run", "--cases", 2)
+    assert code == 0 and "ranked: 2 of the " in out and out.splitlines()[-1].startswith("this run")
+    assert out.splitlines()[-9:] != whole.splitlines()[-9:]  # other figures
+    _, more, _ = call("evaluate", finished / "run", "--cases", 99)
+    assert [line for line in more.splitlines() if not line.startswith("ranked")] == whole.splitlines()
+    assert "cases" in refused("evaluate", finished / "run", "--cases", 0)
+
+
 def test_a_folder_that_is_no_run_or_an_unfinished_one(copied):
     (copied / "empty").mkdir()
     assert "holds no run" in refused("evaluate", copied / "empty")

@@ -349,6 +349,21 @@ def test_ranking_batch_by_hand():
     assert window.history.tolist() == [[none, none, none, none, buy], [none, [0, 1], [0, 2], none, none]]
 
 
+def test_drawn_events_are_ranked_from_what_they_were():
+    """A part of the held-out events, in their order, each once; what a model reads of them stays the same."""
+    held = sq.leave_one_out(random_log(3), "buy").test
+    held = held._replace(history=held.history._replace(now=np.arange(len(held.item)), oracle=held.item % 3))
+    some = sq.drawn(held, 4, np.random.default_rng(0))
+    which = some.history.now
+    assert len(which) == 4 < len(held.item) and (np.diff(which) > 0).all()
+    assert same((some.item, some.seen, some.history.oracle, some.history.user),
+                (held.item[which], held.seen[which], held.history.oracle[which], held.history.user[which]))
+    assert same(sq.ranking_batch(some.history, np.arange(4), 3, 9), sq.ranking_batch(held.history, which, 3, 9))
+    assert same(sq.drawn(held, 4, np.random.default_rng(0)), some)
+    assert same(sq.drawn(held, 999, np.random.default_rng(0)), held)
+    assert len({tuple(sq.drawn(held, 4, np.random.default_rng(seed)).item) for seed in range(5)}) > 1
+
+
 def test_ranking_batch_of_an_empty_history():
     empty = sq.from_rows(*np.empty((3, 0), int), 2)._replace(ptr=np.zeros(2, int), user=np.array([3]))
     batch = sq.ranking_batch(empty, np.array([0]), 3, 4)

@@ -242,6 +242,13 @@ def take(sequences, s):
     return sequences._replace(ptr=ptr, user=sequences.user[s], **events), ptr[:-1] - start
 
 
+def drawn(held, count, rng):
+    """`count` of the held-out events, in their order, for a log that has too many to rank them all; or all of them."""
+    which = np.sort(rng.choice(len(held.item), min(count, len(held.item)), replace=False))
+    of_cases = {name: x[which] for name in ("now", "oracle") if (x := getattr(held.history, name)) is not None}
+    return Held(take(held.history, which)[0]._replace(**of_cases), held.item[which], held.seen[which])
+
+
 def owner(sequences):
     """Which sequence each event belongs to.  -> [n]."""
     return np.repeat(np.arange(len(sequences.user)), np.diff(sequences.ptr))
