@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from tqdm import tqdm
@@ -42,13 +43,21 @@ SMALL = {  # what the tiny logs need: few steps of small models
 
 def main(arguments=None):
     """Run one command.  -> exit code."""
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows no ± gets an escape and not a stack trace
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        arguments = sys.argv[1:] if arguments is None else arguments
+        if "" in arguments:
+            raise InputError(f"argument {arguments.index('') + 1} is empty: is a shell variable not set?")
         options = parser().parse_args(arguments)
         code = options.run(options) or 0
         sys.stdout.flush()  # so that a closed pipe shows here
         return code
     except InputError as error:
         print(f"mbref: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"mbref: not enough memory ({error}): choose smaller sizes.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nmbref: stopped.", file=sys.stderr)
@@ -86,7 +95,7 @@ def add_runs(commands):
     add_device(p)
     add_task(p)
     add_settings(p)
-    p.set_defaults(run=train)
+    p.set_defaults(run=train, default_of=p.get_default)
 
     p = commands.add_parser("evaluate", help="table of a run beside the plain baselines, on the test events")
     p.add_argument("folder", metavar="RUN")
@@ -120,7 +129,7 @@ def add_reproduce(commands):
     """The command that makes a paper's table."""
     p = commands.add_parser("reproduce", help="a paper's table: model, ablations, baselines; figures and results.json")
     p.add_argument("--paper", choices=sorted(reproduce.PAPERS), default="hmar")
-    p.add_argument("--out", default="out", help="folder for results.json and the figures (default: out)")
+    p.add_argument("--out", help="folder for results.json and the figures (default: out/PAPER)")
     p.add_argument("--seeds", type=positive, default=3)
     p.add_argument("--only", action="append", default=[], metavar="ROW", help="train this row only; may be repeated")
     p.add_argument("--split", metavar="FILE", help="fixed training lists, targets and negatives, instead of a log")
@@ -173,10 +182,9 @@ def add_settings(p):
 
 def positive(text):
     """A whole number of at least 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of at least 1")
+    return int(text)
 
 
 def fraction(text):
@@ -237,6 +245,7 @@ def train(options):
         raise InputError("--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
+            alone(options, "model", "device")
             runs.resume(folder, describe, device=options.device)
         else:
             overrides, settings = runs.typed_settings(options.model, overrides_of(options))
@@ -245,10 +254,17 @@ def train(options):
     except KeyboardInterrupt:
         if not (Path(folder) / "run.json").exists():
             raise
-        print(f"\nmbref: stopped; what was trained is saved. Go on with: python -m mbref train --resume {folder}",
-              file=sys.stderr)
+        print(f"\nmbref: stopped; what was trained is saved. Go on with: "
+              f"python -m mbref train --resume {quote(str(folder))}", file=sys.stderr)
         return 130
-    print(f"done: python -m mbref evaluate {folder}")
+    print(f"done: python -m mbref evaluate {quote(str(folder))}")
+
+
+def alone(options, *more):
+    """Raises InputError if --resume came with an option that the run has decided already; `more` may be given."""
+    for name, value in vars(options).items():
+        if name not in ("resume", "run", "default_of", *more) and value != options.default_of(name):
+            raise InputError(f"--resume goes on with a run as it was begun: leave --{name.replace('_', '-')} out.")
 
 
 def evaluate(options):
@@ -263,6 +279,8 @@ def evaluate(options):
     problems = [ranking]
     if getattr(model, "SETTINGS", {}).get("validate") == "AUC":
         problems.append(ranked.Problem(log, task, split, ranked.uniform_negatives(split, "AUC"), "AUC"))
+    for note in {ranked.few_negatives(problem) for problem in problems} - {""}:
+        print(f"note: {note}")
     rows = {}
     for problem in problems:
         found = {**ranked.plain_rows(problem),
@@ -303,7 +321,9 @@ def recommend(options):
 
 def run_reproduce(options):
     """`reproduce`: train all rows, then print the table and write the figures."""
-    started, folder, at = time.time(), Path(options.out), tuple(sorted(options.at))
+    started, at = time.time(), tuple(sorted(options.at))
+    if at and options.steps:
+        raise InputError("--at says after how many steps to report: leave --steps out.")
     paper, problem = reproduce.PAPERS[options.paper], problem_of(options)
     kind = reproduce.kind_of(problem)
     tiny = options.data is None and options.split is None
@@ -311,11 +331,10 @@ def run_reproduce(options):
     jobs = reproduce.jobs_of(options.paper, options.seeds, texts, options.only, at)
     for job in jobs:  # a wrong value shows before the first training, not in the middle
         kind.config_of(problem, job)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {folder} ({error.strerror}): give another --out.") from error
+    folder = reproduce.open_folder(options.out or Path("out") / options.paper)
     describe(problem.log, problem.split)
+    if isinstance(problem, ranked.Problem) and (note := ranked.few_negatives(problem)):
+        print(f"note: {note}")
     results = []
     with tqdm(total=len(jobs), unit="run") as bar:
         def report(*result):
@@ -323,9 +342,9 @@ def run_reproduce(options):
             bar.update()
         reproduce.run_jobs(problem, jobs, options.jobs, report)
     collected = reproduce.collect(problem, kind.plain_rows(problem, at), results, paper.published)
-    print(reproduce.table(collected, kind.columns(problem, at)))
-    written = [reproduce.save(collected, folder),
+    written = [reproduce.save(collected, folder),  # before anything is printed: the reader may be gone
                *reproduce.figures(collected, folder, kind.figure_columns(problem, at))]
+    print(reproduce.table(collected, kind.columns(problem, at)))
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, written))}")
 
 
@@ -335,11 +354,16 @@ def problem_of(options):
     if not measure and (options.at or options.split):
         raise InputError(f"the table of {paper} takes neither --at nor --split: those of dmran and hmar do.")
     if paper == "atrank":
+        if options.format or options.target:
+            raise InputError("the table of atrank reads a log of groups: give --data FOLDER/events.csv, beside it "
+                             "objects.csv, and neither --format nor --target.")
         return modes.open_problem(options.data or TINY / TINY_TASKS[paper][0])
     if options.split:
         return (ranked.from_fixed_targets(options.split) if measure == "AUC"
                 else ranked.from_split_file(options.split, options.drop_target_history, options.candidates))
     if options.data is None:
+        if options.format or options.target:
+            raise InputError("--format and --target are of a log: give --data, too.")
         path, format, target = TINY_TASKS[paper]
         split = options.split_by
         if paper == "hiersrec" and split == "leave-one-out":  # the option's default, not for sessions

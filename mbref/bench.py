@@ -197,6 +197,7 @@ def run(options):
     settings = {name: getattr(options, name) for name in names}
     require(min(*settings["items"], *(settings[name] for name in names[1:4]), settings["repeats"]) >= 1
             and min(settings["items"]) >= N_BEST, f"sizes must be at least 1, and items at least {N_BEST}.")
+    require(settings["seed"] >= 0, f"the seed is {settings['seed']}: it must be at least 0.")
     require(all(0 < share <= 1 for share in settings["shares"]), "a share of candidates must lie in (0, 1].")
     command = [sys.executable, "-m", "mbref.bench", json.dumps(settings)]
     return subprocess.run(command, env=os.environ | dict.fromkeys(ONE_THREAD, "1"), check=False).returncode

@@ -12,7 +12,7 @@ from mbref import evaluation, metrics, runs, training
 from mbref.baselines import counting
 from mbref.data import group_events, sequences, worlds_groups
 from mbref.data.groups import GroupLog, read_groups
-from mbref.errors import InputError
+from mbref.errors import InputError, require
 from mbref.papers import atrank
 
 RATES = (0.1, 0.04, 0.08)  # of items, queries and coupons in the release: "tasks overfit at different speeds"
@@ -71,6 +71,8 @@ def make_config(log, read, overrides):
 
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
+    require(not job.settings.rates or len(job.settings.rates) == len(problem.log.groups),
+            f"rates has {len(job.settings.rates)} numbers: give one for each of the {len(problem.log.groups)} groups.")
     return make_config(problem.log, reading(problem.log, job.row)[0], job.overrides)
 
 

@@ -1,6 +1,11 @@
 """Figures of `reproduce`: functions of its results, each writes one PNG."""
+import os
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
+
+from mbref.errors import InputError
 
 
 def rows(results, path, columns):
@@ -78,7 +83,20 @@ def learning(results, path, names):
 
 
 def finish(fig, path):
-    """Save as PNG and close.  -> path."""
-    fig.savefig(path, dpi=120, bbox_inches="tight")
+    """Save as PNG, whole or not at all, and close.  -> path. Raises InputError if it cannot be written."""
+    written(path, lambda part: fig.savefig(part, dpi=120, bbox_inches="tight", format="png"))
     plt.close(fig)
     return path
+
+
+def written(path, write):
+    """write(a file beside it), which then takes the place of `path`. Raises InputError if that fails."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        write(part)
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error.strerror}): free some space or give another folder.") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -55,6 +55,13 @@ def from_fixed_targets(path):
     return Problem(log, task, split, {name: [rows[users]] for name, rows in of_users.items()}, "AUC")
 
 
+def few_negatives(problem):
+    """A sentence on test events for which fewer negatives could be drawn than the columns say; "" if there is none."""
+    short = [(one == 0).any(axis=-1) for sets in problem.negatives.values() for one in sets]  # each [S]
+    few = int(np.any(short, axis=0).sum())
+    return f"for {few:,} test events fewer negatives could be drawn than the columns say" if few else ""
+
+
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
     return runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
@@ -113,11 +120,12 @@ def plain_rows(problem, at=()):
                **counting.plain(split.refit, split.items)}
     rule = worlds.scorer_of(task.data, problem.log) or worlds_amazon.scorer_of(task.data, problem.log)
     scorers |= {"the rule behind the log": rule} if rule else {}
-    if problem.measure == "AUC":
-        rows = {name: auc_of(problem, evaluation.picked(score)) for name, score in scorers.items()}
-        return {name: {column + step: value for step in steps_of(at) for column, value in row.items()}
-                for name, row in rows.items()}
-    return {name: evaluation.report(score, split.test, split.items, task.candidates, negatives)
+    def figures(score):
+        if problem.measure == "AUC":
+            return auc_of(problem, evaluation.picked(score))
+        return evaluation.report(score, split.test, split.items, task.candidates, negatives)
+
+    return {name: {column + step: value for column, value in figures(score).items() for step in steps_of(at)}
             for name, score in scorers.items()}
 
 
@@ -137,9 +145,9 @@ def columns(problem, at=()):
     if problem.measure == "AUC":
         return [f"AUC ({name}){step}" for name in problem.negatives for step in steps_of(at)]
     kinds = ("", *(f" ({name})" for name in problem.negatives))
-    return [metric + kind for kind in kinds for metric in ("HR@10", "NDCG@10")]
+    return [metric + kind + step for kind in kinds for metric in ("HR@10", "NDCG@10") for step in steps_of(at)]
 
 
 def figure_columns(problem, at=()):
     """The columns worth a figure: with the most negatives, at the last number of steps."""
-    return [columns(problem, at)[-1]] if problem.measure == "AUC" else ["NDCG@10"]
+    return [columns(problem, at)[-1]] if problem.measure == "AUC" else ["NDCG@10" + steps_of(at)[-1]]

@@ -4,8 +4,10 @@ import os
 import signal
 from dataclasses import asdict, replace
 from functools import partial
+from math import isfinite
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import RLock
 from typing import NamedTuple
 
@@ -46,11 +48,11 @@ HOPS = {r: "DMRAN" if r == 10 else f"r = {r}" for r in (2, 5, 8, 10, 15, 20)}
 REDUNDANCIES = {0: "lambda_3 = 0", 1e-4: "DMRAN", 1e-2: "lambda_3 = 0.01", 1: "lambda_3 = 1"}
 
 
-SWEEPS = (  # file name, {value: row}, label
-    ("theta", THETAS, "theta, weight of the class loss"),
-    ("hops", HOPS, "r, number of hops"),
-    ("redundancy", REDUNDANCIES, "lambda_3, weight of the redundancy penalty"),
-    ("lambda", gated.LAMBDAS, "lambda, weight of the category loss"),
+SWEEPS = (  # file name, field of the Config, {value: row}, label
+    ("theta", "theta", THETAS, "theta, weight of the class loss"),
+    ("hops", "hops", HOPS, "r, number of hops"),
+    ("redundancy", "redundancy", REDUNDANCIES, "lambda_3, weight of the redundancy penalty"),
+    ("lambda", "category_weight", gated.LAMBDAS, "lambda, weight of the category loss"),
 )
 
 
@@ -108,10 +110,11 @@ def jobs_of(paper, seeds, texts, only=(), at=()):
         if name not in known:
             raise InputError(f"--set {name}: no model of this table has it; choose from {', '.join(sorted(known))}.")
     jobs = []
-    for row in only or rows:
+    for row in dict.fromkeys(only) or rows:
         model, changes = rows[row]
         own = {name: text for name, text in texts.items() if name in runs.field_names(model)}
         overrides, settings = runs.typed_settings(model, {**own, **changes})
+        settings = replace(settings, steps=at[-1]) if at else settings
         jobs += [Job(row, model, overrides, replace(settings, seed=settings.seed + i), at) for i in range(seeds)]
     return jobs
 
@@ -123,7 +126,7 @@ def run_jobs(problem, jobs, processes, report):
             report(job, *train_and_report(problem, job))
         return
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # for the workers: one thread each is fastest
-    with get_context("spawn").Pool(processes, start_worker) as pool:  # leaving the block ends the workers
+    with get_context("spawn").Pool(min(processes, len(jobs)), start_worker) as pool:  # leaving it ends the workers
         for job, result in zip(jobs, pool.imap(partial(train_and_report, problem), jobs), strict=True):
             report(job, *result)
 
@@ -174,27 +177,50 @@ def table(results, columns):
     return "\n".join(lines)
 
 
+def open_folder(folder):
+    """The folder for results, made and tried out, for it would be late to fail after all trainings.  -> Path.
+
+    Raises InputError if nothing can be written there.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise InputError(f"cannot write to the folder {folder} ({error.strerror}): give another --out.") from error
+
+
 def save(results, folder):
-    """Write results.json whole or not at all."""
+    """Write results.json whole or not at all; what has no value is null. Raises InputError if it cannot be written."""
     path = Path(folder) / "results.json"
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(results, indent=1))
-    os.replace(part, path)
+    plots.written(path, lambda part: part.write_text(json.dumps(defined(results), indent=1, allow_nan=False)))
     return path
+
+
+def defined(value):
+    """The same with None for nan, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: defined(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [defined(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def figures(results, folder, columns):
     """PNG figures: `columns` of every row, sweeps of the first column, and validation while training.  -> paths."""
     folder, rows = Path(folder), results["rows"]
     paths = [plots.rows(results, folder / "table.png", columns)]
-    for name, values, label in SWEEPS:
-        if sum(row in rows for row in values.values()) > 1:
+    for name, field, standard, label in SWEEPS:
+        values = {float(rows[row]["overrides"].get(field, value)): row  # --set may have changed that of the model's row
+                  for value, row in standard.items() if row in rows}
+        if len(values) > 1:
             paths.append(plots.sweep(results, folder / f"{name}.png", values, label, columns[0]))
     # other tables have a row of this name, too, without such figures
     gate = [name for name in gated.CURVES if name in rows and "coverage at 100%" in rows[name]["mean"]]
     if gate:
         paths.append(plots.shares(results, folder / "shares.png", gate, gated_figures.SHARES))
-    swept = {row for _, values, _ in SWEEPS for row in values.values()} - {"HMAR", "DMRAN", "HierSRec"}
+    swept = {row for *_, values, _ in SWEEPS for row in values.values()} - {"HMAR", "DMRAN", "HierSRec"}
     trained = [name for name, row in rows.items() if name not in swept and row.get("training")
                and row["training"][0]["validation"]]
     return [*paths, plots.learning(results, folder / "learning.png", trained)] if trained else paths

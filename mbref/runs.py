@@ -6,7 +6,7 @@ best, on everything before the test events. Both are checkpoints of training.py,
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,10 @@ from mbref.papers import atrank, dmran, hiersrec, hmar
 MODELS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar,
           "bilstm": bilstm, "bpr_mf": bpr_mf, "cnn": cnn, "sasrec": sasrec}
 TEXTS = ("words", "random", "none")
+# fields of a Config that no --set changes: the log and its target decide them
+OF_THE_LOG = {"items", "users", "behaviours", "categories", "text", "target", "tables", "groups", "actions"}
+VALUES = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number", float: "a number",
+          str: "a word"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,9 @@ def make_config(model, split, log, task, overrides):
                  categories=0 if log.category is None else len(log.categories) - 1,
                  text=0 if split.train.text is None else split.train.text.shape[1])
     names = {field.name for field in fields(model.Config)}
+    if sizes["categories"] == 0 and any(f.name == "categories" and f.default is MISSING for f in fields(model.Config)):
+        raise InputError(f"{task.data} has no categories of its items, and this model predicts the next one: "
+                         "give a log with categories, or train another model.")
     if task.target != "any":
         sizes["target"] = log.behaviours.index(task.target) + 1
     elif "target" in names:
@@ -106,7 +113,7 @@ def make_config(model, split, log, task, overrides):
 
 def field_names(model_name):
     """Every name that --set may change for a model: fields of its Config and of training.Settings."""
-    return {f.name for kind in (MODELS[model_name].Config, training.Settings) for f in fields(kind)}
+    return {f.name for kind in (MODELS[model_name].Config, training.Settings) for f in fields(kind)} - OF_THE_LOG
 
 
 def typed_settings(model_name, texts):
@@ -136,7 +143,7 @@ def typed(kind, texts, fixed=()):
                 else type(default)(text)
             )
         except (KeyError, ValueError) as error:
-            problem = (f"the value must be a {type(known[name]).__name__}, not {text!r}" if name in known
+            problem = (f"the value must be {VALUES[type(known[name])]}, not {text!r}" if name in known
                        else f"the name must be one of {', '.join(known)}")
             raise InputError(f"--set {name}={text}: {problem}.") from error
     return values
@@ -160,7 +167,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
         raise InputError(f"cannot write to {folder} ({error.strerror}): give another --out.") from error
     try:
         resume(folder, describe, progress, device)
-    except InputError:
+    except (InputError, MemoryError):
         if not (folder / "search.npz").exists():  # nothing was trained: leave no run behind
             (folder / "run.json").unlink()
         raise
@@ -176,7 +183,9 @@ def load(folder):
         return model, Task(**about["task"]), model.Config(**config), training.Settings(**settings)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no run (no run.json): give the folder that `train --out` wrote.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): mend that.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}): train again.") from error
 
 
@@ -243,7 +252,9 @@ def recommend(model, params, config, task, log, user, k, reasons=2, text=None):
     """
     found = np.flatnonzero(log.users[1:] == str(user)) + 1
     if len(found) == 0:
-        raise InputError(f"user {user!r} is not in the log: give a user id as it stands in the file.")
+        known = "give a user id as it stands in the file" if task.split == "leave-one-out" else (
+            f"this run knows sessions that are long enough, such as {str(log.users[-1])!r}: give one of those")
+        raise InputError(f"user {user!r} is not in the log: {known}.")
     rows = np.flatnonzero(log.user == found[0])
     window = rows[-config.length :]
     met = np.unique(log.item[window])

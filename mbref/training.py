@@ -180,7 +180,7 @@ def save_checkpoint(path, state, config, settings):
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"cannot write {path} ({error.strerror}): free some space or give another folder.") from error
+        raise InputError(f"cannot write {path} ({error.strerror}): mend that, or give another folder.") from error
     finally:
         with suppress(OSError):  # gone already if all went well
             part.unlink()
@@ -199,6 +199,8 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
         state = State(about["step"], history=tuple(map(tuple, about["history"])), **trees)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: the run is not finished, go on by `train --resume`.") from error
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): mend that.") from error
     except sequences.NO_NPZ as error:
         raise InputError(f"{path} is no whole checkpoint of this run ({error}): delete it and train again.") from error
     return to_device(state, device)

@@ -97,7 +97,8 @@ def test_train_evaluate_recommend(tmp_path):
 
     code, out, err = call("evaluate", tmp_path / "run")
     assert (code, err) == (0, "")
-    rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()[2:]}
+    assert out.splitlines()[1] == "note: for 4 test events fewer negatives could be drawn than the columns say"
+    rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()[3:]}
     assert list(rows) == ["random", "popularity, events", "popularity, users", "co-occurrence, last item",
                           "co-occurrence, last 10", "co-occurrence, popularity", "seen before", "category recency",
                           "this run"]
@@ -180,10 +181,10 @@ def test_candidates_unseen_and_dropped_histories(tmp_path):
     assert train(tmp_path / "a", data, "--candidates", "unseen")[0] == 0
     _, out, _ = call("evaluate", tmp_path / "a")
     assert "random                    " in out and "(100% of the test items met before)" in out
-    assert out.splitlines()[2].split()[1] == "0.000"  # every held-out item was viewed just before: all are misses
+    assert out.splitlines()[3].split()[1] == "0.000"  # every held-out item was viewed just before: all are misses
     assert train(tmp_path / "b", data, "--drop-target-history")[0] == 0
     _, out, _ = call("evaluate", tmp_path / "b")
-    assert "(0% of the test items met before)" in out and out.splitlines()[2].split()[1] == "1.000"
+    assert "(0% of the test items met before)" in out and out.splitlines()[3].split()[1] == "1.000"
 
 
 def test_settings_of_the_command_line_reach_the_run(tmp_path):
@@ -308,7 +309,7 @@ def test_a_log_of_purchases_only_leaves_nothing_to_train_on(tmp_path):
     assert "nothing to train on" in refused("train", "--out", tmp_path / "run", *task(tmp_path / "log.csv"))
 
 
-@pytest.mark.parametrize("target, says", [("like", "'like'"), ("fav", "no user of"), ("", "''")])
+@pytest.mark.parametrize("target, says", [("like", "'like'"), ("fav", "no user of"), ("", "is empty")])
 def test_a_target_that_cannot_be_tested(tmp_path, target, says):
     data = write_log(tmp_path / "log.csv")
     assert says in refused("train", "--out", tmp_path / "run", *task(data, target))
@@ -319,9 +320,10 @@ def test_a_target_that_cannot_be_tested(tmp_path, target, says):
     (("--set", "widht=8"), "hmar has no such setting; choose from batch_size"), (("--set", "width"), "NAME=VALUE"),
     (("--set", "width=big"), "width=big"), (("--set", "indicator=maybe"), "indicator=maybe"),
     (("--set", "weights=1,x"), "weights=1,x"),
-    (("--set", "counts=past"), "'past'"), (("--set", "items=9"), "items=9"), (("--set", "heads=3"), "heads"),
+    (("--set", "counts=past"), "'past'"), (("--set", "items=9"), "items: hmar has no"), (("--set", "heads=3"), "heads"),
     (("--set", "weights=1,2"), "weights"), (("--set", "width=0"), "width"), (("--set", "rate=0"), "rate is 0"),
-    (("--seed", -1), "seed is -1"), (("--seed", "one"), "--seed"), (("--steps", 0), "0 is not at least 1"),
+    (("--seed", -1), "seed is -1"), (("--seed", "one"), "--seed"), (("--steps", 0), "0 is no whole number"),
+    (("--steps", 1.5), "1.5 is no whole number"),
     (("--format", "csv"), "'csv'"), (("--candidates", "some"), "'some'"), (("--fast",), "--fast"),
 ])
 def test_an_option_that_makes_no_sense(tmp_path, options, says):
@@ -365,8 +367,63 @@ def test_an_out_that_cannot_be_written(tmp_path):
 
 
 def test_a_user_who_is_not_in_the_log(finished):
-    for user in ("99", "", "0", "17 "):
+    for user in ("99", "0", "17 "):
         assert f"user {user!r} is not in the log" in refused("recommend", finished / "run", "--user", user)
+
+
+def test_an_empty_argument_is_no_folder(finished, monkeypatch, tmp_path):
+    """As an unset shell variable gives it: nothing is written where the user stands."""
+    monkeypatch.chdir(tmp_path)
+    for command in (("train", "--out", "", *task(finished / "log.csv")), ("reproduce", "--out", ""), ("export", ""),
+                    ("check", "--results", ""), ("recommend", finished / "run", "--user", "")):
+        assert "is empty" in refused(*command)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("more", [("--steps", 3), ("--set", "theta=1"), ("--out", "x"), ("--target", "pv"),
+                                  ("--gap", 9), ("--seed", 0)])
+def test_resume_takes_no_option_that_the_run_has_decided(copied, more):
+    before = files(copied / "run")
+    assert f"leave {more[0]} out" in refused("train", "--resume", copied / "run", *more)
+    assert files(copied / "run") == before
+
+
+def test_a_model_that_does_not_fit_into_memory_leaves_no_run(tmp_path, finished, monkeypatch):
+    def none_left(*arguments):
+        raise MemoryError("Unable to allocate 99 GiB")
+
+    monkeypatch.setattr(runs.training, "begin", none_left)
+    code, _, err = train(tmp_path / "run", finished / "log.csv")
+    assert code == 2 and err.splitlines()[-1] == (
+        "mbref: not enough memory (Unable to allocate 99 GiB): choose smaller sizes.")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_hiersrec_says_that_a_log_has_no_categories(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text("user item behaviour\n" + "".join(f"{u} {i} buy\n" for u in range(1, 6) for i in range(u, u + 4)))
+    log = ("--data", path, "--format", "hmar", "--target", "buy")
+    says = refused("train", "hiersrec", "--out", tmp_path / "run", *log)
+    assert "log.txt has no categories" in says and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("pair, says", [("float32=0", "true or false"), ("weights=a", "numbers with commas between"),
+                                        ("width=1.5", "a whole number"), ("rate=fast", "a number")])
+def test_a_value_of_the_wrong_kind_says_which_kind_is_right(tmp_path, finished, pair, says):
+    assert f"must be {says}, not" in refused("train", "--out", tmp_path / "run", *task(finished / "log.csv"),
+                                             "--set", pair)
+
+
+def test_a_user_of_a_log_cut_into_sessions(tmp_path, finished):
+    def one(user, day):
+        return "".join(f"{user},{item},{item % 3 + 1},buy,{1511544070 + 86400 * day + item}\n" for item in (1, 2, 3))
+
+    path = tmp_path / "log.csv"
+    path.write_text("".join(one(user, day) for user in (7, 8, 9) for day in range(12)))
+    assert call("train", "bpr_mf", "--out", tmp_path / "run", *task(path, "any"), "--split-by", "session-rec", "--gap",
+                3600, "--days", 2, "--min-support", 1, "--steps", 2, "--set", "width=4")[0] == 0
+    says = refused("recommend", tmp_path / "run", "--user", 7)
+    assert "sessions" in says and "such as '9/" in says
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"model": "hmar"}', "half", "model", "config", "settings",

@@ -94,6 +94,12 @@ def test_reproduce_atrank(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.png", "learning.png"}
 
 
+def test_rates_that_are_not_one_a_group_are_refused():
+    job = reproduce.jobs_of("atrank", 1, {"rates": "0.1"})[0]
+    with pytest.raises(InputError, match="rates has 1 numbers: give one for each of the 3 groups"):
+        modes.config_of(PROBLEM, job)
+
+
 def test_rates_go_with_their_groups():
     seen = []
     settings = Settings(steps=6, optimiser="sgd", rates=(0.1, 0.04, 0.08), validate="AUC", evaluate_every=6)

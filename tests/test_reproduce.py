@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from mbref import ranked, reproduce, runs
+from mbref import plots, ranked, reproduce, runs
 from mbref.__main__ import TINY as TINY_DATA
 from mbref.__main__ import main
 from mbref.data import worlds
@@ -81,9 +81,75 @@ def test_split_file_has_both_kinds_of_negatives(tmp_path, capsys):
     assert results(tmp_path / "out")["about"]["cases"] == users
 
 
+def test_a_row_named_twice_is_trained_once():
+    jobs = reproduce.jobs_of("hmar", 2, {}, ("HMAR", "BPR-MF", "HMAR"))
+    assert [(job.row, job.settings.seed) for job in jobs] == [("HMAR", 0), ("HMAR", 1), ("BPR-MF", 0), ("BPR-MF", 1)]
+
+
+def test_test_events_with_too_few_negatives_are_counted():
+    """By hand: of three events the first has one negative too few, and the last two too few in another set."""
+    full, first = np.full((3, 4), 7), np.array([[7, 7, 7, 0], [7] * 4, [7] * 4])
+    last = np.array([[7] * 4, [7] * 4, [7, 7, 0, 0]])
+    problem = ranked.Problem(None, None, None, {"4 neg.": [full, first], "others": [last]})
+    assert ranked.few_negatives(problem).startswith("for 2 test events")
+    assert ranked.few_negatives(problem._replace(negatives={"4 neg.": [full]})) == ""
+
+
+def test_what_has_no_value_is_null(tmp_path):
+    reproduce.save({"a": [float("nan"), 1.5], "b": {"c": float("inf"), "d": (1, "x")}}, tmp_path)
+    text = (tmp_path / "results.json").read_text()
+    assert json.loads(text) == {"a": [None, 1.5], "b": {"c": None, "d": [1, "x"]}} and "NaN" not in text
+
+
+def test_nothing_half_written_stays_where_the_disk_is_full(tmp_path):
+    def half(part):
+        part.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "table.png").write_text("before")
+    with pytest.raises(InputError, match="table.png .No space left on device.: free some space"):
+        plots.written(tmp_path / "table.png", half)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.png"]
+    assert (tmp_path / "table.png").read_text() == "before"
+
+
+def test_results_are_saved_before_the_table_is_printed(log, tmp_path, monkeypatch):
+    def gone(*arguments):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(reproduce, "table", gone)
+    monkeypatch.setattr("os.dup2", lambda *fds: None)
+    assert call(log, tmp_path / "out", "--only", "BPR-MF", "--seeds", "1", "--jobs", "1") == 1
+    assert results(tmp_path / "out")["rows"]["BPR-MF"]["mean"] and (tmp_path / "out" / "table.png").exists()
+
+
+def test_full_rankings_after_some_numbers_of_steps(log, tmp_path, capsys):
+    more = ("--only", "HMAR", "--seeds", "1", "--jobs", "1", "--at", "2", "4")
+    data = ("--data", str(log), "--format", "taobao", "--target", "buy")
+    assert main(["reproduce", *data, "--out", str(tmp_path), *SMALL[2:], *more]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = next(line for line in lines if "HR@10 at 2" in line)
+    row, plain = (next(line for line in lines if line.startswith(name)) for name in ("HMAR", "seen before"))
+    assert "NDCG@10 (99 uniform neg.) at 4" in heads
+    assert len(row.split()) == 1 + 8 and len(plain.split()) == 2 + 8
+    assert results(tmp_path)["rows"]["HMAR"]["settings"]["steps"] == 4
+    assert main(["reproduce", *data, "--out", str(tmp_path), *SMALL, *more]) == 2  # --steps, too
+
+
+def test_a_sweep_shows_the_values_that_were_trained(tmp_path, monkeypatch):
+    drawn = {}
+    for name in ("rows", "learning"):
+        monkeypatch.setattr(plots, name, lambda *arguments: None)
+    monkeypatch.setattr(plots, "sweep", lambda results, path, values, *more: drawn.update({path.name: values}))
+    rows = {"HMAR": {"overrides": {"theta": "0.9"}}, "theta 1": {"overrides": {"theta": "1"}},
+            "without multi-task loss": {"overrides": {"theta": "0"}}}
+    reproduce.figures({"rows": rows}, tmp_path, ["NDCG@10"])
+    assert drawn == {"theta.png": {0.9: "HMAR", 1.0: "theta 1", 0.0: "without multi-task loss"}}
+
+
 @pytest.mark.parametrize("more, says", [
     (("--only", "HMAAR"), "HMAAR"), (("--set", "nonsense=1"), "nonsense"), (("--set", "width=wide"), "width"),
-    (("--out", "/dev/null/x"), "cannot make the folder"),
+    (("--out", "/dev/null/x"), "cannot write to the folder"),
 ])
 def test_wrong_options_are_one_sentence(log, tmp_path, capsys, more, says):
     assert call(log, tmp_path / "out", *more) == 2
