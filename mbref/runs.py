@@ -180,7 +180,11 @@ def load(folder):
         about = json.loads(path.read_text())
         model = MODELS[about["model"]]
         config, settings = as_tuples(about["config"]), as_tuples(about["settings"])
-        return model, Task(**about["task"]), model.Config(**config), training.Settings(**settings)
+        task = Task(**about["task"])
+        for field in fields(Task):
+            if not isinstance(getattr(task, field.name), field.type):
+                raise TypeError(f"{field.name} is {getattr(task, field.name)!r}")
+        return model, task, model.Config(**config), training.Settings(**settings)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no run (no run.json): give the folder that `train --out` wrote.") from error
     except OSError as error:

@@ -12,7 +12,7 @@ from autograd import grad
 from autograd.test_util import check_grads
 
 from mbref import optim
-from mbref.baselines import bilstm, cnn, sasrec
+from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import sequences, targets
 from mbref.data.targets import History
 from mbref.errors import InputError
@@ -412,7 +412,8 @@ def test_dropout_is_drawn_in_training_alone(model, config):
     (cnn, "width", 5), (cnn, "sizes", 0), (cnn, "dropout", 1.0), (cnn, "penalty", -1.0), (cnn, "unit", 0),
     (bilstm, "width", 3), (bilstm, "length", 0), (bilstm, "penalty", float("nan")), (bilstm, "items", 0),
     (sasrec, "loss", "bpr"), (sasrec, "heads", 3), (sasrec, "blocks", 0), (sasrec, "dropout", -0.1),
+    (bpr_mf, "penalty", float("nan")), (bpr_mf, "width", 0),
 ])
 def test_bad_configs_are_refused(model, field, value):
     with pytest.raises(InputError, match=field):
-        model.Config(**({"items": N} | {field: value}))
+        model.Config(**({"items": N} | ({"users": 3} if model is bpr_mf else {}) | {field: value}))

@@ -210,7 +210,7 @@ def test_a_file_without_anything_to_check_is_no_success(capsys, written, text, m
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["none.py"], "there is no file"), (["--only", "hmar.nothing"], "there is no case"),
+    (["none.py"], "there is no file"), (["."], "is a folder"), (["--only", "hmar.nothing"], "there is no case"),
     (["--results", "nowhere"], "there is no folder"), (["--xfail", "none.txt"], "cannot be read"),
     (["--dtype", "float16"], "invalid choice"), (["x.py", "--results", "y"], "not both")])
 def test_wrong_options(capsys, arguments, message):

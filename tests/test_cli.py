@@ -427,11 +427,12 @@ def test_a_user_of_a_log_cut_into_sessions(tmp_path, finished):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"model": "hmar"}', "half", "model", "config", "settings",
-                                  "task"])
+                                  "task", "min_events"])
 def test_a_damaged_run_json(copied, text):
     path = copied / "run" / "run.json"
     about = json.loads(path.read_text())
-    broken = {"model": "gru", "config": [], "settings": {"steps": "many"}, "task": {}}
+    about["task"] |= {"min_events": "three"} if text == "min_events" else {}  # a value of another kind
+    broken = {"min_events": 3, "model": "gru", "config": [], "settings": {"steps": "many"}, "task": {}}
     text = path.read_text()[:100] if text == "half" else text
     path.write_text(json.dumps(about | {text: broken[text]}) if text in broken else text)
     before = files(copied)

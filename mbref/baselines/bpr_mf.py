@@ -23,6 +23,8 @@ class Config:
     def __post_init__(self):
         if min(self.width, self.length) < 1:
             raise InputError("width and length must be at least 1.")
+        if not 0 <= self.penalty < float("inf"):
+            raise InputError("penalty must be a number of 0 or more.")
 
 
 def init(rng, config):

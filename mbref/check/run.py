@@ -42,6 +42,7 @@ def load_implementation(path):
     Raises InputError if the file cannot be imported, names another backend, or has no such function.
     """
     path = Path(path)
+    require(not path.is_dir(), f"{path} is a folder: give a Python file of functions.")
     require(path.is_file(), f"there is no file {path}.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     require(spec is not None, f"{path} is no Python file: its name must end in .py.")
