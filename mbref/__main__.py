@@ -205,8 +205,11 @@ def task_of(options):
 
 def tasked(options, data, format, target, split):
     """The Task of this log with all other options. Raises InputError for one that the split has no use for."""
-    if options.cold and split == "leave-one-out":
-        raise InputError("--cold takes items out of training sessions: give --split-by session-rec or srgnn with it.")
+    of_sessions = {"gap": 0, "days": 7, "min_support": 5, "text": "words", "cold": 0.0}
+    given = [name for name, default in of_sessions.items() if getattr(options, name) != default]
+    if given and split == "leave-one-out":
+        name = given[0].replace("_", "-")
+        raise InputError(f"--{name} is for sessions: give --split-by session-rec or srgnn with it.")
     return runs.Task(data, format, target, options.drop_target_history, options.candidates, split=split,
                      gap=options.gap, days=options.days, min_support=options.min_support, text=options.text,
                      cold=options.cold)

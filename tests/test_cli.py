@@ -407,6 +407,13 @@ def test_hiersrec_says_that_a_log_has_no_categories(tmp_path):
     assert "log.txt has no categories" in says and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("more", [("--gap", 10), ("--days", 3), ("--min-support", 9), ("--text", "random"),
+                                  ("--cold", 0.2)])
+def test_what_is_for_sessions_is_refused_where_there_are_none(tmp_path, finished, more):
+    says = refused("train", "--out", tmp_path / "run", *task(finished / "log.csv"), *more)
+    assert says == f"mbref: {more[0]} is for sessions: give --split-by session-rec or srgnn with it.\n"
+
+
 @pytest.mark.parametrize("pair, says", [("float32=0", "true or false"), ("weights=a", "numbers with commas between"),
                                         ("width=1.5", "a whole number"), ("rate=fast", "a number")])
 def test_a_value_of_the_wrong_kind_says_which_kind_is_right(tmp_path, finished, pair, says):

@@ -299,6 +299,7 @@ HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
     ("movielens", "7\t20\t4\t\n", 1, "the time is empty"),
     ("recbole", HEADER + "7\t\t4\t100\n", 2, "the item is empty"),
     ("taobao", "user,item,category,behaviour,time\n7,20,5,pv,100\n", 1, "looks like a header"),
+    ("taobao", '"7","20","5","pv","100"\n', 1, "its fields are in quotes, save the file without them"),
     ("movielens", "user_id\titem_id\trating\ttimestamp\n7\t20\t4\t100\n", 1, "looks like a header"),
     ("movielens", GOOD["recbole"], 1, "looks like a header"),
     ("taobao", GOOD["movielens"], 1, "it looks like format movielens"),

@@ -182,6 +182,8 @@ def _width_problem(text, found, width, separator):
 def headerless(path, format, rows):
     """Pass the rows on. Raises InputError for a first row in which nothing is a number."""
     for index, (line, values) in enumerate(rows):
+        if index == 0 and all(value[0] in "\"'" for value in values):
+            raise line_error(path, line, "its fields are in quotes, save the file without them")
         if index == 0 and not any(isfinite(number(value)) for value in values):
             raise line_error(path, line, f"looks like a header and format {format} has none, "
                                          "delete the line or choose another format")
