@@ -83,8 +83,17 @@ def learning(results, path, names):
 
 
 def finish(fig, path):
-    """Save as PNG, whole or not at all, and close.  -> path. Raises InputError if it cannot be written."""
-    written(path, lambda part: fig.savefig(part, dpi=120, bbox_inches="tight", format="png"))
+    """Save as PNG, a file whole or not at all, and close.  -> path, which may be a buffer, as notebooks have it.
+
+    Raises InputError if the file cannot be written.
+    """
+    def save(target):
+        fig.savefig(target, dpi=120, bbox_inches="tight", format="png")
+
+    if hasattr(path, "write"):
+        save(path)
+    else:
+        written(path, save)
     plt.close(fig)
     return path
 
