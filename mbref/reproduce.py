@@ -215,7 +215,7 @@ def figures(results, folder, columns):
         values = {float(rows[row]["overrides"].get(field, value)): row  # --set may have changed that of the model's row
                   for value, row in standard.items() if row in rows}
         if len(values) > 1:
-            paths.append(plots.sweep(results, folder / f"{name}.png", values, label, columns[0]))
+            paths.append(plots.sweep(results, folder / f"{name}.png", dict(sorted(values.items())), label, columns[0]))
     # other tables have a row of this name, too, without such figures
     gate = [name for name in gated.CURVES if name in rows and "coverage at 100%" in rows[name]["mean"]]
     if gate:

@@ -141,10 +141,11 @@ def test_a_sweep_shows_the_values_that_were_trained(tmp_path, monkeypatch):
     for name in ("rows", "learning"):
         monkeypatch.setattr(plots, name, lambda *arguments: None)
     monkeypatch.setattr(plots, "sweep", lambda results, path, values, *more: drawn.update({path.name: values}))
-    rows = {"HMAR": {"overrides": {"theta": "0.9"}}, "theta 1": {"overrides": {"theta": "1"}},
+    rows = {"HMAR": {"overrides": {"theta": "2"}}, "theta 1": {"overrides": {"theta": "1"}},
             "without multi-task loss": {"overrides": {"theta": "0"}}}
     reproduce.figures({"rows": rows}, tmp_path, ["NDCG@10"])
-    assert drawn == {"theta.png": {0.9: "HMAR", 1.0: "theta 1", 0.0: "without multi-task loss"}}
+    assert list(drawn) == ["theta.png"] and list(drawn["theta.png"].items()) == [
+        (0.0, "without multi-task loss"), (1.0, "theta 1"), (2.0, "HMAR")]
 
 
 @pytest.mark.parametrize("more, says", [
