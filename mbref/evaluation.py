@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from mbref import metrics
 from mbref.baselines.counting import newest
-from mbref.device import device_of, to_device
+from mbref.device.device import device_of, to_device
 
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 

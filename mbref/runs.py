@@ -14,9 +14,10 @@ import numpy as np
 
 from mbref import evaluation, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
-from mbref.data import metadata, sequences, sessions
-from mbref.data.readers import read
-from mbref.device import open_device
+from mbref.data import item_text as metadata
+from mbref.data import sequences, sessions
+from mbref.data.readers.shops import read
+from mbref.device.device import open_device
 from mbref.errors import InputError, require
 from mbref.papers import atrank, dmran, hiersrec, hmar
 

@@ -14,10 +14,11 @@ import numpy as np
 from autograd import value_and_grad
 from tqdm import tqdm
 
-from mbref import evaluation, optim
+from mbref import evaluation
 from mbref.data import sequences
-from mbref.device import device_of, to_device
+from mbref.device.device import device_of, to_device
 from mbref.errors import InputError, require_choice
+from mbref.nn import optim
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def test_imports_mbref_and_defines_nothing_of_it(notebook):
 
 @pytest.mark.parametrize("text, is_path", [
     ("read /home/ana/log.csv", True), ("'/tmp/x'", True), ("C:\\Users\\ana", True), ("(/opt/main)", True),
-    ("../tiny_data/x.csv", False), ("mbref/data/worlds.py", False), ("https://arxiv.org/home/1", False),
+    ("../tiny_data/x.csv", False), ("mbref/worlds/shop.py", False), ("https://arxiv.org/home/1", False),
     ("a/home/b", False), (r"$1/147$", False),
 ])
 def test_what_counts_as_an_absolute_path(text, is_path):

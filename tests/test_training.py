@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from autograd.test_util import check_grads
 
-from mbref import evaluation, optim, training
+from mbref import evaluation, training
 from mbref.baselines import bpr_mf, counting
 from mbref.data import sequences as sq
-from mbref.data.readers import Log
+from mbref.data.readers.shops import Log
 from mbref.errors import InputError
+from mbref.nn import optim
 from mbref.papers import hmar
 
 TINY = training.Settings(seed=3, steps=8, batch_size=4, rate=1e-2, evaluate_every=2, patience=0)

@@ -1,6 +1,6 @@
 """The four papers' losses in PyTorch, default forms: python -m mbref bench device --torch tests/torch_losses.py
 
-Each takes what mbref's own loss takes, as tensors on any device; tests/test_bench_device.py compares the two.
+Each takes what mbref's own loss takes, as tensors on any device; tests/bench/test_bench_device.py compares the two.
 """
 import torch
 from torch.nn import functional as F

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref import masks
-from mbref.attention import attention
 from mbref.data import targets
 from mbref.errors import require
-from mbref.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
-from mbref.losses import masked_mean, sigmoid_cross_entropy
-from mbref.vjps import scan_backward, sigmoid, with_gradient
+from mbref.nn import masks
+from mbref.nn.attention import attention
+from mbref.nn.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
+from mbref.nn.vjps import scan_backward, sigmoid, with_gradient
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
 

@@ -8,8 +8,8 @@ import autograd.numpy as np
 
 from mbref.data import sequences
 from mbref.errors import InputError
-from mbref.layers import lookup
-from mbref.losses import masked_mean, softplus
+from mbref.nn.layers import lookup
+from mbref.nn.losses import masked_mean, softplus
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,21 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref import masks
 from mbref.data import targets
 from mbref.errors import require
-from mbref.layers import dense, dropout, embed, glorot, ignore, init_dense, relu, stop_gradient, time_bucket
-from mbref.losses import masked_mean, sigmoid_cross_entropy
+from mbref.nn import masks
+from mbref.nn.layers import (
+    dense,
+    dropout,
+    embed,
+    glorot,
+    ignore,
+    init_dense,
+    relu,
+    stop_gradient,
+    time_bucket,
+)
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
 BUCKETS = 12  # columns of the one-hot code of a time bucket; the open last bucket has none

@@ -11,12 +11,22 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref import masks
-from mbref.attention import attention
 from mbref.data import sequences
 from mbref.errors import require, require_choice
-from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu, stop_gradient
-from mbref.losses import masked_mean, softplus
+from mbref.nn import masks
+from mbref.nn.attention import attention
+from mbref.nn.layers import (
+    dense,
+    dropout,
+    glorot,
+    ignore,
+    init_dense,
+    layer_norm,
+    lookup,
+    relu,
+    stop_gradient,
+)
+from mbref.nn.losses import masked_mean, softplus
 
 SETTINGS = {"steps": "4000", "evaluate_every": "100", "patience": "8"}  # as MovieLens-100K needs it, best near 2200
 

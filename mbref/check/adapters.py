@@ -12,7 +12,7 @@ from autograd import grad
 from autograd.tracer import getval
 
 from mbref.check.casefile import nested
-from mbref.device import to_device
+from mbref.device.device import to_device
 from mbref.errors import require
 
 

@@ -1,24 +1,19 @@
 """The commands of the kit: python -m mbref cases | check | export. 0 all pass, 1 something fails, 2 could not run."""
 from pathlib import Path
 
-from mbref.check import casefile, exchange, make, report, run
+from mbref.check import casefile, exchange, report, run
 from mbref.check.compare import TOLERANCE
-from mbref.check.components import own_functions
-from mbref.check.faults import matrix
-from mbref.device import NAMES as DEVICES
-from mbref.device import open_device
+from mbref.check.components.registry import own_functions
+from mbref.device.device import NAMES as DEVICES
+from mbref.device.device import open_device
 from mbref.errors import InputError, require
 
 
 def add(commands):
     """The three commands with their options."""
-    p = commands.add_parser("cases", help="list the golden cases, or make them again and compare")
+    p = commands.add_parser("cases", help="list the golden cases")
     p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
-    p.add_argument("--make", action="store_true", help="make the cases again, compare, and write those that are new")
-    p.add_argument("--oracle", action="append", default=[], metavar="IMPL.py",
-                   help="with --make: name this implementation in the manifest where it agrees")
-    p.add_argument("--kill-matrix", action="store_true", help="which cases catch which of the known faults")
-    p.set_defaults(run=list_or_make)
+    p.set_defaults(run=list_cases)
 
     p = commands.add_parser("check", help="check an implementation, or mbref itself, against the golden cases")
     p.add_argument("file", nargs="?", metavar="IMPL.py",
@@ -42,35 +37,10 @@ def add(commands):
     p.set_defaults(run=export)
 
 
-def list_or_make(options):
-    """`cases`.  -> exit code: 1 if a case cannot be made again as it is, or a known fault passes all cases."""
-    if options.kill_matrix:
-        return kill_matrix(options.only)
-    if not options.make:
-        for case in casefile.cases(options.only):
-            print(f"{case.id:40} {case.side:9} {', '.join(case.flags):28} {case.entry['equation']}")
-        return 0
-    oracles = [(backend, functions, backend) for functions, backend in map(run.load_implementation, options.oracle)]
-    made = make.make(options.only, oracles)
-    require(made, f"there is no case {options.only!r}: python -m mbref cases lists them.")
-    for one in made:
-        if one.state != "same":
-            print(f"{one.state:8} {one.id}  {one.note}")
-    states = [one.state for one in made]
-    matrix.renew({one.id.partition("/")[0] for one in made if one.state == "new"})
-    print(", ".join(f"{states.count(state)} {state}" for state in ("same", "new", "differs", "refused")))
-    return int(bool({"differs", "refused"} & set(states)))
-
-
-def kill_matrix(only):
-    """`cases --kill-matrix`: the known faults and the cases that catch them.  -> exit code: 1 if one is not caught."""
-    found = matrix.matrix(only)
-    require(found, f"no fault is known of {only!r}: give a family, such as hmar, or a component.")
-    for line in matrix.table(found):
-        print(line)
-    passed = matrix.uncaught(found)
-    print("\n".join([f"{len(found)} faults, {len(passed)} not caught in float64 and float32", *passed]))
-    return int(bool(passed))
+def list_cases(options):
+    """`cases`."""
+    for case in casefile.cases(options.only):
+        print(f"{case.id:40} {case.side:9} {', '.join(case.flags):28} {case.entry['equation']}")
 
 
 def check(options):

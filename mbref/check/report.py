@@ -1,7 +1,7 @@
 """What the checker says: one line a case, some more where it fails, one line at the end; or all of it as JSON."""
 import json
 
-from mbref.check import faults
+from mbref.check import hints
 from mbref.check.compare import group
 from mbref.check.flags import FLAGS
 
@@ -59,7 +59,7 @@ def told(row):
 def known_faults(results):
     """The fault that each component's failures look like.  -> {(component, dtype): name or None}."""
     failing = {(r.case.component, r.dtype) for r in results if not r.passed}
-    return {key: faults.looks_like([r for r in results if (r.case.component, r.dtype) == key]) for key in failing}
+    return {key: hints.looks_like([r for r in results if (r.case.component, r.dtype) == key]) for key in failing}
 
 
 def text(results, expected_failures=(), quiet=False):

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref import masks
-from mbref.data.readers import Log
+from mbref.data.readers.shops import Log
 from mbref.errors import InputError
+from mbref.nn import masks
 
 NO_NPZ = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,  # what reading a damaged
           zipfile.BadZipFile, zlib.error)                                                    # or foreign .npz raises

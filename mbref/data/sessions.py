@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.readers import Log
+from mbref.data.readers.lines import Attributes, frozen
+from mbref.data.readers.shops import Log
 from mbref.data.sequences import OF_EVENTS, Held, Sequences, Split, from_rows, of_rows, owner
-from mbref.data.text import Attributes, frozen
 from mbref.errors import InputError, require
 
 RULES = ("session-rec", "srgnn")

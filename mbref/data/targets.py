@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data import sequences
-from mbref.data.text import Log
+from mbref.data.readers.lines import Log
 from mbref.errors import InputError
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import autograd.numpy as np
 from autograd.misc import flatten
 
-from mbref import masks
-from mbref.attention import attention
 from mbref.data import group_events, targets
 from mbref.errors import require, require_choice
-from mbref.layers import (
+from mbref.nn import masks
+from mbref.nn.attention import attention
+from mbref.nn.layers import (
     by_chunks,
     dense,
     dropout,
@@ -30,7 +30,7 @@ from mbref.layers import (
     relu,
     time_bucket,
 )
-from mbref.losses import masked_mean, sigmoid_cross_entropy
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
 

@@ -10,12 +10,22 @@ from dataclasses import dataclass
 import autograd.numpy as np
 from autograd.misc import flatten
 
-from mbref import masks
-from mbref.attention import attention, masked_softmax
 from mbref.data import targets
 from mbref.errors import require, require_choice
-from mbref.layers import by_chunks, dense, embed, glorot, ignore, layer_norm, relu, stop_gradient, time_bucket
-from mbref.losses import masked_mean, sigmoid_cross_entropy
+from mbref.nn import masks
+from mbref.nn.attention import attention, masked_softmax
+from mbref.nn.layers import (
+    by_chunks,
+    dense,
+    embed,
+    glorot,
+    ignore,
+    layer_norm,
+    relu,
+    stop_gradient,
+    time_bucket,
+)
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers.atrank import attention_block, init_block
 
 # The text says batches of "32 or 16"; 16 rows of a positive and a negative are as many scores as ATRank's 32.

@@ -14,12 +14,21 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref import masks
-from mbref.attention import attention
 from mbref.data import session_batches
 from mbref.errors import require, require_choice
-from mbref.layers import dense, dropout, ignore, init_dense, layer_norm, lookup, relu, stop_gradient
-from mbref.losses import cross_entropy, log_softmax
+from mbref.nn import masks
+from mbref.nn.attention import attention
+from mbref.nn.layers import (
+    dense,
+    dropout,
+    ignore,
+    init_dense,
+    layer_norm,
+    lookup,
+    relu,
+    stop_gradient,
+)
+from mbref.nn.losses import cross_entropy, log_softmax
 
 SETTINGS = {"rate": "0.002", "beta2": "0.999", "batch_size": "128", "validate": "MRR@20"}  # ours
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref import masks
-from mbref.attention import attention
 from mbref.data import sequences
 from mbref.errors import require, require_choice
-from mbref.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu
-from mbref.losses import cross_entropy, masked_mean, softplus
+from mbref.nn import masks
+from mbref.nn.attention import attention
+from mbref.nn.layers import dense, dropout, glorot, ignore, init_dense, layer_norm, lookup, relu
+from mbref.nn.losses import cross_entropy, masked_mean, softplus
 
 
 @dataclass(frozen=True)

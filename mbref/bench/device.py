@@ -1,0 +1,185 @@
+"""What a GPU saves: every model's training step on the CPU and on the GPU, and in PyTorch on that GPU, if given.
+
+Time is by the clock, because that is what a GPU is for; a step ends when its loss is back on the host, which waits for
+all that the step has asked of the GPU. The steps take turns, figures are medians. Making the batch is a part of each
+step, is done on the host for all, and stands apart too.
+
+A file for --torch has functions <model>_loss(params, batch, config) -> scalar, written in PyTorch; params and batch are
+what the model gives, as tensors. Adam and clipping are PyTorch's own then.
+"""
+import importlib.util
+import time
+from typing import NamedTuple
+
+import numpy as np
+from autograd import value_and_grad
+
+from mbref import runs, training
+from mbref.data import sequences
+from mbref.device.device import MODULES, open_device, to_device
+from mbref.errors import InputError, require
+from mbref.nn import optim
+
+WARM_UP = 3  # steps that are not counted: CuPy compiles its kernels when they are first used
+
+
+class Case(NamedTuple):
+    """One model, ready to train in float32."""
+
+    name: str
+    model: object
+    config: object
+    events: sequences.Sequences
+    tasks: list
+    settings: training.Settings
+
+
+def log(rng, users, items, length):
+    """Random events of users with `length` events each: times, 20 categories, text vectors of width 32."""
+    n, kinds, categories = users * length, 4, 20
+    user = np.repeat(np.arange(1, users + 1), length)
+    item, behaviour = rng.integers(1, items + 1, n), rng.integers(1, kinds + 1, n)
+    return sequences.from_rows(user, item, behaviour, kinds)._replace(
+        time=np.cumsum(rng.integers(0, 86_400, n)), category=np.append(0, rng.integers(1, categories + 1, items)),
+        text=rng.normal(size=(items + 1, 32)).astype(np.float32))
+
+
+def cases(names, users=1000, items=10_000, length=50, width=64, batch=128):
+    """A Case for each model's name."""
+    events = log(np.random.default_rng(0), users, items, length + 1)
+    given = dict(items=items, users=users, behaviours=4, categories=20, text=32, width=width, length=length)
+    made = []
+    for name in names:
+        model = runs.MODELS[name]
+        fields = model.Config.__dataclass_fields__
+        config = model.Config(**{field: value for field, value in given.items() if field in fields}, **(
+            {"table_width": width // 2} if name == "atrank" else {}))
+        tasks = model.examples(events, config, np.random.default_rng(0))
+        made.append(Case(name, model, config, events, tasks, training.Settings(batch_size=batch)))
+    return made
+
+
+def batch_of(case, step):
+    """The batch of a step, on the host."""
+    _, rows = training.rows_of_step(case.tasks, case.settings, step)
+    return case.model.batch(case.events, rows, case.config, np.random.default_rng(step))
+
+
+def ours(case, device):
+    """-> function of a step's number that takes the step on a device."""
+    state = training.begin(case.model, case.config, case.settings, device)
+
+    def take(step):
+        nonlocal state
+        state, _ = training.train_step(case.model, case.config, case.settings, case.events, case.tasks, state)
+
+    return take
+
+
+def in_torch(case, loss, device):
+    """The same with a loss written in PyTorch."""
+    import torch
+
+    def tensors(x):
+        if isinstance(x, np.ndarray):
+            return torch.tensor(x, device=device)
+        if isinstance(x, (list, tuple)):
+            return type(x)(*map(tensors, x)) if hasattr(x, "_fields") else type(x)(map(tensors, x))
+        return {name: tensors(part) for name, part in x.items()} if isinstance(x, dict) else x
+
+    rule = training.rule(case.settings)
+    params = tensors(training.begin(case.model, case.config, case.settings).params)
+    leaves = [leaf.requires_grad_() for _, leaf in optim.leaves(params)]
+    adam = torch.optim.Adam(leaves, rule.rate, (rule.beta1, rule.beta2), rule.eps)
+
+    def take(step):
+        adam.zero_grad()
+        value = loss(params, tensors(batch_of(case, step)), case.config)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(leaves, rule.clip)
+        adam.step()
+        value.item()
+
+    return take
+
+
+def measured(ways, repeats):
+    """Median milliseconds of each function of a step's number, taking turns after a warm-up."""
+    times = [[] for _ in ways]
+    for step in range(WARM_UP + repeats):
+        for way, of in zip(ways, times, strict=True):
+            start = time.perf_counter()
+            way(step)
+            of.append(time.perf_counter() - start)
+    return [1e3 * float(np.median(of[WARM_UP:])) for of in times]
+
+
+def error(case, device):
+    """Largest difference of a gradient on the device from that on the CPU, over the largest entry of its array."""
+    params, batch = training.begin(case.model, case.config, case.settings).params, batch_of(case, 0)
+    there = to_device(params, device), training.carry(case.model, batch, device)
+    each = [value_and_grad(case.model.loss)(*where, case.config, np.random.default_rng(0))[1]
+            for where in ((params, batch), there)]
+    pairs = zip(*(optim.leaves(to_device(grads, "cpu")) for grads in each), strict=True)
+    return max(float(np.max(np.abs(a - b)) / (np.max(np.abs(a)) or 1)) for (_, a), (_, b) in pairs)
+
+
+def row(case, device, repeats, loss=None):
+    """One model's figures: milliseconds of batch, CPU, device and perhaps PyTorch; error of the gradients."""
+    ways = {"batch": lambda step: batch_of(case, step), "cpu": ours(case, "cpu"), device: ours(case, device)}
+    ways |= {"torch": in_torch(case, loss, device)} if loss else {}
+    found = dict(zip(ways, measured(list(ways.values()), repeats), strict=True))
+    return {"model": case.name, **found, "error": error(case, device)}
+
+
+def table(rows, device):
+    """The rows as text."""
+    lines = [f"{'model':10} {'batch':>8} {'cpu':>8} {device:>8} {'faster':>7} {'torch':>8} {'error':>8}"]
+    for found in rows:
+        torch = f"{found['torch']:8.2f}" if "torch" in found else f"{'-':>8}"
+        lines.append(f"{found['model']:10} {found['batch']:8.2f} {found['cpu']:8.2f} {found[device]:8.2f} "
+                     f"{found['cpu'] / found[device]:6.1f}x {torch} {found['error']:8.1e}")
+    return "\n".join([*lines, "milliseconds a training step, float32; batch: of that, making it on the host; torch: "
+                      "the same in PyTorch; error: of gradients"])
+
+
+def losses_in(path):
+    """The functions <model>_loss of a Python file.  -> {model: function}. Raises InputError if there is none."""
+    spec = importlib.util.spec_from_file_location("losses_in_torch", path)
+    require(spec is not None, f"{path} is no Python file: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as problem:  # whatever that file does
+        raise InputError(f"{path} cannot be imported ({type(problem).__name__}: {problem}).") from problem
+    found = {name: getattr(module, f"{name}_loss") for name in runs.MODELS if hasattr(module, f"{name}_loss")}
+    require(found, f"{path} has no function such as hmar_loss(params, batch, config).")
+    return found
+
+
+def add_options(p):
+    """Options of `device` for an argparse parser."""
+    p.add_argument("--model", action="append", choices=sorted(runs.MODELS), help="default: all; may be repeated")
+    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch to compare with, functions <model>_loss")
+    for name, default in {"items": 10_000, "length": 50, "width": 64, "batch": 128, "repeats": 20}.items():
+        p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+
+
+def run(options, device="cuda"):
+    """Measure and print. Raises InputError without a GPU, or for sizes that make no sense."""
+    sizes = {name: getattr(options, name) for name in ("items", "length", "width", "batch")}
+    require(min(*sizes.values(), options.repeats) >= 1 and options.width % 16 == 0,
+            "sizes and repeats must be at least 1, and width a multiple of 16.")
+    open_device(device)
+    losses = losses_in(options.torch) if options.torch else {}
+    print(f"{about(device)}; {', '.join(f'{name} {size}' for name, size in sizes.items())}")
+    rows = [row(case, device, options.repeats, losses.get(case.name))
+            for case in cases(options.model or sorted(runs.MODELS), **sizes)]
+    print(table(rows, device))
+
+
+def about(device):
+    """The GPU's name and CuPy's version."""
+    xp = MODULES[device]
+    name = xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return f"{name}, CuPy {xp.__version__}"

@@ -1,0 +1,127 @@
+"""Fixed text vectors of items, E^M of HierSRec, from hashed words by tf-idf and a truncated SVD in NumPy alone.
+
+The paper (arXiv 2309.06533), as far as it could be read, does not say how it turns text into vectors; all here is ours.
+Shapes: N items, H columns of the hash, M width of the vectors.
+"""
+import re
+import zlib
+
+import numpy as np
+
+from mbref.data.readers.lines import Attributes
+from mbref.errors import require
+
+CHUNK = 4096  # items at a time, so that no [N+1, H] matrix is ever whole in memory
+ALIKE = 1e-6  # relative difference below which two entries count as equal
+
+
+def text_vectors(tokens, train_items, columns=1024, width=64):
+    """A vector for the text of every item.  -> float64 [N+1, M], M = `width` or the rank of the text, if smaller.
+
+    1. Every token goes to one of `columns` by crc32, with the sign of the highest bit; tokens of an item that meet
+       in a column add up. (Never Python's own hash: it differs from process to process.)
+    2. Times idf = log((1 + n) / (1 + df)) + 1, with df of the n training items having the column; each row is then
+       scaled to length 1. 3. Projected on the first right singular vectors of the training items' rows.
+
+    tokens: Attributes, or a list of N + 1 lists of tokens, that of item 0 not read. train_items: item numbers, in any
+    order and number; idf and SVD see these alone, so that the text of an item held out does not leak. Row 0 and
+    items without text stay 0. The sign of a vector is fixed: among its largest entries in size the first is positive;
+    so the result depends on the order of items or of sums by rounding only, unless two singular values are equal.
+    Raises InputError for no tokens, none in training, item numbers that are none, columns or width below 1.
+    """
+    require(tokens is not None, "this log has no attributes to make text vectors from: choose vectors without text.")
+    require(columns >= 1 and width >= 1, f"columns {columns} and width {width} must be 1 or more.")
+    entries = _hashed(tokens, columns)  # Deviation HierSRec D17
+    train = np.unique(np.asarray(train_items))
+    items = len(entries[0]) - 1
+    require(len(train) and train.dtype.kind in "iu" and 1 <= train[0] and train[-1] < items,
+            f"train_items must be item numbers in 1..{items - 1}, at least one.")
+    idf = _idf(entries, train, columns)
+    vectors = _right_vectors(_gram(entries, train, idf), width)  # [H, M]
+    return np.concatenate([_rows(entries, chunk, idf) @ vectors for chunk in _chunks(np.arange(items))])
+
+
+def random_vectors(rng, like):
+    """The control "is it the text or only the extra width": random directions, each as long as the row of `like`.
+
+    like [N+1, M], its zero rows stay 0. rng: np.random.Generator. -> [N+1, M].
+    """
+    drawn = rng.normal(size=like.shape)
+    return _scaled(drawn) * np.linalg.norm(like, axis=1, keepdims=True)
+
+
+def words(text, prefix=""):
+    """The words of real text in lower case, cut at everything but letters and digits, each with `prefix`.
+
+    A prefix, "t:" for a title and "d:" for a description, keeps words of different fields apart.
+    """
+    return [prefix + word for word in re.findall(r"[^\W_]+", text.lower())]
+
+
+# Hashed tokens, as rows of a sparse matrix: ptr [N+2], column and sign [nnz].
+
+def _hashed(tokens, columns):
+    """(ptr, column, sign) of Attributes or of lists of tokens."""
+    if isinstance(tokens, Attributes):
+        column, sign = _hash_of(tokens.names.tolist(), columns)
+        return tokens.ptr, column[tokens.value], sign[tokens.value]
+    lists = [[], *tokens[1:]]
+    column, sign = _hash_of([token for words in lists for token in words], columns)
+    return np.cumsum([0, *map(len, lists)]), column, sign
+
+
+def _hash_of(tokens, columns):
+    """(column 0..columns-1, sign 1 or -1) of every token."""
+    code = np.array([zlib.crc32(str(token).encode()) for token in tokens], np.int64)
+    return code % columns, np.where(code >> 31, -1.0, 1.0)
+
+
+def _chunks(items):
+    """The items, CHUNK at a time."""
+    return np.split(items, range(CHUNK, len(items), CHUNK))
+
+
+def _counts(entries, items, columns):
+    """Signed counts of the tokens of these items.  -> [b, H]."""
+    ptr, column, sign = entries
+    size = ptr[items + 1] - ptr[items]
+    of = np.repeat(np.arange(len(items)), size)
+    at = np.arange(len(of)) - np.repeat(np.cumsum(size) - size, size) + np.repeat(ptr[items], size)
+    cells = np.bincount(of * columns + column[at], sign[at], len(items) * columns)
+    return cells.reshape(len(items), columns)
+
+
+def _idf(entries, train, columns):
+    """Inverse document frequency of every column among the training items.  -> [H]."""
+    df = sum((_counts(entries, chunk, columns) != 0).sum(axis=0) for chunk in _chunks(train))
+    return np.log((1 + len(train)) / (1 + df)) + 1
+
+
+def _rows(entries, items, idf):
+    """tf-idf of these items, each row of length 1 or 0.  -> [b, H]."""
+    return _scaled(_counts(entries, items, len(idf)) * idf)
+
+
+def _scaled(rows):
+    """Rows divided by their lengths; a row of zeros stays."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)
+
+
+def _gram(entries, train, idf):
+    """X^T X of the training items' rows X.  -> [H, H]."""
+    return sum(rows.T @ rows for rows in (_rows(entries, chunk, idf) for chunk in _chunks(train)))
+
+
+def _right_vectors(gram, width):
+    """The first right singular vectors of X from X^T X, as columns, at most `width` or the rank.  -> [H, M]."""
+    used = np.flatnonzero(np.diag(gram))  # the other columns are 0 in X, hence in every vector
+    require(len(used), "no training item has any text: choose vectors without text.")
+    value, vector = np.linalg.eigh(gram[np.ix_(used, used)])  # ascending; a singular value is an eigenvalue's root
+    rank = int((value > value[-1] * len(value) * np.finfo(float).eps).sum())
+    vector = vector[:, ::-1][:, :min(width, rank)]
+    size = np.abs(vector)
+    largest = np.argmax(size >= size.max(axis=0) * (1 - ALIKE), axis=0)  # words that always come together have equal
+    vectors = np.zeros((len(gram), vector.shape[1]))                     # entries: rounding must not choose the sign
+    vectors[used] = vector * np.sign(vector[largest, np.arange(vector.shape[1])])
+    return vectors

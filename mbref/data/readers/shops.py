@@ -1,0 +1,164 @@
+"""Interaction logs from ten public file formats, each one function `path -> Log`.
+
+    taobao     UserBehavior.csv of Alibaba Tianchi data set 649 (ATRank): user,item,category,behaviour,seconds
+    hmar       the text files of the HMAR release: a header line, then "user item behaviour" in order of time
+    recbole    RecBole atomic files: x.inter with a typed header and, beside it, x.item for the categories
+    movielens  u.data of MovieLens 100K (GroupLens): user, item, rating, seconds, separated by tabs
+    amazon     Amazon reviews as JSON lines, plain or .gz, and beside them meta_x.json for the categories
+    s3rec      the S3-Rec release: x.txt with "user item item ..." and beside it x_item2attributes.json
+    rechorus   ReChorus: tab-separated user_id, item_id, time and beside it item_meta.csv for the categories
+    diginetica train-item-views.csv of CIKM Cup 2016 and beside it product-categories.csv and products.csv
+    yoochoose  yoochoose-clicks.dat of RecSys Challenge 2015: session,time,item,category
+    sessionrec the files of session-rec: tab-separated SessionId, ItemId, Time
+
+A file is read as UTF-8 text; a byte order mark, CRLF line ends and blank lines are accepted. Anything else
+that does not fit raises InputError with the file, the line and the mend. One fault is mended here, because
+public copies have it: a last line that was cut off (too few fields, no line break) is dropped and named in
+`Log.notes`. Only amazon also skips, and counts, a few broken lines within the file.
+In the last three the `user` of the log is a session. They are in `mbref.data.readers.sessions`, the three before
+them in `mbref.data.readers.amazon`, what all share is in `mbref.data.readers.lines`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from mbref.data.readers import lines as text
+from mbref.data.readers.amazon import amazon, rechorus, s3rec
+from mbref.data.readers.lines import RATED, rating_to_behaviour
+from mbref.data.readers.lines import Log as Log
+from mbref.data.readers.sessions import diginetica, sessionrec, yoochoose
+from mbref.errors import InputError
+
+SHOP = ("buy", "cart", "fav", "pv")
+RATED_AND_TIPS = ("pos", "tip", "neutral", "neg")
+HMAR_VOCABULARIES = (SHOP, RATED, RATED_AND_TIPS)  # RATED first: its names are all in RATED_AND_TIPS too
+
+RECBOLE_FIELDS = {"user": "user_id", "item": "item_id", "rating": "rating", "time": "timestamp"}
+CATEGORY_FIELDS = ("class", "genre", "genres", "category", "categories")
+
+
+def read(path, format, behaviours=None):
+    """Read the log at `path`; `format` is a key of FORMATS.
+
+    `behaviours`, a sequence of names, replaces the format's own vocabulary; its order gives the index. Only
+    taobao and hmar files carry names; amazon takes those of RATED. Users, items and categories are numbered
+    from 1 by raw id, in numeric order if all are integers, else in text order: the numbers do not depend on
+    the order of the rows. Returns a Log. Raises InputError, one sentence with file, line and mend, for what
+    does not fit the format.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
+    return FORMATS[format](path, behaviours)
+
+
+def taobao(path, behaviours=None):
+    """CSV without header: user,item,category,behaviour,unix seconds, one event a line. Vocabulary SHOP.
+
+    Source: Tianchi data set 649, "User Behavior Data from Taobao". An event keeps its own line's category.
+    """
+    notes = []
+    rows = text.headerless(path, "taobao", text.rows(path, text.lines(path), *text.layout("taobao"), notes))
+    events = ((line, user, item, behaviour, text.seconds(path, line, time), category)
+              for line, (user, item, category, behaviour, time) in rows)
+    log = text.log(path, events, text.vocabularies(behaviours, (SHOP,)), notes)
+    return log._replace(notes=log.notes + _moved_items(path, log))
+
+
+def hmar(path, behaviours=None):
+    """Text: a header line, then `user item behaviour`, separated by a space, in order of time. No times.
+
+    Source: the HMAR release (arXiv 2405.09638). Without `behaviours`, the vocabulary is the first of
+    HMAR_VOCABULARIES that contains every name in the file.
+    """
+    notes, lines = [], text.lines(path)
+    vocabularies = text.vocabularies(behaviours, HMAR_VOCABULARIES)
+    line, header, _ = next(lines, (0, "", True))
+    if header.split(" ")[-1] in {name for names in vocabularies for name in names}:
+        notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks like an event")
+    rows = text.rows(path, lines, *text.layout("hmar"), notes)
+    events = ((line, user, item, behaviour, 0, "") for line, (user, item, behaviour) in rows)
+    return text.log(path, events, vocabularies, notes)._replace(time=None)
+
+
+def recbole(path, behaviours=None):
+    """RecBole atomic files: tab-separated `.inter`, whose header types its columns (`user_id:token`).
+
+    Reads user_id, item_id and, where present, rating (see rating_to_behaviour) and timestamp (without
+    fractions of a second); other columns are ignored. Without ratings every event is a "click", so K = 1.
+    Categories come from the `.item` file of the same stem, if there is one: the first word of its first
+    column named in CATEGORY_FIELDS, so of several genres the first. Items that are not in it have category 0.
+    """
+    text.refuse_names("recbole", behaviours)
+    notes, lines = [], text.lines(path)
+    width, header = _typed_header(path, lines, needed=("user_id", "item_id"))
+    columns = {ours: header[theirs] for ours, theirs in RECBOLE_FIELDS.items() if theirs in header}
+    items = Path(path).with_suffix(".item")
+    category = _item_categories(items, notes)
+    events = (_rated_event(path, line, dict(zip(columns, values, strict=True)))
+              for line, values in text.rows(path, lines, "\t", width, columns, notes))
+    log = text.log(path, events, (RATED if "rating" in columns else ("click",),), notes)
+    if category is not None:
+        log = text.with_item_categories(log, category, items.name)
+    return log if "time" in columns else log._replace(time=None)
+
+
+def movielens(path, behaviours=None):
+    """MovieLens 100K `u.data`: user, item, rating, unix seconds, tab-separated, no header.
+
+    Ratings become behaviours by rating_to_behaviour.
+    """
+    text.refuse_names("movielens", behaviours)
+    notes, (separator, width, columns) = [], text.layout("movielens")
+    rows = text.rows(path, text.lines(path), separator, width, columns, notes)
+    events = (_rated_event(path, line, dict(zip(columns, values, strict=True)))
+              for line, values in text.headerless(path, "movielens", rows))
+    return text.log(path, events, (RATED,), notes)
+
+
+FORMATS = {"taobao": taobao, "hmar": hmar, "recbole": recbole, "movielens": movielens,
+           "amazon": amazon, "s3rec": s3rec, "rechorus": rechorus,
+           "diginetica": diginetica, "yoochoose": yoochoose, "sessionrec": sessionrec}
+
+
+def _typed_header(path, lines, needed):
+    """(number of columns, {column name: position}) from RecBole's header of `name:type` fields."""
+    line, fields = text.header(path, lines)
+    if not all(":" in field for field in fields):
+        raise text.line_error(path, line, "is not a RecBole header (user_id:token, item_id:token, ... with tabs "
+                                          "between), add one or choose another format")
+    names = [field.split(":")[0].strip() for field in fields]
+    return len(fields), text.positions(path, line, names, needed)
+
+
+def _rated_event(path, line, row):
+    """One event for text.log from {field: text}; rating and time may be absent."""
+    behaviour = rating_to_behaviour(text.stars(path, line, row["rating"])) if "rating" in row else "click"
+    seconds = text.seconds(path, line, row["time"]) if "time" in row else 0
+    return line, row["user"], row["item"], behaviour, seconds, ""
+
+
+def _item_categories(path, notes):
+    """{raw item: first word of its category} from a RecBole `.item` file; None without the file or column."""
+    if not path.exists():
+        return None
+    lines = text.lines(path)
+    width, header = _typed_header(path, lines, needed=("item_id",))
+    field = next((name for name in header if name in CATEGORY_FIELDS), None)
+    if field is None:
+        notes.append(f"{path.name}: not used, it has none of the columns {', '.join(CATEGORY_FIELDS)}")
+        return None
+    columns = {"item": header["item_id"], "category": header[field]}
+    rows = text.rows(path, lines, "\t", width, columns, notes, may_be_empty=("category",))
+    return {item: category.split(" ")[0] for _, (item, category) in rows}
+
+
+def _moved_items(path, log):
+    """() or the note on items that occur under several categories."""
+    pairs = np.unique(np.stack([log.item, log.category]), axis=1)  # [2, different pairs]
+    moved = np.flatnonzero(np.bincount(pairs[0]) > 1)
+    if not len(moved):
+        return ()
+    have = "item has" if len(moved) == 1 else "items have"
+    return (f"{text.name_of(path)}: {len(moved)} {have} more than one category (the first is item "
+            f"{log.items[moved[0]]}), each event keeps its own",)

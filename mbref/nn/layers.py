@@ -1,0 +1,86 @@
+"""Layers that several papers share: pure functions of (weights, input), any number of leading axes.
+
+Glossary of shapes: B batch, L history length, D width, N items, K behaviour types. Id 0 is padding everywhere.
+"""
+import autograd.numpy as np
+from autograd.tracer import getval
+
+from mbref.device.device import beside
+from mbref.nn import vjps
+
+
+def ignore(name, array):
+    """The default `tap`: models hand out named intermediates as tap(name, array); this one drops them."""
+
+
+def glorot(rng, *shape):
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)), the fans being the last two axes (Glorot & Bengio 2010)."""
+    limit = (6.0 / sum(shape[-2:])) ** 0.5
+    return rng.uniform(-limit, limit, shape)
+
+
+def init_dense(weights):
+    """Parameters of `dense`, or of K of them at once, from drawn weights [..., D_in, D_out]; biases start at 0."""
+    return {"w": weights, "b": np.zeros(weights.shape[:-2] + weights.shape[-1:])}
+
+
+def dense(p, x):
+    """x W + b.  x [..., D_in] -> [..., D_out]."""
+    flat = np.reshape(x, (-1, x.shape[-1]))  # one large product is faster than B small ones
+    return np.reshape(flat @ p["w"], x.shape[:-1] + p["w"].shape[-1:]) + p["b"]
+
+
+def lookup(table, ids):
+    """Rows of an embedding table [N+1, D] for ids [...] -> [..., D]; id 0 gives zeros and no gradient."""
+    return table[ids] * (ids > 0)[..., None]
+
+
+def embed(tables, ids):
+    """Embeddings of an object's F features, side by side.  tables [N_f+1, D_f]; ids [..., F] -> [..., sum of D_f]."""
+    return np.concatenate([lookup(table, ids[..., f]) for f, table in enumerate(tables)], axis=-1)
+
+
+def time_bucket(gap, rule):
+    """Bucket of a time gap in whole units, each twice as wide as the one before.  gap [...] >= 0 -> [...].
+
+    "release" (ATRank's code): floor(log2(gap + 1)), 0 .. 12. "paper" (the texts of ATRank and DMRAN): 0 for gaps below
+    1, then floor(log2 gap) + 1, 0 .. 13. The last bucket is open.
+    """
+    powers = 2 ** np.arange(13, like=gap)  # 1, 2, 4 ... 4096
+    return np.searchsorted(powers[1:], gap + 1, side="right") if rule == "release" else np.searchsorted(
+        powers, gap, side="right")
+
+
+def by_chunks(score, items, rows, largest=8192, like=None):
+    """Scores of all items 1..N from `score(candidates [rows, C])`, a few items at a time.  -> [rows, N].
+
+    like: an array of the batch; the candidates are made on its device.
+    """
+    size = max(1, largest // rows)
+    parts = np.array_split(np.arange(1, items + 1, like=like), -(-items // size))
+    return np.concatenate([score(np.broadcast_to(part, (rows, len(part)))) for part in parts], axis=1)
+
+
+def relu(x):
+    """max(x, 0), written so that float32 stays float32 under autograd."""
+    return x * (x > 0)
+
+
+def layer_norm(p, x, eps=1e-8):
+    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  [..., D] -> [..., D]."""
+    return vjps.layer_norm(x, p["gamma"], p["beta"], eps)
+
+
+def dropout(rate, rng):
+    """A function x -> x with entries zeroed with probability `rate` and the others scaled by 1 / (1 - rate).
+
+    Without a Generator (evaluation, checks) it returns x itself. The Generator draws on the host, for any device.
+    """
+    if rng is None or rate == 0:
+        return lambda x: x
+    return lambda x: x * (beside(x, rng.random(x.shape, np.float32) >= rate) * x.dtype.type(1 / (1 - rate)))
+
+
+def stop_gradient(x):
+    """The plain array inside x: a constant to autograd."""
+    return getval(x)

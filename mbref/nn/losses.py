@@ -1,0 +1,31 @@
+"""Losses that several papers share, written on logits so that nothing saturates."""
+import autograd.numpy as np
+
+from mbref.nn.layers import stop_gradient
+
+
+def softplus(x):
+    """log(1 + e^x) without overflow."""
+    return np.logaddexp(0, x)
+
+
+def sigmoid_cross_entropy(logits, labels):
+    """-log sigmoid(z) where the label is True, -log(1 - sigmoid(z)) where it is False.  both [...] -> [...]."""
+    return softplus(np.where(labels, -1, 1).astype(logits.dtype) * logits)
+
+
+def log_softmax(logits):
+    """Over the last axis.  [..., C] -> [..., C]."""
+    shifted = logits - np.max(stop_gradient(logits), axis=-1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+
+
+def cross_entropy(logits, labels):
+    """-log softmax(logits)[label].  logits [..., C]; labels [...] in 0..C-1 -> [...]."""
+    picked = labels[..., None] == np.arange(logits.shape[-1], like=labels)  # [..., C]
+    return -np.sum(log_softmax(logits) * picked, axis=-1)
+
+
+def masked_mean(values, mask):
+    """Mean of values [...] where mask is True; 0 if it is True nowhere."""
+    return np.sum(values * mask) / np.maximum(np.sum(mask), 1).astype(values.dtype)  # an integer would make float64

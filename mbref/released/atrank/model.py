@@ -1,0 +1,204 @@
+"""ATRank as released: what the six folders of github.com/jinze1994/ATRank @ 2031fd1 compute.
+
+To be read beside papers/atrank.py, whose order and names it keeps: a diff of the two files is the list of departures.
+Steps (1)-(7) are numbered as there; "Deviation" and a number mark where the release departs from the paper, LEDGER.md
+has a row for each. Sizes and switches are in atrank_variants.py, the nets of the baselines in atrank_baselines.py.
+
+Glossary of shapes: B batch, L history length of a group, S events of all groups, C candidates, D width, H heads.
+Ids start at 0 and a history ends by its length: what follows is object 0, embedded like any other, and must be masked.
+"""
+from collections.abc import Callable
+from typing import NamedTuple
+
+import autograd.numpy as np
+
+from mbref.nn.attention import merge_heads, split_heads
+from mbref.nn.layers import by_chunks, dense, dropout, glorot, ignore, init_dense, layer_norm, relu
+from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus
+from mbref.released.atrank import baselines as baselines
+from mbref.released.atrank import batches as atrank_batches
+from mbref.released.atrank import variants as atrank_variants
+
+Config, VARIANTS, variant = atrank_variants.Config, atrank_variants.VARIANTS, atrank_variants.variant
+SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
+BUCKETS = 12           # columns of the one-hot code of a time bucket; the open last bucket has none
+MASKED = -2.0**32 + 1  # the score of a key that must not be attended to
+
+
+def init(rng, config):
+    """Parameters as a nested dict of float64 arrays: Glorot-uniform weights and tables, biases 0."""
+    sizes = {name: (rows, width) for name, rows, width in config.tables}
+
+    def group(features, action):
+        rows = sum(sizes[name][1] for name in (*features, *["action"] * action)) + BUCKETS
+        return init_dense(glorot(rng, rows, config.width)) if config.time else {}
+
+    return {
+        "tables": {name: glorot(rng, *shape) for name, shape in sizes.items()},
+        "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],  # F_M
+        "bias": [init_bias(rng, sizes[features[0]][0], config) for features in config.groups],
+    } | NETS[config.net].init(rng, config)
+
+
+def init_bias(rng, size, config):
+    """Item biases: 0, but in bpr/ Glorot-uniform, where both fans of a vector are its length."""
+    return rng.uniform(-1, 1, size) * (3 / size) ** 0.5 if config.net == "mf" else np.zeros(size)
+
+
+def init_blocks(rng, config):
+    """Parameters of the attention net."""
+    return {name: [init_block(rng, config.width) for _ in range(config.blocks)] for name in ("self", "vanilla")}
+
+
+def init_block(rng, width):
+    """Parameters of attention_block."""
+    shapes = {name: (width, width) for name in "qkv"}  # Deviation D2
+    shapes |= {"f1": (width, width // 4), "f2": (width // 4, width)}  # Deviation D10
+    norms = {name: {"gamma": np.ones(width), "beta": np.zeros(width)} for name in ("ln", "ln_f")}
+    return {name: init_dense(glorot(rng, *shape)) for name, shape in shapes.items()} | norms
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from, one array a task; those of mf hold a target and its negative in one row."""
+    return atrank_batches.examples(events, items(config), rng, config.net == "mf")
+
+
+def batch(events, rows, config, rng=None):
+    """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
+    return atrank_batches.batch(events, rows, items(config), config.unit, rng is not None)
+
+
+def items(config):
+    """N: objects of the first group."""
+    return next(rows for name, rows, _ in config.tables if name == config.groups[0][0])
+
+
+def object_code(params, config, group, ids):
+    """emb_i(o): the embeddings of an object's features, side by side.  ids [..., F] -> [..., sum of widths].  (2)."""
+    tables = [params["tables"][name] for name in config.groups[group]]
+    return np.concatenate([table[ids[..., f]] for f, table in enumerate(tables)], axis=-1)
+
+
+def group_code(params, config, group, x, action, time):
+    """F_M [object ; action ; time]: events of any group in one space.  -> [..., D].  (2), (4)."""
+    parts = [x, action, time] if config.actions[group] else [x, time]  # Deviation D4, D6
+    return dense(params["groups"][group], np.concatenate(parts, axis=-1))  # Deviation D3
+
+
+def behaviour_code(params, config, group, history, features):
+    """u of every event of one group.  -> [B, L, D].  (2)-(4)."""
+    x = object_code(params, config, group, features[history.item])  # [B, L, sum of widths]
+    if not config.time:
+        return x
+    action = params["tables"]["action"][history.action] if config.actions[group] else None
+    time = history.time[..., None] == np.arange(BUCKETS, like=history.time)  # [B, L, 12]  # Deviation D4
+    return group_code(params, config, group, x, action, time.astype(x.dtype))
+
+
+def target_code(params, config, group, ids):
+    """h_t: a candidate's embedding, or that through its group layer without action and time.  -> [B, C, D].  (6)."""
+    x = object_code(params, config, group, ids)
+    if config.query == "raw":
+        return x  # Deviation D7
+    widths = (params["tables"]["action"].shape[1] if config.actions[group] else 0, BUCKETS)
+    return group_code(params, config, group, x, *(np.zeros_like(x, shape=x.shape[:-1] + (width,)) for width in widths))
+
+
+def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
+    """Attention with the release's masks.  q [B, C, D]; k, v [B, S, D]; keys [B, S], queries [B, C] -> [B, C, D].
+
+    Keys get the score MASKED, so where all are masked their weights are uniform; queries are masked after the softmax.
+    """
+    q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, C or S, D/H]
+    keys = keys[:, None, None].astype(q.dtype)  # [B, 1, 1, S]
+    queries = queries[:, None, :, None].astype(q.dtype)  # [B, 1, C, 1]
+    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # [B, H, C, S]  # Deviation D1
+    weights = np.exp(log_softmax(scores * keys + MASKED * (1 - keys))) * queries
+    tap(name, weights)
+    return merge_heads(drop(weights) @ v)  # Deviation D9
+
+
+def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
+    """LN(Att + query), then LN(FFN + .): one block of (5), where query is memory, and of (6).
+
+    query [B, C, D], memory [B, S, D], keys [B, S], queries [B, C] -> [B, C, D].
+    """
+    q, k, v = (relu(dense(p[part], x)) for part, x in (("q", query), ("k", memory), ("v", memory)))  # Deviation D2
+    a = masked_attention(q, k, v, keys, queries, heads, drop, tap, name)
+    y = layer_norm(p["ln"], a + query)
+    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)  # Deviation D10
+
+
+def real_events(batch, config):
+    """True where there is an event, groups one after the other.  -> [B, S], or [B, 0] if no history is read."""
+    histories = [batch.histories[g] for g in config.read]
+    real = [np.arange(h.item.shape[1], like=h.item) < h.length[:, None] for h in histories]
+    return np.concatenate([np.zeros((len(batch.user), 0), bool, like=batch.user), *real], axis=1)
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """What the net makes of the histories: with att C, every event after self-attention, [B, S, D].  (5)."""
+    if config.net == "mf":
+        return params["tables"]["user"][batch.user]  # [B, D]: the user has no history
+    x = np.concatenate([behaviour_code(params, config, g, batch.histories[g], batch.features[g])
+                        for g in config.read], axis=1)  # [B, S, D]
+    tap("input", x)
+    return NETS[config.net].states(params, x, real_events(batch, config), config, dropout(config.dropout, rng), tap)
+
+
+def self_attention(params, x, real, config, drop, tap):
+    """States of att.  x [B, S, D], real [B, S] -> [B, S, D].  (5)."""
+    for block in params["self"]:
+        x = attention_block(block, x, x, real, real, config.heads, drop, tap, "self_weights")
+    return x
+
+
+def vanilla_attention(params, x, states, real, config, drop, tap):
+    """e: what each candidate finds in the history; every block reads the final states.  x [B, C, D] -> same.  (6)."""
+    for block in params["vanilla"]:  # Deviation D13
+        x = attention_block(block, x, states, real, np.ones_like(x[..., 0]), config.heads, drop, tap, "vanilla_weights")
+    return x
+
+
+class Net(NamedTuple):
+    """From histories to user vectors: of a folder of its own, or in multi/ by the first letters of the run's name."""
+
+    init: Callable       # (rng, config) -> its parameters
+    states: Callable     # (params, events x [B, S, D], real [B, S], config, drop, tap) -> states
+    vectors: Callable    # (params, candidates x [B, C, D], states, real, config, drop, tap) -> u [B, 1 or C, D]
+
+
+NETS = {
+    "att": Net(init_blocks, self_attention, vanilla_attention),
+    "cnn": Net(baselines.init_cnn, baselines.pooled_features, baselines.cnn_vectors),
+    "rnn": Net(baselines.init_lstm, baselines.lstm_states, baselines.lstm_vectors),
+    "rna": Net(baselines.init_lstm, baselines.lstm_states, baselines.lstm_attention),
+    "mf": Net(lambda rng, config: {}, None, baselines.own_vectors),
+}
+
+
+def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
+    """z = b_i + u . x_i for candidates [B, C].  -> z [B, C], u [B, 1 or C, D], x [B, C, D].  (7)."""
+    x = target_code(params, config, batch.group, batch.features[batch.group][candidates])
+    drop, real = dropout(config.dropout, rng), real_events(batch, config)
+    u = NETS[config.net].vectors(params, x, states, real, config, drop, tap)
+    return np.sum(u * x, axis=-1) + params["bias"][batch.group][candidates], u, x  # Deviation D8
+
+
+def score(params, batch, candidates, config):
+    """Logits of candidates [B, C] ids, or None for all 0..N-1.  -> [B, C]. Histories are encoded once for all.  (7)."""
+    states = forward(params, batch, config)
+    if candidates is not None:
+        return logits(params, batch, states, candidates, config)[0]
+    return by_chunks(lambda ids: logits(params, batch, states, ids - 1, config)[0],
+                     len(batch.features[batch.group]), len(batch.user), like=batch.user)
+
+
+def loss(params, batch, config, rng=None):
+    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar.  (7).
+
+    Of mf: BPR's -log sigmoid(z_i - z_j) of a target i and its negative j.
+    """
+    z, u, x = logits(params, batch, forward(params, batch, config, rng=rng), batch.candidate, config, rng=rng)
+    fit = softplus(z[:, 1:] - z[:, :1]) if config.net == "mf" else sigmoid_cross_entropy(z, batch.label)  # [B, 1]
+    return np.sum(fit) / fit.size + 0.5 * config.penalty * (np.sum(u**2) + np.sum(x**2))  # Deviation D12

@@ -1,0 +1,175 @@
+"""What HMAR's release does to the data: its partition, its training sample, its evaluation.
+
+"Deviation Dn" marks departures as in hmar.py. Everything works on a Log of mbref/data/readers/shops.py, from a text file of
+the release (format "hmar") or from any other.
+
+Glossary of shapes: n training rows, S users, B batch, L window length, K behaviour types, C candidates.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref import metrics
+from mbref.data import sequences
+from mbref.data.sequences import Sequences
+from mbref.errors import require
+
+
+class Partition(NamedTuple):
+    """Training rows of every user, and one held-out row, which is validation and test at once."""
+
+    train: Sequences           # one sequence a user, perhaps without rows
+    target: np.ndarray         # [S] the held-out item, 0 = this user only trains  # Deviation D16
+    target_counts: np.ndarray  # [S, K] of that item over the whole log
+
+
+class Next(NamedTuple):
+    """What the loss compares at every position. `label` and `counts` belong together, but not always to `item`."""
+
+    item: np.ndarray      # [B, L] 0 = nothing to predict here
+    weight: np.ndarray    # [B, L] of the positive in the loss, by the behaviour of `item`
+    label: np.ndarray     # [B, L] the behaviour to tell, 0..K-1
+    counts: np.ndarray    # [B, L, K]
+    negative: np.ndarray  # [B, L]
+
+
+class Batch(NamedTuple):
+    """Histories padded on the left with 0: the newest event is always at L - 1."""
+
+    item: np.ndarray       # [B, L]
+    behaviour: np.ndarray  # [B, L]
+    counts: np.ndarray     # [B, L, K]
+    next: Next | None = None                  # for the loss
+    target_counts: np.ndarray | None = None   # [B, K] for ranking
+
+
+def partition(log, target, drop_target_history=False, counts="whole-log", without_target="error"):
+    """Hold out each user's last row of behaviour `target`, train on the rows before it, drop those after it.
+
+    Users with fewer than 3 rows only train. drop_target_history: earlier rows on the held-out item go, too, as in the
+    Tianchi file. counts: over the "whole-log", held-out and later rows included, as released; over the "training" rows;
+    or "running" up to each of them. without_target: a user with rows enough but none of `target` is an "error", as
+    released, or only to "train" on. Raises InputError for such a user, an unknown behaviour or an unknown choice.
+    """
+    require(target in log.behaviours, f"unknown target behaviour {target!r}: choose {', '.join(log.behaviours)}.")
+    require(without_target in ("error", "train"), f"without_target is {without_target!r}: choose error or train.")
+    is_target = log.behaviour == log.behaviours.index(target) + 1
+    users, starts = np.unique(log.user, return_index=True)
+    lists, held = [], np.full(len(users), -1)
+    for s, rows in enumerate(np.split(np.arange(len(log.user)), starts[1:])):
+        before, row = rows, None
+        if len(rows) >= 3:
+            before, row = sequences.hold_out(rows, log.item, is_target, drop_target_history)  # Deviation D15
+            require(row is not None or without_target == "train",  # Deviation D25
+                    f'user {log.users[users[s]]} has no {target!r} row: give without_target="train".')
+        lists.append(before)
+        held[s] = -1 if row is None else row
+    whole = sequences.whole_log_counts(log.user, log.item, log.behaviour, len(log.behaviours))  # [rows, K]
+    tested = held >= 0
+    return Partition(train_lists(log, users, lists, whole, counts), log.item[held] * tested,
+                     whole[held] * tested[:, None])
+
+
+def train_lists(log, users, lists, whole, counts):
+    """One sequence a user of the rows in `lists`, each with the counts that `partition` is asked for."""
+    require(counts in ("whole-log", "training", "running"), f"unknown counts {counts!r}: whole-log, training, running.")
+    rows, ptr = np.concatenate(lists), np.append(0, np.cumsum([len(part) for part in lists]))
+    columns = log.user[rows], log.item[rows], log.behaviour[rows]
+    K = len(log.behaviours)
+    if counts == "running":
+        after = sequences.running_counts(*columns, K)
+        return Sequences(ptr, users, *columns[1:], after, after - sequences.one_hot(columns[2], K))
+    same = whole[rows] if counts == "whole-log" else sequences.whole_log_counts(*columns, K)  # Deviation D8
+    return Sequences(ptr, users, *columns[1:], same, same)
+
+
+def usable(events):
+    """Users with a training row to read and one to predict.  -> their places in the Partition."""
+    return np.flatnonzero(np.diff(events.train.ptr) >= 2)  # Deviation D26
+
+
+def tested(events):
+    """Users with a held-out row and a training row before it.  -> their places in the Partition."""
+    return np.flatnonzero((events.target > 0) & (np.diff(events.train.ptr) >= 1))
+
+
+def training_batch(events, rows, config, rng):
+    """The sample of as many users as there are `rows`, drawn uniformly with replacement.  -> Batch.
+
+    Raises InputError if nobody has two training rows.
+    """
+    users = usable(events)
+    require(len(users), "nothing to train on: no user has two rows before the held-out one.")
+    return sample(events, rng.choice(users, len(rows)), config, rng)
+
+
+def sample(events, users, config, rng):
+    """The newest window of each user, its successors, and one uniform negative a position.  -> Batch with its Next.
+
+    Weights of the loss and behaviours go with their rows; indicators and labels run against the order of time.
+    """
+    train, length = events.train, config.length
+    stop = train.ptr[users + 1] - 1
+    first = np.maximum(train.ptr[users], stop - length)
+    item, behaviour, seen = (sequences.pad_left(x, first, stop, length)
+                             for x in (train.item, train.behaviour, train.counts))
+    follow, kind, counts = (sequences.pad_left(x, first + 1, stop + 1, length)
+                            for x in (train.item, train.behaviour, train.before))
+    weight, label = np.append(0, config.variant.weights)[kind], np.maximum(kind, 1) - 1  # Deviation D20
+    if config.reverse_context:  # Deviation D9
+        seen, counts, label = (reverse(x, item > 0) for x in (seen, counts, label))
+    negative = draw_negatives(train, users, config.items, rng, length) * (follow > 0)
+    return Batch(item, behaviour, seen, Next(follow, weight, label, counts, negative))
+
+
+def reverse(values, real):
+    """The real part of each row, which stands on the right, from back to front.  values [B, L, ...], real [B, L]."""
+    length = real.shape[1]
+    mirror = 2 * length - 1 - real.sum(1, keepdims=True) - np.arange(length)  # [B, L]
+    slot = np.where(real, mirror, np.arange(length))
+    return values[np.arange(len(values))[:, None], slot]
+
+
+def ranking_batch(events, users, config):
+    """The newest rows of the users' whole training lists, indicators reversed as in training.  -> Batch."""
+    train, length = events.train, config.length
+    stop = train.ptr[users + 1]
+    first = np.maximum(train.ptr[users], stop - length)
+    item, behaviour, seen = (sequences.pad_left(x, first, stop, length)
+                             for x in (train.item, train.behaviour, train.counts))
+    seen = reverse(seen, item > 0) if config.reverse_context else seen  # Deviation D9
+    return Batch(item, behaviour, seen, target_counts=events.target_counts[users])
+
+
+def draw_negatives(train, users, items, rng, count):
+    """Uniform items, with replacement, that the users have no training row on: a held-out item may be drawn, too.
+
+    -> [B, count]. Raises InputError if a user has met all items: the release would search for ever.
+    """
+    met = np.zeros((len(users), items + 1), bool)
+    for known, user in zip(met, users, strict=True):
+        known[train.item[train.ptr[user] : train.ptr[user + 1]]] = True
+    require(not met[:, 1:].all(1).any(), "a user has training rows on every item: leave that user out.")
+    negative, again = np.zeros((len(users), count), int), np.ones((len(users), count), bool)
+    while again.any():
+        negative[again] = rng.integers(1, items + 1, again.sum())
+        again = np.take_along_axis(met, negative, axis=1)
+    return negative
+
+
+def candidates(events, users, items, rng, count=99):
+    """The held-out item first, then `count` negatives, drawn anew at each call.  -> [B, 1 + count]."""
+    # Deviation D17
+    return np.append(events.target[users, None], draw_negatives(events.train, users, items, rng, count), axis=1)
+
+
+def hits(scores, ties="release", k=10):
+    """HR@k and NDCG@k of the first column of scores [B, C].  -> two arrays [B].
+
+    ties="release": as they fall out of sorting twice by an unstable sort; else as in metrics.hit_rate.
+    """
+    if ties != "release":
+        places = metrics.greater_and_ties(scores, np.zeros(len(scores), int))
+        return metrics.hit_rate(*places, k, ties), metrics.ndcg(*places, k, ties)
+    rank = np.argsort(np.argsort(-scores, axis=1), axis=1)[:, 0]  # Deviation D18
+    return (rank < k).astype(float), np.where(rank < k, 1 / np.log2(rank + 2), 0)

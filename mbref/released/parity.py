@@ -1,0 +1,168 @@
+"""python -m mbref parity: do our functions compute what the authors' releases computed?
+
+A recorded state is an .npz of one state of a release: its parameters and inputs, and what the release made of them
+(outputs, intermediate activations, gradients, the parameters after optimiser steps). Everything is computed anew from
+the parameters and inputs, in float64, and compared array by array.
+"""
+import json
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.data.sequences import NO_NPZ
+from mbref.errors import InputError, require
+from mbref.released.atrank import recorded as atrank_recorded
+from mbref.released.hmar import recorded as hmar_recorded
+
+RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recompute}  # by the start of meta/release
+GIVEN = ("meta", "inputs", "params")  # groups of arrays that are read, not computed
+HELP = """Compute anew what recorded states of the authors' releases hold, and compare array by array.
+Error: the largest difference relative to the largest absolute value of the array, or to a thousandth of its group's.
+Arrays that are left out are listed with the reason and not counted.
+Exit code 0: all agree; 1: some do not; 2: a file is no such state, then nothing is printed about the others either."""
+FLOOR = 1e-3  # of the largest value of its group: smaller arrays are measured by this instead of by themselves
+
+
+class Row(NamedTuple):
+    """One array of a file."""
+
+    name: str
+    shape: tuple
+    error: float | None    # largest difference, relative to scale; None where nothing could be compared
+    allowed: float | None
+    verdict: str           # "ok", or what is wrong, or why it is left out
+    ok: bool | None        # None: left out
+
+
+def run(files):
+    """Print one row an array of all files.  -> 0 if all agree, else 1.
+
+    Raises InputError for a file that is no recorded state, before anything is printed.
+    """
+    reports = [check(path) for path in files]
+    for path, (title, rows) in zip(files, reports, strict=True):
+        print(f"{path}: {title}\n{table(rows)}\n")
+    compared = [row.ok for _, rows in reports for row in rows if row.ok is not None]
+    print(f"{sum(compared)} of {len(compared)} arrays agree")
+    return 0 if all(compared) else 1
+
+
+def check(path):
+    """Recompute one file.  -> (its kind and type, rows). Raises InputError if it is not such a state."""
+    arrays = read(path)
+    try:
+        kind, config, dtype = about(arrays)
+        rows = compare(arrays, RECOMPUTE[kind.split("/")[0]](arrays, config), dtype)
+        require(rows, "it holds nothing to compare, only inputs and parameters.")
+    except InputError as error:
+        raise InputError(f"{path} cannot be recomputed: {error}") from error
+    except KeyError as error:
+        raise InputError(f"{path} cannot be recomputed: {error} is missing.") from error
+    except (ValueError, TypeError, IndexError) as error:
+        raise InputError(f"{path} cannot be recomputed, its arrays do not fit together ({error}).") from error
+    return f"{kind}, {dtype}", rows
+
+
+def read(path):
+    """All arrays of an .npz by name. Raises InputError if it is none, or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            return {name: z[name] for name in z.files}
+    except NO_NPZ as error:
+        reason = getattr(error, "strerror", None) or "it is no .npz file, or a damaged one"
+        raise InputError(f"{path} cannot be read ({reason}): give a recorded state of a release.") from error
+
+
+def about(arrays):
+    """meta/release, meta/config and meta/dtype. Raises InputError for unknown ones and for what holds no numbers."""
+    kind, text, dtype = (str(arrays[f"meta/{name}"]) for name in ("release", "config", "dtype"))
+    require(kind.split("/")[0] in RECOMPUTE, f"meta/release is {kind}, not of {' or '.join(RECOMPUTE)}.")
+    require(dtype in ("float32", "float64"), f"meta/dtype is {dtype}, not float32 or float64.")
+    try:
+        config = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"meta/config is no JSON ({error}).") from error
+    require(isinstance(config, dict), "meta/config is JSON, but no object with names and values.")
+    for name, array in arrays.items():
+        require(group_of(name) not in ("inputs", "params") or array.dtype.kind in "biuf" and np.all(np.isfinite(array)),
+                f"{name} must hold finite numbers.")
+    return kind, config, dtype
+
+
+def group_of(name):
+    """"outputs", "grads" ..., "after/1": what stands before an array's own name."""
+    return "/".join(name.split("/")[: 2 if name.startswith("after/") else 1])
+
+
+def largest_by_group(recorded):
+    """Largest absolute value among the floating arrays of each group; what is not a finite number does not count."""
+    largest = {}
+    for name, array in recorded.items():
+        if array.dtype.kind == "f":
+            top = np.max(np.abs(array), where=np.isfinite(array), initial=0.0)
+            largest[group_of(name)] = max(largest.get(group_of(name), 0.0), float(top))
+    return largest
+
+
+def allowed_error(name, array, dtype):
+    """0 for whole numbers; else by the coarser of the types of array and file, and more after steps of an optimiser."""
+    if array.dtype.kind != "f":
+        return 0.0
+    if "float32" not in (dtype, str(array.dtype)):
+        return 1e-9
+    return 1e-4 if name.startswith("after/") else 2e-5
+
+
+def compare(recorded, recomputed, dtype):
+    """Rows of all recorded arrays that are results, in the order of the file.
+
+    recorded: arrays by name; recomputed: a Recomputed; dtype: the type that the release computed in.
+    """
+    largest = largest_by_group(recorded)
+    names = [name for name in recorded if group_of(name) not in GIVEN or name in recomputed.arrays]
+    return [row(name, recorded[name], recomputed, FLOOR * largest.get(group_of(name), 0.0), dtype) for name in names]
+
+
+def row(name, want, recomputed, floor, dtype):
+    """The Row of one recorded array; `floor` is the least scale that its error is measured by."""
+    if name in recomputed.left_out:
+        return Row(name, want.shape, None, None, f"left out: {recomputed.left_out[name]}", None)
+    low, high = recomputed.bounds.get(name) or 2 * (recomputed.arrays.get(name),)
+    problem = mismatch(want, low) or mismatch(want, high)
+    if problem:
+        return Row(name, want.shape, None, None, problem, False)
+    error, allowed = relative_error(want, np.asarray(low), np.asarray(high), floor), allowed_error(name, want, dtype)
+    return Row(name, want.shape, error, allowed, "ok" if error <= allowed else "differs", error <= allowed)
+
+
+def mismatch(want, got):
+    """Why two arrays cannot be compared, or None if they can."""
+    if got is None:
+        return "not computed"
+    if np.shape(got) != want.shape:
+        return f"computed with shape {np.shape(got)}"
+    for what, array in (("recorded", want), ("computed", np.asarray(got))):
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            return f"{what} value is not finite"
+    return None
+
+
+def relative_error(want, low, high, floor):
+    """How far `want` lies outside low .. high at worst, by its largest absolute value; whole numbers: as it is."""
+    if want.dtype.kind not in "fiu":
+        return float(np.any(want != low))
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    outside = float(np.max(np.maximum(low - want, want - high), initial=0.0))
+    scale = max(float(np.max(np.abs(want), initial=0.0)), floor) if want.dtype.kind == "f" else 1.0
+    return outside / (scale or 1.0)
+
+
+def table(rows):
+    """Rows as text in columns."""
+    cells = [("array", "shape", "error", "allowed", "")]
+    for row in rows:
+        figures = ["-" if x is None else f"{x:.1e}" for x in (row.error, row.allowed)]
+        cells.append((row.name, "x".join(map(str, row.shape)) or "one", *figures, row.verdict))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+                     for line in cells)

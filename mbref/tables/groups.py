@@ -1,0 +1,159 @@
+"""ATRank's seven ways to train on several groups of objects: which groups a model reads, and which it predicts.
+
+one2one: own group in, own group out; all2one: all in, one out; all2all: all in, all out, one model for every group.
+Named as in the release's folder multi/, its baselines left out: att-i2q reads items and predicts queries.
+"""
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref import evaluation, metrics, runs, training
+from mbref.baselines import counting
+from mbref.data import group_events, sequences
+from mbref.data.groups import GroupLog, read_groups
+from mbref.errors import InputError, require
+from mbref.papers import atrank
+from mbref.worlds import groups as worlds_groups
+
+RATES = (0.1, 0.04, 0.08)  # of items, queries and coupons in the release: "tasks overfit at different speeds"
+ROWS = {f"att-{read}2{predicted}": ("atrank", {}) for read, predicted in
+        [*((g, g) for g in "iqc"), *(("a", g) for g in "iqc"), ("a", "a")]}
+
+
+class GroupProblem(NamedTuple):
+    """The same cases and negatives for every row."""
+
+    path: str
+    log: GroupLog
+    split: group_events.GroupSplit
+    validation: tuple   # over groups: candidates [S_g, 1+m] of the validation rows, the right one first
+    test: tuple         # over groups: the same of the test rows
+
+
+def open_problem(path):
+    """A GroupProblem from an events.csv. Raises InputError if a group has no test event."""
+    log = read_groups(path)
+    split = group_events.split(log)
+    drawn = [tuple(candidates(log, rows[log.group[rows] == g], g, count, seed=seed) for g in range(len(log.groups)))
+             for rows, count, seed in ((split.validation, 20, 1), (split.test, 99, 2))]
+    for g, name in enumerate(log.groups):
+        if not all(len(groups[g]) for groups in drawn) or not np.any(log.group[split.train] == g):
+            raise InputError(f"{path} has too few events of group {name} to train on and to test: give a longer log.")
+    return GroupProblem(str(path), log, split, *drawn)
+
+
+def candidates(log, rows, group, count, seed):
+    """The object of each row and `count` distinct others that its user never meets, 0 where there are too few."""
+    own = log.group == group
+    known = {user: log.object[own & (log.user == user)] for user in np.unique(log.user[rows])}
+    negatives = metrics.negatives_of_users(
+        np.random.default_rng(seed), len(log.objects[group]) - 1, [known[user] for user in log.user[rows]], count)
+    return np.concatenate([log.object[rows][:, None], negatives], axis=1)
+
+
+def reading(log, row):
+    """A row's name, "att-a2i" -> (groups it reads, groups it predicts), as numbers."""
+    letters = "".join(name[0] for name in log.groups)
+    read, predicted = (tuple(range(len(letters))) if g == "a" else (letters.index(g),)
+                       for g in row.removeprefix("att-").split("2"))
+    return read, predicted
+
+
+def make_config(log, read, overrides):
+    """atrank.Config in the form of multi/ for the groups read; `overrides` {field: text}."""
+    names = tuple(log.feature_names[g] for g in read)
+    tables = tuple((name, log.sizes[name]) for name in dict.fromkeys(name for group in names for name in group))
+    kinds = [len(np.unique(log.action[log.group == g])) for g in read]
+    actions = tuple(len(log.actions) if several > 1 else 0 for several in kinds)  # one kind says nothing
+    changes = runs.typed(atrank.Config, overrides, fixed=("tables", "groups", "actions", "query"))
+    return atrank.Config(tables=tables, groups=names, actions=actions, query="group", **changes)
+
+
+def config_of(problem, job):
+    """The model's Config for one job. Raises InputError for a value that it does not take."""
+    require(not job.settings.rates or len(job.settings.rates) == len(problem.log.groups),
+            f"rates has {len(job.settings.rates)} numbers: give one for each of the {len(problem.log.groups)} groups.")
+    return make_config(problem.log, reading(problem.log, job.row)[0], job.overrides)
+
+
+def train_and_report(problem, job, progress=False):
+    """One row's figures for one seed.  -> ({"AUC item": ...}, {"steps": ..., "validation": ...})."""
+    log, split = problem.log, problem.split
+    read, predict = reading(log, job.row)
+    config = config_of(problem, job)
+    rates = tuple(job.settings.rates[g] for g in predict) if job.settings.rates else ()
+    train = group_events.GroupEvents(log, split.train, read, predict)
+    refit = train._replace(rows=np.sort(np.append(split.train, split.validation)))
+
+    def score(params, events):
+        return lambda rows, given: atrank.score(params, atrank.batch(events, rows, config), given, config)
+
+    def validate(params):
+        return float(np.mean([auc(score(params, train), log, split.validation, problem.validation, g)
+                              for g in predict]))
+
+    final, search = training.search_then_refit(
+        atrank, config, replace(job.settings, rates=rates), train, refit, validate, progress=progress)
+    figures = {f"AUC {log.groups[g]}": auc(score(final.params, refit), log, split.test, problem.test, g)
+               for g in predict}
+    return figures, {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history]}
+
+
+def auc(score, log, rows, given, group, batch_size=64):
+    """One ROC AUC over all cases of a group together, as the release has it (not the mean over users).
+
+    score: (rows [B], candidates [B, 1+m]) -> [B, 1+m]; rows of any group; given: candidates over groups.
+    """
+    rows, given = rows[log.group[rows] == group], given[group]
+    scores = np.concatenate([score(rows[at : at + batch_size], given[at : at + batch_size])
+                             for at in range(0, len(rows), batch_size)])
+    positive = np.tile(np.arange(given.shape[1]) == 0, len(rows))
+    return float(metrics.auc(scores.reshape(1, -1), positive[None], allowed=given.reshape(1, -1) > 0)[0])
+
+
+def plain_rows(problem, at=()):
+    """Figures of chance and of everything that only counts, each within its own group.  -> {row: {column: number}}."""
+    log, found = problem.log, {}
+    known = np.sort(np.append(problem.split.train, problem.split.validation))
+    rule = worlds_groups.scorer_of(problem.path, log)
+    for g, name in enumerate(log.groups):
+        size, test = len(log.objects[g]) - 1, problem.split.test[log.group[problem.split.test] == g]
+        past, events = own_past(log, g, test), own_events(log, known[log.group[known] == g])
+        scorers = {"random": lambda history, cases, size=size: np.zeros((len(cases), size)),
+                   **counting.plain(events, size)}
+        if rule:
+            scorers["the rule behind the log"] = lambda history, cases, test=test: rule(test[cases])
+        for row, score in scorers.items():
+            def of_rows(rows, given, score=score, test=test, past=past):
+                return evaluation.picked(score)(past, np.searchsorted(test, rows), given)
+            found.setdefault(row, {})[f"AUC {name}"] = auc(of_rows, log, test, problem.test, g)
+    return found
+
+
+def about(problem):
+    """What results.json says of the log and its held-out events."""
+    cases = {name: len(given) for name, given in zip(problem.log.groups, problem.test, strict=True)}
+    return {"data": problem.path, "cases": cases}
+
+
+def columns(problem, at=()):
+    """The columns of a table on the screen."""
+    return [f"AUC {name}" for name in problem.log.groups]
+
+
+figure_columns = columns
+
+
+def own_events(log, rows):
+    """Log rows of one group as Sequences, one a user."""
+    return sequences.from_rows(log.user[rows], log.object[rows], log.action[rows], len(log.actions))
+
+
+def own_past(log, group, cases):
+    """What the user of each of the rows `cases` did in one group before it, as Sequences, one a case."""
+    first = np.searchsorted(log.user, log.user[cases])
+    lists = [start + np.flatnonzero(log.group[start:case] == group) for start, case in zip(first, cases, strict=True)]
+    rows = np.concatenate([*lists, np.empty(0, int)]).astype(int)
+    ptr = np.append(0, np.cumsum([len(own) for own in lists]))
+    return own_events(log, rows)._replace(ptr=ptr, user=log.user[cases])

@@ -1,0 +1,181 @@
+"""HierSRec's table: what follows in a session, ranked among all items and among those of the likely categories alone.
+
+Source: the abstract of arXiv 2309.06533; what it leaves open is ours. A target outside the candidates is a miss that
+stays in the denominator, K is chosen on validation sessions, and full and gated figures come from the same scores.
+A `scorer` here is (history, cases) -> scores [B, N] and log p of the next category [B, C], or None without that head.
+
+Shapes: S cases, B of them in a batch, N items, C categories with class 0 = unknown.
+"""
+from dataclasses import asdict, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref import evaluation, runs, training
+from mbref.baselines import counting
+from mbref.data import sequences
+from mbref.data.readers.shops import Log
+from mbref.errors import require
+from mbref.nn import optim
+from mbref.papers import hiersrec
+from mbref.tables import session_figures as gated_figures
+from mbref.tables import whole_catalogue as ranked
+from mbref.worlds import sessions as worlds_sessions
+
+SHOWN = 0.04  # of the items that are candidates, the example of the paper's abstract
+MATCHED, RANDOM_TEXT, BOUND = "flat MTL, matched width", "random text", "oracle (a bound)"
+ITEM = {"tasks": "item"}
+ROWS = {  # row of the table: (model, fields that differ from the defaults)
+    "SASRec": ("sasrec", {"validate": "MRR@20"}),
+    "ID only": ("hiersrec", {**ITEM, "inputs": "id"}),
+    "ID + category": ("hiersrec", {**ITEM, "inputs": "id+category"}),
+    "ID + text": ("hiersrec", {**ITEM, "inputs": "id+text"}),
+    "no MTL": ("hiersrec", ITEM),
+    "no metadata": ("hiersrec", {"inputs": "id"}),
+    "flat MTL": ("hiersrec", {"hier": "none"}),
+    MATCHED: ("hiersrec", {"hier": "none"}),
+    "HierSRec": ("hiersrec", {}),
+    RANDOM_TEXT: ("hiersrec", {}),
+    **{kind: ("hiersrec", {"hier": kind}) for kind in ("stop", "logits", "tied")},
+    BOUND: ("hiersrec", {"hier": "oracle"}),
+    "item weights tied": ("hiersrec", {"item_out": "tied"}),
+    **{f"lambda = {x}": ("hiersrec", {"category_weight": x}) for x in ("0", "0.1", "0.3", "3")},
+}
+CURVES = ("HierSRec", "flat MTL", "no metadata", BOUND, "the rule behind the log")  # in the figure of shares
+LAMBDAS = {x: "HierSRec" if x == 1 else f"lambda = {x}" for x in (0, 0.1, 0.3, 1, 3)}
+
+
+class SessionProblem(NamedTuple):
+    """The same cases for every row."""
+
+    log: Log
+    task: runs.Task
+    split: sequences.Split
+
+
+def from_log(task):
+    """A SessionProblem from a log file. Raises InputError for one that this table cannot be made of."""
+    require(task.split != "leave-one-out", "this table splits sessions by date: give --split-by session-rec or srgnn.")
+    require(task.candidates == "all", "a session may click an item again: --candidates unseen is not for this table.")
+    log, task, split = runs.open_task(task)
+    require(log.category is not None, f"{task.data} has no categories, which candidates are chosen by.")
+    return SessionProblem(log, task, split)
+
+
+def applies(model, config, task, log):
+    """Can candidates be chosen by this model's own prediction of the next category?  -> bool."""
+    return (model is hiersrec and config.tasks == "both" and config.hier != "oracle" and task.split != "leave-one-out"
+            and log.category is not None)
+
+
+# One row of the table.
+
+def split_of(problem, job):
+    """The split that a job trains on: the problem's own, or with random vectors of its seed in place of texts."""
+    if job.row != RANDOM_TEXT:
+        return problem.split
+    return runs.with_text(problem.split, problem.log, "random", job.settings.seed)
+
+
+def config_of(problem, job):
+    """The model's Config for one job. Raises InputError for a value that it does not take."""
+    config = runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
+    return matched(config, replace(config, hier="soft")) if job.row == MATCHED else config
+
+
+def matched(config, wanted):
+    """`config` with a larger width, a multiple of its heads, whose parameters are closest in number to `wanted`'s."""
+    size, wider = parameters(hiersrec, wanted), config
+    while parameters(hiersrec, wider) < size:
+        config, wider = wider, replace(wider, width=wider.width + wider.heads)
+    return min(wider, config, key=lambda c: abs(parameters(hiersrec, c) - size))
+
+
+def parameters(model, config):
+    """How many numbers a model learns."""
+    return sum(a.size for _, a in optim.leaves(model.init(np.random.default_rng(0), config), ""))
+
+
+def train_and_report(problem, job, progress=False):
+    """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ..., ...}).
+
+    K is chosen with the model that did not train on the validation sessions.
+    """
+    model, config, split = runs.MODELS[job.model], config_of(problem, job), split_of(problem, job)
+    final, search = training.search_and_refit(model, config, job.settings, split, progress=progress)
+    about = {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history],
+             "parameters": parameters(model, config), "config": asdict(config)}
+    return report_of(split, problem.log, model, config, search.best, final.params), about
+
+
+def report_of(split, log, model, config, searched, final):
+    """The figures of a trained model: `final` parameters on the test cases, K by those of the search.  -> as `report`.
+    """
+    chosen, tested = (scorer(model, without_ids(params, events), config)
+                      for params, events in ((searched, split.train), (final, split.refit)))
+    return gated_figures.report(split, log, chosen, tested)
+
+
+def without_ids(params, events):
+    """Parameters in which items that `events` do not hold are their category and text alone: embedding and bias 0.
+
+    Free output weights ("fc") are left as they are: they know an item by its id only.
+    """
+    if "b_i" not in params:
+        return params
+    known = np.bincount(events.item, minlength=len(params["b_i"]) + 1) > 0  # [N + 1]
+    made = {"b_i": params["b_i"] * known[1:]}
+    return params | made | ({"E_I": params["E_I"] * known[:, None]} if "E_I" in params else {})
+
+
+def plain_rows(problem, at=()):
+    """Full figures of chance and of everything that only counts; the log's rule with its own gate."""
+    split, index = problem.split, gated_figures.index_of(problem.split, problem.log)
+    plain = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
+             **counting.plain(split.refit, split.items)}
+    scorers = {name: without_head(score) for name, score in plain.items()}
+    rule = worlds_sessions.scorer_of(problem.task.data, problem.log)
+    scorers |= {"the rule behind the log": with_sums(rule, index)} if rule else {}
+    return {name: gated_figures.report(split, problem.log, score, score) for name, score in scorers.items()}
+
+
+def scorer(model, params, config):
+    """A trained model as a scorer of items and, where it has that head, of categories."""
+    if model is not hiersrec or config.tasks == "item":
+        return without_head(evaluation.scorer(model, params, config))
+
+    def score(history, cases):
+        batch = hiersrec.batch(history, cases, config)
+        q, logp = hiersrec.joined(params, hiersrec.newest(params, batch, config), config, batch.oracle)
+        return hiersrec.item_logits(params, batch, q, config), logp
+
+    return score
+
+
+def without_head(score):
+    """A scorer of items as one that knows nothing of categories."""
+    return lambda history, cases: (score(history, cases), None)
+
+
+def with_sums(score, index):
+    """A scorer of probabilities [B, N] of items as one that sums them for every category."""
+    def both(history, cases):
+        p = score(history, cases)
+        with np.errstate(divide="ignore"):  # a category without items has probability 0
+            return p, np.log(gated_figures.by_category(p, index))
+
+    return both
+
+
+about = ranked.about
+
+
+def columns(problem, at=()):
+    """The columns of a table on the screen: all items, then candidates of about 4%, or what is next in reach."""
+    share = min(share for share in gated_figures.reachable(problem.split, problem.log) if share >= SHOWN)
+    return ["MRR@20", "Recall@20", *(f"{name} at {share:.0%}" for name in ("MRR@20", "Recall@20", "coverage", "share"))]
+
+
+def figure_columns(problem, at=()):
+    """The columns worth a figure."""
+    return columns(problem)[:4]

@@ -1,0 +1,174 @@
+"""A synthetic log with a known rule in which days matter, written in the raw format of the 2014 Amazon dumps.
+
+Regenerate the committed files with
+
+    python -m mbref.worlds.amazon tiny_data/amazon --seed 1
+
+The rule. Popularity falls as 1 / rank ** FALL inside each category, and slowly from category to category. Every
+item has one of a few brands. Every category has three followers, one for each window of WINDOWS: what is bought
+within two days (an accessory), in the second week (a supply) and in the second month (a successor).
+A user reviews 8 to 18 different items. For each of them
+
+1. the user waits some whole days, see GAPS; if nothing is pending at the end of the wait, another wait is drawn
+   instead, TRIES in all;
+2. pending are: for every earlier item whose age in days lies in a window, that window's follower of the item's
+   category. With probability NEED one of them is taken, all equally likely, and an item of it by popularity,
+   times BRAND for the brand of the earlier item;
+3. otherwise, or if nothing is pending, it is an item of the whole shop by popularity, more often from where the
+   user has bought before: times 1 + FAVOUR * how many items of its category the user has.
+
+Several needs from different categories are pending side by side, and which they are cannot be told from the order
+of the items alone. Ratings and texts are chance and mean nothing. The day of a review depends on the past only, so
+best_scores is the exact probability of the next item given the past and the day on which it is bought.
+"""
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.worlds.shop import draw, permutation, whole, write_files
+
+WINDOWS = ((0, 2), (7, 14), (31, 62))  # days, both ends included
+GAPS = ((0.4, 0, 1), (0.3, 2, 14), (0.3, 20, 60))  # probability, fewest and most days between two reviews
+NEED, BRAND, FAVOUR, FALL, TRIES = 0.92, 3.0, 2.0, 0.8, 4
+DAY = 86400  # seconds
+START = 15522  # 2012-07-01, in days since 1970; the first review of a user comes in the year from there
+STARS = (0.05, 0.05, 0.1, 0.2, 0.6)  # probability of 1..5 stars
+TEXTS = ("Broke.", "No \"joy\".", "It's ok.", "Works.", "Good.")
+FIRST_USER, FIRST_ITEM = 1000, 1000  # reviewerID A1001, ...; asin B1001, ...
+REVIEWS, META = "reviews_Tiny_5.json", "meta_Tiny.json"
+
+
+class Store(NamedTuple):
+    """What does not change: N items in C categories; entry 0 is padding."""
+
+    category: np.ndarray  # [N + 1] 1..C of each item
+    brand: np.ndarray  # [N + 1] 1.. of each item
+    popularity: np.ndarray  # [N + 1] weight of each item among all; 0 at entry 0
+    follower: np.ndarray  # [windows, C + 1] 1..C, the category that follows in each window
+
+
+def make_store(rng, items=300, categories=20, brands=6):
+    """A Store with categories of equal size; category c has popularity c ** -0.5."""
+    place = permutation(rng, items)
+    category = 1 + place % categories
+    popularity = category ** -0.5 * (1.0 + place // categories) ** -FALL
+    brand = np.array([0] + [whole(rng, 1, brands) for _ in range(items)])
+    cycle = 1 + permutation(rng, categories)
+    follower = np.zeros((len(WINDOWS), categories + 1), np.int64)
+    for window in range(len(WINDOWS)):  # 1, 4 and 7 steps along one cycle: three different followers
+        follower[window, cycle] = np.roll(cycle, -1 - 3 * window)
+    return Store(np.append(0, category), brand, np.append(0.0, popularity), follower)
+
+
+def amazon_world(rng, store, users=200):
+    """Events (user 1.., item 1..N, day since 1970), grouped by user, in the order in which they happen."""
+    return [(user, item, day) for user in range(1, users + 1) for item, day in user_events(rng, store)]
+
+
+def user_events(rng, store):
+    """Events (item 1..N, day since 1970) of one user, no item twice."""
+    events, day = [], START + whole(rng, 0, 364)
+    for _ in range(whole(rng, 8, 18)):
+        events.append((draw(rng, best_scores(store, events, day)), day))
+        day = next_day(rng, store, events)
+    return events
+
+
+def next_day(rng, store, history):
+    """Day of the review after `history`, which has at least one event."""
+    for _ in range(TRIES):
+        _, fewest, most = GAPS[draw(rng, [gap[0] for gap in GAPS])]
+        day = history[-1][1] + whole(rng, fewest, most)
+        if needs(store, history, day):
+            break
+    return day
+
+
+def needs(store, history, now):
+    """What is pending on day `now`: [(category 1..C, brand 1..), ...], once for each earlier item that asks for it."""
+    return [(store.follower[window, store.category[item]], store.brand[item])
+            for item, day in history
+            for window, (first, last) in enumerate(WINDOWS) if first <= now - day <= last]
+
+
+def best_scores(store, history, now):
+    """Probability of each item being the next one, given that it is bought on day `now`: the best a model can know.
+
+    history: events (item 1..N, day) of one user, all on day `now` or before it.
+    Returns [N + 1], which sums to 1 and is 0 at padding and at the items of `history`.
+    """
+    unmet = store.popularity.copy()
+    unmet[[item for item, _ in history]] = 0
+    asked = [unmet * (store.category == category) * np.where(store.brand == brand, BRAND, 1)
+             for category, brand in needs(store, history, now)]
+    asked = [weights / weights.sum() for weights in asked if weights.any()]  # nothing new there: not pending
+    owned = np.bincount(store.category[[item for item, _ in history]], minlength=store.follower.shape[1])
+    favoured = unmet * (1 + FAVOUR * owned[store.category])
+    favoured /= favoured.sum()
+    return NEED * np.mean(asked, axis=0) + (1 - NEED) * favoured if asked else favoured
+
+
+# Files.
+
+def review_line(rng, user, item, day):
+    """One event as a line of JSON with the fields of the 2014 dumps; as there, not every reviewer has a name."""
+    stars = 1 + draw(rng, STARS)
+    date = datetime.fromtimestamp(day * DAY, timezone.utc)
+    name = {"reviewerName": f"Reader {user}"} if user % 10 == 0 else {}
+    return json.dumps({
+        "reviewerID": f"A{FIRST_USER + user}", "asin": f"B{FIRST_ITEM + item}", **name,
+        "reviewText": TEXTS[stars - 1], "overall": float(stars), "summary": f"{stars}/5",
+        "unixReviewTime": day * DAY, "reviewTime": f"{date:%m} {date.day}, {date.year}",
+    }) + "\n"
+
+
+def meta_line(store, item):
+    """One item as a Python literal, which is what a line of the 2014 metadata is (and is not JSON)."""
+    category, brand = int(store.category[item]), int(store.brand[item])
+    return repr({
+        "asin": f"B{FIRST_ITEM + item}", "title": f"Maker {brand}'s no. {item}" if item % 4 == 0 else f"Item {item}",
+        "brand": f"Maker {brand}", "categories": [["Tiny", f"Shelf {category:02d}"]],
+    }) + "\n"
+
+
+def store_and_texts(seed):
+    """The store of a seed and the texts of its two files: (Store, reviews, metadata)."""
+    rng = np.random.default_rng(seed)
+    store = make_store(rng)
+    events = amazon_world(rng, store)
+    reviews = "".join(review_line(rng, *event) for event in events)
+    return store, reviews, "".join(meta_line(store, item) for item in range(1, len(store.category)))
+
+
+def scorer_of(path, log, seed=1):
+    """best_scores as a scorer (history, cases) -> [S, N] in the numbers of `log`, or None if `path` is another file.
+
+    path: the file of reviews. The scorer reads `history.time` [n] and `history.now` [S], in seconds since 1970.
+    """
+    store, reviews, _ = store_and_texts(seed)
+    if Path(path).read_bytes() != reviews.encode():
+        return None
+    number = np.array([0] + [int(asin[1:]) - FIRST_ITEM for asin in log.items[1:]])  # [N + 1] in the store
+
+    def score(history, cases):
+        days = history.time // DAY
+        rows = [range(history.ptr[case], history.ptr[case + 1]) for case in cases]
+        pasts = [[(number[history.item[r]], days[r]) for r in here] for here in rows]
+        return np.array([best_scores(store, past, history.now[case] // DAY)[number[1:]]
+                         for past, case in zip(pasts, cases, strict=True)])
+
+    return score
+
+
+def main(arguments=None):
+    """Command line: write the two files of one seed into a folder."""
+    write_files("worlds_amazon", "Write a synthetic log in the format of the Amazon dumps.",
+                lambda seed: dict(zip((REVIEWS, META), store_and_texts(seed)[1:], strict=True)), arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""A synthetic log of sessions with a known rule, written in the raw format of Diginetica (CIKM Cup 2016).
+
+Regenerate the committed files with
+
+    python -m mbref.worlds.sessions tiny_data/diginetica --seed 1
+
+The rule. Twelve categories have 30 to 60 items each (SIZES), all more than a cut-off of 20, and form one cycle. The
+items of a category are divided among LINES product lines. Popularity falls as 1 / rank ** FALL inside a category,
+and from category to category as its own rank ** -0.5. A session is 2 to 10 clicks. Its first is any item, by
+popularity; after an item of category c the next one is
+
+1. with probability STAY in c, by popularity, times KIN for the items of the same line;
+2. with probability MOVE in the category after c on the cycle, by popularity;
+3. otherwise any item, by popularity.
+
+An item may be clicked again. So the category is easy to foresee and the item is hard, and only the last click counts:
+best_scores is the exact probability of the next item.
+
+The name of an item is a list of hashed words: one that all items of its line have and no others, up to three out of
+OWN words of its category, one or two of the COMMON words of the shop. Prices, user ids and times mean nothing. The
+lines of one session are in no order in the file, as in the original; timeframe tells it.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.worlds.shop import draw, permutation, whole, write_files
+
+STAY, MOVE = 0.55, 0.35  # probabilities, as above
+SIZES = (60, 54, 48, 44, 40, 37, 35, 33, 32, 31, 30, 30)  # items, by rank of the category
+LINES, KIN, FALL, OWN, COMMON = 4, 4.0, 0.7, 12, 20
+LENGTHS = (0.1, 0.12, 0.13, 0.14, 0.13, 0.12, 0.1, 0.09, 0.07)  # probability of 2..10 clicks
+FIRST_DAY, DAYS = datetime(2016, 4, 20), 42
+FIRST_ITEM, FIRST_CATEGORY, FIRST_USER = 1000, 100, 5000  # raw id = this + number from 1
+VIEWS, PRODUCTS, CATEGORIES = "train-item-views.csv", "products.csv", "product-categories.csv"
+
+
+class Shop(NamedTuple):
+    """What does not change: N items in C categories; entry 0 is padding."""
+
+    category: np.ndarray  # [N + 1] 1..C of each item
+    line: np.ndarray  # [N + 1] 1..C * LINES of each item
+    popularity: np.ndarray  # [N + 1] weight of each item among all; 0 at entry 0
+    after: np.ndarray  # [C + 1] 1..C, the next category on the cycle
+    words: list  # N + 1 lists of hashed words
+
+
+def make_shop(rng, sizes=SIZES):
+    """A Shop; category c has sizes[c - 1] items and popularity c ** -0.5, which its items share as 1 / rank ** FALL."""
+    place = [(c, rank) for c, size in enumerate(sizes, start=1) for rank in range(1, size + 1)]
+    category, rank = np.array(place)[permutation(rng, len(place))].T
+    weight = [np.sum(np.arange(1, size + 1) ** -FALL) for size in sizes]
+    popularity = category ** -0.5 * rank ** -FALL / np.array(weight)[category - 1]
+    line = LINES * (category - 1) + np.array([whole(rng, 1, LINES) for _ in place])
+    cycle = 1 + permutation(rng, len(sizes))
+    after = np.zeros(len(sizes) + 1, np.int64)
+    after[cycle] = np.roll(cycle, -1)
+    words = [[], *(words_of(rng, c, kind) for c, kind in zip(category.tolist(), line.tolist(), strict=True))]
+    return Shop(np.append(0, category), np.append(0, line), np.append(0.0, popularity), after, words)
+
+
+def words_of(rng, category, line):
+    """The hashed words of one item; those of a category's range and its lines begin with its number."""
+    own = [10_000 * category + 100 + whole(rng, 1, OWN) for _ in range(whole(rng, 2, 3))]
+    common = [whole(rng, 1, COMMON) for _ in range(whole(rng, 1, 2))]
+    return list(dict.fromkeys([10_000 * category + line, *own, *common]))
+
+
+def sessions_world(rng, shop, sessions=1500):
+    """Sessions, each (day from FIRST_DAY, [(item 1..N, milliseconds from the session's start), ...] in order)."""
+    made = []
+    for _ in range(sessions):
+        day, items, time, clicks = whole(rng, 0, DAYS - 1), [], whole(rng, 0, 60_000), []
+        for _ in range(2 + draw(rng, LENGTHS)):
+            items.append(draw(rng, best_scores(shop, items)))
+            clicks.append((items[-1], time))
+            time += whole(rng, 2_000, 180_000)
+        made.append((day, clicks))
+    return made
+
+
+def best_scores(shop, history):
+    """Probability of each item being the next one: the best a model can know.
+
+    history: items 1..N of one session in order, may be empty. Returns [N + 1], which sums to 1 and is 0 at padding.
+    """
+    anywhere = shop.popularity / shop.popularity.sum()
+    if not len(history):
+        return anywhere
+    last = history[-1]
+    stay = shop.popularity * (shop.category == shop.category[last]) * np.where(shop.line == shop.line[last], KIN, 1)
+    move = shop.popularity * (shop.category == shop.after[shop.category[last]])
+    return STAY * stay / stay.sum() + MOVE * move / move.sum() + (1 - STAY - MOVE) * anywhere
+
+
+# Files.
+
+def view_lines(rng, session, day, clicks):
+    """Lines of one session, in random order; one session in ten is of a known user."""
+    user = FIRST_USER + whole(rng, 1, 400) if rng.random() < 0.1 else "NA"
+    date = (FIRST_DAY + timedelta(days=day)).date().isoformat()
+    lines = [f"{session};{user};{FIRST_ITEM + item};{time};{date}\n" for item, time in clicks]
+    return [lines[n] for n in permutation(rng, len(lines))]
+
+
+def shop_and_texts(seed):
+    """The shop of a seed and the texts of its files: (Shop, {file name: text})."""
+    rng = np.random.default_rng(seed)
+    shop = make_shop(rng)
+    views = [line for session, (day, clicks) in enumerate(sessions_world(rng, shop), start=1)
+             for line in view_lines(rng, session, day, clicks)]
+    items = range(1, len(shop.category))
+    products = [f"{FIRST_ITEM + i};{whole(rng, 4, 12)};{','.join(map(str, shop.words[i]))}\n" for i in items]
+    categories = [f"{FIRST_ITEM + i};{FIRST_CATEGORY + shop.category[i]}\n" for i in items]
+    return shop, {VIEWS: "".join(["sessionId;userId;itemId;timeframe;eventdate\n", *views]),
+                  PRODUCTS: "".join(["itemId;pricelog2;product.name.tokens\n", *products]),
+                  CATEGORIES: "".join(["itemId;categoryId\n", *categories])}
+
+
+def scorer_of(path, log, seed=1):
+    """best_scores as a scorer (history, cases) -> [S, N] in the numbers of `log`, or None if `path` is another file.
+
+    path: the file of views. log: what was read from it, or a part of it with other numbers; the raw ids decide.
+    """
+    shop, texts = shop_and_texts(seed)
+    if Path(path).read_bytes() != texts[VIEWS].encode():
+        return None
+    number = np.append(0, log.items[1:].astype(int) - FIRST_ITEM)  # [N + 1] in the shop
+    table = np.array([best_scores(shop, [item] if item else [])[number[1:]] for item in number])  # [N + 1, N]
+
+    def score(history, cases):
+        start, stop = history.ptr[cases], history.ptr[np.asarray(cases) + 1]
+        return table[np.where(stop > start, history.item[stop - 1], 0)]  # only the last click counts
+
+    return score
+
+
+def main(arguments=None):
+    """Command line: write the three files of one seed into a folder."""
+    write_files("worlds_sessions", "Write a synthetic log of sessions in the format of Diginetica.",
+                lambda seed: shop_and_texts(seed)[1], arguments)
+
+
+if __name__ == "__main__":
+    main()

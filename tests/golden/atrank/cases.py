@@ -1,0 +1,178 @@
+"""Cases of ATRank's components, and the same by hand, row by row. The default form is the released one."""
+import autograd.numpy as np
+
+from mbref.by_hand import atrank as by_hand
+from mbref.check.components.reading import config_of
+from mbref.papers import atrank
+from tests.golden.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    ONE,
+    B,
+    D,
+    ids,
+    moved,
+    normal,
+    real_right,
+    recipes,
+    round8,
+)
+from tests.golden.shared.by_hand import rows, spread
+
+ITEMS, CATEGORIES, S, C = 9, 4, 6, 2
+
+
+# By hand.
+
+def config_from(inputs):
+    return config_of(atrank.Config, inputs)
+
+
+def thing(inputs, item):
+    """An item as by_hand reads it: its group and its features."""
+    return 0, (item, inputs["category"][item])
+
+
+def histories(inputs):
+    """The events of every row."""
+    for item, gap in zip(inputs["item"], inputs["gap"], strict=True):
+        yield [(thing(inputs, i), 0, g) for i, g in zip(item, gap, strict=True) if i]
+
+
+def behaviour_code(params, inputs):
+    config = config_from(inputs)
+    return {"code": np.array([
+        np.array(spread([by_hand.behaviour(params, event, config) for event in events], item > 0, config.width))
+        for events, item in zip(histories(inputs), inputs["item"], strict=True)])}
+
+
+def attention_block(params, inputs):
+    config = atrank.Config(items=1, table_width=inputs["query"].shape[-1], heads=inputs["heads"],
+                           scores=inputs["scores"])
+
+    def one(query, memory, allowed):
+        return [by_hand.block(params, x, [memory[s] for s in np.flatnonzero(a)], config)
+                for x, a in zip(query, allowed, strict=True)]
+    return {"y": rows(one, inputs["query"], inputs["memory"], inputs["allowed"])}
+
+
+def score(params, inputs):
+    config = config_from(inputs)
+    return {"scores": np.array([
+        np.array([by_hand.score(params, events, thing(inputs, i), config)[0] for i in candidates])
+        for events, candidates in zip(histories(inputs), inputs["candidate"], strict=True)])}
+
+
+def model(params, inputs):
+    config, count = config_from(inputs), (inputs["candidate"] > 0).sum()
+    return {"loss": sum(
+        by_hand.loss(params, events, thing(inputs, i), label, config, count)
+        for events, candidates, labels in zip(histories(inputs), inputs["candidate"], inputs["label"], strict=True)
+        for i, label in zip(candidates, labels, strict=True) if i)}
+
+
+BY_HAND = {"atrank.behaviour_code": behaviour_code, "atrank.attention_block": attention_block, "atrank.score": score,
+           "atrank": model}
+
+
+# Cases.
+
+def category_of(rng, unknown):
+    """Of every item; of all, of some or of no items it is unknown."""
+    return np.append(0, rng.integers(1, CATEGORIES + 1, ITEMS) * (rng.random(ITEMS) >= unknown))
+
+
+def history(rng, draw):
+    """Items, gaps over all buckets that fall with time, categories."""
+    real = real_right(draw["lengths"])
+    gap = -np.sort(-(2 ** rng.integers(0, draw.get("years", 11), real.shape) - rng.integers(0, 2, real.shape)), axis=1)
+    return {"item": ids(rng, real, draw.get("items", ITEMS)), "gap": gap * real,
+            "category": category_of(rng, draw.get("unknown", 0))}
+
+
+def params_of(rng, draw, scale):
+    return moved(rng, atrank.init(rng, config_of(atrank.Config, draw["config"])), scale)
+
+
+def behaviour_code_case(rng, draw):
+    p = params_of(rng, draw, 0.4)
+    return {name: p[name] for name in ("tables", "groups")}, history(rng, draw)
+
+
+def attention_block_case(rng, draw):
+    params = moved(rng, atrank.init_block(rng, D), 0.4)
+    query, memory = (round8(draw.get("spread", 1) * normal(rng, B, n, D)) for n in (C, S))
+    if "spread" in draw:  # then what is added to the query must be small too
+        params["v"] = {name: draw["spread"] * a for name, a in params["v"].items()}
+    if draw.get("self"):
+        query = memory
+    allowed = np.broadcast_to(real_right(draw["lengths"], S)[:, None], (B, query.shape[1], S))
+    return params, {"query": query, "memory": memory, "allowed": allowed}
+
+
+def candidates(rng, shape):
+    """Different items a row."""
+    return np.array([rng.permutation(ITEMS)[: shape[1]] + 1 for _ in range(shape[0])])
+
+
+def score_case(rng, draw):
+    return params_of(rng, draw, 0.2), history(rng, draw) | {"candidate": candidates(rng, (B, 4))}
+
+
+def model_case(rng, draw):
+    """A positive and a negative a row, where one could be drawn."""
+    candidate = candidates(rng, (B, C))
+    candidate[:, 1] *= rng.random(B) >= draw.get("without", 0)
+    label = np.broadcast_to([True, False], (B, C))
+    return params_of(rng, draw, 0.2), history(rng, draw) | {"candidate": candidate, "label": label}
+
+
+RELEASED = {"items": ITEMS, "categories": CATEGORIES, "table_width": D // 2, "heads": 2, "penalty": 0.01}
+PRINTED = RELEASED | {"scores": "bilinear", "bucket": "paper", "query": "group", "item_bias": False, "penalty": 0.0,
+                      "group_relu": True, "weight_decay": 0.01}
+
+
+def row(name, flags, lengths, draw=(), base=RELEASED, **config):
+    """A case with the whole model's config."""
+    config = base | config
+    return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
+
+
+def printed(*args, **config):
+    """The same for the paper's side."""
+    return row(*args, base=PRINTED, **config)
+
+
+def block_row(name, flags, lengths, draw=(), heads=2, scores="dot"):
+    return name, flags, {"lengths": lengths} | dict(draw), {"heads": heads, "scores": scores}
+
+
+FEW = (S, 3, 1)
+RECIPES = {
+    "atrank.behaviour_code": [
+        *recipes(behaviour_code_case, row("basic", ("Basic", "Padding"), MIXED),
+                 row("long_gap", ("LongGap",), FULL, {"years": 15}),
+                 row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}),
+                 side="released"),
+        *recipes(behaviour_code_case, printed("paper", ("Switch", "LongGap"), FULL, {"years": 15}), side="paper")],
+    "atrank.attention_block": [
+        *recipes(attention_block_case, block_row("basic", ("Basic", "Padding"), FEW),
+                 block_row("heads", ("Heads",), (S, S, S), heads=4),
+                 block_row("self", ("Basic", "SingleEvent"), (1, S, 2), {"self": True}, heads=1),
+                 block_row("empty_history", ("EmptyHistory",), (S, 0, 2)),
+                 block_row("low_variance", ("LowVariance",), FEW, {"spread": 2.0**-13}), side="released"),
+        *recipes(attention_block_case, block_row("bilinear", ("Switch", "Heads"), FEW, scores="bilinear"),
+                 block_row("bilinear_empty", ("Switch", "EmptyHistory"), (S, 0, 2), scores="bilinear"), side="paper")],
+    "atrank.score": [
+        *recipes(score_case, row("basic", ("Basic", "Padding"), MIXED),
+                 row("empty_history", ("EmptyHistory", "UnknownCategory"), EMPTY, {"unknown": 0.5}),
+                 row("single_event", ("SingleEvent", "Tied"), ONE, {"items": 2}, heads=1), side="released"),
+        *recipes(score_case, printed("paper", ("Switch",), MIXED), side="paper")],
+    "atrank": [
+        *recipes(model_case, row("basic", ("Basic", "Heads", "Padding"), MIXED, rate=0.05),
+                 row("empty_history", ("EmptyHistory", "NoNegative"), EMPTY, {"without": 0.6}, rate=0.05),
+                 row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL,
+                     {"unknown": 0.6, "items": 3, "years": 15}, rate=0.05), side="released"),
+        *recipes(model_case, printed("paper", ("Switch",), MIXED, {"years": 15}, rate=0.05), side="paper")],
+}

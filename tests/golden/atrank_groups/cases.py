@@ -1,0 +1,180 @@
+"""Cases of ATRank with several groups of objects and of its step (6), and the same by hand, row by row."""
+import autograd.numpy as np
+
+from mbref.by_hand import atrank as by_hand
+from mbref.papers import atrank
+from tests.golden.atrank.cases import config_from, params_of
+from tests.golden.draw import B, ids, moved, normal, real_right, recipes, round8
+from tests.golden.shared.by_hand import rows, spread
+
+C, S, D = 2, 6, 4  # a narrow model: it has many parameters
+
+
+# By hand.
+
+def thing(inputs, group, number):
+    """An object as by_hand reads it: its group and its features."""
+    return group, inputs[f"features_{group}"][number]
+
+
+def events(inputs, group):
+    """The events of one group in every row."""
+    for row in zip(*(inputs[f"{name}_{group}"] for name in ("object", "action", "gap")), strict=True):
+        yield [(thing(inputs, group, number), action, gap) for number, action, gap in zip(*row, strict=True) if number]
+
+
+def histories(inputs):
+    """The events of every row, of all groups."""
+    for groups in zip(*(events(inputs, g) for g in range(len(inputs["groups"]))), strict=True):
+        yield sum(groups, [])
+
+
+def group_code(params, inputs):
+    config = config_from(inputs)
+    return {"code": np.array([
+        np.array(spread([by_hand.behaviour(params, event, config) for event in found], number > 0, config.width))
+        for found, number in zip(events(inputs, 0), inputs["object_0"], strict=True)])}
+
+
+def target_code(params, inputs):
+    config = config_from(inputs)
+    return {"code": np.array([np.array([by_hand.target(params, thing(inputs, inputs["group"], i), config) for i in row])
+                              for row in inputs["candidate"]])}
+
+
+def user_vectors(params, inputs):
+    config = atrank.Config(items=1, table_width=D, heads=inputs["heads"], scores=inputs["scores"])
+
+    def one(x, states, real):
+        memory = [states[s] for s in np.flatnonzero(real)]
+        return [by_hand.user_vector(params, candidate, memory, config) for candidate in x]
+    return {"e": rows(one, inputs["x"], inputs["states"], inputs["real"])}
+
+
+def score(params, inputs):
+    config = config_from(inputs)
+    return {"scores": np.array([
+        np.array([by_hand.score(params, found, thing(inputs, inputs["group"], i), config)[0] for i in candidates])
+        for found, candidates in zip(histories(inputs), inputs["candidate"], strict=True)])}
+
+
+def model(params, inputs):
+    config, count = config_from(inputs), (inputs["candidate"] > 0).sum()
+    return {"loss": sum(
+        by_hand.loss(params, found, thing(inputs, inputs["group"], i), label, config, count)
+        for found, candidates, labels in zip(histories(inputs), inputs["candidate"], inputs["label"], strict=True)
+        for i, label in zip(candidates, labels, strict=True) if i)}
+
+
+BY_HAND = {"atrank.group_code": group_code, "atrank.target_code": target_code, "atrank.user_vectors": user_vectors,
+           "atrank.groups_score": score, "atrank.groups": model}
+
+
+# Cases.
+
+def features_of(rng, config, unknown):
+    """What the objects of every group are: themselves, and features of which some are unknown."""
+    sizes = dict(config["tables"])
+    for names in config["groups"]:
+        count = sizes[names[0]]
+        more = [rng.integers(1, sizes[name] + 1, count) * (rng.random(count) >= unknown) for name in names[1:]]
+        yield np.stack([np.arange(count + 1), *(np.append(0, column) for column in more)], axis=1)
+
+
+def history(rng, draw):
+    """Objects, actions, some of them unknown, and falling gaps of every group; lengths: a row of numbers a group."""
+    config, found = draw["config"], {}
+    for g, features in enumerate(features_of(rng, config, draw.get("unknown", 0))):
+        real = real_right(draw["lengths"][g], max(draw["lengths"][g]))
+        gap = -np.sort(-(2 ** rng.integers(0, draw.get("years", 11), real.shape)), axis=1)
+        known = real & (rng.random(real.shape) >= draw.get("unknown", 0))
+        found |= {f"object_{g}": ids(rng, real, min(len(features) - 1, draw.get("objects", 99))),
+                  f"action_{g}": ids(rng, known, max(config["actions"][g], 1)),
+                  f"gap_{g}": gap * real, f"features_{g}": features}
+    return found
+
+
+def candidates(rng, inputs, group, count):
+    """Different objects of a group in every row."""
+    objects = len(inputs[f"features_{group}"]) - 1
+    return np.array([rng.permutation(objects)[:count] + 1 for _ in range(B)])
+
+
+def group_code_case(rng, draw):
+    p = params_of(rng, draw, 0.4)
+    return {name: p[name] for name in ("tables", "groups")}, history(rng, draw)
+
+
+def target_code_case(rng, draw):
+    p, inputs = params_of(rng, draw, 0.4), history(rng, draw)
+    candidate = candidates(rng, inputs, draw["config"]["group"], C)
+    features = {name: a for name, a in inputs.items() if name.startswith("features")}
+    return {name: p[name] for name in ("tables", "groups")}, features | {"candidate": candidate}
+
+
+def user_vectors_case(rng, draw):
+    blocks = [moved(rng, atrank.init_block(rng, D, 3), 0.4) for _ in range(draw["blocks"])]
+    x, states = normal(rng, B, C, D), normal(rng, B, S, D)
+    return {"vanilla": blocks}, {"x": x, "states": round8(states), "real": real_right(draw["lengths"], S)}
+
+
+def score_case(rng, draw):
+    inputs = history(rng, draw)
+    return params_of(rng, draw, 0.2), inputs | {"candidate": candidates(rng, inputs, draw["config"]["group"], 3)}
+
+
+def model_case(rng, draw):
+    """A positive and a negative a row, where one could be drawn."""
+    inputs = history(rng, draw)
+    candidate = candidates(rng, inputs, draw["config"]["group"], C)
+    candidate[:, 1] *= rng.random(B) >= draw.get("without", 0)
+    return params_of(rng, draw, 0.2), inputs | {"candidate": candidate, "label": np.broadcast_to([True, False], (B, C))}
+
+
+SHOP = {"tables": [["item", 6], ["category", 3], ["query", 3]],  # items and queries share categories
+        "groups": [["item", "category"], ["query", "category"]], "actions": [3, 0], "group": 0,
+        "table_width": 2, "width": D, "hidden": 3, "heads": 2, "penalty": 0.01, "query": "group"}
+ITEMS = SHOP | {"tables": SHOP["tables"][:2], "groups": SHOP["groups"][:1], "actions": [3], "penalty": 0.0}
+PRINTED = {"scores": "bilinear", "bucket": "paper", "item_bias": False, "group_relu": True, "weight_decay": 0.01}
+SOME = ((5, 3, 1), (2, 1, 3))   # events of every group in every row
+GONE = ((4, 0, 0), (0, 2, 0))   # a row without queries, one without items, one without anything
+
+
+def row(name, flags, lengths, draw=(), base=SHOP, **config):
+    """A case with the whole model's config."""
+    config = base | config
+    return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
+
+
+RECIPES = {
+    "atrank.group_code": [
+        *recipes(group_code_case, row("basic", ("Basic", "Padding"), SOME[:1], base=ITEMS),
+                 row("unknown", ("UnknownCategory", "EmptyHistory"), ((5, 0, 3),), {"unknown": 0.5}, base=ITEMS),
+                 row("without_action", ("Switch", "RepeatedItem"), SOME[:1], {"objects": 2}, base=ITEMS, actions=[0]),
+                 side="released"),
+        *recipes(group_code_case, row("paper", ("Switch", "LongGap"), SOME[:1], {"years": 15}, base=ITEMS, **PRINTED),
+                 side="paper")],
+    "atrank.target_code": [
+        *recipes(target_code_case, row("basic", ("Basic",), SOME[:1], base=ITEMS),
+                 row("raw", ("Switch",), SOME[:1], base=ITEMS, query="raw"),
+                 row("other_group", ("Switch", "UnknownCategory"), SOME, {"unknown": 0.6}, group=1), side="released"),
+        *recipes(target_code_case, row("paper", ("Switch",), SOME[:1], base=ITEMS, **PRINTED), side="paper")],
+    "atrank.user_vectors": [
+        *recipes(user_vectors_case, ("basic", ("Basic", "Heads", "Padding"), {"blocks": 2, "lengths": (S, 3, 1)},
+                                     {"heads": 2, "scores": "dot"}),
+                 ("empty_history", ("EmptyHistory",), {"blocks": 1, "lengths": (S, 0, 1)},
+                  {"heads": 1, "scores": "dot"}), side="released"),
+        *recipes(user_vectors_case, ("bilinear", ("Switch", "SingleEvent"), {"blocks": 1, "lengths": (S, 1, 1)},
+                                     {"heads": 2, "scores": "bilinear"}), side="paper")],
+    "atrank.groups_score": [
+        *recipes(score_case, row("basic", ("Basic", "Padding"), SOME),
+                 row("empty_groups", ("EmptyHistory", "UnknownCategory"), GONE, {"unknown": 0.4}, group=1),
+                 side="released"),
+        *recipes(score_case, row("paper", ("Switch", "RepeatedItem"), SOME, {"objects": 2}, **PRINTED), side="paper")],
+    "atrank.groups": [
+        *recipes(model_case, row("basic", ("Basic", "Heads", "Padding"), SOME, rate=0.05),
+                 row("empty_groups", ("EmptyHistory", "NoNegative", "UnknownCategory"), GONE,
+                     {"unknown": 0.4, "without": 0.6}, group=1, rate=0.05), side="released"),
+        *recipes(model_case, row("paper", ("Switch", "LongGap"), SOME, {"years": 15}, group=1, blocks=2, rate=0.05,
+                                 **PRINTED), side="paper")],
+}

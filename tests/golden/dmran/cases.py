@@ -1,0 +1,154 @@
+"""Cases of DMRAN's components."""
+import numpy as np
+
+from mbref.check.components.reading import config_of
+from mbref.papers import dmran
+from mbref.papers.atrank import init_block
+from tests.golden.atrank.cases import candidates, history
+from tests.golden.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    ONE,
+    B,
+    D,
+    T,
+    moved,
+    normal,
+    real_right,
+    recipes,
+    round8,
+)
+
+ITEMS, CATEGORIES, HOPS, C = 9, 4, 4, 2
+
+
+def params_of(rng, draw, scale):
+    return moved(rng, dmran.init(rng, config_of(dmran.Config, draw["config"])), scale)
+
+
+def history_code_case(rng, draw):
+    p = params_of(rng, draw, 0.4)
+    return {name: p[name] for name in ("V", "T", "W_0") if name in p}, without_category(draw, history(rng, draw))
+
+
+def without_category(draw, inputs):
+    """Categories are an input only where the config has some."""
+    return inputs if draw["config"].get("categories") else {k: a for k, a in inputs.items() if k != "category"}
+
+
+def square(rng, *names, rows=D):
+    return {name: normal(rng, rows, D, scale=0.5) for name in names}
+
+
+def item_attention_case(rng, draw):
+    params = square(rng, "W_s1") | square(rng, "W_s2", rows=draw["hops"])
+    return params, {"H": round8(draw["spread"] * normal(rng, B, T, D)), "real": real_right(draw["lengths"])}
+
+
+def redundancy_case(rng, draw):
+    """Rows that sum to 1 up to rounding; "single": each hop one event of its own, so the penalty is 0."""
+    if draw.get("single"):
+        return {}, {"A": np.broadcast_to(np.eye(draw["hops"], T), (B, draw["hops"], T))}
+    A = np.exp(rng.normal(0, 2, (B, draw["hops"], T))) * real_right(draw["lengths"])[:, None]
+    total = A.sum(axis=2, keepdims=True)
+    return {}, {"A": round8(A / (total + (total == 0)))}
+
+
+def pairs_case(rng, draw):
+    """M and which rows may look at which."""
+    r = draw["hops"]
+    allowed = np.broadcast_to(~np.eye(r, dtype=bool) if draw.get("others") else np.ones((r, r), bool), (B, r, r)).copy()
+    allowed &= real_right(draw.get("rows", (r,) * B), r)[:, None]
+    params = square(rng, "W_s3", "W_s4", "W_s5") | {"b_s1": normal(rng, D), "b_s2": normal(rng, D)}
+    if draw.get("robust"):
+        block = moved(rng, init_block(rng, D), 0.3)
+        params["after"] = {name: block[name] for name in ("f1", "f2", "ln", "ln_f")}
+    return params, {"M": round8(draw.get("spread", 1) * normal(rng, B, r, D)), "allowed": allowed}
+
+
+def vanilla_case(rng, draw):
+    params = {"van": moved(rng, init_block(rng, D), 0.3)} if draw.get("robust") else {}
+    return params, {"M": round8(draw.get("spread", 1) * normal(rng, B, HOPS, D)), "i_c": normal(rng, B, C, D),
+                "real": real_right(draw["rows"], HOPS)}
+
+
+def fusion_case(rng, draw):
+    params = square(rng, "W_f1", "W_f2") | {"b_f": normal(rng, D)}
+    h, h_hat = (round8(draw["spread"] * normal(rng, B, draw["candidates"], D)) for _ in range(2))
+    return params, {"h": h, "h_hat": h_hat}
+
+
+def score_case(rng, draw):
+    params, inputs = params_of(rng, draw, 0.3), without_category(draw, history(rng, draw))
+    return params, inputs | {"candidate": candidates(rng, (B, 4))}
+
+
+def model_case(rng, draw):
+    inputs = without_category(draw, history(rng, draw)) | {"candidate": candidates(rng, (B, C))}
+    return params_of(rng, draw, 0.3), inputs | {"label": np.broadcast_to([True, False], (B, C))}
+
+
+MODEL = {"items": ITEMS, "width": D, "hops": HOPS, "heads": 2, "redundancy": 0.1, "penalty": 0.01}
+
+
+def row(name, flags, lengths, draw=(), **config):
+    """A case with the whole model's config."""
+    config = MODEL | config
+    return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
+
+
+ATTEND = {"lengths": MIXED, "hops": HOPS, "spread": 1}
+RECIPES = {
+    "dmran.history_code": recipes(
+        history_code_case, row("basic", ("Basic", "Padding"), MIXED),
+        row("long_gap", ("LongGap",), FULL, {"years": 15}),
+        row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}, categories=CATEGORIES),
+        row("without_time", ("Switch", "RepeatedItem"), MIXED, {"items": 2}, time=False), side="paper"),
+    "dmran.item_attention": recipes(
+        item_attention_case, ("basic", ("Basic", "Padding"), ATTEND, {}),
+        ("few_events", ("FewEvents", "EmptyHistory"), ATTEND | {"lengths": (2, 0, 1)}, {}),
+        ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}), ("large", ("LargeValues",), ATTEND | {"spread": 64}, {}),
+        side="paper"),
+    "dmran.redundancy": recipes(
+        redundancy_case, ("basic", ("Basic",), ATTEND, {}), ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}),
+        ("own_events", ("SingleEvent",), {"single": True, "hops": HOPS}, {}),
+        ("few_events", ("FewEvents", "EmptyHistory"), ATTEND | {"lengths": (2, 0, 1)}, {}), side="paper"),
+    "dmran.alignment": recipes(
+        pairs_case, ("basic", ("Basic",), {"hops": HOPS}, {}),
+        ("others", ("NoDiagonal",), {"hops": 3, "others": True}, {}),
+        ("one_hop", ("OneHop",), {"hops": 1}, {}),
+        ("rows_of_nothing", ("EmptyHistory", "Padding"), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
+    "dmran.feature_attention": recipes(
+        pairs_case, ("basic", ("Basic",), {"hops": HOPS}, {}),
+        ("others", ("NoDiagonal",), {"hops": 3, "others": True}, {}),
+        ("one_alone", ("OneHop", "NoDiagonal"), {"hops": 1, "others": True}, {}),
+        ("robust", ("Switch", "NoDiagonal"), {"hops": 3, "others": True, "robust": True}, {"robust": True}),
+        ("rows_of_nothing", ("EmptyHistory", "Padding"), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
+    "dmran.vanilla": recipes(
+        vanilla_case, ("basic", ("Basic",), {"rows": (HOPS,) * B}, {"pool": "attention"}),
+        ("rows_of_nothing", ("EmptyHistory", "Padding"), {"rows": (HOPS, 0, 2)}, {"pool": "attention"}),
+        ("large", ("LargeValues",), {"rows": (HOPS, 1, 3), "spread": 300}, {"pool": "attention"}),
+        ("mean", ("Switch", "Padding"), {"rows": (HOPS, 1, 2)}, {"pool": "mean"}),
+        ("robust", ("Switch", "Heads", "EmptyHistory"), {"rows": (HOPS, 0, 2), "robust": True},
+         {"robust": True, "heads": 2}), side="paper"),
+    "dmran.fusion": recipes(
+        fusion_case, ("basic", ("Basic",), {"spread": 1, "candidates": C}, {}),
+        ("large", ("LargeValues",), {"spread": 60, "candidates": C}, {}),
+        ("one_candidate", ("SingleEvent",), {"spread": 2, "candidates": 1}, {}), side="paper"),
+    "dmran.score": recipes(
+        score_case, row("basic", ("Basic", "Padding"), MIXED),
+        row("empty_history", ("EmptyHistory", "FewEvents"), EMPTY),
+        row("others", ("NoDiagonal", "Switch"), FULL, diagonal=False, item_bias=True),
+        row("single_event", ("SingleEvent", "FewEvents"), ONE),
+        row("item", ("Switch", "EmptyHistory"), EMPTY, variant="item", pool="mean"), side="paper"),
+    "dmran": recipes(
+        model_case, row("basic", ("Basic", "Padding"), MIXED, rate=0.05),
+        row("empty_history", ("EmptyHistory", "FewEvents"), EMPTY, rate=0.05),
+        row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL, {"unknown": 0.6, "items": 3,
+            "years": 15}, categories=CATEGORIES, rate=0.05),
+        row("feature", ("Switch", "Padding"), MIXED, variant="feature", rate=0.05),
+        row("robust", ("Switch", "Heads"), MIXED, robust=True, heads=4, width=4, rate=0.02),
+        row("unfused", ("Switch", "EmptyHistory"), EMPTY, fuse=False, weight_decay=0.01, item_bias=True, time=False,
+            rate=0.05), side="paper"),
+}

@@ -1,0 +1,119 @@
+"""Faults of DMRAN's match of history and candidate, and of the whole model.  {component: {fault: function}}."""
+import autograd.numpy as np
+from autograd.misc import flatten
+
+from mbref.check.components import dmran as right
+from mbref.nn import attention as att
+from mbref.nn import masks
+from mbref.nn.attention import masked_softmax
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
+from mbref.papers import dmran
+from tests.golden.dmran.faults import over_hops
+from tests.golden.fault import fed, planted
+from tests.golden.shared.faults_attention import SOFTMAX
+
+own_fusion = dmran.fusion
+
+
+def vanilla(scaled=True, softmax=masked_softmax):
+    """The candidate's attention without the root, or with another softmax."""
+    def attention(q, k, v, allowed, **named):
+        return att.attention(q, k, v, allowed, scaled=scaled)
+    return planted(planted(right.vanilla, dmran, attention=attention), att, masked_softmax=softmax)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def fusion(gate=sigmoid, weights=("W_f1", "W_f2"), bias=1, mix=lambda G, h, h_hat: G * h + (1 - G) * h_hat):
+    """The gate with another squashing, weights or mixture."""
+    def fused(params, inputs, tap):
+        h, h_hat = inputs["h"], inputs["h_hat"]
+        G = gate(h @ params[weights[0]] + h_hat @ params[weights[1]] + bias * params["b_f"])
+        return {"h_c": mix(G, h, h_hat)}
+    return fused
+
+
+def squares(h, i_c, real):
+    return np.sum((h**2 + i_c**2) * real)
+
+
+def mean_overlap(A):
+    return np.sum(dmran.redundancy(A)) / len(A)
+
+
+def model(size=squares, overlap=mean_overlap, labels=lambda label: label):
+    """The loss with other penalties or labels."""
+    def loss(params, inputs, tap):
+        config, batch = right.config_of(dmran.Config, inputs), right.batch_of(inputs)
+        states = dmran.forward(params, batch, config)
+        z, h_c, i_c = dmran.logits(params, batch, states, batch.candidate, config)
+        real = batch.candidate > 0
+        total = masked_mean(sigmoid_cross_entropy(z, labels(batch.label)), real)
+        penalty = config.penalty * size(h_c, i_c, real[..., None])
+        decay = config.weight_decay * np.sum(flatten(params)[0] ** 2)
+        hops = overlap(states[2]) if config.variant != "feature" else 0.0
+        return {"loss": total + 0.5 * (penalty + decay) + config.redundancy * hops}
+    return loss
+
+
+def of_both(function):
+    """Faults that the score and the loss share."""
+    return {
+        "padding attended": planted(function, masks, padding=lambda ids: ids >= 0),
+        "hops read the events without time": fed(function, lambda i: {"gap": 0 * i["gap"]}),
+        "time gaps in seconds taken as days": fed(function, lambda i: {"gap": i["gap"] * 86400}),
+        "feature level left out": planted(function, dmran, feature_attention=lambda p, M, *more: M),
+        "gates swapped": planted(function, dmran, fusion=lambda p, h, h_hat: own_fusion(p, h_hat, h)),
+        "no fusion": fed(function, lambda i: {"fuse": False}),
+        "mean of the hops instead of the candidate's attention": fed(function, lambda i: {"pool": "mean"}),
+        "item level normalised over the hops": planted(function, dmran, masked_softmax=softmax_of_hops),
+    }
+
+
+def softmax_of_hops(scores, allowed):
+    """Over the wrong axis for the item level, over the right one for the feature level."""
+    return over_hops(scores, allowed) if scores.ndim == 3 else masked_softmax(scores, allowed)
+
+
+FAULTS = {
+    "dmran.vanilla": {
+        "attention scores not divided by the root": vanilla(scaled=False),
+        "the candidate is not read": fed(right.vanilla, lambda i: {"pool": "mean"}),
+        "plain form for the robust one": fed(right.vanilla, lambda i: {"robust": False}),
+        "mask not read": fed(right.vanilla, lambda i: {"real": np.ones_like(i["real"])}),
+        **{name: vanilla(softmax=SOFTMAX[name]) for name in (
+            "mask after the softmax", "-inf on a row where nothing is allowed",
+            "softmax without the shift by the largest score")},
+    },
+    "dmran.fusion": {
+        "gates swapped": fusion(mix=lambda G, h, h_hat: (1 - G) * h + G * h_hat),
+        "gate is not squashed": fusion(gate=lambda x: x),
+        "gate is a tanh": fusion(gate=np.tanh),
+        "one matrix for both inputs of the gate": fusion(weights=("W_f1", "W_f1")),
+        "bias of the gate left out": fusion(bias=0),
+        "one number for all features": fusion(gate=lambda x: sigmoid(np.sum(x, axis=-1, keepdims=True))),
+    },
+    "dmran.score": of_both(right.score) | {
+        "item bias left out": fed(right.score, lambda i: {"item_bias": False}),
+        "a row looks at itself": fed(right.score, lambda i: {"diagonal": True}),
+    },
+    "dmran": of_both(right.model) | {
+        "blocks of M and M^ swapped": lambda p, i, tap: right.model(
+            p | {"van": p["van_hat"], "van_hat": p["van"]} if "van" in p else p, i, tap),
+        "plain form for the robust one": fed(right.model, lambda i: {"robust": False}),
+        "fusion where there is none": lambda p, i, tap: right.model(
+            {"W_f1": 0 * p["W_s3"], "W_f2": 0 * p["W_s3"], "b_f": 0 * p["b_s1"]} | p, i | {"fuse": True}, tap),
+        "weight decay left out": fed(right.model, lambda i: {"weight_decay": 0.0}),
+        "labels the wrong way round": model(labels=lambda label: ~label),
+        "redundancy summed over the batch": model(overlap=lambda A: np.sum(dmran.redundancy(A))),
+        "redundancy of the mean of the batch": model(overlap=lambda A: dmran.redundancy(
+            np.sum(A, axis=0, keepdims=True) / len(A))[0]),
+        "redundancy not squared": model(overlap=lambda A: np.sum(dmran.redundancy(A) ** 0.5) / len(A)),
+        "redundancy left out": fed(right.model, lambda i: {"redundancy": 0.0}),
+        "penalty averaged instead of summed": model(lambda *a: squares(*a) / a[2].size),
+        "penalty not halved": fed(right.model, lambda i: {"penalty": 2 * i["penalty"]}),
+        "penalty of the user vector alone": model(lambda h, i_c, real: np.sum(h**2 * real)),
+    },
+}

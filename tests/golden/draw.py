@@ -1,0 +1,80 @@
+"""What recipes of cases are made of: numbers of 8 significant bits, histories of chosen lengths, parameters."""
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.nn import optim
+
+B, T, D = 3, 7, 8   # rows, events, width of most cases
+MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)  # lengths of histories
+
+
+class Recipe(NamedTuple):
+    """How a case is drawn."""
+
+    name: str
+    flags: tuple
+    build: Callable        # rng -> params, inputs; params nested, inputs flat
+    config: dict           # numbers and words that the function gets among its inputs
+    side: str = "both"
+    recorded: tuple = ()   # files of tests/oracles: recorded states of a release that mbref's function reproduces
+
+
+def recipes(build, *rows, side="both", recorded=()):
+    """(name, flags, what build(rng, draw) is told, config for the function) as Recipes."""
+    return [Recipe(name, flags, partial(build, draw=draw), config, side, recorded)
+            for name, flags, draw, config in rows]
+
+
+def round8(x):
+    """To 8 significant bits, so that float32 and bfloat16 start from the same numbers."""
+    mantissa, exponent = np.frexp(x)
+    return np.ldexp(np.round(mantissa * 256) / 256, exponent)
+
+
+def normal(rng, *shape, scale=1.0):
+    """Normal numbers of 8 significant bits."""
+    return round8(rng.normal(0, scale, shape))
+
+
+def log_probabilities(rng, shape, spread=1.0):
+    """Rows of log p."""
+    z = spread * normal(rng, *shape)
+    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+
+
+def with_ties(rng, count):
+    """Rows of log p of five classes, of which two and three are alike."""
+    return np.log(rng.permuted(np.tile([0.3125, 0.3125, 0.125, 0.125, 0.125], (count, 1)), axis=1))
+
+
+def moved(rng, params, scale=0.4):
+    """Parameters away from their initial zeros and ones, so that no gradient is hidden by them."""
+    return optim.tree_map(lambda a: round8(a + rng.normal(0, scale, a.shape)), params)
+
+
+def real_right(lengths, size=T):
+    """True where there is an event, padding on the right.  -> [B, size]."""
+    return np.arange(size) < np.array(lengths)[:, None]
+
+
+def real_left(lengths, size=T):
+    """True where there is an event, padding on the left.  -> [B, size]."""
+    return real_right(lengths, size)[:, ::-1]
+
+
+def ids(rng, real, count):
+    """Ids 1..count where `real`, else 0.  -> [B, T]."""
+    return rng.integers(1, count + 1, real.shape) * real
+
+
+def dense(rng, *shape):
+    """w and b of a layer, of order 1 after it.  shape: [..., D_in, D_out]."""
+    return {"w": normal(rng, *shape, scale=shape[-2] ** -0.5), "b": normal(rng, *shape[:-2], shape[-1], scale=0.5)}
+
+
+def norm(rng, size=D):
+    """gamma and beta."""
+    return {"gamma": round8(1 + rng.normal(0, 0.3, size)), "beta": normal(rng, size, scale=0.3)}

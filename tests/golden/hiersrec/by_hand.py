@@ -1,0 +1,157 @@
+"""HierSRec's components by hand, row by row of a batch."""
+import autograd.numpy as np
+from autograd.tracer import getval
+
+from mbref.by_hand import hiersrec as by_hand
+from mbref.check.components.reading import config_of
+from mbref.nn import optim
+from mbref.papers import hiersrec
+from tests.golden.shared.by_hand import rows, spread
+
+
+def config_from(inputs, **more):
+    return config_of(hiersrec.Config, inputs, **more)
+
+
+def about(inputs):
+    """What is known of all items."""
+    return inputs["category"], inputs.get("texts")
+
+
+def item_features(params, inputs):
+    config = config_from(inputs)
+
+    def one(item):
+        found = [by_hand.item_features(params, i, about(inputs), config) for i in item[item > 0]]
+        return spread(found, item > 0, hiersrec.widths(config)[0])
+    return {"features": rows(one, inputs["item"])}
+
+
+def encoder_block(params, inputs):
+    def one(h, real):
+        found = by_hand.encoder_block(params, [h[t] for t in np.flatnonzero(real)], inputs["heads"])
+        return spread(found, real, h.shape[1])
+    return {"y": rows(one, inputs["h"], inputs["real"])}
+
+
+def encode(params, inputs):
+    config = config_from(inputs)
+
+    def one(item):
+        found = by_hand.encode(params, item[item > 0], about(inputs), config) if item.any() else []
+        return spread(found, item > 0, config.width)
+    return {"s": rows(one, inputs["item"])}
+
+
+def category_logp(params, inputs):
+    def one(s):
+        z = by_hand.category_logits(params, s)
+        top = max(getval(z))
+        return z - top - np.log(sum(np.exp(z[c] - top) for c in range(len(z))))
+    return {"logp": rows(one, inputs["s"])}
+
+
+def projection(params, inputs):
+    """A layer norm does not notice whether it gets logits or log p; of exp(log p), the gradient is not a softmax's."""
+    config = config_from(inputs, items=1, categories=1)
+
+    def one(logp, true):
+        if config.hier in ("logits", "oracle"):
+            return by_hand.category_vector(params, logp, config, true)
+        p = np.exp(getval(logp) if config.hier == "stop" else logp)
+        return by_hand.weighted_sum(p, params["E_C" if config.hier == "tied" else "W_p"])
+    return {"g": rows(one, inputs["logp"], inputs["oracle"])}
+
+
+def joined(params, inputs):
+    """The gradient of log p in the vector and that of log p itself come together."""
+    config = config_from(inputs)
+
+    def one(s, true):
+        if config.tasks == "item":
+            return [s, None]
+        z = by_hand.category_logits(params, s)
+        logp = np.log(np.array(by_hand.softmax(list(z))))
+        if config.hier == "none":
+            return [s, logp]
+        return [np.concatenate([s, by_hand.category_vector(params, z, config, true, getval(z))]), logp]
+
+    q, logp = zip(*[one(*row) for row in zip(inputs["s"], inputs["oracle"], strict=True)], strict=True)
+    return {"q": np.array(q)} | ({} if config.tasks == "item" else {"logp": np.array(logp)})
+
+
+def item_logits(params, inputs):
+    config = config_from(inputs)
+    items = range(1, config.items + 1)
+    return {"logits": rows(lambda q: [by_hand.item_logit(params, q, i, about(inputs), config) for i in items],
+                           inputs["q"])}
+
+
+def by_probability(logp):
+    """Categories, the most probable first, the lower id first among equals."""
+    return sorted(range(len(logp)), key=lambda c: (-logp[c], c))
+
+
+def chosen_until(logp, enough):
+    """Categories by falling probability until enough(those chosen so far).  -> [C] bool."""
+    chosen = []
+    for c in by_probability(logp):
+        chosen.append(c)
+        if enough(chosen):
+            break
+    return np.isin(np.arange(len(logp)), chosen)
+
+
+def candidates_topk(params, inputs):
+    return {"chosen": rows(lambda logp: chosen_until(logp, lambda chosen: len(chosen) == inputs["k"]), inputs["logp"])}
+
+
+def candidates_mass(params, inputs):
+    def one(logp):
+        return chosen_until(logp, lambda chosen: sum(np.exp(logp[c]) for c in chosen) >= inputs["tau"])
+    return {"chosen": rows(one, inputs["logp"])}
+
+
+def candidates_budget(params, inputs):
+    category = inputs["category"][1:]
+
+    def one(logp):
+        return chosen_until(logp, lambda chosen: sum(c in chosen for c in category) >= inputs["rho"] * len(category))
+    return {"chosen": rows(one, inputs["logp"])}
+
+
+def candidate_items(params, inputs):
+    return {"allowed": rows(lambda chosen: [chosen[c] for c in inputs["category"][1:]], inputs["chosen"])}
+
+
+def score(params, inputs):
+    config, scores = config_from(inputs), []
+    for item, candidate, true in zip(*(inputs[name] for name in ("item", "candidate", "oracle")), strict=True):
+        s = by_hand.encode(params, item[item > 0], about(inputs), config)[-1]
+        logits = by_hand.category_logits(params, s) if config.tasks == "both" else None
+        z = by_hand.predict(params, s, about(inputs), config, true, logits)[0]
+        scores.append(np.array([z[i - 1] for i in candidate]))
+    return {"scores": np.array(scores)}
+
+
+def model(params, inputs):
+    """The sum over all sessions by the number of clicks with a next one."""
+    config, total = config_from(inputs), 0.0
+    fixed = optim.tree_map(getval, params) if config.hier == "stop" else None
+    known = [int(i) + 1 for i in np.flatnonzero(inputs["known"])]
+    for item, follow in zip(inputs["item"], inputs["next"], strict=True):
+        n = (follow > 0).sum()
+        if n:
+            session = [*item[:n], follow[n - 1]]
+            total = total + by_hand.loss(params, session, about(inputs), config, fixed, known)
+    return {"loss": total / (inputs["next"] > 0).sum()}
+
+
+BY_HAND = {
+    "hiersrec.item_features": item_features, "hiersrec.encoder_block": encoder_block, "hiersrec.encode": encode,
+    "hiersrec.category_logp": category_logp, "hiersrec.projection": projection, "hiersrec.joined": joined,
+    "hiersrec.item_logits": item_logits,
+    "hiersrec.candidates_topk": candidates_topk, "hiersrec.candidates_mass": candidates_mass,
+    "hiersrec.candidates_budget": candidates_budget, "hiersrec.candidate_items": candidate_items,
+    "hiersrec.score": score, "hiersrec": model,
+}

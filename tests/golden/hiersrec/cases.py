@@ -1,0 +1,196 @@
+"""Cases of HierSRec's components."""
+import numpy as np
+
+from mbref.check.components.reading import config_of
+from mbref.papers import hiersrec
+from tests.golden.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    ONE,
+    B,
+    D,
+    ids,
+    log_probabilities,
+    moved,
+    norm,
+    normal,
+    real_right,
+    recipes,
+    round8,
+    with_ties,
+)
+from tests.golden.draw import dense as drawn_dense
+
+ITEMS, CATEGORIES, TEXT, R, T = 9, 4, 2, 5, 7
+
+
+def category_of(rng, draw):
+    """Of every item, some unknown (0) if asked for."""
+    return np.append(0, rng.integers(1, CATEGORIES + 1, ITEMS) * (rng.random(ITEMS) >= draw.get("unknown", 0)))
+
+
+def known_of_items(rng, draw):
+    """Categories and text vectors of all items."""
+    text = normal(rng, ITEMS + 1, TEXT)
+    text[0] = 0
+    return {"category": category_of(rng, draw), "texts": text}
+
+
+def sessions(rng, draw):
+    return {"item": ids(rng, real_right(draw["lengths"]), draw.get("items", ITEMS))} | known_of_items(rng, draw)
+
+
+def params_of(rng, draw, scale, *names):
+    """Parameters of the whole model, or those with these names."""
+    params = moved(rng, hiersrec.init(rng, config_of(hiersrec.Config, draw["config"])), scale)
+    return {name: params[name] for name in names if name in params} if names else params
+
+
+def features_case(rng, draw):
+    return params_of(rng, draw, 0.4, "E_I", "E_C"), sessions(rng, draw)
+
+
+def block_case(rng, draw):
+    params = {name: normal(rng, D, D, scale=D**-0.5) for name in "qkvo"} | {"ln1": norm(rng), "ln2": norm(rng)}
+    params |= {"f1": drawn_dense(rng, D, 2 * D), "f2": drawn_dense(rng, 2 * D, D)}
+    h = round8(draw.get("spread", 1) * normal(rng, B, T, D))
+    return params, {"h": h, "real": real_right(draw["lengths"])}
+
+
+def encode_case(rng, draw):
+    return params_of(rng, draw, 0.2, "in", "position", "blocks", "ln", "E_I", "E_C"), sessions(rng, draw)
+
+
+def logp_case(rng, draw):
+    return {"category": drawn_dense(rng, D, draw["classes"])}, {"s": round8(draw["spread"] * normal(rng, R, D))}
+
+
+def projection_case(rng, draw):
+    params = params_of(rng, draw, 0.4, "W_p", "ln_logits")
+    params |= params_of(rng, draw, 0.4, "E_C") if draw["config"]["hier"] == "tied" else {}
+    logp = log_probabilities(rng, (R, CATEGORIES + 1), draw.get("spread", 1.0))
+    return params, {"logp": logp, "oracle": rng.integers(0, CATEGORIES + 1, R)}
+
+
+def joined_case(rng, draw):
+    params = params_of(rng, draw, 0.4, "category", "W_p", "ln_logits")
+    params |= params_of(rng, draw, 0.4, "E_C") if draw["config"]["hier"] == "tied" else {}
+    return params, {"s": normal(rng, R, D), "oracle": rng.integers(0, CATEGORIES + 1, R)}
+
+
+def logits_case(rng, draw):
+    params, config = params_of(rng, draw, 0.3), config_of(hiersrec.Config, draw["config"])
+    names = ("item",) if config.item_out == "fc" else ("query", "value", "b_i", "E_I", "E_C")
+    q = normal(rng, R, D + hiersrec.widths(config)[1])
+    return {name: params[name] for name in names}, {"q": q, "item": np.zeros((1, 1), int)} | known_of_items(rng, draw)
+
+
+def choice_case(rng, draw):
+    """log p of few levels where ties are asked for; categories of the items where these are needed."""
+    if draw.get("levels"):
+        logp = with_ties(rng, B)
+    else:
+        logp = log_probabilities(rng, (B, CATEGORIES + 1), 1.5)
+    return {}, {"logp": logp} | ({"category": filled(rng, draw)} if "empty" in draw else {})
+
+
+def filled(rng, draw):
+    """Categories 0.. of items; the `empty` ones have none."""
+    classes = [c for c in range(CATEGORIES + 1) if c not in draw["empty"]]
+    return np.append(0, rng.choice(classes, ITEMS))
+
+
+def items_case(rng, draw):
+    return {}, {"chosen": rng.random((B, CATEGORIES + 1)) < draw["share"], "category": filled(rng, draw)}
+
+
+def score_case(rng, draw):
+    more = {"oracle": rng.integers(0, CATEGORIES + 1, B), "candidate": rng.integers(1, ITEMS + 1, (B, 4))}
+    return params_of(rng, draw, 0.2), sessions(rng, draw) | more
+
+
+def model_case(rng, draw):
+    """Sessions with the click that follows each; items that no session holds may be unknown."""
+    real = real_right([n + 1 for n in draw["lengths"]], T + 1)
+    real &= np.array(draw["lengths"])[:, None] > 0
+    clicks = ids(rng, real, draw.get("items", ITEMS))
+    follow = clicks[:, 1:]
+    known = np.isin(np.arange(1, ITEMS + 1), clicks) if draw.get("cold") else np.ones(ITEMS, bool)
+    inputs = {"item": clicks[:, :-1] * (follow > 0), "next": follow, "known": known} | known_of_items(rng, draw)
+    return params_of(rng, draw, 0.2), inputs
+
+
+MODEL = {"items": ITEMS, "categories": CATEGORIES, "text": TEXT, "width": D, "item_width": 4, "category_width": 3,
+         "projection_width": 4, "length": T, "heads": 2}
+
+
+def row(name, flags, lengths, draw=(), **config):
+    """A case with the whole model's config."""
+    config = MODEL | config
+    return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
+
+
+def hier(name, flags, draw=(), **config):
+    """A case of one form of the projection."""
+    return row(name, flags, FULL, draw, **{"hier": name} | config)
+
+
+EVERY = {"empty": ()}
+RECIPES = {
+    "hiersrec.item_features": recipes(
+        features_case, row("basic", ("Basic", "Padding"), MIXED),
+        row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}),
+        row("without_text", ("Switch", "RepeatedItem"), FULL, {"items": 2}, inputs="id+category")),
+    "hiersrec.encoder_block": recipes(
+        block_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED}, {"heads": 1}),
+        ("heads", ("Heads",), {"lengths": FULL}, {"heads": 4}),
+        ("low_variance", ("LowVariance",), {"lengths": FULL, "spread": 2.0**-13}, {"heads": 2}),
+        ("single_event", ("SingleEvent", "EmptyHistory"), {"lengths": (1, 0, 2)}, {"heads": 2})),
+    "hiersrec.encode": recipes(
+        encode_case, row("basic", ("Basic", "Padding"), MIXED), row("mean", ("Switch",), MIXED, pool="mean"),
+        row("empty_history", ("EmptyHistory", "UnknownCategory"), EMPTY, {"unknown": 0.5}),
+        row("blocks", ("Heads", "RepeatedItem"), FULL, {"items": 3}, blocks=2, heads=4)),
+    "hiersrec.category_logp": recipes(
+        logp_case, ("basic", ("Basic",), {"classes": 5, "spread": 1}, {}),
+        ("large", ("LargeValues",), {"classes": 5, "spread": 500}, {}),
+        ("two_classes", ("Basic",), {"classes": 2, "spread": 2}, {})),
+    "hiersrec.projection": recipes(
+        projection_case, hier("soft", ("Basic",)), hier("stop", ("StopGradient", "Switch")), hier("tied", ("Switch",)),
+        hier("logits", ("Switch",)), hier("oracle", ("Switch", "StopGradient")),
+        row("certain", ("LargeValues",), FULL, {"spread": 30.0}, hier="soft")),
+    "hiersrec.joined": recipes(
+        joined_case, hier("soft", ("Basic",)), hier("none", ("Switch",)), hier("oracle", ("Switch",)),
+        hier("tied", ("Switch",)), hier("stop", ("StopGradient", "Switch")),
+        row("one_task", ("Switch",), FULL, tasks="item", hier="soft")),
+    "hiersrec.item_logits": recipes(
+        logits_case, row("basic", ("Basic",), FULL),
+        row("tied", ("Tied", "Switch", "UnknownCategory"), FULL, {"unknown": 0.4}, item_out="tied"),
+        row("one_task", ("Switch",), FULL, tasks="item")),
+    "hiersrec.candidates_topk": recipes(
+        choice_case, ("basic", ("Basic",), {}, {"k": 2}), ("ties", ("SeveralTop",), {"levels": True}, {"k": 3}),
+        ("all", ("Cutoff",), {}, {"k": 9})),
+    "hiersrec.candidates_mass": recipes(
+        choice_case, ("basic", ("Basic",), {}, {"tau": 0.8}), ("ties", ("SeveralTop",), {"levels": True}, {"tau": 0.7}),
+        ("first", ("Cutoff",), {}, {"tau": 0.001})),
+    "hiersrec.candidates_budget": recipes(
+        choice_case, ("basic", ("Basic",), EVERY, {"rho": 0.5}),
+        ("ties", ("SeveralTop",), {"levels": True} | EVERY, {"rho": 0.4}),
+        ("empty_category", ("EmptyCategory",), {"empty": (1, 3)}, {"rho": 0.6})),
+    "hiersrec.candidate_items": recipes(
+        items_case, ("basic", ("Basic",), {"share": 0.5} | EVERY, {}),
+        ("empty_category", ("EmptyCategory",), {"share": 0.6, "empty": (0, 2)}, {}),
+        ("nothing", ("EmptyHistory",), {"share": 0.0} | EVERY, {})),
+    "hiersrec.score": recipes(
+        score_case, row("basic", ("Basic", "Padding"), MIXED),
+        row("single_event", ("SingleEvent", "UnknownCategory"), ONE, {"unknown": 0.5}),
+        row("tied", ("Tied", "Switch"), MIXED, hier="tied", item_out="tied", pool="mean")),
+    "hiersrec": recipes(
+        model_case, row("basic", ("Basic", "Heads", "Padding"), MIXED, rate=0.02),
+        row("unknown_category", ("UnknownCategory", "RepeatedItem", "EmptyHistory"), EMPTY,
+            {"unknown": 0.6, "items": 3}, rate=0.02),
+        row("stop", ("StopGradient", "Switch"), MIXED, hier="stop", rate=0.02),
+        row("tied", ("Tied", "Switch", "NoNegative"), MIXED, {"items": 5, "cold": True}, hier="tied", item_out="tied",
+            rate=0.02),
+        row("weighted", ("Switch",), MIXED, pool="mean", category_weight=0.25, rate=0.02)),
+}

@@ -1,0 +1,205 @@
+"""Cases of HMAR's components."""
+import numpy as np
+
+from mbref.check.components.reading import config_of
+from mbref.data.sequences import window_counts
+from mbref.papers import hmar
+from tests.golden.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    B,
+    D,
+    T,
+    dense,
+    ids,
+    moved,
+    norm,
+    normal,
+    real_left,
+    recipes,
+)
+
+ITEMS, K, C = 9, 3, 4
+PARTS = ("q", "k", "v", "f1", "f2")
+
+
+def behaviour_case(rng, draw):
+    return {}, {"behaviour": ids(rng, real_left(draw["lengths"]), draw["kinds"])}
+
+
+def events(rng, draw):
+    """Items and behaviours of histories, padded on the left."""
+    real = real_left(draw["lengths"])
+    return {"item": ids(rng, real, draw.get("items", ITEMS)), "behaviour": ids(rng, real, draw.get("kinds", K))}
+
+
+def events_case(rng, draw):
+    return {}, events(rng, draw)
+
+
+def candidate_counts_case(rng, draw):
+    inputs = events(rng, draw)
+    wanted = rng.random(inputs["item"].shape) >= draw.get("without", 0)
+    return {}, inputs | {"candidate": ids(rng, wanted, draw["items"])}
+
+
+def counts_of(which, item, behaviour):
+    """Counts of the items `which` [B, T] among the events so far, 0 where there is none."""
+    return window_counts(which, item, behaviour, K).astype(float) * (which > 0)[..., None]
+
+
+def joints(rng):
+    """Parameters that join item and indicator codes."""
+    return {"indicator": dense(rng, K, D), "feature": dense(rng, 2 * D, D)}
+
+
+def code_case(rng, draw):
+    counts = rng.integers(0, draw["most"] + 1, (B, T, K)).astype(float)
+    return joints(rng), {"item_code": normal(rng, B, T, D), "counts": counts}
+
+
+def input_code_case(rng, draw):
+    params = {"item": normal(rng, ITEMS + 1, D), "position": normal(rng, draw["length"], D)} | joints(rng)
+    found = events(rng, draw)
+    return params, {"item": found["item"], "counts": counts_of(found["item"], *found.values())}
+
+
+def candidate_code_case(rng, draw):
+    params = {"item": normal(rng, ITEMS + 1, D)} | joints(rng)
+    counts = rng.integers(0, draw["most"] + 1, (B, C, K)).astype(float)
+    return params, {"candidate": ids(rng, rng.random((B, C)) >= draw["without"], ITEMS), "counts": counts}
+
+
+def behaviour_encoder_case(rng, draw):
+    behaviour = events(rng, draw)["behaviour"]
+    params = {name: dense(rng, K, D, D) for name in PARTS} | {"res": normal(rng, K, scale=0.5)}
+    return params, {"x": normal(rng, B, T, D), "behaviour": behaviour}
+
+
+def sequence_encoder_case(rng, draw):
+    params = {name: dense(rng, D, D) for name in PARTS} | {"ln": norm(rng)}
+    s, residual = (draw["spread"] * normal(rng, B, T, D) for _ in range(2))
+    if draw["spread"] < 1:  # then the attention must be small too
+        params["v"] = {name: draw["spread"] * a for name, a in params["v"].items()}
+    return params, {"s": s, "residual": residual, "real": real_left(draw["lengths"])}
+
+
+def class_case(rng, draw):
+    params = {"class1": dense(rng, 2 * D, D), "class2": dense(rng, D, draw["kinds"])}
+    return params, {"q": draw["spread"] * normal(rng, B, T, D), "z": normal(rng, B, T, D)}
+
+
+def ranking_loss_case(rng, draw):
+    real = real_left(draw["lengths"])
+    logits = {name: draw["spread"] * normal(rng, B, T) for name in ("positive", "negative")}
+    return {}, logits | {"weight": rng.choice([0.5, 0.25, 0.125], (B, T)), "mask": real,
+                         "has_negative": real & (rng.random((B, T)) >= draw["without"])}
+
+
+def model_params(rng, config):
+    """Small ones: with large weights, ten steps of training magnify what float32 rounds."""
+    return moved(rng, hmar.init(rng, config), 0.15)
+
+
+def score_case(rng, draw):
+    config, found = config_of(hmar.Config, draw["config"]), events(rng, draw)
+    everything = np.broadcast_to(np.arange(ITEMS + 1), (B, ITEMS + 1))
+    history = np.array([[[((i == item) & (k == behaviour) & (i > 0)).sum() for k in range(1, K + 1)] for i in all_items]
+                        for item, behaviour, all_items in zip(*found.values(), everything, strict=True)], float)
+    inputs = found | {"counts": counts_of(found["item"], *found.values()), "history": history,
+                      "candidate": rng.integers(1, ITEMS + 1, (B, C))}
+    return model_params(rng, config), inputs
+
+
+def model_case(rng, draw):
+    """Histories of one user each; the events after them, with counts before they came; negatives of other items."""
+    real = real_left([n + 1 for n in draw["lengths"]], T + 1)  # the event that only is predicted included
+    real &= np.array(draw["lengths"])[:, None] > 0
+    item, behaviour = ids(rng, real, draw.get("items", ITEMS)), ids(rng, real, draw.get("kinds", K))
+    follow = {"next_item": item[:, 1:] * (item[:, :-1] > 0), "next_behaviour": behaviour[:, 1:] * (item[:, :-1] > 0)}
+    item, behaviour = item[:, :-1], behaviour[:, :-1]
+    drawn = (item > 0) & (rng.random(item.shape) >= draw.get("without", 0))
+    negative = (follow["next_item"] % ITEMS + 1) * drawn
+    counts = {name: counts_of(which, item, behaviour) for name, which in (
+        ("counts", item), ("next_counts", follow["next_item"]), ("negative_counts", negative))}
+    inputs = {"item": item, "behaviour": behaviour, "negative": negative} | follow | counts
+    return model_params(rng, config_of(hmar.Config, draw["config"])), inputs
+
+
+MODEL = {"items": ITEMS, "behaviours": K, "width": D, "length": T, "heads": 2, "theta": 0.1,
+         "weights": [0.5, 0.3, 0.2]}
+
+
+def model_row(name, flags, lengths, draw=(), **config):
+    """A case with the whole model's config."""
+    config = MODEL | config
+    return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
+
+
+NARROW = {"width": 4}   # for more cases in little space
+ONE_KIND = {"lengths": MIXED, "kinds": 1}
+RECIPES = {
+    "hmar.behaviour_mask": recipes(
+        behaviour_case, ("basic", ("Basic",), {"lengths": FULL, "kinds": K}, {}),
+        ("empty_history", ("EmptyHistory", "Padding"), {"lengths": EMPTY, "kinds": K}, {}),
+        ("one_behaviour", ("OneBehaviour", "Padding"), ONE_KIND, {})),
+    "hmar.indicator": recipes(
+        events_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "items": 4}, {"count": K}),
+        ("repeated_item", ("RepeatedItem", "FullHistory"), {"lengths": FULL, "items": 2}, {"count": K}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "items": 3}, {"count": K}),
+        ("one_behaviour", ("OneBehaviour",), ONE_KIND | {"items": 3}, {"count": 2})),
+    "hmar.candidate_counts": recipes(
+        candidate_counts_case, ("basic", ("Basic",), {"lengths": FULL, "items": 4}, {"count": K}),
+        ("repeated_item", ("RepeatedItem", "Padding"), {"lengths": MIXED, "items": 2}, {"count": K}),
+        ("no_candidate", ("NoNegative", "EmptyHistory"), {"lengths": EMPTY, "items": 3, "without": 0.4}, {"count": K})),
+    "hmar.code": recipes(
+        code_case, ("basic", ("Basic",), {"most": 3}, {}), ("no_counts", ("EmptyHistory",), {"most": 0}, {}),
+        ("many", ("RepeatedItem",), {"most": 100}, {}),
+        ("log", ("Switch", "RepeatedItem"), {"most": 100}, {"count_scale": "log1p"}),
+        ("without", ("Switch",), {"most": 3}, {"indicator": False})),
+    "hmar.input_code": recipes(
+        input_code_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL, "length": T}, {}),
+        ("long_position", ("Padding",), {"lengths": MIXED, "length": T + 3}, {}),
+        ("repeated_item", ("RepeatedItem", "EmptyHistory"), {"lengths": EMPTY, "length": T, "items": 2}, {})),
+    "hmar.candidate_code": recipes(
+        candidate_code_case, ("basic", ("Basic",), {"most": 3, "without": 0}, {}),
+        ("no_counts", ("EmptyHistory",), {"most": 0, "without": 0}, {}),
+        ("no_candidate", ("NoNegative",), {"most": 2, "without": 0.5}, {})),
+    "hmar.behaviour_encoder": recipes(
+        behaviour_encoder_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL}, {"heads": 1}),
+        ("heads", ("Heads", "Padding"), {"lengths": MIXED}, {"heads": 2}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY}, {"heads": 2}),
+        ("one_behaviour", ("OneBehaviour",), ONE_KIND, {"heads": 1})),
+    "hmar.sequence_encoder": recipes(
+        sequence_encoder_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL, "spread": 1}, {"heads": 1}),
+        ("heads", ("Heads", "Padding"), {"lengths": MIXED, "spread": 1}, {"heads": 4}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "spread": 1}, {"heads": 2}),
+        ("low_variance", ("LowVariance",), {"lengths": FULL, "spread": 2.0**-13}, {"heads": 2})),
+    "hmar.class_logits": recipes(
+        class_case, ("basic", ("Basic",), {"kinds": K, "spread": 1}, {}),
+        ("one_behaviour", ("OneBehaviour",), {"kinds": 1, "spread": 1}, {}),
+        ("large", ("LargeValues",), {"kinds": K, "spread": 32}, {})),
+    "hmar.ranking_loss": recipes(
+        ranking_loss_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "spread": 1, "without": 0}, {}),
+        ("no_negative", ("NoNegative",), {"lengths": FULL, "spread": 1, "without": 0.5}, {}),
+        ("large", ("LargeValues",), {"lengths": FULL, "spread": 256, "without": 0}, {}),
+        ("empty_history", ("EmptyHistory",), {"lengths": (0, 0, 0), "spread": 1, "without": 0}, {})),
+    "hmar.score": [
+        *recipes(score_case, model_row("basic", ("Basic", "Padding"), MIXED),
+                 model_row("target_counts", ("Switch",), FULL, candidate_counts="target", target=2),
+                 model_row("empty_history", ("EmptyHistory", "RepeatedItem"), EMPTY, {"items": 3})),
+        *recipes(score_case, model_row("bypass", ("Switch", "OneBehaviour"), MIXED, {"kinds": 1}, merge="bypass",
+                                       **NARROW), side="released")],
+    "hmar": [
+        *recipes(model_case, model_row("basic", ("Basic", "Heads"), FULL, rate=0.01),
+                 model_row("empty_history", ("EmptyHistory", "Padding"), EMPTY, rate=0.01),
+                 model_row("one_behaviour", ("OneBehaviour", "RepeatedItem"), MIXED, {"kinds": 1, "items": 3},
+                           rate=0.01),
+                 model_row("new_only", ("Switch", "NoNegative"), MIXED, {"without": 0.3, "items": 4}, positives="new",
+                           candidate_counts="target", rate=0.01),
+                 model_row("blocks", ("Heads", "Switch"), MIXED, {"items": 4}, blocks=2, count_scale="log1p",
+                           positives="target", rate=0.01, **NARROW)),
+        *recipes(model_case, model_row("bypass", ("Switch", "Padding"), MIXED, {"items": 4}, merge="bypass", rate=0.01,
+                                       **NARROW), side="released")],
+}

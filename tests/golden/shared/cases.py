@@ -1,0 +1,200 @@
+"""Cases of the components that several papers share."""
+import numpy as np
+
+from tests.golden.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    ONE,
+    B,
+    D,
+    T,
+    dense,
+    ids,
+    norm,
+    normal,
+    real_left,
+    real_right,
+    recipes,
+    round8,
+)
+
+
+def dense_case(rng, draw):
+    return dense(rng, D, draw["out"]), {"x": normal(rng, draw["rows"], T, D)}
+
+
+def lookup_case(rng, draw):
+    return {"table": normal(rng, 6, D)}, {"ids": ids(rng, real_left(draw["lengths"]), draw["ids"])}
+
+
+def embed_case(rng, draw):
+    """F features; an event is padding in all of them, or, where the draw says so, one of its features is unknown."""
+    real = real_left(draw["lengths"])
+    tables = [normal(rng, count + 1, width) for count, width in draw["tables"]]
+    features = np.stack([ids(rng, real, count) for count, _ in draw["tables"]], axis=-1)  # [B, T, F]
+    if draw["unknown"]:
+        which = rng.integers(0, 3, features.shape[:2])  # the first one, the last one, none
+        features[..., 0] *= which != 0
+        features[..., -1] *= which != 1
+    return {"tables": tables}, {"ids": features}
+
+
+def relu_case(rng, draw):
+    """x [B, T], a third of them 0 where the draw says so."""
+    x = round8(draw["spread"] * normal(rng, B, T))
+    return {}, {"x": np.where(rng.integers(0, 3, x.shape) == 0, 0.0, x) if draw["zeros"] else x}
+
+
+def dropout_case(rng, draw):
+    """Draws in eighths, so that some of them are the rate itself."""
+    return {}, {"x": normal(rng, B, T, D), "draws": rng.integers(0, 8, (B, T, D)) / 8}
+
+
+def layer_norm_case(rng, draw):
+    return norm(rng), {"x": round8(draw["spread"] * normal(rng, B, T, D))}
+
+
+def behaviours_case(rng, draw):
+    real = real_left(draw["lengths"])
+    kinds = ids(rng, real, draw["kinds"])
+    return {}, {"behaviour": kinds}
+
+
+def ids_case(rng, draw):
+    return {}, {"ids": ids(rng, real_left(draw["lengths"], draw["events"]), 9)}
+
+
+def allowed_case(rng, lengths):
+    """Causal, keys real, padding on the right; rows of padding may look back.  [B, T, T]."""
+    return np.tri(T, dtype=bool) & real_right(lengths)[:, None]
+
+
+def softmax_case(rng, draw):
+    scores = round8(draw["spread"] * normal(rng, B, T, T))
+    return {}, {"scores": scores, "allowed": allowed_case(rng, draw["lengths"])}
+
+
+def attention_case(rng, draw):
+    arrays = {name: normal(rng, B, T, D, scale=1.5) for name in "qkv"}
+    return {}, arrays | {"allowed": allowed_case(rng, draw["lengths"])}
+
+
+def gaps_case(rng, draw):
+    """Random gaps over all buckets, or those at the edges of buckets, or years."""
+    small = rng.integers(0, 2 ** rng.integers(0, 13, (B, T)))
+    edges = np.array([[0, 1, 2, 3, 4, 5, 7], [8, 15, 16, 17, 31, 1023, 1024], [2047, 2048, 4094, 4095, 4096, 4097, 63]])
+    return {}, {"gap": {"random": small, "edges": edges, "long": 4000 * edges + 4097}[draw["gaps"]]}
+
+
+def softplus_case(rng, draw):
+    """Numbers around 0, or far below, with some beyond what exp can do if the draw says so."""
+    x = round8(draw["middle"] + draw["spread"] * normal(rng, B, T))
+    x[0, : len(draw["more"])] = draw["more"]
+    return {}, {"x": x}
+
+
+def logits_case(rng, draw):
+    labels = rng.integers(0, 2, (B, T)).astype(bool)
+    return {}, {"logits": round8(draw["spread"] * normal(rng, B, T)), "labels": labels}
+
+
+def classes_case(rng, draw):
+    return {}, {"logits": round8(draw["spread"] * normal(rng, B, T, draw["classes"])),
+                "labels": rng.integers(0, draw["classes"], (B, T))}
+
+
+def scores_case(rng, draw):
+    return {}, {"logits": round8(draw["middle"] + draw["spread"] * normal(rng, B, T, draw["classes"]))}
+
+
+def mean_case(rng, draw):
+    return {}, {"values": normal(rng, B, T), "mask": real_right(draw["lengths"])}
+
+
+RECIPES = {
+    "layers.dense": recipes(
+        dense_case, ("basic", ("Basic",), {"out": 5, "rows": B}, {}), ("square", ("Basic",), {"out": D, "rows": B}, {}),
+        ("one_row", ("SingleEvent",), {"out": 1, "rows": 1}, {})),
+    "layers.lookup": recipes(
+        lookup_case, ("basic", ("Basic",), {"lengths": FULL, "ids": 5}, {}),
+        ("padding", ("Padding",), {"lengths": MIXED, "ids": 5}, {}),
+        ("repeated_item", ("RepeatedItem", "EmptyHistory"), {"lengths": EMPTY, "ids": 2}, {})),
+    "layers.embed": recipes(
+        embed_case, ("basic", ("Basic",), {"lengths": FULL, "tables": ((5, 4), (5, 4)), "unknown": False}, {}),
+        ("padding", ("Padding",), {"lengths": MIXED, "tables": ((4, 3), (6, 5), (2, 1)), "unknown": False}, {}),
+        ("unknown", ("UnknownCategory",), {"lengths": FULL, "tables": ((4, 3), (3, 3)), "unknown": True}, {}),
+        ("repeated_item", ("RepeatedItem", "EmptyHistory"),
+         {"lengths": EMPTY, "tables": ((1, 4), (2, 2)), "unknown": False}, {})),
+    "layers.relu": recipes(
+        relu_case, ("basic", ("Basic",), {"spread": 1, "zeros": False}, {}),
+        ("wide", ("Basic",), {"spread": 16, "zeros": False}, {}),
+        ("at_zero", ("StopGradient",), {"spread": 1, "zeros": True}, {})),
+    "layers.dropout": recipes(
+        dropout_case, ("basic", ("Basic",), {}, {"rate": 0.25, "training": True}),
+        ("most", ("Basic",), {}, {"rate": 0.75, "training": True}),
+        ("evaluation", ("Evaluation",), {}, {"rate": 0.25, "training": False})),
+    "layers.layer_norm": recipes(
+        layer_norm_case, ("basic", ("Basic",), {"spread": 1}, {"eps": 1e-8}),
+        ("low_variance", ("LowVariance",), {"spread": 1e-4}, {"eps": 1e-8}),
+        ("large", ("LargeValues",), {"spread": 1e3}, {"eps": 1e-8}),
+        ("other_eps", ("LowVariance", "Switch"), {"spread": 1e-2}, {"eps": 1e-5})),
+    "masks.padding": recipes(
+        ids_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "events": T}, {}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "events": T}, {}),
+        ("full", ("FullHistory",), {"lengths": FULL, "events": T}, {})),
+    "masks.diagonal": recipes(
+        ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
+            ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
+    "masks.positions": recipes(
+        ids_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "events": T}, {}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "events": T}, {}),
+        ("full", ("FullHistory",), {"lengths": FULL, "events": T}, {}),
+        ("nothing", ("EmptyHistory",), {"lengths": (0, 0, 0), "events": T}, {})),
+    "masks.causal": recipes(
+        ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
+            ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
+    "masks.behaviour": recipes(
+        behaviours_case, ("basic", ("Basic",), {"lengths": MIXED, "kinds": 3}, {"count": 3}),
+        ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "kinds": 3}, {"count": 3}),
+        ("one_behaviour", ("OneBehaviour",), {"lengths": MIXED, "kinds": 1}, {"count": 4})),
+    "masks.same_behaviour": recipes(
+        behaviours_case, ("basic", ("Basic",), {"lengths": FULL, "kinds": 3}, {}),
+        ("empty_history", ("EmptyHistory", "Padding"), {"lengths": EMPTY, "kinds": 3}, {}),
+        ("one_behaviour", ("OneBehaviour", "Padding"), {"lengths": MIXED, "kinds": 1}, {})),
+    "attention.masked_softmax": recipes(
+        softmax_case, ("basic", ("Basic",), {"spread": 1, "lengths": FULL}, {}),
+        ("empty_history", ("EmptyHistory", "Padding"), {"spread": 1, "lengths": EMPTY}, {}),
+        ("large", ("LargeValues",), {"spread": 300, "lengths": MIXED}, {})),
+    "attention.attention": recipes(
+        attention_case, ("basic", ("Basic",), {"lengths": FULL}, {"heads": 1, "scaled": True}),
+        ("heads", ("Heads", "Padding"), {"lengths": MIXED}, {"heads": 2, "scaled": True}),
+        ("empty_history", ("EmptyHistory", "Heads"), {"lengths": EMPTY}, {"heads": 4, "scaled": True}),
+        ("unscaled", ("Switch",), {"lengths": MIXED}, {"heads": 2, "scaled": False}),
+        ("single_event", ("SingleEvent",), {"lengths": ONE}, {"heads": 2, "scaled": True})),
+    "atrank.time_bucket": [
+        *recipes(gaps_case, ("basic", ("Basic",), {"gaps": "random"}, {"rule": "release"}),
+                 ("edges", ("BucketEdges",), {"gaps": "edges"}, {"rule": "release"}),
+                 ("long", ("LongGap",), {"gaps": "long"}, {"rule": "release"}), side="released"),
+        *recipes(gaps_case, ("paper_edges", ("BucketEdges", "Switch"), {"gaps": "edges"}, {"rule": "paper"}),
+                 ("paper_long", ("LongGap", "Switch"), {"gaps": "long"}, {"rule": "paper"}), side="paper")],
+    "losses.softplus": recipes(
+        softplus_case, ("basic", ("Basic",), {"middle": 0, "spread": 2, "more": ()}, {}),
+        ("large", ("LargeValues",), {"middle": 0, "spread": 50, "more": (1000, -1000, 800)}, {}),
+        ("far_below", ("LargeValues",), {"middle": -30, "spread": 1, "more": ()}, {})),
+    "losses.log_softmax": recipes(
+        scores_case, ("basic", ("Basic",), {"middle": 0, "spread": 1, "classes": 5}, {}),
+        ("large", ("LargeValues",), {"middle": 0, "spread": 400, "classes": 5}, {}),
+        ("all_large", ("LargeValues",), {"middle": 1000, "spread": 8, "classes": 5}, {}),
+        ("two_classes", ("Basic",), {"middle": 0, "spread": 2, "classes": 2}, {})),
+    "losses.sigmoid_cross_entropy": recipes(
+        logits_case, ("basic", ("Basic",), {"spread": 1}, {}), ("wide", ("Basic",), {"spread": 4}, {}),
+        ("large", ("LargeValues",), {"spread": 400}, {})),
+    "losses.cross_entropy": recipes(
+        classes_case, ("basic", ("Basic",), {"spread": 1, "classes": 5}, {}),
+        ("large", ("LargeValues",), {"spread": 400, "classes": 5}, {}),
+        ("two_classes", ("Basic",), {"spread": 2, "classes": 2}, {})),
+    "losses.masked_mean": recipes(
+        mean_case, ("basic", ("Basic",), {"lengths": FULL}, {}), ("padding", ("Padding",), {"lengths": MIXED}, {}),
+        ("nothing", ("EmptyHistory",), {"lengths": (0, 0, 0)}, {})),
+}

@@ -1,0 +1,154 @@
+"""Cases of the ledger's rows on HierSRec, on a few sessions of items in three categories; see ledger_cases.py."""
+from dataclasses import replace
+
+import numpy as np
+from autograd import grad
+
+from mbref import evaluation, metrics, runs
+from mbref.candidates import choose as candidates
+from mbref.data import sequences, session_batches, sessions
+from mbref.data.readers.lines import Attributes
+from mbref.papers import hiersrec
+from tests.ledger.ledger_cases import drawn, log_of
+
+N = 6
+BASE = hiersrec.Config(items=N, categories=3, text=2, width=8, item_width=4, category_width=2, projection_width=3,
+                       length=4)
+CATEGORY = np.array([0, 1, 1, 2, 2, 3, 3])
+SESSIONS = [[1, 2, 1, 3], [4, 3, 6]]
+LOGP = np.log([[0.1, 0.6, 0.2, 0.1]])  # of the categories 0 (unknown) to 3
+INDEX = candidates.index_of(CATEGORY, 4)
+
+
+def events(lists=SESSIONS):
+    items = [item for one in lists for item in one]
+    user = np.repeat(np.arange(1, len(lists) + 1), [len(one) for one in lists])
+    text = np.random.default_rng(0).normal(size=(N + 1, 2))
+    return sequences.from_rows(user, np.array(items), np.ones(len(items), int), 1)._replace(
+        category=CATEGORY, text=text)
+
+
+def batch_of(lists=SESSIONS):
+    return session_batches.training_batch(events(lists), sequences.windows(events(lists), BASE.length), N)
+
+
+def params_of(config):
+    return drawn(hiersrec.init(np.random.default_rng(0), config))
+
+
+def scores(config, lists=SESSIONS):
+    batch = hiersrec.batch(events(lists), np.arange(len(lists)), config)
+    return hiersrec.score(params_of(config), batch, None, config)
+
+
+def by_scores(change):
+    return scores(BASE), scores(replace(BASE, **change))
+
+
+def by_loss(change):
+    return tuple(hiersrec.loss(params_of(c), batch_of(), c) for c in (BASE, replace(BASE, **change)))
+
+
+def item_loss_and_category_head(change):
+    """Gradient of the item loss with respect to the category head."""
+    return tuple(grad(lambda p, c=c: hiersrec.losses(p, batch_of(), c)[0])(params_of(c))["category"]["w"]
+                 for c in (BASE, replace(BASE, **change)))
+
+
+def later_clicks():
+    """Encodings of the first two clicks, whatever comes after them."""
+    return tuple(hiersrec.forward(params_of(BASE), batch_of([lists]), BASE)[:, :2]
+                 for lists in ([1, 2, 1, 3], [1, 2, 6, 5]))
+
+
+def input_projection():
+    """Encodings with W_in, and with the identity in its place: the concatenation itself is read."""
+    params, batch = params_of(BASE), batch_of()
+    direct = params | {"in": {"w": np.eye(8), "b": np.zeros(8)}}
+    return hiersrec.forward(params, batch, BASE), hiersrec.forward(direct, batch, BASE)
+
+
+def positions_from_the_start():
+    """The last encoding of a prefix, and the same click's within the whole session."""
+    whole, prefix = (hiersrec.forward(params_of(BASE), hiersrec.batch(events([one]), np.array([0]), BASE), BASE)
+                     for one in ([1, 2, 1, 3], [1, 2]))
+    return prefix[:, 1], whole[:, 1]
+
+
+def concatenation_is_a_sum():
+    """Item logits of concat(s, g), and of s and g through the two halves of W_i, added up."""
+    params, s = params_of(BASE), np.random.default_rng(1).normal(size=(3, 8))
+    q, logp = hiersrec.joined(params, s, BASE)
+    g = hiersrec.projection(params, logp, BASE)
+    w = params["item"]["w"]
+    return hiersrec.item_logits(params, batch_of(), q, BASE), s @ w[:8] + g @ w[8:] + params["item"]["b"]
+
+
+def one_encoder_for_both():
+    """What the category loss alone asks of the encoder: with an encoder of its own that would be nothing."""
+    gradient = grad(lambda p: hiersrec.losses(p, batch_of(), BASE)[1])(params_of(BASE))["blocks"][0]["f1"]["w"]
+    return gradient, np.zeros_like(gradient)
+
+
+def candidates_of(change):
+    """How many items the most probable category holds, and those that hold half of the catalogue."""
+    chosen = [candidates.topk(LOGP, 1), change(LOGP, 0.5, INDEX)]
+    return tuple(candidates.items_of(one, INDEX).sum() for one in chosen)
+
+
+def items_of_a_parent(change):
+    """Candidates of a category above the leaves: none where an item has its leaf alone."""
+    leaves, parents = np.arange(1, N + 1), np.arange(1, 5)  # items 1 to 4 stand under category 0, too
+    both = change(np.append(leaves, parents), np.append(CATEGORY[1:], 0 * parents), N, 4)
+    return tuple(len(candidates.candidates_of_session(np.arange(4) == 0, index)) for index in (INDEX, both))
+
+
+def misses_count(change):
+    """Recall where the target's category was not chosen."""
+    target, allowed = np.array([6]), candidates.items_of(candidates.topk(LOGP, 1), INDEX)
+    z = scores(BASE)[:1]
+    return tuple(float(metrics.hit_rate(*metrics.greater_and_ties(z, target - 1, among), 20)[0])
+                 for among in (allowed, change(allowed, target)))
+
+
+def weight_of_a_category(change):
+    """Probability of each item among the candidates of one category, and by p(c) p(i | c) over all of them."""
+    z = scores(BASE)[:1]
+    allowed = candidates.items_of(candidates.topk(LOGP, 1), INDEX)
+    e = np.exp(z) * allowed
+    return e / e.sum(), np.exp(change(LOGP, z, CATEGORY))
+
+
+def cases_of_a_session(change):
+    """How many clicks of a session of four are to be found: every one but the first, or the last."""
+    log = log_of([(1, item, 1, 0) for item in SESSIONS[0]])
+    return len(sessions.prefixes(events(SESSIONS[:1])).item), len(change(log, "any").test.item)
+
+
+def seen_target(change):
+    """How many items beat a target of the highest score that the session has clicked before."""
+    held = sequences.Held(events([[2, 1]]), np.array([2]), np.array([True]))
+    score = lambda history, cases: np.arange(N)[None] == 1.0
+    return tuple(evaluation.places(score, held, N, **kind)[0].greater for kind in ({}, change))
+
+
+def vectors_of_text(change):
+    """E^M of three items with two words each."""
+    words = Attributes(np.array([0, 0, 2, 4, 6]), np.array([1, 2, 2, 3, 1, 3]), np.array(["", "red", "shoe", "hat"]))
+    log = log_of([(1, item, 1, 0) for item in (1, 2, 3)], attributes=words)
+    made = sequences.from_rows(log.user, log.item, log.behaviour, 1)
+    held = sequences.Held(made, made.item[:1], np.zeros(1, bool))
+    split = sequences.Split(made, held, held, made, 3, 1, 1)
+    return tuple(runs.with_text(split, log, kind).train.text for kind in ("words", change.get("text", "words")))
+
+
+def support_of_an_item(change):
+    """Items kept of three, item 3 having one click in training and one in the test, where two are asked for."""
+    log = log_of([(user, item, 1, day) for user, day, items in
+                  ((1, 0, [1, 2, 3]), (2, 1, [1, 2]), (3, 10, [1, 2]), (4, 30, [1, 2, 3])) for item in items])
+    return tuple(len(sessions.session_split(log, min_support=2, **kind).log.items) - 1 for kind in ({}, change))
+
+
+def tied_scores(change):
+    """MRR of a target that ties with the nine other items."""
+    return tuple(metrics.mrr(np.zeros(1, int), np.full(1, 9), 20, **ties) for ties in ({}, change))

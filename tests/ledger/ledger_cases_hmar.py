@@ -1,0 +1,181 @@
+"""Cases of the ledger's rows on HMAR, on the log of three users and four behaviours; see ledger_cases.py.
+
+Users 1 and 2 have two buys each, user 3 has none. In released/ the defaults are the release's, so there a switch gives
+mbref's side.
+"""
+from dataclasses import replace
+
+import numpy as np
+from autograd import grad
+
+from mbref import evaluation, metrics
+from mbref.data import sequences
+from mbref.errors import InputError
+from mbref.papers import hmar
+from mbref.released.hmar import data as hmar_data
+from mbref.released.hmar import model as released
+from tests.ledger.ledger_cases import drawn, log_of
+
+N, SHOP = 12, ("buy", "cart", "fav", "pv")
+EVENTS = [(1, 1, 4), (1, 2, 4), (1, 2, 2), (1, 2, 1), (1, 3, 4), (1, 1, 3), (1, 1, 1), (1, 1, 4),
+          (2, 4, 4), (2, 2, 4), (2, 5, 1), (2, 4, 2), (2, 6, 1),
+          (3, 5, 4), (3, 7, 2), (3, 5, 3)]
+LOG = log_of([(*event, 0) for event in EVENTS], SHOP, items=np.arange(N + 1).astype(str))
+ONCE = log_of([(user, item, behaviour, 0) for user, item, behaviour in  # nobody meets an item twice
+               [(1, 1, 4), (1, 2, 2), (1, 3, 4), (1, 4, 3), (1, 5, 1), (1, 6, 1)]], SHOP)
+BASE = hmar.Config(items=N, behaviours=4, width=8, length=6, heads=2, dropout=0.0)
+TAOBAO = released.Config(items=N, behaviours=4, width=8, length=6, heads=2, dropout=0.0)
+USERS = np.array([0, 1])
+
+
+def params_of(config, model=hmar):
+    return drawn(model.init(np.random.default_rng(0), config))
+
+
+def batch_of(config=BASE, log=LOG):
+    """A training batch of all users but those whose events are held out."""
+    split = sequences.leave_one_out(log, "buy", counts=config.counts)
+    rows, = hmar.examples(split.refit, config, None)
+    return hmar.batch(split.refit, rows, config, np.random.default_rng(1))
+
+
+def ranking_of(config=BASE):
+    held = sequences.leave_one_out(LOG, "buy").test.history
+    return hmar.batch(held, USERS, config)
+
+
+def by_states(change):
+    return tuple(hmar.forward(params_of(c), batch_of(c), c) for c in (BASE, replace(BASE, **change)))
+
+
+def by_loss(change):
+    return tuple(hmar.loss(params_of(c), batch_of(c), c) for c in (BASE, replace(BASE, **change)))
+
+
+def by_scores(change):
+    return tuple(hmar.score(params_of(c), ranking_of(c), None, c) for c in (BASE, replace(BASE, **change)))
+
+
+def by_counts(change):
+    """Indicators of what is read, three rows at a time."""
+    short = replace(BASE, length=3)
+    return tuple(batch_of(c).counts for c in (short, replace(short, **change)))
+
+
+def partition_of(**choices):
+    return hmar_data.partition(LOG, "buy", without_target="train", **choices)
+
+
+def released_batch(config):
+    return hmar_data.sample(partition_of(), USERS, config, np.random.default_rng(1))
+
+
+def variant(**changed):
+    """The Taobao file with other switches."""
+    return replace(TAOBAO, variant=replace(TAOBAO.variant, **changed))
+
+
+def by_variant(change):
+    """States of the Taobao file, and with a switch of another file."""
+    return tuple(released.forward(params_of(c, released), released_batch(c), c) for c in (TAOBAO, variant(**change)))
+
+
+def masks_after_a_moved_norm(change):
+    """States where a layer norm has turned masked rows into its beta: under masks, and read off zeros."""
+    norm = variant(behaviour_norm=True)
+    return tuple(released.forward(params_of(norm, released), released_batch(norm), c)
+                 for c in (replace(norm, **change), norm))
+
+
+def behaviour_residual(change):
+    """None around the behaviours' attention, and the usual one."""
+    return tuple(released.forward(params_of(TAOBAO, released), released_batch(TAOBAO), c)
+                 for c in (TAOBAO, replace(TAOBAO, **change)))
+
+
+def order_of_contexts(change):
+    """Indicators in the order of their events, and reversed."""
+    return tuple(released_batch(c).counts for c in (replace(TAOBAO, **change), TAOBAO))
+
+
+def released_candidates(change):
+    """What is told of candidates: the same of all, and the whole log's counts of the held-out one."""
+    batch = hmar_data.ranking_batch(partition_of(), USERS, TAOBAO)
+    return tuple(released.candidate_counts(batch, (2, 3), c) for c in (replace(TAOBAO, **change), TAOBAO))
+
+
+def share_of_answers(change):
+    """How often the counts that the class head sees are the one-hot of its label, where items are met once."""
+    shares = []
+    for config in (BASE, replace(BASE, **change)):
+        follow = batch_of(config, ONCE).next
+        label = follow.behaviour[..., None] == np.arange(1, 5)
+        shares.append(np.mean(np.all(follow.counts == label, axis=-1)[follow.item > 0]))
+    return tuple(shares)
+
+
+def class_logits(change):
+    """Linear, and behind a ReLU."""
+    q, z = np.random.default_rng(0).normal(size=(2, 5, 8))
+    params = params_of(BASE)
+    return hmar.class_logits(params, q, z), released.class_logits(params, q, z, variant(**change))
+
+
+def events_before_the_test(change):
+    """How many training events stay."""
+    return tuple(len(sequences.leave_one_out(LOG, "buy", **drop).refit.item) for drop in ({}, change))
+
+
+def validation_items(change):
+    """The items to validate on: of the last buy but one, and, as released, of the test's own."""
+    held = change(LOG, "buy", without_target="train").target
+    return sequences.leave_one_out(LOG, "buy").validation.item, held[held > 0]
+
+
+def repeated_negatives(change):
+    """In 20 draws of 6 negatives for two users, does one come twice or is the target?"""
+    test, found = sequences.leave_one_out(LOG, "buy").test, [False, False]
+    for seed in range(20):
+        clean = evaluation.fixed_negatives(test, N, seed, count=6)
+        drawn_anew = change(partition_of(), USERS, N, np.random.default_rng(seed), count=6)
+        for side, rows in enumerate((np.append(test.item[:, None], clean, axis=1), drawn_anew)):
+            found[side] |= any(len(row) > len(set(row)) for row in rows.tolist())
+    return tuple(found)
+
+
+def constant_scorer(change):
+    """HR@10 among 100 candidates of one score: expected over ties, and as the release's sorting leaves them."""
+    scores = np.zeros((1, 100))
+    expected = metrics.hit_rate(*metrics.greater_and_ties(scores, np.zeros(1, int)), 10)
+    return expected, change(scores)[0]
+
+
+def scaled_input():
+    """Codes of what is read, with sqrt(d) on the item's embedding, and without it."""
+    params, batch = params_of(BASE), batch_of()
+    plain = hmar.candidate_code(params, batch.item, batch.counts, BASE) + params["position"]
+    return hmar.input_code(params, batch.item, batch.counts, BASE), plain
+
+
+def first_of_two_blocks(change):
+    """Does the first of two behaviour encoders learn? It does if they are stacked; as released the last one counts."""
+    config, other = replace(BASE, **change), replace(TAOBAO, **change)
+    of_paper = grad(hmar.loss)(params_of(config), batch_of(config), config)
+    of_release = grad(released.loss)(params_of(other, released), released_batch(other), other)
+    return tuple(g["blocks"][0]["behaviour"]["f1"]["w"].any() for g in (of_paper, of_release))
+
+
+def users_without_a_buy(change):
+    """How many users there is something to train on; the release stops."""
+    def usable(**choice):
+        try:
+            return len(hmar_data.usable(hmar_data.partition(LOG, "buy", **choice)))
+        except InputError:
+            return 0
+    return usable(**change), usable()
+
+
+def users_to_draw_from():
+    """Users with two training rows, from whom samples are drawn, and all users of the MovieLens file's sampler."""
+    short = hmar_data.partition(log_of([(1, 1, 1, 0), (2, 1, 1, 0), (2, 2, 1, 0)], ("buy",)), "buy")
+    return len(hmar_data.usable(short)), len(short.train.user)

@@ -1,0 +1,105 @@
+"""Hand-derived gradients against the plain forms, differentiated by autograd, and against central differences."""
+import copy
+
+import autograd.numpy as np
+import numpy as onp
+import pytest
+from autograd import grad
+from autograd.test_util import check_grads
+
+from mbref.baselines import bilstm
+from mbref.nn import vjps
+from mbref.nn.vjps import with_gradient
+
+
+def normal(*shapes):
+    """One array a shape, float64."""
+    rng = onp.random.default_rng(sum(map(sum, shapes)))
+    return [rng.normal(size=shape) for shape in shapes]
+
+
+def of_scan(rows, length, width, real):
+    """Arguments of bilstm.scan; row b has real[b] events, forwards followed by padding, backwards preceded by it."""
+    events = onp.arange(length)[:, None] < onp.array(real, int)  # [L, B]
+    keep = onp.stack([events, events[::-1]])[..., None].astype(float)
+    return [*normal((2, length, rows, 4 * width), (2, width, 4 * width)), keep]
+
+
+ALLOWED = onp.tril(onp.ones((2, 3, 4), bool), -1)  # nothing in the first row
+keep_between = onp.array([1.0, 0.0, 0.0, 1.0])[:, None, None] * onp.ones((2, 1, 2, 1))  # [2, L, B, 1]
+CASES = {  # name: (function, arguments, how many of them are differentiated: the others are constants)
+    "layer norm": (vjps.layer_norm, [*normal((2, 3, 4), (4,), (4,)), 1e-3], 3),
+    "layer norm of one row": (vjps.layer_norm, [*normal((5,), (5,), (5,)), 1e-8], 3),
+    "layer norm of no row": (vjps.layer_norm, [*normal((0, 3, 5), (5,), (5,)), 1e-8], 3),
+    "layer norm with gamma of 0": (vjps.layer_norm, [*normal((2, 3, 4)), onp.zeros(4), onp.ones(4), 1e-3], 3),
+    "softmax": (vjps.masked_softmax, [*normal((2, 3, 4)), ALLOWED], 1),
+    "softmax over heads": (vjps.masked_softmax, [*normal((2, 5, 3, 4)), ALLOWED[:, None]], 1),
+    "softmax of one row": (vjps.masked_softmax, [*normal((4,)), onp.array([True, False, True, True])], 1),
+    "softmax of large scores": (vjps.masked_softmax, [normal((2, 3, 4))[0] * 300, ALLOWED], 1),
+    "softmax of nothing": (vjps.masked_softmax, [*normal((3, 4)), onp.zeros((3, 4), bool)], 1),
+    "softmax of no row": (vjps.masked_softmax, [*normal((0, 3, 4)), ALLOWED[:1]], 1),
+    "scan": (bilstm.scan, of_scan(3, 4, 2, [4, 4, 4]), 2),
+    "scan with padding": (bilstm.scan, of_scan(3, 5, 2, [5, 0, 2]), 2),
+    "scan with padding between events": (bilstm.scan, [*of_scan(2, 4, 2, [4, 4])[:2], keep_between], 2),
+    "scan of one event": (bilstm.scan, of_scan(1, 1, 3, [1]), 2),
+    "scan of no row": (bilstm.scan, of_scan(0, 4, 2, []), 2),
+}
+every = pytest.mark.parametrize("f, arguments, count", CASES.values(), ids=CASES)
+
+
+def gradients(f, arguments, count):
+    """Of the sum of f times fixed random numbers, by the first `count` arguments, one after the other.
+
+    By all at once, autograd would sum them in arrays of the arguments' types and hide a gradient of another type.
+    """
+    weights = normal(f(*arguments).shape)[0].astype(arguments[0].dtype)
+    return [grad(lambda *x: np.sum(f(*x) * weights), i)(*arguments) for i in range(count)]
+
+
+def worst(got, want):
+    """Largest error relative to the largest absolute value of `want`."""
+    return onp.max(onp.abs(got - want), initial=0) / onp.max(onp.abs(want), initial=1e-30)
+
+
+@every
+def test_equals_its_plain_form(f, arguments, count):
+    onp.testing.assert_array_equal(f(*arguments), f.plain(*arguments))
+    for got, want in zip(gradients(f, arguments, count), gradients(f.plain, arguments, count), strict=True):
+        assert got.shape == want.shape and worst(got, want) < 1e-10
+
+
+@every
+def test_float32_stays_float32(f, arguments, count):
+    wanted = gradients(f, arguments, count)
+    arguments = [a.astype(onp.float32) if onp.ndim(a) and a.dtype == float else a for a in arguments]
+    assert f(*arguments).dtype == onp.float32
+    for got, want in zip(gradients(f, arguments, count), wanted, strict=True):
+        assert got.dtype == onp.float32 and worst(got, want) < 1e-4
+
+
+@every
+def test_all_arguments_together(f, arguments, count):
+    got = grad(lambda x: np.sum(f(*x, *arguments[count:]) ** 2))(arguments[:count])
+    want = grad(lambda x: np.sum(f.plain(*x, *arguments[count:]) ** 2))(arguments[:count])
+    for a, b in zip(got, want, strict=True):
+        assert worst(a, b) < 1e-10
+
+
+@every
+def test_first_and_second_derivatives_against_central_differences(f, arguments, count):
+    check_grads(lambda *x: f(*x, *arguments[count:]), modes=["rev"])(*arguments[:count])
+
+
+@every
+def test_nothing_is_written_to(f, arguments, count):
+    before = copy.deepcopy(arguments)
+    out = f(*arguments)
+    kept, f_again = out.copy(), gradients(f, arguments, count)
+    for a, b in zip([out, *arguments, *gradients(f, arguments, count)], [kept, *before, *f_again], strict=True):
+        onp.testing.assert_array_equal(a, b)
+
+
+def test_a_wrong_gradient_is_the_one_that_is_used():
+    """The backward form replaces autograd's, and the plain form does not know of it."""
+    twice = with_gradient(lambda g, out, x: (7 * g,))(lambda x: 2 * x)
+    assert twice(3.0) == 6.0 and grad(twice)(3.0) == 7.0 and grad(twice.plain)(3.0) == 2.0
