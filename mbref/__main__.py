@@ -13,8 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mbref import runs
-from mbref.bench import candidates as bench
-from mbref.bench import device as bench_device
+from mbref.bench import candidates as bench, device as bench_device
 from mbref.check import commands as check_commands
 from mbref.data import sequences
 from mbref.data.group_events import GroupSplit
@@ -22,10 +21,7 @@ from mbref.data.readers.shops import FORMATS
 from mbref.device.device import NAMES as DEVICES
 from mbref.errors import InputError
 from mbref.released import parity
-from mbref.tables import groups as modes
-from mbref.tables import reproduce
-from mbref.tables import sessions as gated
-from mbref.tables import whole_catalogue as ranked
+from mbref.tables import groups as modes, reproduce, sessions as gated, whole_catalogue as ranked
 
 TINY = Path(__file__).parent.parent / "tiny_data"
 TINY_TASKS = {  # paper: its small log, format and target

@@ -1,8 +1,11 @@
 """The one exception that means "the input is at fault, and this sentence says how to mend it"."""
 
 
+from dataclasses import fields
+
+
 class InputError(ValueError):
-    """Bad file, option or argument. Its message is one sentence; the command line prints it and exits with 2."""
+    """Bad file, option or argument. Its one sentence is printed by the command line, exit code 2."""
 
 
 def require(condition, sentence):
@@ -16,3 +19,33 @@ def require_choice(config, **choices):
     for name, allowed in choices.items():
         value = getattr(config, name)
         require(value in allowed, f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
+
+
+def require_ranges(config):
+    """Raise InputError unless every number of a model's Config lies in the range its kind implies.
+
+    Whole numbers count: at least 1, or 0 where that is the default. Others weigh: finite and 0 or
+    more, `dropout` less than 1. `width` is a multiple of `heads`; `target` and `weights` fit the
+    number of `behaviours`.
+    """
+    values = vars(config)
+    for field in fields(config):
+        require_range(field.name, values[field.name], field.default)
+    width, heads = values.get("width", 0), values.get("heads", 1)
+    require(width % heads == 0, f"width is {width}: it must be a multiple of heads, {heads}.")
+    behaviours = values.get("behaviours", 1)
+    require(values.get("target", 1) <= behaviours and len(values.get("weights", ())) in (0, behaviours),
+            f"target and weights must fit the {behaviours} behaviours.")
+
+
+def require_range(name, value, default):
+    """Raise InputError unless one number, or each of several, lies in its range."""
+    if isinstance(value, tuple):
+        for part in value:
+            require_range(name, part, default)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        least = 0 if default in (0, ()) else 1
+        require(value >= least, f"{name} is {value}: it must be at least {least}.")
+    elif isinstance(value, float):
+        most, words = (1, "less than 1") if name == "dropout" else (float("inf"), "a number")
+        require(0 <= value < most, f"{name} is {value}: it must be at least 0 and {words}.")

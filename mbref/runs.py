@@ -14,8 +14,7 @@ import numpy as np
 
 from mbref import evaluation, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
-from mbref.data import item_text as metadata
-from mbref.data import sequences, sessions
+from mbref.data import item_text as metadata, sequences, sessions
 from mbref.data.readers.shops import read
 from mbref.device.device import open_device
 from mbref.errors import InputError, require

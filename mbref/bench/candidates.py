@@ -19,8 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.candidates import blocks as by_blocks
-from mbref.candidates import choose as gate
+from mbref.candidates import blocks as by_blocks, choose as gate
 from mbref.errors import require
 from mbref.nn.losses import log_softmax
 

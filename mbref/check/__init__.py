@@ -8,10 +8,8 @@ f(behaviour), and returns the output. `python -m mbref cases` lists the componen
 """
 import inspect
 
-from mbref.check import report
-from mbref.check import run as _run
-from mbref.check.casefile import Case, manifest
-from mbref.check.casefile import cases as cases
+from mbref.check import report, run as _run
+from mbref.check.casefile import Case, cases as cases, manifest
 from mbref.check.run import load_implementation as load_implementation
 from mbref.errors import require
 

@@ -4,8 +4,7 @@ from pathlib import Path
 from mbref.check import casefile, exchange, report, run
 from mbref.check.compare import TOLERANCE
 from mbref.check.components.registry import own_functions
-from mbref.device.device import NAMES as DEVICES
-from mbref.device.device import open_device
+from mbref.device.device import NAMES as DEVICES, open_device
 from mbref.errors import InputError, require
 
 

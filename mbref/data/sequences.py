@@ -65,6 +65,7 @@ class Next(NamedTuple):
     counts: np.ndarray           # [B, L, K] of `item`, strictly before it came
     negative: np.ndarray         # [B, L] 0 = none could be drawn
     negative_counts: np.ndarray  # [B, L, K] of `negative`, at the same moment
+    ranked: np.ndarray           # [B, L] True where the ranking loss compares the two
 
 
 class Batch(NamedTuple):
@@ -76,7 +77,7 @@ class Batch(NamedTuple):
     counts: np.ndarray     # [B, L, K] historical indicator of each event
     next: Next | None = None             # for the loss
     history: np.ndarray | None = None    # [B, N+1, K] counts of every item over the whole history, for ranking
-    at: np.ndarray | None = None         # [R] masks.positions of `next.item`, if found beforehand
+    at: np.ndarray | None = None         # [R] places in `next.item`, flat, where an event follows
 
 
 def from_rows(user, item, behaviour, behaviours):
@@ -227,7 +228,8 @@ def training_batch(sequences, cuts, length, items, rng, counts="running"):
         row = np.where(item > 0, stop[:, None] + 1 - np.arange(length, 0, -1), 0)  # [B, L]
         item_counts = pad_left(sequences.before, first + 1, stop + 1, length)
         negative_counts = counts_before(sequences, row, negative)
-    return batch._replace(next=Next(item, behaviour, item_counts, negative, negative_counts))
+    follow = Next(item, behaviour, item_counts, negative, negative_counts, item > 0)
+    return batch._replace(next=follow, at=np.flatnonzero(item))
 
 
 def take(sequences, s):

@@ -8,6 +8,7 @@ import numpy as np
 
 from mbref.data import sequences
 from mbref.data.targets import pad_right
+from mbref.errors import require
 
 
 class Batch(NamedTuple):
@@ -15,36 +16,51 @@ class Batch(NamedTuple):
 
     item: np.ndarray                   # [B, L]
     category: np.ndarray               # [N+1] of every item, 0 = unknown
-    text: np.ndarray | None            # [N+1, M] a fixed vector of every item's text; 0 where there is none
+    text: np.ndarray                   # [N+1, M] a fixed vector of every item's text, M may be 0
     next: np.ndarray | None = None     # [B, L] the click that follows, 0 = none; for the loss
     oracle: np.ndarray | None = None   # [B] category of the held-out click, for upper bounds only
-    known: np.ndarray | None = None    # [N] bool, items with a click in the sessions trained on; None = all have one
-    at: np.ndarray | None = None       # [R] masks.positions of `next`, if found beforehand
+    known: np.ndarray | None = None    # [N] bool, items with a click in the sessions trained on
+    at: np.ndarray | None = None       # [R] places in `next`, flat, where a click follows
 
 
-def examples(events, length):
-    """Windows of the sessions, one array of rows; each click but a session's first is predicted once."""
-    return [sequences.windows(events, length)]
+def examples(events, config, rng):
+    """Windows of the sessions, one array of rows; each click but a session's first is predicted."""
+    return [sequences.windows(events, config.length)]
 
 
-def training_batch(events, rows, items):
-    """Windows `rows` [B, 3] as a Batch with the click that follows each."""
+def training_batch(events, rows, config, rng):
+    """Windows `rows` [B, 3] as a Batch with the click that follows each; nothing is drawn."""
     _, first, stop = rows.T
     longest = int((stop - first).max())
     item, follow = (pad_right(events.item, first + d, stop + d, longest) for d in (0, 1))
-    known = np.bincount(events.item, minlength=items + 1)[1:] > 0
-    return Batch(item, categories(events, items), events.text, follow, known=None if known.all() else known)
+    known = np.bincount(events.item, minlength=config.items + 1)[1:] > 0
+    return Batch(item, categories(events, config), texts(events, config), follow,
+                 known=known, at=np.flatnonzero(follow))
 
 
-def ranking_batch(events, cases, length, items):
-    """The newest `length` clicks of sessions `cases` [B]."""
+def ranking_batch(events, cases, config):
+    """The newest clicks of the sessions `cases` [B]."""
     first, stop = events.ptr[cases], events.ptr[cases + 1]
-    first = np.maximum(first, stop - length)
+    first = np.maximum(first, stop - config.length)
     item = pad_right(events.item, first, stop, max(int((stop - first).max(initial=1)), 1))
     oracle = None if events.oracle is None else events.oracle[cases]
-    return Batch(item, categories(events, items), events.text, oracle=oracle)
+    return Batch(item, categories(events, config), texts(events, config), oracle=oracle)
 
 
-def categories(events, items):
+def categories(events, config):
     """Of every item, all unknown where the log has none.  -> [N+1]."""
-    return np.zeros(items + 1, np.int64) if events.category is None else events.category
+    if events.category is None:
+        return np.zeros(config.items + 1, np.int64)
+    return events.category
+
+
+def texts(events, config):
+    """Vectors of the items' texts, of width 0 where there are none.  -> [N+1, M].
+
+    Raises InputError if their width is not that of the config.
+    """
+    text = np.zeros((config.items + 1, 0)) if events.text is None else events.text
+    require(text.shape[1] == config.text,
+            f"text is {config.text}, but the log's text vectors have width {text.shape[1]}: "
+            "set text to that, 0 for none.")
+    return text

@@ -11,8 +11,7 @@ import math
 import numpy as onp
 from autograd.core import primitive_vjps
 from autograd.extend import SparseObject, VSpace, defvjp, defvjp_argnums, primitive
-from autograd.numpy import numpy_vjps, numpy_wrapper
-from autograd.numpy import numpy_wrapper as np
+from autograd.numpy import numpy_vjps, numpy_wrapper, numpy_wrapper as np
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vspaces import ArrayVSpace
 from autograd.tracer import getval, trace_primitives_map

@@ -4,8 +4,13 @@ Glossary of shapes: B batch, H heads, L queries, S keys, D width.
 """
 import autograd.numpy as np
 
-from mbref.nn.layers import ignore
+from mbref.nn.layers import ignore, stop_gradient
 from mbref.nn.vjps import masked_softmax
+
+
+def softmax(scores):
+    """Over the last axis.  [..., S] -> [..., S]."""
+    return masked_softmax(scores, np.ones(1, bool, like=stop_gradient(scores)))
 
 
 def split_heads(x, heads):
@@ -22,14 +27,14 @@ def merge_heads(x):
 
 def attention(q, k, v, allowed, heads=1, drop=lambda weights: weights, tap=ignore, name="weights",
               scaled=True):
-    """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D]; allowed [B, L, S] -> [B, L, D].
+    """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D] -> [B, L, D].
 
-    scaled=False leaves out the root. `drop` is applied to the weights; `tap` receives them [B, H, L, S] under `name`
+    allowed [B, L, S], or None for all. scaled=False leaves out the root. `drop` is applied to the weights; `tap` receives them [B, H, L, S] under `name`
     before that.
     """
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, L, D/H]
     scores = q @ np.swapaxes(k, -1, -2)  # [B, H, L, S]
     scores = scores / q.shape[-1] ** 0.5 if scaled else scores
-    weights = masked_softmax(scores, allowed[:, None])
+    weights = softmax(scores) if allowed is None else masked_softmax(scores, allowed[:, None])
     tap(name, weights)
     return merge_heads(drop(weights) @ v)

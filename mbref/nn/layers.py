@@ -24,6 +24,38 @@ def init_dense(weights):
     return {"w": weights, "b": np.zeros(weights.shape[:-2] + weights.shape[-1:])}
 
 
+def init_small(rng, *shape):
+    """Parameters of `dense` from N(0, .01^2), as HMAR's release draws its heads."""
+    return init_dense(rng.normal(0, 0.01, shape))
+
+
+def init_matrix(rng, rows, columns):
+    """A matrix [rows, columns] from N(0, 1 / rows)."""
+    return rng.normal(0, rows**-0.5, (rows, columns))
+
+
+def init_norm(*shape):
+    """Parameters of `layer_norm` over the last axis: it changes nothing at first."""
+    return {"gamma": np.ones(shape), "beta": np.zeros(shape)}
+
+
+def init_encoder(rng, D, hidden=None, stack=()):
+    """Queries, keys, values and a feed-forward net of `hidden` units (None: D), Glorot-uniform.
+
+    stack=(K,) draws K of them at once, [K, D, D].
+    """
+    shapes = {name: (D, D) for name in "qkv"} | {"f1": (D, hidden or D), "f2": (hidden or D, D)}
+    return {name: init_dense(glorot(rng, *stack, *shape)) for name, shape in shapes.items()}
+
+
+def init_transformer(rng, D):
+    """Attention without biases, a feed-forward net of 2 D units, and the layer norms before them."""
+    layers = {name: init_matrix(rng, D, D) for name in "qkvo"}
+    norms = {"ln1": init_norm(D), "ln2": init_norm(D)}
+    return layers | norms | {"f1": init_dense(init_matrix(rng, D, 2 * D)),
+                             "f2": init_dense(init_matrix(rng, 2 * D, D))}
+
+
 def dense(p, x):
     """x W + b.  x [..., D_in] -> [..., D_out]."""
     flat = np.reshape(x, (-1, x.shape[-1]))  # one large product is faster than B small ones
@@ -51,14 +83,27 @@ def time_bucket(gap, rule):
         powers, gap, side="right")
 
 
-def by_chunks(score, items, rows, largest=8192, like=None):
-    """Scores of all items 1..N from `score(candidates [rows, C])`, a few items at a time.  -> [rows, N].
+def by_chunks(score, batch, largest=8192):
+    """Scores of all objects 1..N of the batch's group, a few at a time so that memory suffices.
 
-    like: an array of the batch; the candidates are made on its device.
+    score(candidates [B, C]) -> [B, C]; batch: a Batch of data/targets.py. -> [B, N].
     """
-    size = max(1, largest // rows)
-    parts = np.array_split(np.arange(1, items + 1, like=like), -(-items // size))
-    return np.concatenate([score(np.broadcast_to(part, (rows, len(part)))) for part in parts], axis=1)
+    features, rows = batch.features[batch.group], len(batch.histories[0].item)
+    ids = np.arange(1, len(features), like=features)  # [N]
+    parts = np.array_split(ids, -(-len(ids) // max(1, largest // rows)))
+    every = [score(np.broadcast_to(part, (rows, len(part)))) for part in parts]
+    return np.concatenate(every, axis=1)
+
+
+def newest(states, item):
+    """The state at the last event of histories padded on the right.  [B, L, D], [B, L] -> [B, D]."""
+    last = np.maximum(np.sum(item > 0, axis=1) - 1, 0)  # [B]
+    return states[np.arange(len(last), like=last), last]
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x) without overflow."""
+    return 0.5 * np.tanh(0.5 * x) + 0.5
 
 
 def relu(x):

@@ -29,3 +29,10 @@ def cross_entropy(logits, labels):
 def masked_mean(values, mask):
     """Mean of values [...] where mask is True; 0 if it is True nowhere."""
     return np.sum(values * mask) / np.maximum(np.sum(mask), 1).astype(values.dtype)  # an integer would make float64
+
+
+def target_weights(behaviours, target, other=0.1):
+    """w_b of K behaviours: `other` each, the target what is left of 1.  -> tuple of K numbers."""
+    weights = [other] * (behaviours - 1)
+    weights.insert(target - 1, 1 - sum(weights))
+    return tuple(weights)

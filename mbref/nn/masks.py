@@ -12,6 +12,16 @@ def causal(length, like=None):
     return np.tri(length, dtype=bool, like=like)
 
 
+def pairs(real):
+    """True where query and key are both real.  [B, L] -> [B, L, L]."""
+    return real[:, :, None] & real[:, None, :]
+
+
+def causal_real(real):
+    """True where query and key are real and the key is not later.  [B, L] -> [B, L, L]."""
+    return causal(real.shape[1], real) & pairs(real)
+
+
 def diagonal(length, like=None):
     """True where key and query are the same.  -> [L, L], on the device of the array `like`."""
     place = np.arange(length, like=like)  # [L]; np.eye knows no `like` of CuPy's

@@ -15,11 +15,14 @@ from tqdm import tqdm
 
 from mbref import metrics, runs, training
 from mbref.errors import InputError
-from mbref.tables import groups as modes
-from mbref.tables import plots, published
-from mbref.tables import session_figures as gated_figures
-from mbref.tables import sessions as gated
-from mbref.tables import whole_catalogue as ranked
+from mbref.tables import (
+    groups as modes,
+    plots,
+    published,
+    session_figures as gated_figures,
+    sessions as gated,
+    whole_catalogue as ranked,
+)
 
 HMAR_ROWS = {  # row of the table: (model, fields of its Config or of training.Settings that differ from the defaults)
     "BPR-MF": ("bpr_mf", {"rate": "0.01"}),

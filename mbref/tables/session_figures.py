@@ -10,8 +10,7 @@ from functools import partial
 import numpy as np
 
 from mbref import metrics
-from mbref.candidates import choose as gate
-from mbref.candidates import rank as scored
+from mbref.candidates import choose as gate, rank as scored
 from mbref.errors import require
 
 CUT = 20

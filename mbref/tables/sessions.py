@@ -18,8 +18,7 @@ from mbref.data.readers.shops import Log
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.papers import hiersrec
-from mbref.tables import session_figures as gated_figures
-from mbref.tables import whole_catalogue as ranked
+from mbref.tables import session_figures as gated_figures, whole_catalogue as ranked
 from mbref.worlds import sessions as worlds_sessions
 
 SHOWN = 0.04  # of the items that are candidates, the example of the paper's abstract

@@ -12,8 +12,7 @@ from mbref import evaluation, runs, training
 from mbref.baselines import counting
 from mbref.data import sequences, targets
 from mbref.data.readers.shops import Log
-from mbref.worlds import amazon as worlds_amazon
-from mbref.worlds import shop as worlds
+from mbref.worlds import amazon as worlds_amazon, shop as worlds
 
 
 class Problem(NamedTuple):

@@ -3,7 +3,7 @@ import autograd.numpy as np
 
 from mbref.check.components.reading import config_of, where_real
 from mbref.data.targets import Batch, History
-from mbref.papers import atrank
+from mbref.variants import atrank
 
 
 def batch_of(inputs):
@@ -14,6 +14,13 @@ def batch_of(inputs):
     return Batch((history,), (features,), 0, inputs.get("candidate"), inputs.get("label"))
 
 
+def read_config(inputs, **more):
+    """The Config of a case: what it leaves out is as released, and D as wide as an object's code."""
+    features = inputs["groups"][0] if "groups" in inputs else ("item", "category")
+    width = len(features) * inputs.get("table_width", 64)
+    return config_of(atrank.Config, inputs, **{**atrank.RELEASED, "width": width, **more})
+
+
 def behaviour_code(params, inputs, tap):
     """[item ; category ; one-hot time bucket] W + b.  -> code [B, T, D], 0 at padding.
 
@@ -21,7 +28,7 @@ def behaviour_code(params, inputs, tap):
     groups/0 (w, b). Buckets as in atrank.time_bucket: rule "release", of which buckets 0..11 have columns and bucket 12
     is all zeros, or "paper", 14 columns; `bucket` is the rule. group_relu: a ReLU after it.
     """
-    batch, config = batch_of(inputs), config_of(atrank.Config, inputs)
+    batch, config = batch_of(inputs), read_config(inputs)
     code = atrank.behaviour_code(params, config, 0, batch.histories[0], batch.features[0])
     return {"code": code * (inputs["item"] > 0)[..., None]}
 
@@ -33,8 +40,9 @@ def attention_block(params, inputs, tap):
     -> y [B, C, D]. q and v are ReLU layers. scores "dot": k too, scores over sqrt(D/H); "bilinear": k without bias and
     ReLU, no root. Tap: weights [B, H, C, S].
     """
-    y = atrank.attention_block(params, inputs["query"], inputs["memory"], inputs["allowed"], inputs["heads"],
-                               inputs["scores"], tap=tap)
+    config = read_config(inputs, items=1, width=inputs["query"].shape[-1], query="group")
+    y = atrank.attention_block(params, inputs["query"], inputs["memory"], inputs["allowed"], config,
+                               None, tap)
     return {"y": y}
 
 
@@ -43,7 +51,7 @@ def score(params, inputs, tap):
 
     Config and params as atrank.
     """
-    return {"scores": atrank.score(params, batch_of(inputs), inputs["candidate"], config_of(atrank.Config, inputs))}
+    return {"scores": atrank.score(params, batch_of(inputs), inputs["candidate"], read_config(inputs))}
 
 
 def model(params, inputs, tap):
@@ -53,7 +61,7 @@ def model(params, inputs, tap):
     in papers/atrank.py. Taps, NaN at padding: input [B, T, D], self_weights [B, H, T, T], states [B, T, D], and
     vanilla_weights [B, H, C, T].
     """
-    batch, config = batch_of(inputs), config_of(atrank.Config, inputs)
+    batch, config = batch_of(inputs), read_config(inputs)
     states = atrank.forward(params, batch, config, where_real(tap, inputs["item"] > 0))
     atrank.logits(params, batch, states, batch.candidate, config, where_real(tap, batch.candidate > 0))
     return {"loss": atrank.loss(params, batch, config)}

@@ -4,10 +4,12 @@ A group g has arrays of its own: object_g, action_g, gap_g [B, L_g], 0 = padding
 [N_g+1, F_g], the ids of every object's features, itself first. The config says tables: [name, number of ids] of every
 embedding table, groups: the tables of each group's features, and actions: action kinds a group, 0 = not read.
 """
+import numpy as np
 
-from mbref.check.components.reading import config_of, where_real
+from mbref.check.components.atrank import read_config
+from mbref.check.components.reading import where_real
 from mbref.data.targets import Batch, History
-from mbref.papers import atrank
+from mbref.variants import atrank
 
 
 def batch_of(inputs):
@@ -18,6 +20,11 @@ def batch_of(inputs):
                  inputs.get("candidate"), inputs.get("label"))
 
 
+def real_events(batch):
+    """True where there is an event, groups one after the other.  -> [B, S]."""
+    return np.concatenate([history.item > 0 for history in batch.histories], axis=1)
+
+
 def group_code(params, inputs, tap):
     """[features' embeddings ; action ; one-hot time bucket] W + b.  -> code [B, L, D], 0 at padding. Group 0 alone.
 
@@ -25,7 +32,7 @@ def group_code(params, inputs, tap):
     features in the order of groups[0], the action if actions[0] is not 0, and the time; b; action [A+1, table_width]).
     Buckets, rules and group_relu as in atrank.behaviour_code; action 0 and feature 0 have embeddings of zeros.
     """
-    batch, config = batch_of(inputs), config_of(atrank.Config, inputs)
+    batch, config = batch_of(inputs), read_config(inputs)
     code = atrank.behaviour_code(params, config, 0, batch.histories[0], batch.features[0])
     return {"code": code * (inputs["object_0"] > 0)[..., None]}
 
@@ -37,7 +44,7 @@ def target_code(params, inputs, tap):
     with zeros in place of the action's embedding and of all columns of time: no bucket, not even that of a gap of 0.
     params as atrank.group_code, one of groups/ a group. No candidate is 0.
     """
-    config, group = config_of(atrank.Config, inputs), inputs["group"]
+    config, group = read_config(inputs), inputs["group"]
     ids = inputs[f"features_{group}"][inputs["candidate"]]
     return {"code": atrank.target_code(params, config, group, ids)}
 
@@ -48,14 +55,14 @@ def user_vectors(params, inputs, tap):
     x [B, C, D], states [B, S, D], real [B, S] bool -> e [B, C, D]; heads, scores. Tap: vanilla_weights [B, H, C, S] of
     the first block.
     """
-    history = History(inputs["real"].astype(int), None, None)
-    config = config_of(atrank.Config, inputs, items=1, table_width=inputs["x"].shape[-1])
-    return {"e": atrank.user_vectors(params, Batch((history,), ()), inputs["x"], inputs["states"], config, tap)}
+    config = read_config(inputs, items=1, width=inputs["x"].shape[-1], query="group")
+    states = inputs["states"], inputs["real"]
+    return {"e": atrank.user_vectors(params, inputs["x"], states, config, tap)}
 
 
 def score(params, inputs, tap):
     """Logits of candidates of `group`.  candidate [B, C] -> scores [B, C]. Config and params as atrank.groups."""
-    return {"scores": atrank.score(params, batch_of(inputs), inputs["candidate"], config_of(atrank.Config, inputs))}
+    return {"scores": atrank.score(params, batch_of(inputs), inputs["candidate"], read_config(inputs))}
 
 
 def model(params, inputs, tap):
@@ -64,7 +71,7 @@ def model(params, inputs, tap):
     The events of all groups attend to each other, S = the sum of L_g of them, groups one after the other; candidate,
     label [B, C]. Taps as atrank, with S for T.
     """
-    batch, config = batch_of(inputs), config_of(atrank.Config, inputs)
-    states = atrank.forward(params, batch, config, where_real(tap, atrank.real_events(batch)))
+    batch, config = batch_of(inputs), read_config(inputs)
+    states = atrank.forward(params, batch, config, where_real(tap, real_events(batch)))
     atrank.logits(params, batch, states, batch.candidate, config, where_real(tap, batch.candidate > 0))
     return {"loss": atrank.loss(params, batch, config)}

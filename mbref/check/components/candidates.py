@@ -4,8 +4,7 @@ C categories 0..C-1, N items 1..N; category [N+1] holds theirs, entry 0 ignored.
 """
 import numpy as np
 
-from mbref.candidates import choose as candidates
-from mbref.candidates import rank as candidates_scored
+from mbref.candidates import choose as candidates, rank as candidates_scored
 
 
 def candidates_share(params, inputs, tap):

@@ -3,7 +3,7 @@ import autograd.numpy as np
 
 from mbref.check.components.reading import config_of
 from mbref.data.targets import Batch, History
-from mbref.papers import dmran
+from mbref.variants import dmran
 
 
 def batch_of(inputs):

@@ -1,15 +1,20 @@
 """mbref's side of HierSRec's components. Sessions are padded on the right. C categories and class 0, N items."""
+import numpy as np
+
 from mbref.candidates import choose as candidates
 from mbref.check.components.reading import config_of, where_real
 from mbref.data.session_batches import Batch
 from mbref.nn import masks
-from mbref.papers import hiersrec
+from mbref.variants import hiersrec
 
 
 def batch_of(inputs):
     """Sessions with what is known of the items."""
-    return Batch(inputs["item"], inputs["category"], inputs.get("texts"), inputs.get("next"), inputs.get("oracle"),
-                 inputs.get("known"))
+    category, follow = inputs["category"], inputs.get("next")
+    texts = inputs.get("texts", np.zeros((len(category), 0)))
+    known = inputs.get("known", np.ones(len(category) - 1, bool))
+    at = None if follow is None else np.flatnonzero(follow)
+    return Batch(inputs["item"], category, texts, follow, inputs.get("oracle"), known, at)
 
 
 def typed(params):

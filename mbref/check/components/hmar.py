@@ -1,8 +1,13 @@
 """mbref's side of HMAR's components. Histories are padded on the left. K behaviours, N items, D width."""
+from autograd.tracer import getval
+
 from mbref.check.components.reading import config_of, where_real
 from mbref.data.sequences import Batch, Next, window_counts
 from mbref.nn import masks
-from mbref.papers import hmar
+from mbref.nn.layers import lookup
+from mbref.nn.losses import masked_mean, softplus
+from mbref.papers import hmar as paper
+from mbref.variants import hmar
 
 
 def behaviour_mask(params, inputs, tap):
@@ -38,12 +43,14 @@ def code(params, inputs, tap):
     params: indicator (w [K, D], b [D]), feature (w [2D, D], b [D]). count_scale "log1p": c is log(1 + c); indicator
     False: c is 0.
     """
-    return {"code": hmar.code(params, inputs["item_code"], inputs["counts"], config_for_codes(inputs))}
+    return {"code": paper.code(params, inputs["item_code"], read_counts(inputs))}
 
 
-def config_for_codes(inputs, **more):
-    """A Config of components that read no more of it than the counts."""
-    return config_of(hmar.Config, inputs, items=1, behaviours=inputs["counts"].shape[-1], **more)
+def read_counts(inputs):
+    """The counts as the model reads them."""
+    counts = inputs["counts"]
+    config = config_of(hmar.Config, inputs, items=1, behaviours=counts.shape[-1])
+    return hmar.change_batch(Batch(None, None, None, counts), config).counts
 
 
 def input_code(params, inputs, tap):
@@ -53,8 +60,7 @@ def input_code(params, inputs, tap):
     -> code [B, T, D], 0 at padding.
     """
     item = inputs["item"]
-    config = config_for_codes(inputs, width=params["item"].shape[1])
-    return {"code": hmar.input_code(params, item, inputs["counts"], config) * (item > 0)[..., None]}
+    return {"code": paper.input_code(params, item, read_counts(inputs)) * (item > 0)[..., None]}
 
 
 def candidate_code(params, inputs, tap):
@@ -62,7 +68,8 @@ def candidate_code(params, inputs, tap):
 
     candidate [B, C], counts [B, C, K]; params: item [N+1, D], indicator, feature -> code [B, C, D].
     """
-    return {"code": hmar.candidate_code(params, inputs["candidate"], inputs["counts"], config_for_codes(inputs))}
+    v = lookup(params["item"], inputs["candidate"])
+    return {"code": paper.code(params, v, read_counts(inputs))}
 
 
 def behaviour_encoder(params, inputs, tap):
@@ -73,10 +80,23 @@ def behaviour_encoder(params, inputs, tap):
     Tap: behaviour_weights [B, heads, T, T], NaN for queries that are padding.
     """
     behaviour, K = inputs["behaviour"], len(params["res"])
-    allowed = masks.causal(behaviour.shape[1], behaviour) & masks.same_behaviour(behaviour)
-    y = hmar.behaviour_encoder(params, inputs["x"], masks.behaviour(behaviour, K), allowed, inputs["heads"],
-                               lambda a: a, where_real(tap, behaviour > 0))
+    y = paper.behaviour_encoder(
+        params, inputs["x"], masks.behaviour(behaviour, K), masks.causal_real(behaviour > 0),
+        inputs["heads"], lambda a: a, in_one(where_real(tap, behaviour > 0), K))
     return {"y": y}
+
+
+def in_one(tap, behaviours):
+    """A tap that shows the weights of the K attentions of the first block as one array."""
+    parts = []
+
+    def shown(name, a):
+        if not name.startswith("behaviour_weights"):
+            return tap(name, a)
+        parts.append(getval(a))
+        if len(parts) == behaviours:
+            tap("behaviour_weights", sum(parts))
+    return shown
 
 
 def sequence_encoder(params, inputs, tap):
@@ -87,15 +107,14 @@ def sequence_encoder(params, inputs, tap):
     Tap: sequence_weights [B, heads, T, T], NaN for queries that are padding.
     """
     real = inputs["real"]
-    allowed = masks.causal(real.shape[1], real) & real[:, None, :] & real[:, :, None]
-    z = hmar.sequence_encoder(params, inputs["s"], inputs["residual"], allowed, inputs["heads"], lambda a: a,
-                              where_real(tap, real))
+    z = paper.sequence_encoder(params, inputs["s"], inputs["residual"], masks.causal_real(real),
+                               inputs["heads"], lambda a: a, where_real(tap, real))
     return {"z": z * real[..., None]}
 
 
 def class_logits(params, inputs, tap):
     """Two dense layers on [q ; z], nothing between.  q, z [B, T, D]; params: class1, class2 -> logits [B, T, K]."""
-    return {"logits": hmar.class_logits(params, inputs["q"], inputs["z"])}
+    return {"logits": paper.class_logits(params, inputs["q"], inputs["z"])}
 
 
 def ranking_loss(params, inputs, tap):
@@ -105,7 +124,9 @@ def ranking_loss(params, inputs, tap):
     is no second term -> loss [], 0 without events.
     """
     names = ("positive", "negative", "weight", "mask", "has_negative")
-    return {"loss": hmar.ranking_loss(*(inputs[name] for name in names))}
+    positive, negative, weight, mask, has_negative = (inputs[name] for name in names)
+    each = weight * softplus(-positive) + softplus(negative) * has_negative  # [B, T]
+    return {"loss": masked_mean(each, mask)}
 
 
 def score(params, inputs, tap):
@@ -116,7 +137,9 @@ def score(params, inputs, tap):
     in the history; "target": one event of the target behaviour.
     """
     config = config_of(hmar.Config, inputs, dropout=0.0)
-    batch = Batch(None, inputs["item"], inputs["behaviour"], inputs["counts"], history=inputs["history"])
+    batch = Batch(None, inputs["item"], inputs["behaviour"], inputs["counts"],
+                  history=inputs["history"])
+    batch = hmar.change_batch(batch, config)
     return {"scores": hmar.score(params, batch, inputs["candidate"], config)}
 
 
@@ -124,7 +147,7 @@ def batch_of(inputs):
     """The Batch with its Next."""
     follow = [inputs[f"next_{name}"] for name in ("item", "behaviour", "counts")]
     return Batch(None, inputs["item"], inputs["behaviour"], inputs["counts"],
-                 Next(*follow, inputs["negative"], inputs["negative_counts"]))
+                 Next(*follow, inputs["negative"], inputs["negative_counts"], follow[0] > 0))
 
 
 def model(params, inputs, tap):
@@ -134,6 +157,9 @@ def model(params, inputs, tap):
     next_counts [B, T, K]; negative [B, T], 0 = none; negative_counts [B, T, K]. Config as in papers/hmar.py.
     Taps, NaN at padding: input [B, T, D], behaviour_weights [B, H, T, T], merged [B, T, D], sequence_weights, states.
     """
-    config, batch = config_of(hmar.Config, inputs, dropout=0.0), batch_of(inputs)
-    hmar.forward(params, batch, config, where_real(tap, batch.item > 0))
+    config = config_of(hmar.Config, inputs, dropout=0.0)
+    batch = hmar.change_batch(batch_of(inputs), config)
+    shown = in_one(where_real(tap, batch.item > 0), config.behaviours)
+    hidden = ("behaviour_weights", "merged") if config.merge == "bypass" else ()
+    hmar.forward(params, batch, config, lambda name, a: name.startswith(hidden) or shown(name, a))
     return {"loss": hmar.loss(params, batch, config)}

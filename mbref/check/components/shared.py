@@ -1,8 +1,7 @@
 """mbref's side of the components that several papers share: layers, masks, attention, losses."""
 from typing import NamedTuple
 
-from mbref.nn import attention as att
-from mbref.nn import layers, losses, masks, vjps
+from mbref.nn import attention as att, layers, losses, masks, vjps
 
 
 def dense(params, inputs, tap):

@@ -25,8 +25,7 @@ import numpy as np
 
 from mbref.data.readers import lines as text
 from mbref.data.readers.amazon import amazon, rechorus, s3rec
-from mbref.data.readers.lines import RATED, rating_to_behaviour
-from mbref.data.readers.lines import Log as Log
+from mbref.data.readers.lines import RATED, Log as Log, rating_to_behaviour
 from mbref.data.readers.sessions import diginetica, sessionrec, yoochoose
 from mbref.errors import InputError
 

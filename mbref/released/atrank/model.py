@@ -15,9 +15,11 @@ import autograd.numpy as np
 from mbref.nn.attention import merge_heads, split_heads
 from mbref.nn.layers import by_chunks, dense, dropout, glorot, ignore, init_dense, layer_norm, relu
 from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus
-from mbref.released.atrank import baselines as baselines
-from mbref.released.atrank import batches as atrank_batches
-from mbref.released.atrank import variants as atrank_variants
+from mbref.released.atrank import (
+    baselines as baselines,
+    batches as atrank_batches,
+    variants as atrank_variants,
+)
 
 Config, VARIANTS, variant = atrank_variants.Config, atrank_variants.VARIANTS, atrank_variants.variant
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}

@@ -11,8 +11,7 @@ from autograd import grad
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.nn.vjps import sigmoid
-from mbref.released.atrank import model as atrank
-from mbref.released.atrank import step as atrank_step
+from mbref.released.atrank import model as atrank, step as atrank_step
 from mbref.released.atrank.batches import Batch, History
 from mbref.released.recorded import Recomputed
 

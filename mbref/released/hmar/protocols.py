@@ -15,8 +15,7 @@ from mbref import metrics, training
 from mbref.baselines import bpr_mf, counting
 from mbref.errors import require_choice
 from mbref.nn import optim
-from mbref.released.hmar import data as hmar_data
-from mbref.released.hmar import model as hmar
+from mbref.released.hmar import data as hmar_data, model as hmar
 
 PLAIN = ("popularity, events", "co-occurrence, last item", "co-occurrence, last 10", "seen before")
 LEAK = "the candidates' counts alone"

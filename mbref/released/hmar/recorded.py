@@ -16,8 +16,7 @@ from mbref import metrics
 from mbref.data.readers.shops import Log
 from mbref.errors import require
 from mbref.nn import optim
-from mbref.released.hmar import data as hmar_data
-from mbref.released.hmar import model as hmar
+from mbref.released.hmar import data as hmar_data, model as hmar
 from mbref.released.hmar.data import Batch, Next
 from mbref.released.recorded import Recomputed
 

@@ -11,8 +11,7 @@ import numpy as np
 from mbref.data.readers import shops as readers
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
-from mbref.released.hmar import model as hmar
-from mbref.released.hmar import protocols
+from mbref.released.hmar import model as hmar, protocols
 from mbref.released.hmar.protocols import Protocol
 
 FIRST, END = 1511539200, 1512316800  # 2017-11-25 .. 2017-12-03 in China (UTC+8), in seconds

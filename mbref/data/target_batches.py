@@ -1,0 +1,45 @@
+"""Batches of models with a row for each target: its history, padded on the right, with time gaps.
+
+A model takes these functions as its own; its config says items, length, unit and pairs. Events are
+the Sequences of a plain log, which is one group of items, or GroupEvents of several groups.
+"""
+from mbref.data import group_events, targets
+from mbref.errors import require
+
+
+def one_group(items, categories, groups=()):
+    """The tables and features of a plain log, and no actions where none are given.
+
+    -> {field of a Config: value}. Raises InputError if there are neither items nor groups.
+    """
+    known = tuple(pair for pair in (("item", items), ("category", categories)) if pair[1])
+    groups = groups or (tuple(name for name, _ in known),)
+    require(groups[0], "give the number of items, or tables, groups and actions of several groups.")
+    return {"tables": known, "groups": groups, "actions": (0,) * len(groups)}
+
+
+def maker(events):
+    """The module that makes batches of these events."""
+    return group_events if isinstance(events, group_events.GroupEvents) else targets
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from, one array a group to predict, as targets.examples."""
+    return maker(events).examples(events, config.items, rng, config.pairs)
+
+
+def examples_in_pairs(events, config, rng):
+    """The same, a target and its negative always in one row."""
+    return targets.examples(events, config.items, rng, pairs=True)
+
+
+def training_batch(events, rows, config, rng):
+    """Rows of `examples` as a Batch of data/targets.py; nothing more is drawn."""
+    make = maker(events).training_batch
+    return make(events, rows, config.length, config.items, config.unit)
+
+
+def ranking_batch(events, cases, config):
+    """The histories `cases`, each seen from the moment of its held-out event."""
+    make = maker(events).ranking_batch
+    return make(events, cases, config.length, config.items, config.unit)

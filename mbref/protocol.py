@@ -1,0 +1,55 @@
+"""What a model is: a module of pure functions. Read this page before any other.
+
+A model has these names. B batch, C candidates, N objects; ids start at 1, 0 is padding.
+
+    Config                                    a frozen dataclass of shapes and settings
+    init(rng, config)                         parameters: nested dicts and lists of float64 arrays
+    examples(events, config, rng)             what to train on: one array of rows a task
+    training_batch(events, rows, config, rng) some of these rows as the model's own NamedTuple
+    ranking_batch(events, cases, config)      histories `cases`, to rank from
+    score(params, batch, candidates, config)  candidates [B, C] -> scores [B, C]
+    score_all(params, batch, config)          scores of all objects 1..N -> [B, N]
+    loss(params, batch, config, rng)          a number; rng draws dropout, None draws nothing
+
+`events` are what data/ makes of a log: sequences.Sequences, or group_events.GroupEvents. Batches are
+made on the host; parameters and batch may then lie on a device. All that is random comes from rng, a
+numpy.random.Generator. Most models also have forward(params, batch, config, tap, rng), their states,
+with tap(name, array) called on intermediates.
+
+A model may have the names of OPTIONAL, too; `optional(model, name)` is how everything else asks.
+"""
+from mbref.errors import require
+
+REQUIRED = ("Config", "init", "examples", "training_batch", "ranking_batch", "score", "score_all", "loss")
+OPTIONAL = {
+    # fields of training.Settings that this model wants otherwise: {field: text}
+    "SETTINGS": {},
+    # history_counts(config): what leave_one_out has to count, "running", "window" or "whole-log"
+    "history_counts": lambda config: "running",
+    # score_categories(params, batch, config): item scores [B, N] and log p of categories [B, C+1],
+    # None where the config has none; without it the model has no head for categories
+    "score_categories": None,
+    # forget_ids(params, known): parameters that know items not `known` [N+1] by their features alone
+    "forget_ids": lambda params, known: params,
+}
+
+
+def optional(model, name):
+    """What the model has under one of the names of OPTIONAL, or that name's default."""
+    return vars(model).get(name, OPTIONAL[name])
+
+
+def require_model(model):
+    """Raise InputError unless the module has all the names of a model."""
+    missing = [name for name in REQUIRED if name not in vars(model)]
+    require(not missing, f"{model.__name__} is no model: it has no {', '.join(missing)}.")
+
+
+def settings(model, texts):
+    """The texts {field: text} of a training over those that the model wants.  -> {field: text}."""
+    return {**optional(model, "SETTINGS"), **texts}
+
+
+def validates_by(model):
+    """The measure that the model is trained for where nobody says otherwise, such as "AUC", or ""."""
+    return optional(model, "SETTINGS").get("validate", "")

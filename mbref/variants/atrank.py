@@ -1,0 +1,168 @@
+"""Other readings of ATRank: the form of its release, and the points where the paper is silent.
+
+At its defaults this is papers/atrank.py, from which it takes all that does not change; RELEASED sets
+the form of the release's folder atrank/. Shapes as there.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+from autograd.misc import flatten
+
+from mbref.data.target_batches import examples, ranking_batch, training_batch
+from mbref.errors import require, require_choice
+from mbref.nn import masks
+from mbref.nn.attention import attention
+from mbref.nn.layers import (by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
+                             init_encoder, init_norm, layer_norm, lookup, relu, time_bucket)
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
+from mbref.papers import atrank
+from mbref.papers.atrank import SETTINGS
+
+RELEASED = {"scores": "dot", "group_relu": False, "bucket": "release", "query": "raw", "item_bias": True}
+
+
+@dataclass(frozen=True)
+class Config(atrank.Config):
+    """Switches beside the paper's own settings."""
+    # points of the ledger
+    scores: str = "bilinear"       # "dot": of ReLU layers, over sqrt(D/H)  # Deviation D1, D2
+    group_relu: bool = True        # False: F_M is linear  # Deviation D3
+    bucket: str = "paper"          # "release": floor(log2(gap + 1)), 12 columns  # Deviation D5
+    query: str = "group"           # "raw": the target is its embedding  # Deviation D7
+    item_bias: bool = False        # True: b_i in (7)  # Deviation D8
+    hidden: int = 0                # width of the feed-forward nets; 0 = D/4  # Deviation D10
+    weight_decay: float = 0.0      # L2 on all weights in (7)  # Deviation D12
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_choice(self, scores=("dot", "bilinear"), bucket=("release", "paper"),
+                       query=("raw", "group"))
+        require(self.query == "group" or self.width == len(self.groups[0]) * self.table_width,
+                "width must be the number of features times table_width, or query=group.")
+
+
+def columns(config):
+    """Columns of the one-hot code of a time bucket; the release gives its open last bucket none."""
+    return 12 if config.bucket == "release" else atrank.BUCKETS
+
+
+def init(rng, config):
+    """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
+    t, D = config.table_width, config.width
+
+    def group(features, actions):
+        action = {"action": glorot(rng, actions + 1, t)} if actions else {}
+        rows = (len(features) + (actions > 0)) * t + columns(config)
+        return init_dense(glorot(rng, rows, D)) | action
+
+    params = {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
+              "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],
+              "self": [init_block(rng, D, config.hidden) for _ in range(config.blocks)],
+              "vanilla": [init_block(rng, D, config.hidden) for _ in range(config.blocks)]}
+    if config.item_bias:
+        sizes = dict(config.tables)
+        params["bias"] = [np.zeros(sizes[features[0]] + 1) for features in config.groups]
+    return params
+
+
+def init_block(rng, D, hidden=0):
+    """Draw the parameters of attention_block; a `hidden` of 0 is a quarter of the width."""
+    return init_encoder(rng, D, hidden or D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
+
+
+def group_code(params, config, g, x, action, time):
+    """F_M [object ; action ; time]: events of group g in the space of all.  -> [..., D].  (2), (4)."""
+    parts = [x, lookup(params["groups"][g]["action"], action), time] if config.actions[g] else [x, time]
+    code = dense(params["groups"][g], np.concatenate(parts, axis=-1))
+    return relu(code) if config.group_relu else code
+
+
+def object_code(params, config, g, ids):
+    """emb(o): the embeddings of an object's features, side by side.  ids [..., F] -> [..., F t].  (2)."""
+    return embed([params["tables"][name] for name in config.groups[g]], ids)
+
+
+def behaviour_code(params, config, g, history, ids):
+    """u of every event of group g.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
+    x = object_code(params, config, g, ids[history.item])
+    bucket = time_bucket(history.gap, config.bucket)[..., None]  # [B, L, 1]
+    time = bucket == np.arange(columns(config), like=bucket)  # [B, L, 12 or 14]
+    return group_code(params, config, g, x, history.behaviour, time.astype(x.dtype))
+
+
+def target_code(params, config, g, ids):
+    """h_t: a candidate's embedding, or that through its group's layer.  -> [B, C, D].  (6)."""
+    x = object_code(params, config, g, ids)
+    if config.query == "raw":
+        return x
+    p = params["groups"][g]
+    code = dense({"w": p["w"][: x.shape[-1]], "b": p["b"]}, x)  # no action, no time
+    return relu(code) if config.group_relu else code
+
+
+def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="weights"):
+    """One block of (5) and (6).  query [B, C, D], memory [B, S, D], allowed [B, C, S] -> as query."""
+    if config.scores == "bilinear":
+        return atrank.attention_block(p, query, memory, allowed, config, rng, tap, name)
+    drop = dropout(config.dropout, rng)
+    return dot_block(p, query, memory, allowed, config.heads, drop, tap, name)
+
+
+def dot_block(p, query, memory, allowed, heads, drop=lambda x: x, tap=ignore, name="weights"):
+    """The released block: keys are a ReLU layer, too, and scores are divided by sqrt(D/H)."""
+    q, k, v = (relu(dense(p[part], x)) for part, x in (("q", query), ("k", memory), ("v", memory)))
+    y = layer_norm(p["ln"], attention(q, k, v, allowed, heads, drop, tap, name) + query)
+    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """C: events of all groups [B, S, D], and which are real [B, S].  (5)."""
+    real = np.concatenate([masks.padding(history.item) for history in batch.histories], axis=1)
+    codes = [behaviour_code(params, config, g, history, batch.features[g])
+             for g, history in enumerate(batch.histories)]
+    x = np.concatenate(codes, axis=1)  # [B, S, D]
+    tap("input", x)
+    for p in params["self"]:
+        x = attention_block(p, x, x, masks.pairs(real), config, rng, tap, "self_weights")
+    tap("states", x)
+    return x, real
+
+
+def user_vectors(params, x, states, config, tap=ignore, rng=None):
+    """u: what each candidate finds in the history.  x [B, C, D] -> same.  (6)."""
+    memory, real = states
+    allowed = np.broadcast_to(real[:, None], x.shape[:2] + real.shape[1:])  # [B, C, S]
+    for p in params["vanilla"]:
+        x = attention_block(p, x, memory, allowed, config, rng, tap, "vanilla_weights")
+    return x
+
+
+def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
+    """z = u . h_t (+ b_i) of candidates [B, C], and u and h_t [B, C, D].  (6), (7)."""
+    x = target_code(params, config, batch.group, batch.features[batch.group][candidates])
+    u = user_vectors(params, x, states, config, tap, rng)
+    z = np.sum(u * x, axis=-1)
+    return z + params["bias"][batch.group][candidates] if config.item_bias else z, u, x
+
+
+def score(params, batch, candidates, config):
+    """z of candidates [B, C].  -> [B, C].  (7)."""
+    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
+
+
+def score_all(params, batch, config):
+    """z of all objects 1..N of the batch's group; the history is encoded once.  -> [B, N].  (7)."""
+    states = forward(params, batch, config)
+    return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)
+
+
+def loss(params, batch, config, rng=None):
+    """Cross entropy, the L2 of u and h_t, and that of all weights.  -> scalar.  (7)."""
+    states = forward(params, batch, config, rng=rng)
+    z, u, x = logits(params, batch, states, batch.candidate, config, rng=rng)
+    real = batch.candidate > 0  # [B, C]
+    size = np.sum((u**2 + x**2) * real[..., None])
+    total = masked_mean(sigmoid_cross_entropy(z, batch.label), real) + config.penalty / 2 * size
+    if config.weight_decay:
+        total = total + config.weight_decay / 2 * np.sum(flatten(params)[0] ** 2)
+    return total

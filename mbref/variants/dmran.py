@@ -1,0 +1,171 @@
+"""Other readings of DMRAN: the paper's own variants, and the points that its text leaves open.
+
+At its defaults this is papers/dmran.py, from which it takes all that does not change. Shapes as there.
+"""
+from dataclasses import dataclass
+
+import autograd.numpy as np
+from autograd.misc import flatten
+
+from mbref.data.target_batches import examples_in_pairs as examples, ranking_batch, training_batch
+from mbref.errors import require_choice
+from mbref.nn import masks
+from mbref.nn.attention import attention, masked_softmax
+from mbref.nn.layers import (by_chunks, dense, embed, glorot, ignore, init_dense, layer_norm, relu,
+                             stop_gradient, time_bucket)
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
+from mbref.papers import dmran
+from mbref.papers.dmran import SETTINGS, fusion, item_attention, redundancy
+from mbref.variants.atrank import dot_block, init_block
+
+
+@dataclass(frozen=True)
+class Config(dmran.Config):
+    """Switches beside the paper's own settings."""
+    # variants of the paper
+    variant: str = "full"        # "item": no dimension-wise level; "feature": no item level (eq. 7, 8)
+    time: bool = True            # False: DMRAN_No_Time, eq. 1 without T
+    # points of the ledger
+    bucket: str = "paper"        # "release": floor(log2(gap + 1)), as ATRank's code
+    diagonal: bool = True        # False: eq. 10 leaves out j = i; a lone row gets 0  # Deviation D5
+    pool: str = "attention"      # f_vanilla: by the candidate, or "mean"  # Deviation D6
+    robust: bool = False         # residuals, norms, feed-forwards where shapes fit  # Deviation D6-D8
+    item_bias: bool = False      # True: b_i in eq. 17  # Deviation D10
+    weight_decay: float = 0.0    # lambda_2: on all weights  # Deviation D13
+    # others
+    fuse: bool = True            # False: h_c = h^, without eq. 14 and 16: the other DMRAN_Feature
+    heads: int = 8               # of f_vanilla when robust
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_choice(self, variant=("full", "item", "feature"), bucket=("release", "paper"),
+                       pool=("attention", "mean"))
+
+
+def init(rng, config):
+    """Draw the parameters that the config needs, under the paper's letters."""
+    d, half = config.width, config.width // 2 if config.categories else 0
+    V = [(config.items + 1, d - half), *[(config.categories + 1, half)] * (half > 0)]
+    params = {"V": [glorot(rng, *shape) for shape in V],
+              "W_0": init_dense(glorot(rng, 2 * d if config.time else d, d))}
+    shapes = {"T": (14, d)} if config.time else {}
+    shapes |= {"W_s1": (d, d), "W_s2": (config.hops, d)} if config.variant != "feature" else {}
+    if config.variant != "item":
+        shapes |= {name: (d, d) for name in ("W_s3", "W_s4", "W_s5")}
+        shapes |= {"W_f1": (d, d), "W_f2": (d, d)} if config.fuse else {}
+    params |= {name: glorot(rng, *shape) for name, shape in shapes.items()}
+    if config.variant != "item":
+        biases = ("b_s1", "b_s2", "b_f") if config.fuse else ("b_s1", "b_s2")
+        params |= {name: np.zeros(d) for name in biases}
+    params |= {"b": np.zeros(config.items + 1)} if config.item_bias else {}
+    return params | (init_robust(rng, config) if config.robust else {})
+
+
+def init_robust(rng, config):
+    """Blocks of f_vanilla for h and h^, and what follows eq. 13."""
+    params = {}
+    if config.fuse or config.variant == "item":
+        params["van"] = init_block(rng, config.width)
+    if config.variant != "item":
+        params["van_hat"], block = init_block(rng, config.width), init_block(rng, config.width)
+        params["after"] = {name: block[name] for name in ("f1", "f2", "ln", "ln_f")}
+    return params
+
+
+def history_code(params, history, features, config):
+    """H = [V[h] ; T[g]] W_0 + b_0, with or without time.  -> [B, n, d].  Eq. 1, 2."""
+    v = embed(params["V"], features[history.item])  # [B, n, d]
+    parts = [v, params["T"][time_bucket(history.gap, config.bucket)]] if config.time else [v]
+    return dense(params["W_0"], np.concatenate(parts, axis=-1))
+
+
+def feature_weights(params, M, allowed):
+    """beta_ij of eq. 9-11 over the rows j that are allowed.  M [B, r, d] -> [B, i, j, d].
+
+    allowed [B, r, r]; a row i without any gets 0.
+    """
+    row_i = np.expand_dims(M @ params["W_s4"].T, 2)  # [B, i, 1, d]
+    row_j = np.expand_dims(M @ params["W_s3"].T, 1)  # [B, 1, j, d]
+    F = np.tanh(row_i + row_j + params["b_s2"]) @ params["W_s5"].T + stop_gradient(params["b_s1"])
+    return np.swapaxes(masked_softmax(np.swapaxes(F, 2, 3), allowed[:, :, None]), 2, 3)
+
+
+def feature_attention(params, M, allowed, config, tap=ignore):
+    """M^_i = sum_j beta_ij * M_j, and what robust adds to it.  M [B, r, d] -> [B, r, d].  Eq. 12, 13."""
+    beta = feature_weights(params, M, allowed)
+    tap("beta", beta)
+    M_hat = np.sum(beta * np.expand_dims(M, 1), axis=2)  # [B, r, d]
+    if not config.robust:
+        return M_hat
+    p = params["after"]  # Deviation D8: residual and norm, feed-forward with both
+    y = layer_norm(p["ln"], M_hat + M)
+    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
+
+
+def vanilla(p, M, i_c, real, config, tap=ignore, name="vanilla"):
+    """f_vanilla over the real rows of M.  M [B, r, d], i_c [B, C, d] -> [B, C, d].  Eq. 14, 15."""
+    allowed = np.broadcast_to(real[:, None], i_c.shape[:2] + M.shape[1:2])  # [B, C, r]
+    if config.robust:  # Deviation D6: ATRank's released block
+        return dot_block(p, i_c, M, allowed, config.heads, tap=tap, name=name)
+    query = i_c if config.pool == "attention" else np.zeros_like(i_c)  # equal scores: the mean
+    return attention(query, M, M, allowed, tap=tap, name=name)
+
+
+def forward(params, batch, config, tap=ignore, rng=None):
+    """M, M^ [B, r, d] (None without that level), A [B, r, n] or None, and real rows [B, r].  Eq. 1-13.
+
+    In the "feature" variant M is the history H itself: r = n, and its padding is masked from here on.
+    """
+    history = batch.histories[0]
+    M = H = history_code(params, history, batch.features[0], config)
+    A, real = None, masks.padding(history.item)  # Deviation D21: H has padding, hops have none
+    if config.variant != "feature":
+        A = item_attention(params, H, real)
+        tap("hops", A)
+        M, real = A @ H, np.ones_like(real, shape=A.shape[:2])
+    tap("M", M)
+    if config.variant == "item":
+        return M, None, A, real
+    others = True if config.diagonal else ~masks.diagonal(M.shape[1], real)  # Deviation D5
+    M_hat = feature_attention(params, M, masks.pairs(real) & others, config, tap)
+    tap("M_hat", M_hat)
+    return M, M_hat, A, real
+
+
+def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
+    """s = h_c . i_c (+ b_i) of candidates [B, C], and h_c and i_c [B, C, d].  Eq. 14-17."""
+    M, M_hat, _, real = states
+    i_c = embed(params["V"], batch.features[0][candidates])  # [B, C, d]
+    if config.variant == "item":
+        h_c = vanilla(params.get("van"), M, i_c, real, config, tap)
+    else:
+        h_c = vanilla(params.get("van_hat"), M_hat, i_c, real, config, tap, "vanilla_hat")
+        if config.fuse:
+            h_c = fusion(params, vanilla(params.get("van"), M, i_c, real, config, tap), h_c)
+    s = np.sum(h_c * i_c, axis=-1)
+    return s + params["b"][candidates] if config.item_bias else s, h_c, i_c
+
+
+def score(params, batch, candidates, config):
+    """s of candidates [B, C].  -> [B, C].  Eq. 17."""
+    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
+
+
+def score_all(params, batch, config):
+    """s of all items 1..N; the history is encoded once.  -> [B, N].  Eq. 17."""
+    states = forward(params, batch, config)
+    return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)
+
+
+def loss(params, batch, config, rng=None):
+    """Cross entropy of positives and negatives, and the penalties that apply.  -> scalar.  Eq. 20-22."""
+    states = forward(params, batch, config)
+    s, h_c, i_c = logits(params, batch, states, batch.candidate, config)
+    real = batch.candidate > 0  # [B, C]
+    size = np.sum((h_c**2 + i_c**2) * real[..., None])
+    total = masked_mean(sigmoid_cross_entropy(s, batch.label), real) + config.penalty / 2 * size
+    if config.variant != "feature":
+        total = total + config.redundancy * (np.sum(redundancy(states[2])) / len(s))
+    if config.weight_decay:
+        total = total + config.weight_decay / 2 * np.sum(flatten(params)[0] ** 2)
+    return total
