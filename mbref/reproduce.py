@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from mbref import gated, gated_figures, metrics, modes, plots, published, ranked, runs, training
+from mbref import gated, gated_figures, metrics, modes, published, ranked, runs, training
 from mbref.errors import InputError
 
 HMAR_ROWS = {  # row of the table: (model, fields of its Config or of training.Settings that differ from the defaults)
@@ -193,6 +193,8 @@ def open_folder(folder):
 
 def save(results, folder):
     """Write results.json whole or not at all; what has no value is null. Raises InputError if it cannot be written."""
+    from mbref import plots  # as in `figures`
+
     path = Path(folder) / "results.json"
     plots.written(path, lambda part: part.write_text(json.dumps(defined(results), indent=1, allow_nan=False)))
     return path
@@ -209,6 +211,8 @@ def defined(value):
 
 def figures(results, folder, columns):
     """PNG figures: `columns` of every row, sweeps of the first column, and validation while training.  -> paths."""
+    from mbref import plots  # brings matplotlib, which nothing but a figure needs
+
     folder, rows = Path(folder), results["rows"]
     paths = [plots.rows(results, folder / "table.png", columns)]
     for name, field, standard, label in SWEEPS:

@@ -11,8 +11,8 @@ from fake_cupy import FakeArray, cupy, made, transfers
 from test_training import HMAR, SPLIT, TINY, same
 
 from mbref import device, evaluation, optim, runs, training
-from mbref.__main__ import TINY as LOGS
 from mbref.__main__ import main
+from mbref.commands import TINY as LOGS
 from mbref.data.sequences import Next
 from mbref.device import beside, device_of, to_device
 from mbref.errors import InputError

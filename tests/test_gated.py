@@ -8,7 +8,8 @@ import pytest
 
 from mbref import candidates as gate
 from mbref import evaluation, gated, gated_figures, metrics, reproduce, runs, training
-from mbref.__main__ import TINY, main
+from mbref.__main__ import main
+from mbref.commands import TINY
 from mbref.data.sequences import Held, from_rows
 from mbref.errors import InputError
 

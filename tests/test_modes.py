@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mbref import evaluation, modes, ranked, reproduce, training
-from mbref.__main__ import TINY, main
+from mbref.__main__ import main
+from mbref.commands import TINY
 from mbref.baselines import counting
 from mbref.data import sequences, targets
 from mbref.data.sequences import Held, from_rows

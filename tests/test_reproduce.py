@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mbref import plots, ranked, reproduce, runs
-from mbref.__main__ import TINY as TINY_DATA
 from mbref.__main__ import main
+from mbref.commands import TINY as TINY_DATA
 from mbref.data import worlds
 from mbref.errors import InputError
 

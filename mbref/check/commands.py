@@ -1,45 +1,11 @@
 """The commands of the kit: python -m mbref cases | check | export. 0 all pass, 1 something fails, 2 could not run."""
 from pathlib import Path
 
-from mbref.check import casefile, exchange, make, report, run
+from mbref import shipped
+from mbref.check import casefile, exchange, report, run
 from mbref.check.compare import TOLERANCE
-from mbref.check.components import own_functions
-from mbref.check.faults import matrix
-from mbref.device import NAMES as DEVICES
 from mbref.device import open_device
 from mbref.errors import InputError, require
-
-
-def add(commands):
-    """The three commands with their options."""
-    p = commands.add_parser("cases", help="list the golden cases, or make them again and compare")
-    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
-    p.add_argument("--make", action="store_true", help="make the cases again, compare, and write those that are new")
-    p.add_argument("--oracle", action="append", default=[], metavar="IMPL.py",
-                   help="with --make: name this implementation in the manifest where it agrees")
-    p.add_argument("--kill-matrix", action="store_true", help="which cases catch which of the known faults")
-    p.set_defaults(run=list_or_make)
-
-    p = commands.add_parser("check", help="check an implementation, or mbref itself, against the golden cases")
-    p.add_argument("file", nargs="?", metavar="IMPL.py",
-                   help="functions with components' names; without it and without --results: mbref itself")
-    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
-    p.add_argument("--side", choices=("paper", "released"),
-                   help="which side of the departures was implemented; cases of both sides are taken in any case")
-    p.add_argument("--dtype", action="append", choices=sorted(TOLERANCE),
-                   help="default: both, and may be repeated; with --results float64, and only one")
-    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: functions in NumPy run on a GPU, with CuPy")
-    p.add_argument("--xfail", metavar="FILE", help="cases, components or families that are known to fail, one a line")
-    p.add_argument("--forward-only", action="store_true", help="ask for no gradients and no training steps")
-    p.add_argument("--json", metavar="FILE", help="write the report here, too")
-    p.add_argument("--results", metavar="DIR", help="compare arrays that another program wrote, see export")
-    p.set_defaults(run=check)
-
-    p = commands.add_parser("export", help="write what the cases give, without the answers, for another program")
-    p.add_argument("folder", metavar="DIR")
-    p.add_argument("--only", metavar="NAME")
-    p.add_argument("--raw", action="store_true", help="little-endian files and a JSON of shapes in place of .npz")
-    p.set_defaults(run=export)
 
 
 def list_or_make(options):
@@ -50,6 +16,11 @@ def list_or_make(options):
         for case in casefile.cases(options.only):
             print(f"{case.id:40} {case.side:9} {', '.join(case.flags):28} {case.entry['equation']}")
         return 0
+    require(not shipped.is_installed(), "--make is for those who change mbref, in a clone: an installed mbref keeps "
+                                        "the cases that came with it.")
+    from mbref.check import make
+    from mbref.check.faults import matrix
+
     oracles = [(backend, functions, backend) for functions, backend in map(run.load_implementation, options.oracle)]
     made = make.make(options.only, oracles)
     require(made, f"there is no case {options.only!r}: python -m mbref cases lists them.")
@@ -64,6 +35,8 @@ def list_or_make(options):
 
 def kill_matrix(only):
     """`cases --kill-matrix`: the known faults and the cases that catch them.  -> exit code: 1 if one is not caught."""
+    from mbref.check.faults import matrix
+
     found = matrix.matrix(only)
     require(found, f"no fault is known of {only!r}: give a family, such as hmar, or a component.")
     for line in matrix.table(found):
@@ -103,6 +76,8 @@ def left_out(options, chosen, results):
 def results_of(options, chosen):
     """Results of a file of functions, of a folder of arrays, or of mbref itself."""
     require(not (options.file and options.results), "give either a file of functions or --results, not both.")
+    from mbref.check.components import own_functions
+
     dtypes, gradients = options.dtype or sorted(TOLERANCE, reverse=True), not options.forward_only
     if options.results:
         require(len(dtypes) == 1 or not options.dtype, "with --results give one --dtype: that of the results.")

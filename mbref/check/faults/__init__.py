@@ -3,7 +3,6 @@
 The files beside this one list the faults by component; matrix.py finds which cases catch them. What
 each makes fail, and by how much, is kept in tiny_data/cases/faults.json, so that a check can name what it looks like.
 """
-import json
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -47,9 +46,9 @@ def signatures(root=casefile.ROOT):
     """What is kept of every fault.  -> list of {"name", "component", dtype: {case: errors of its arrays}}.
 
     The errors, see error_of, are in the order of `compared`. Cases that a fault passes are left out.
+    Raises InputError if the file is missing or damaged.
     """
-    path = root / "faults.json"
-    return [in_full(one) for one in json.loads(path.read_text())["faults"]] if path.exists() else []
+    return [in_full(one) for one in casefile.read_json(root / "faults.json", ("faults",))["faults"]]
 
 
 def in_full(one):

@@ -65,7 +65,8 @@ def matrix(only=None):
 
 def renew(components, root=casefile.ROOT):
     """faults.json again, one line a fault: those of the components, and those that it does not hold yet."""
-    known = {(one["component"], one["name"]): one for one in faults.signatures(root)}
+    kept = faults.signatures(root) if (root / "faults.json").exists() else []
+    known = {(one["component"], one["name"]): one for one in kept}
     old = [fault for fault in FAULTS if fault.component in components or (fault.component, fault.name) not in known]
     known |= {(fault.component, fault.name): signature(fault) for fault in old}
     lines = [json.dumps(faults.in_short(known[fault.component, fault.name]), separators=(",", ":")) for fault in FAULTS]
