@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mbref import runs
+from mbref import options, runs
 from mbref.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -333,7 +333,8 @@ def test_an_option_that_makes_no_sense(tmp_path, options, says):
 
 
 @pytest.mark.parametrize("arguments, says", [
-    ((), "command"), (("bake",), "'bake'"), (("train",), "--out is missing"), (("train", "gru"), "'gru'"),
+    (("--fast",), "--fast"), (("bake",), "'bake'"), (("bench",), "what"),
+    (("train",), "--out is missing"), (("train", "gru"), "'gru'"),
     (("train", "--out", "x"), "--data is missing"), (("train", "--out", "x", "--data", "y"), "--format is missing"),
     (("train", "--out", "x", "--data", "y", "--format", "taobao"), "--target is missing"),
     (("train", "--resume", "no/such/run"), "no/such/run holds no run"), (("evaluate",), "RUN"),
@@ -351,6 +352,10 @@ def test_help_is_no_fault(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["train", "--help"])
     assert caught.value.code == 0 and "--resume" in capsys.readouterr().out
+
+
+def test_no_command_gets_the_help(capsys):
+    assert call() == (0, options.parser().format_help(), "")
 
 
 def test_an_out_that_holds_a_run(copied):

@@ -178,15 +178,6 @@ def table(rows):
     return "\n".join(lines)
 
 
-def add_options(p):
-    """Options of `candidates` for an argparse parser: whole numbers, shares as fractions."""
-    p.add_argument("--items", type=int, nargs="+", default=[43_000, 200_000], metavar="N")
-    p.add_argument("--shares", type=float, nargs="+", default=[0.005, 0.02, 0.04, 0.1], metavar="SHARE",
-                   help="of the items that are candidates, such as 0.04")
-    for name, default in {"categories": 1000, "width": 128, "batch": 256, "repeats": 9, "seed": 0}.items():
-        p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-
-
 def run(options):
     """Run `candidates` with parsed options in a process of its own with one BLAS thread; prints.  -> exit code.
 

@@ -157,14 +157,6 @@ def losses_in(path):
     return found
 
 
-def add_options(p):
-    """Options of `device` for an argparse parser."""
-    p.add_argument("--model", action="append", choices=sorted(runs.MODELS), help="default: all; may be repeated")
-    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch to compare with, functions <model>_loss")
-    for name, default in {"items": 10_000, "length": 50, "width": 64, "batch": 128, "repeats": 20}.items():
-        p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-
-
 def run(options, device="cuda"):
     """Measure and print. Raises InputError without a GPU, or for sizes that make no sense."""
     sizes = {name: getattr(options, name) for name in ("items", "length", "width", "batch")}

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.data import shipped
+from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
 
-ROOT = Path(__file__).parents[2] / "tiny_data" / "cases"
+ROOT = shipped.tiny_data() / "cases"
 GIVEN = ("inputs", "params", "cotangents")
 EXPECTED = ("taps", "outputs", "grads", "steps")  # in the order in which they are compared
 
@@ -34,12 +36,25 @@ class Case(NamedTuple):
 
 @cache
 def manifest(root=ROOT):
-    """The manifest as it stands in `root`.  -> dict. Raises InputError if it cannot be read."""
+    """The manifest as it stands in `root`.  -> dict. Raises InputError if it is missing or damaged."""
+    return read_json(Path(root) / "manifest.json", ("components", "cases"))
+
+
+def read_json(path, names):
+    """A JSON object that came with mbref and has these names.  -> dict. Raises InputError if it is damaged."""
     try:
-        return json.loads((Path(root) / "manifest.json").read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{root}/manifest.json is no manifest ({error}): make it by python -m mbref cases --make.")\
-            from error
+        raise damaged(path, error) from error
+    if not isinstance(content, dict) or not content.keys() >= set(names):
+        raise damaged(path, f"it is no object with {' and '.join(names)}")
+    return content
+
+
+def damaged(path, error):
+    """The InputError that names a file which came with mbref, and the mend."""
+    reason = getattr(error, "strerror", None) or error or type(error).__name__
+    return InputError(f"{path} is missing or damaged ({reason}): {shipped.mend(path)}.")
 
 
 def case_of(entry, components):
@@ -71,11 +86,12 @@ def matches(id, name):
 
 def arrays(case, root=ROOT):
     """All arrays of a case by their paths.  -> dict. Raises InputError if the file is missing or damaged."""
+    path = Path(root) / case.file
     try:
-        with np.load(Path(root) / case.file, allow_pickle=False) as z:
+        with np.load(path, allow_pickle=False) as z:
             return {key: z[key] for key in z.files}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{case.file} cannot be read ({error}): restore it, or run cases --make.") from error
+    except NO_NPZ as error:
+        raise damaged(path, error) from error
 
 
 def part(everything, group):

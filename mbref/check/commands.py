@@ -3,37 +3,8 @@ from pathlib import Path
 
 from mbref.check import casefile, exchange, report, run
 from mbref.check.compare import TOLERANCE
-from mbref.check.components.registry import own_functions
-from mbref.device.device import NAMES as DEVICES, open_device
+from mbref.device.device import open_device
 from mbref.errors import InputError, require
-
-
-def add(commands):
-    """The three commands with their options."""
-    p = commands.add_parser("cases", help="list the golden cases")
-    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
-    p.set_defaults(run=list_cases)
-
-    p = commands.add_parser("check", help="check an implementation, or mbref itself, against the golden cases")
-    p.add_argument("file", nargs="?", metavar="IMPL.py",
-                   help="functions with components' names; without it and without --results: mbref itself")
-    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
-    p.add_argument("--side", choices=("paper", "released"),
-                   help="which side of the departures was implemented; cases of both sides are taken in any case")
-    p.add_argument("--dtype", action="append", choices=sorted(TOLERANCE),
-                   help="default: both, and may be repeated; with --results float64, and only one")
-    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: functions in NumPy run on a GPU, with CuPy")
-    p.add_argument("--xfail", metavar="FILE", help="cases, components or families that are known to fail, one a line")
-    p.add_argument("--forward-only", action="store_true", help="ask for no gradients and no training steps")
-    p.add_argument("--json", metavar="FILE", help="write the report here, too")
-    p.add_argument("--results", metavar="DIR", help="compare arrays that another program wrote, see export")
-    p.set_defaults(run=check)
-
-    p = commands.add_parser("export", help="write what the cases give, without the answers, for another program")
-    p.add_argument("folder", metavar="DIR")
-    p.add_argument("--only", metavar="NAME")
-    p.add_argument("--raw", action="store_true", help="little-endian files and a JSON of shapes in place of .npz")
-    p.set_defaults(run=export)
 
 
 def list_cases(options):
@@ -72,6 +43,8 @@ def left_out(options, chosen, results):
 def results_of(options, chosen):
     """Results of a file of functions, of a folder of arrays, or of mbref itself."""
     require(not (options.file and options.results), "give either a file of functions or --results, not both.")
+    from mbref.check.components.registry import own_functions  # brings every model
+
     dtypes, gradients = options.dtype or sorted(TOLERANCE, reverse=True), not options.forward_only
     if options.results:
         require(len(dtypes) == 1 or not options.dtype, "with --results give one --dtype: that of the results.")

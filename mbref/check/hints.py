@@ -2,7 +2,6 @@
 
 The faults themselves stand in tests/golden; of each, the file says which cases it fails and by how much.
 """
-import json
 from functools import cache
 
 from mbref.check import casefile
@@ -19,9 +18,9 @@ def signatures(root=casefile.ROOT):
     """What is kept of every fault.  -> list of {"name", "component", dtype: {case: errors of its arrays}}.
 
     The errors, see error_of, are in the order of `compared`. Cases that a fault passes are left out.
+    Raises InputError if the file is missing or damaged.
     """
-    path = root / "faults.json"
-    return [in_full(one) for one in json.loads(path.read_text())["faults"]] if path.exists() else []
+    return [in_full(one) for one in casefile.read_json(root / "faults.json", ("faults",))["faults"]]
 
 
 def in_full(one):

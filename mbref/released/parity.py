@@ -16,10 +16,6 @@ from mbref.released.hmar import recorded as hmar_recorded
 
 RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recompute}  # by the start of meta/release
 GIVEN = ("meta", "inputs", "params")  # groups of arrays that are read, not computed
-HELP = """Compute anew what recorded states of the authors' releases hold, and compare array by array.
-Error: the largest difference relative to the largest absolute value of the array, or to a thousandth of its group's.
-Arrays that are left out are listed with the reason and not counted.
-Exit code 0: all agree; 1: some do not; 2: a file is no such state, then nothing is printed about the others either."""
 FLOOR = 1e-3  # of the largest value of its group: smaller arrays are measured by this instead of by themselves
 
 

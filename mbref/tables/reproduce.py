@@ -201,6 +201,8 @@ def open_folder(folder):
 
 def save(results, folder):
     """Write results.json whole or not at all; what has no value is null. Raises InputError if it cannot be written."""
+    from mbref import plots  # as in `figures`
+
     path = Path(folder) / "results.json"
     plots.written(path, lambda part: part.write_text(json.dumps(defined(results), indent=1, allow_nan=False)))
     return path
@@ -217,6 +219,7 @@ def defined(value):
 
 def figures(results, folder, columns):
     """PNG figures: `columns` of every row, sweeps of the first column, and validation while training.  -> paths."""
+
     folder, rows = Path(folder), results["rows"]
     paths = [plots.rows(results, folder / "table.png", columns)]
     for name, field, standard, label in SWEEPS:

@@ -7,15 +7,14 @@ import pytest
 from mbref.bench import candidates as bench
 from mbref.candidates import rank as scored
 from mbref.errors import InputError
+from mbref.options import parser
 
 SMALL = ["--items", "300", "--categories", "12", "--width", "8", "--batch", "5", "--shares", ".04", ".2", "--repeats",
          "1"]
 
 
 def options(arguments):
-    parser = argparse.ArgumentParser()
-    bench.add_options(parser)
-    return parser.parse_args(arguments)
+    return parser().parse_args(["bench", "candidates", *arguments])
 
 
 def test_bench_measures_every_way():

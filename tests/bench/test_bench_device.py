@@ -1,6 +1,5 @@
 """`bench device`: the losses in PyTorch that it compares with are the models' own; without a GPU one sentence."""
 import sys
-from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 from autograd import value_and_grad
 
-from mbref import training
+from mbref import options, training
 from mbref.__main__ import main
 from mbref.bench import device as bench_device
 from mbref.errors import InputError
@@ -76,10 +75,9 @@ def test_steps_in_torch_are_training_steps(name):
 
 def test_every_model_on_the_double(capsys, monkeypatch):
     monkeypatch.setattr(bench_device, "about", lambda device: "a double")
-    parser = ArgumentParser()
-    bench_device.add_options(parser)
     sizes = ["--items", "30", "--length", "6", "--width", "16", "--batch", "4", "--repeats", "1"]
-    bench_device.run(parser.parse_args([*sizes, "--model", "hmar", "--model", "bpr_mf"]), DEVICE)
+    arguments = ["bench", "device", *sizes, "--model", "hmar", "--model", "bpr_mf"]
+    bench_device.run(options.parser().parse_args(arguments), DEVICE)
     first, head, *rows, _ = capsys.readouterr().out.splitlines()
     assert first == "a double; items 30, length 6, width 16, batch 4" and head.split()[:3] == ["model", "batch", "cpu"]
     assert [row.split()[0] for row in rows] == ["hmar", "bpr_mf"]

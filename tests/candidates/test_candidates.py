@@ -10,13 +10,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from autograd import grad
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mbref import metrics
-from mbref.candidates import blocks as by_blocks
-from mbref.candidates import choose as gate
-from mbref.candidates import rank as scored
+from mbref.candidates import blocks as by_blocks, choose as gate, rank as scored
 from mbref.errors import InputError
 from mbref.nn.losses import log_softmax
 

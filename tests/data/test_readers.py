@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mbref.data.readers import shops as readers
 from mbref.data.readers.shops import FORMATS, rating_to_behaviour, read

@@ -2,8 +2,7 @@
 import numpy as np
 import pytest
 
-from mbref.data import group_events as ge
-from mbref.data import sequences, targets
+from mbref.data import group_events as ge, sequences, targets
 from mbref.data.groups import GroupLog
 from mbref.data.readers.lines import Log
 from mbref.errors import InputError

@@ -9,8 +9,7 @@ from mbref.device import device
 from mbref.nn import optim
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import model as released_atrank
-from mbref.released.hmar import data as hmar_data
-from mbref.released.hmar import model as released_hmar
+from mbref.released.hmar import data as hmar_data, model as released_hmar
 from tests.device import fake_cupy
 
 DEVICE = "fake"

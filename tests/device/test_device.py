@@ -8,7 +8,6 @@ import pytest
 from autograd import grad
 
 from mbref import evaluation, runs, training
-from mbref.__main__ import TINY as LOGS
 from mbref.__main__ import main
 from mbref.data.sequences import Next
 from mbref.device import device
@@ -16,6 +15,7 @@ from mbref.device.device import beside, device_of, to_device
 from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar
+from mbref.tables.commands import TINY as LOGS
 from tests.device.device_cases import DEVICE
 from tests.device.fake_cupy import FakeArray, cupy, made, transfers
 from tests.test_training import HMAR, SPLIT, TINY, same

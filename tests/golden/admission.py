@@ -6,9 +6,9 @@ from autograd.tracer import getval
 from mbref.check import casefile, compare, run
 from mbref.check.adapters import arguments, joined, numpy_adapter
 from mbref.check.components.registry import REGISTRY
+from mbref.data import shipped
 from mbref.released import parity
 
-ORACLES = casefile.ROOT.parents[1] / "tests" / "oracles"
 DIFFERENCES = 1e-8          # of scale: gradients against central differences
 STEPS = (1e-4,)             # nothing kinks within two steps;
 SMALL_STEPS = (1e-4, 1e-5, 1e-6)  # the best of these where values hardly vary and so curve strongly
@@ -106,7 +106,7 @@ def differences(component, recipe, arrays, step, want):
 
 def reproduced(name):
     """Does mbref/released reproduce this recorded state of tests/oracles?  False also where it is not there."""
-    path = ORACLES / name
+    path = shipped.oracles() / name
     return path.exists() and all(row.ok is not False for row in parity.check(path)[1])
 
 

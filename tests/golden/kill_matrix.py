@@ -8,21 +8,16 @@ from mbref.check import casefile, hints, run
 from mbref.check.compare import TOLERANCE
 from tests.golden.atrank import faults as atrank
 from tests.golden.atrank_groups import faults as atrank_groups
-from tests.golden.candidates import faults as candidates
-from tests.golden.candidates import faults_scored as candidates_scored
-from tests.golden.dmran import faults as dmran
-from tests.golden.dmran import faults_match as dmran_match
+from tests.golden.candidates import faults as candidates, faults_scored as candidates_scored
+from tests.golden.dmran import faults as dmran, faults_match as dmran_match
 from tests.golden.estimates import faults as estimates
 from tests.golden.fault import Fault
-from tests.golden.hiersrec import faults as hiersrec
-from tests.golden.hiersrec import faults_model as hiersrec_model
-from tests.golden.hmar import faults as hmar
-from tests.golden.hmar import faults_loss as hmar_loss
+from tests.golden.hiersrec import faults as hiersrec, faults_model as hiersrec_model
+from tests.golden.hmar import faults as hmar, faults_loss as hmar_loss
 from tests.golden.hmar_released import faults as hmar_released
 from tests.golden.metrics import faults as metrics
 from tests.golden.optim import faults as optim
-from tests.golden.shared import faults as shared
-from tests.golden.shared import faults_attention as attention
+from tests.golden.shared import faults as shared, faults_attention as attention
 
 FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank, atrank_groups, dmran,
             dmran_match, hiersrec, candidates, candidates_scored, hiersrec_model)
@@ -63,7 +58,8 @@ def matrix(only=None):
 
 def renew(components, root=casefile.ROOT):
     """faults.json again, one line a fault: those of the components, and those that it does not hold yet."""
-    known = {(one["component"], one["name"]): one for one in hints.signatures(root)}
+    kept = hints.signatures(root) if (root / "faults.json").exists() else []
+    known = {(one["component"], one["name"]): one for one in kept}
     old = [fault for fault in FAULTS if fault.component in components or (fault.component, fault.name) not in known]
     known |= {(fault.component, fault.name): signature(fault) for fault in old}
     lines = [json.dumps(hints.in_short(known[fault.component, fault.name]), separators=(",", ":")) for fault in FAULTS]

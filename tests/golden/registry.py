@@ -2,18 +2,14 @@
 from tests.golden.atrank import cases as atrank
 from tests.golden.atrank_groups import cases as atrank_groups
 from tests.golden.candidates import cases as candidates
-from tests.golden.dmran import by_hand as dmran_by_hand
-from tests.golden.dmran import cases as dmran
+from tests.golden.dmran import by_hand as dmran_by_hand, cases as dmran
 from tests.golden.estimates import cases as estimates
-from tests.golden.hiersrec import by_hand as hiersrec_by_hand
-from tests.golden.hiersrec import cases as hiersrec
-from tests.golden.hmar import by_hand as hmar_by_hand
-from tests.golden.hmar import cases as hmar
+from tests.golden.hiersrec import by_hand as hiersrec_by_hand, cases as hiersrec
+from tests.golden.hmar import by_hand as hmar_by_hand, cases as hmar
 from tests.golden.hmar_released import cases as hmar_released
 from tests.golden.metrics import cases as metrics
 from tests.golden.optim import cases as optim
-from tests.golden.shared import by_hand as shared_by_hand
-from tests.golden.shared import cases as shared
+from tests.golden.shared import by_hand as shared_by_hand, cases as shared
 
 CASES = (shared, optim, metrics, estimates, hmar, hmar_released, atrank, atrank_groups, dmran, hiersrec, candidates)
 HANDS = (shared_by_hand, optim, metrics, estimates, hmar_by_hand, hmar_released, atrank, atrank_groups, dmran_by_hand,

@@ -10,20 +10,15 @@ from tests.golden import kill_matrix as matrix
 from tests.golden.__main__ import main
 from tests.golden.atrank import faults as atrank
 from tests.golden.atrank_groups import faults as atrank_groups
-from tests.golden.candidates import faults as candidates
-from tests.golden.candidates import faults_scored as candidates_scored
-from tests.golden.dmran import faults as dmran
-from tests.golden.dmran import faults_match as dmran_match
+from tests.golden.candidates import faults as candidates, faults_scored as candidates_scored
+from tests.golden.dmran import faults as dmran, faults_match as dmran_match
 from tests.golden.estimates import faults as estimates
 from tests.golden.fault import Fault, planted
-from tests.golden.hiersrec import faults as hiersrec
-from tests.golden.hiersrec import faults_model as hiersrec_model
-from tests.golden.hmar import faults as hmar
-from tests.golden.hmar import faults_loss as hmar_loss
+from tests.golden.hiersrec import faults as hiersrec, faults_model as hiersrec_model
+from tests.golden.hmar import faults as hmar, faults_loss as hmar_loss
 from tests.golden.metrics import faults as metrics
 from tests.golden.optim import faults as optim
-from tests.golden.shared import faults as shared
-from tests.golden.shared import faults_attention as attention
+from tests.golden.shared import faults as shared, faults_attention as attention
 
 IDS = [f"{fault.component}: {fault.name}" for fault in matrix.FAULTS]
 

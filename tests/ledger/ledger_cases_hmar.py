@@ -12,8 +12,7 @@ from mbref import evaluation, metrics
 from mbref.data import sequences
 from mbref.errors import InputError
 from mbref.papers import hmar
-from mbref.released.hmar import data as hmar_data
-from mbref.released.hmar import model as released
+from mbref.released.hmar import data as hmar_data, model as released
 from tests.ledger.ledger_cases import drawn, log_of
 
 N, SHOP = 12, ("buy", "cart", "fav", "pv")

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mbref.data.targets import Batch, History
-from mbref.released.atrank import recorded as atrank_recorded
-from mbref.released.atrank import variants as atrank_variants
+from mbref.released.atrank import recorded as atrank_recorded, variants as atrank_variants
 
 ORACLES = Path(__file__).parents[1] / "oracles"
 

@@ -16,10 +16,12 @@ from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import atrank as paper
 from mbref.released import parity
-from mbref.released.atrank import baselines as atrank_baselines
-from mbref.released.atrank import model as atrank
-from mbref.released.atrank import recorded as atrank_recorded
-from mbref.released.atrank import step as atrank_step
+from mbref.released.atrank import (
+    baselines as atrank_baselines,
+    model as atrank,
+    recorded as atrank_recorded,
+    step as atrank_step,
+)
 from mbref.released.atrank.batches import Batch, History, from_ours
 
 DAY = 86400

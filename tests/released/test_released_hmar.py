@@ -14,8 +14,7 @@ from mbref.data.readers.shops import Log, read
 from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar as paper
-from mbref.released.hmar import data as hmar_data
-from mbref.released.hmar import model as hmar
+from mbref.released.hmar import data as hmar_data, model as hmar
 from mbref.released.hmar.data import Batch, Next
 from mbref.released.hmar.recorded import recompute
 

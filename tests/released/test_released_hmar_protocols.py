@@ -9,10 +9,7 @@ import pytest
 from mbref import evaluation
 from mbref.data.readers.shops import Log
 from mbref.errors import InputError
-from mbref.released.hmar import data as hmar_data
-from mbref.released.hmar import model as hmar
-from mbref.released.hmar import protocols
-from mbref.released.hmar import splits as hmar_splits
+from mbref.released.hmar import data as hmar_data, model as hmar, protocols, splits as hmar_splits
 from mbref.released.hmar.protocols import LEAK, PROTOCOLS, Protocol
 
 REAL = Path(os.environ.get("MBREF_DATA", Path(__file__).parents[3] / "shared" / "data"))

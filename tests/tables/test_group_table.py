@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from mbref import evaluation, training
-from mbref.__main__ import TINY, main
+from mbref.__main__ import main
 from mbref.baselines import counting
 from mbref.data import sequences, targets
 from mbref.data.sequences import Held, from_rows
 from mbref.errors import InputError
-from mbref.tables import groups as modes
-from mbref.tables import reproduce
-from mbref.tables import whole_catalogue as ranked
+from mbref.tables import groups as modes, reproduce, whole_catalogue as ranked
+from mbref.tables.commands import TINY
 from mbref.training import Settings
 
 GROUPS = TINY / "groups/events.csv"

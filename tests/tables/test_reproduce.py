@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from mbref import runs
-from mbref.__main__ import TINY as TINY_DATA
 from mbref.__main__ import main
 from mbref.errors import InputError
-from mbref.tables import plots, reproduce
-from mbref.tables import whole_catalogue as ranked
+from mbref.tables import plots, reproduce, whole_catalogue as ranked
+from mbref.tables.commands import TINY as TINY_DATA
 from mbref.worlds import shop as worlds
 
 SMALL = ("--steps", "4", "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")

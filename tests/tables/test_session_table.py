@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from mbref import evaluation, metrics, runs, training
-from mbref.__main__ import TINY, main
+from mbref.__main__ import main
 from mbref.candidates import choose as gate
 from mbref.data.sequences import Held, from_rows
 from mbref.errors import InputError
-from mbref.tables import reproduce
-from mbref.tables import session_figures as gated_figures
-from mbref.tables import sessions as gated
+from mbref.tables import reproduce, session_figures as gated_figures, sessions as gated
+from mbref.tables.commands import TINY
 
 VIEWS = str(TINY / "diginetica/train-item-views.csv")
 TASK = runs.Task(VIEWS, "diginetica", "view", split="session-rec")

@@ -3,8 +3,7 @@ import autograd.numpy as np
 from autograd.misc import flatten
 
 from mbref.check.components import atrank as right
-from mbref.nn import attention as att
-from mbref.nn import layers
+from mbref.nn import attention as att, layers
 from mbref.nn.layers import dense, layer_norm, relu, stop_gradient, time_bucket
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import atrank

@@ -3,8 +3,7 @@ from math import ceil
 
 import numpy as np
 
-from mbref.check.components import candidates as more
-from mbref.check.components import hiersrec as right
+from mbref.check.components import candidates as more, hiersrec as right
 from tests.golden.fault import fed
 
 

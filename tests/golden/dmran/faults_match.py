@@ -3,8 +3,7 @@ import autograd.numpy as np
 from autograd.misc import flatten
 
 from mbref.check.components import dmran as right
-from mbref.nn import attention as att
-from mbref.nn import masks
+from mbref.nn import attention as att, masks
 from mbref.nn.attention import masked_softmax
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import dmran

@@ -10,6 +10,7 @@ from tests.golden.draw import (
     ONE,
     B,
     D,
+    dense as drawn_dense,
     ids,
     log_probabilities,
     moved,
@@ -20,7 +21,6 @@ from tests.golden.draw import (
     round8,
     with_ties,
 )
-from tests.golden.draw import dense as drawn_dense
 
 ITEMS, CATEGORIES, TEXT, R, T = 9, 4, 2, 5, 7
 

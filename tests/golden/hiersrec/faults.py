@@ -4,8 +4,7 @@ import autograd.numpy as np
 from autograd.tracer import getval
 
 from mbref.check.components import hiersrec as right
-from mbref.nn import attention as att
-from mbref.nn import masks
+from mbref.nn import attention as att, masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import dense, layer_norm, lookup, relu, stop_gradient
 from mbref.papers import hiersrec

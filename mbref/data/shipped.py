@@ -1,0 +1,30 @@
+"""What travels with mbref: small logs, golden cases and recorded states of the releases.
+
+An installed package holds them inside. In a clone, which `pip install -e .` uses, they stand beside it.
+"""
+from importlib.resources import files
+from pathlib import Path
+
+PACKAGE = Path(str(files("mbref")))
+
+
+def is_installed():
+    """Is this an installed package, and no clone?"""
+    return (PACKAGE / "tiny_data").is_dir()
+
+
+def tiny_data():
+    """The folder of the small logs, with the golden cases in `cases`.  -> Path."""
+    return PACKAGE / "tiny_data" if is_installed() else PACKAGE.parent / "tiny_data"
+
+
+def oracles():
+    """The folder of the recorded states.  -> Path."""
+    return PACKAGE / "oracles" if is_installed() else PACKAGE.parent / "tests" / "oracles"
+
+
+def mend(path):
+    """What to do where `path`, which came with mbref, is missing or damaged.  -> end of a sentence."""
+    if is_installed():
+        return "install mbref again"
+    return f"bring it back by git checkout {path}"
