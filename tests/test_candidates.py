@@ -10,8 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from autograd import grad
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from optional import given, settings, st
 
 from mbref import candidates as gate
 from mbref import candidates_blocks as by_blocks
