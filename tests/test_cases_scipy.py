@@ -1,10 +1,11 @@
 """What the golden cases hold of softplus, log softmax, clipping and first steps: by SciPy, and by what must be so."""
 import numpy as np
 import pytest
+from optional import library
 
 from mbref.check import casefile, cases
 
-special = pytest.importorskip("scipy.special", reason="needs scipy: pip install -r tests/requirements.txt")
+special = library("scipy.special")
 
 
 def of(component):

@@ -5,12 +5,13 @@ Nothing of mbref computes here: time buckets, masks and the loss are torch's own
 import numpy as np
 import pytest
 from autograd import value_and_grad
+from optional import library
 
 from mbref import optim
 from mbref.data.targets import Batch, History
 from mbref.papers import dmran
 
-torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+torch = library("torch")
 
 N, CATEGORIES, ROWS, LONGEST = 30, 5, 6, 9
 

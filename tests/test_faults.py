@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from optional import require
 
 from mbref.__main__ import main
 from mbref.check import casefile, check, compare, faults, report, run
@@ -227,7 +228,7 @@ def test_faults_of_other_people_are_named(component, function, hint):
 
 
 def test_torchs_default_eps_is_named_with_gradients_in_both_dtypes():
-    torch = pytest.importorskip("torch")
+    torch = require("torch")
 
     def layer_norm(params, inputs, tap):
         return {"y": torch.nn.functional.layer_norm(inputs["x"], (8,), params["gamma"], params["beta"])}
@@ -238,7 +239,7 @@ def test_torchs_default_eps_is_named_with_gradients_in_both_dtypes():
 
 
 def test_torchs_attention_with_a_float_mask_is_named():
-    torch = pytest.importorskip("torch")
+    torch = require("torch")
 
     def softmax(params, inputs, tap):
         return {"weights": torch.softmax(inputs["scores"].masked_fill(~inputs["allowed"], -torch.inf), -1)}

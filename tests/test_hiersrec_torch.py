@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from autograd import value_and_grad
+from optional import library
 
 from mbref import optim
 from mbref.data.session_batches import Batch
 from mbref.papers import hiersrec
 
-torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
-F = torch.nn.functional
+torch = library("torch")
+F = library("torch.nn.functional")
 
 N, CATEGORIES, TEXT, LONGEST = 30, 5, 3, 9
 DEFAULT = hiersrec.Config(items=N, categories=CATEGORIES, text=TEXT, width=8, item_width=6, category_width=4,

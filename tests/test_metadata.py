@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optional import require
 
 from mbref.data import metadata
 from mbref.data.metadata import random_vectors, text_vectors, words
@@ -66,8 +67,8 @@ def test_by_hand():
 @pytest.mark.parametrize("columns", [32, 1024])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_equals_scikit_learn(columns, seed):
-    TruncatedSVD = pytest.importorskip("sklearn.decomposition").TruncatedSVD
-    TfidfTransformer = pytest.importorskip("sklearn.feature_extraction.text").TfidfTransformer
+    TruncatedSVD = require("sklearn.decomposition").TruncatedSVD
+    TfidfTransformer = require("sklearn.feature_extraction.text").TfidfTransformer
     tokens = random_tokens(seed)
     train = np.arange(1, 41)
     counts = hashed(tokens, columns)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from optional import require
 
 from mbref import evaluation, modes, ranked, reproduce, training
 from mbref.__main__ import TINY, main
@@ -51,7 +52,7 @@ def test_candidates_are_the_target_and_objects_its_user_never_meets():
 
 
 def test_auc_of_a_group_is_scikit_learns_over_all_pairs_together():
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = require("sklearn.metrics")
     rng, rows = np.random.default_rng(0), PROBLEM.split.validation
     own = rows[LOG.group[rows] == 1]
     given = PROBLEM.validation[1]

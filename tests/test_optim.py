@@ -1,10 +1,11 @@
 """Optimisers against torch's own over several steps, in float64; clipping by hand."""
 import numpy as np
 import pytest
+from optional import library
 
 from mbref import optim
 
-torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+torch = library("torch")
 
 
 def tree(seed):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from autograd import grad
+from optional import require
 
 from mbref import optim, parity
 from mbref.data import group_events, sequences
@@ -71,7 +72,7 @@ def assert_agrees(arrays):
 
 @pytest.fixture(scope="module")
 def torch_twin():
-    pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+    require("torch")
     import atrank_torch
     return atrank_torch
 

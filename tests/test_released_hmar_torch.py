@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from autograd import grad
+from optional import library
 
 from mbref.released import hmar
 from mbref.released.hmar_data import Batch, Next
 from mbref.released.hmar_recorded import named
 
-torch = pytest.importorskip("torch")
+torch = library("torch")
 
 WEIGHTS = {"tianchi": 4, "taobao": 4, "yelp": 4, "movielens": 3}
 N, L, D = 11, 7, 6
