@@ -22,7 +22,9 @@ from mbref.metrics import (
     ndcg_many,
     recall_many,
 )
+from tests.optional import library
 
+optimize, stats, sk = library("scipy.optimize"), library("scipy.stats"), library("sklearn.metrics")
 POLICIES = ("pessimistic", "expected", "optimistic")
 METRICS = (hit_rate, mrr, ndcg)
 GAIN_OF_RANK = {hit_rate: lambda r: 1.0, mrr: lambda r: 1 / r, ndcg: lambda r: 1 / math.log2(r + 1)}
@@ -194,7 +196,6 @@ def test_07_auc_by_hand():
 
 @pytest.mark.parametrize("make_scores", [tied_scores, distinct_scores])
 def test_07_auc_against_pairs_scipy_and_sklearn(make_scores):
-    stats, sk = pytest.importorskip("scipy.stats"), pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(7)
     scores, positive = make_scores(rng, 60, 14), rng.random((60, 14)) < 0.4
     positive[:, 0], positive[:, 1] = True, False
@@ -246,7 +247,6 @@ def test_07_no_other_tie_rule_for_auc(ties):
 
 
 def test_08_auc_of_one_positive_is_linear_in_its_mean_rank():
-    stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(8)
     scores, target = tied_scores(rng, 40, 21), rng.integers(21, size=40)
     g, e = greater_and_ties(scores, target)
@@ -386,7 +386,6 @@ def test_14_mean_sampled_rank_by_monte_carlo(r):
 
 
 def test_14_mean_sampled_rank_and_plug_in_against_scipy():
-    stats = pytest.importorskip("scipy.stats")
     n, m, r = 30, 6, np.arange(1, 31)
     with_replacement = 1 + stats.binom(m, (r - 1) / (n - 1)).mean()
     above = np.arange(m + 1)
@@ -407,7 +406,6 @@ def test_14_sizes_without_a_sampled_rank_raise(n, m):
 
 @pytest.mark.parametrize("uniform", [True, False])
 def test_15_bias_variance_with_gamma_one_is_the_conditional_mean(uniform):
-    stats = pytest.importorskip("scipy.stats")
     n, m = 50, 8
     metric = np.where(np.arange(n) < 10, 1 / np.log2(np.arange(n) + 2), 0)
     prior = None if uniform else 1 / np.arange(1, n + 1)
@@ -418,7 +416,6 @@ def test_15_bias_variance_with_gamma_one_is_the_conditional_mean(uniform):
 
 
 def test_15_bias_variance_minimises_its_objective():
-    optimize, stats = pytest.importorskip("scipy.optimize"), pytest.importorskip("scipy.stats")
     n, m, gamma = 12, 3, 0.2
     metric, prior = 1.0 * (np.arange(n) < 4), np.linspace(2, 1, n)
     chance = stats.binom.pmf(np.arange(m + 1), m, np.arange(n)[:, None] / (n - 1))
@@ -433,7 +430,6 @@ def test_15_bias_variance_minimises_its_objective():
 
 
 def test_15_small_gamma_brings_sampled_ndcg_near_the_exact_one():
-    stats = pytest.importorskip("scipy.stats")
     n, m = 1000, 99
     metric = np.where(np.arange(n) < 10, 1 / np.log2(np.arange(n) + 2), 0)
     chance = stats.binom.pmf(np.arange(m + 1), m, ((np.array([5, 100, 900]) - 1) / (n - 1))[:, None])
@@ -452,7 +448,6 @@ def test_15_bias_variance_refuses_what_it_cannot_solve(gamma, prior, message):
 
 
 def test_16_single_target_metrics_against_scipy_and_sklearn():
-    stats, sk = pytest.importorskip("scipy.stats"), pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(16)
     scores, target = distinct_scores(rng, 40, 101), rng.integers(101, size=40)
     scores[np.arange(10), target[:10]] += 20  # some hits at rank 1
@@ -470,7 +465,6 @@ def test_16_single_target_metrics_against_scipy_and_sklearn():
 
 
 def test_16_rank_policies_under_ties_against_scipy_and_sklearn():
-    stats, sk = pytest.importorskip("scipy.stats"), pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(161)
     scores, target = tied_scores(rng, 40, 30, levels=9), rng.integers(30, size=40)
     g, e = greater_and_ties(scores, target)
@@ -487,7 +481,6 @@ def test_16_rank_policies_under_ties_against_scipy_and_sklearn():
 @pytest.mark.parametrize("make_scores", [tied_scores, distinct_scores])
 @pytest.mark.parametrize("k", [1, 4, 12])
 def test_16_several_positives_against_sklearn(make_scores, k):
-    sk = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(162)
     scores, positive = make_scores(rng, 30, 12), rng.random((30, 12)) < 0.4
     positive[:, 0] = True
@@ -555,7 +548,6 @@ def test_mean_and_sample_sd_over_seeds_by_hand():
 
 
 def test_paired_bootstrap_quantiles_are_those_of_the_binomial():
-    stats = pytest.importorskip("scipy.stats")
     gap = np.arange(17) < 7  # a resample's sum is Binomial(17, 7 / 17)
     noise = np.random.default_rng(1).normal(size=17) * 100  # shared by both models: must cancel
     found = metrics.paired_bootstrap(noise + gap, noise, np.random.default_rng(2), n=20000)

@@ -13,8 +13,9 @@ from mbref.bench import device as bench_device
 from mbref.errors import InputError
 from mbref.nn import optim
 from tests.device.device_cases import DEVICE
+from tests.optional import library, require
 
-torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+torch = library("torch")
 LOSSES = Path(__file__).parents[1] / "torch_losses.py"
 SMALL = dict(users=20, items=30, length=6, width=16, batch=8)
 PAPERS = ("atrank", "dmran", "hiersrec", "hmar")
@@ -53,6 +54,7 @@ def test_losses_in_torch_are_the_models_own(name):
 @pytest.mark.parametrize("name", PAPERS)
 def test_steps_in_torch_are_training_steps(name):
     """Two steps from the same parameters on the same batches, by torch's Adam and clipping, change them as ours do."""
+    require("torch")
     case, = bench_device.cases([name], **SMALL)
     config = replace(case.config, dropout=0.0) if hasattr(case.config, "dropout") else case.config
     case = case._replace(config=config, settings=replace(case.settings, rate=0.01, float32=False))

@@ -1,4 +1,4 @@
-"""mbref.candidates.choose against a slow reference in exact arithmetic, and the relations of HierSRec's candidates.
+"""mbref.candidates.choose.choose.choose against a slow reference in exact arithmetic, and the relations of HierSRec's candidates.
 
 The reference ranks with fractions, so it has no rounding. The three paths are compared with each other bit for bit.
 """
@@ -10,12 +10,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from autograd import grad
-from hypothesis import given, settings, strategies as st
 
 from mbref import metrics
 from mbref.candidates import blocks as by_blocks, choose as gate, rank as scored
 from mbref.errors import InputError
 from mbref.nn.losses import log_softmax
+from tests.optional import given, settings, st
 
 seeds = st.integers(0, 2**32 - 1)
 KINDS = ("random", "repeated rows", "whole numbers", "all the same", "one ulp apart")

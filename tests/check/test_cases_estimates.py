@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from mbref.check import casefile, cases
+from tests.optional import library
+
+optimize, special, stats = library("scipy.optimize"), library("scipy.special"), library("scipy.stats")
 
 
 def stored(component):
@@ -16,12 +19,7 @@ def stored(component):
         yield case.config, casefile.part(arrays, "inputs"), casefile.part(arrays, "outputs")
 
 
-def scipy_part(name):
-    return pytest.importorskip(f"scipy.{name}", reason="needs scipy: pip install -r tests/requirements.txt")
-
-
 def test_expected_sampled_ranks_are_means_of_binomials_and_without_replacement_of_hypergeometrics():
-    stats = scipy_part("stats")
     for config, inputs, outputs in stored("metrics.expected_sampled_rank"):
         n, m, better = config["n"], config["m"], inputs["r"] - 1
         np.testing.assert_allclose(outputs["rank"], 1 + stats.binom.mean(m, better / (n - 1)), rtol=1e-12)
@@ -32,7 +30,6 @@ def test_expected_sampled_ranks_are_means_of_binomials_and_without_replacement_o
 
 def test_estimated_ranks_are_right_on_average():
     """Every true rank is the mean of the estimates of its sampled ranks, weighted as the binomial says."""
-    stats = scipy_part("stats")
     of_all = [case for case in stored("metrics.rank_plug_in") if len(case[1]["r_sampled"]) == case[0]["m"] + 1]
     assert len(of_all) == 2  # the other cases hold some of the sampled ranks
     for config, inputs, outputs in of_all:
@@ -49,7 +46,6 @@ def objective(x, chance, metric, prior, gamma):
 
 
 def test_estimators_are_where_the_objective_is_least():
-    stats, optimize = scipy_part("stats"), scipy_part("optimize")
     for config, inputs, outputs in stored("metrics.bias_variance_estimator"):
         n, m = len(inputs["metric"]), config["m"]
         chance = stats.binom.pmf(np.arange(m + 1), m, np.arange(n)[:, None] / (n - 1))  # [n, m + 1]
@@ -68,7 +64,6 @@ def test_means_and_spreads_are_those_of_the_standard_library():
 
 def test_bootstrap_intervals_are_scipys_of_the_same_resamples():
     """SciPy takes the means of earlier resamples; it draws none of its own here."""
-    stats = scipy_part("stats")
     for _, inputs, outputs in stored("metrics.paired_bootstrap"):
         gap = inputs["a"] - inputs["b"]
         earlier = SimpleNamespace(bootstrap_distribution=np.array([np.mean(gap[picked]) for picked in inputs["picks"]]))
@@ -79,7 +74,6 @@ def test_bootstrap_intervals_are_scipys_of_the_same_resamples():
 
 
 def test_two_level_probabilities_sum_to_those_of_the_categories_that_have_items():
-    special = scipy_part("special")
     for _, inputs, outputs in stored("hiersrec.two_level_logp"):
         category = inputs["category"][1:]
         for c in np.unique(category):
@@ -93,7 +87,6 @@ def test_two_level_probabilities_sum_to_those_of_the_categories_that_have_items(
 
 def test_places_among_candidates_are_scipys_ranks():
     """The lowest and the highest rank of a target among its candidates, by falling score."""
-    stats = scipy_part("stats")
     for _, inputs, outputs in stored("hiersrec.places"):
         scores = inputs["queries"] @ inputs["weights"].T
         for b, target in enumerate(inputs["target"]):

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from mbref.check import casefile, cases
+from tests.optional import library
 
-special = pytest.importorskip("scipy.special", reason="needs scipy: pip install -r tests/requirements.txt")
+special = library("scipy.special")
 
 
 def of(component):

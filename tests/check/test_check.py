@@ -13,6 +13,7 @@ from mbref.__main__ import main
 from mbref.check import adapters, cases, check, load_implementation, run
 from mbref.check.compare import compare
 from mbref.errors import InputError
+from tests.optional import require
 
 ROOT = Path(__file__).parents[2]
 
@@ -306,7 +307,7 @@ def test_names():
 # Frameworks.
 
 def test_torch(capsys, tmp_path):
-    pytest.importorskip("torch")
+    require("torch")
     path = tmp_path / "impl.py"
     path.write_text("""
 import torch
@@ -324,7 +325,7 @@ def layers_lookup(params, inputs, tap):
 
 
 def test_jax(capsys, tmp_path):
-    pytest.importorskip("jax")
+    require("jax")
     path = tmp_path / "impl.py"
     path.write_text("""
 import jax.numpy as np

@@ -7,6 +7,7 @@ import pytest
 from mbref.__main__ import main
 from mbref.check import cases, load_implementation, report, run
 from mbref.check.casefile import manifest
+from tests.optional import require
 
 FOLDER = Path(__file__).parents[1] / "crosscheck"
 FILES = {"layers_torch": ("layers", "masks", "attention", "losses"), "atrank_torch": ("atrank",),
@@ -18,7 +19,7 @@ FILES = {"layers_torch": ("layers", "masks", "attention", "losses"), "atrank_tor
 def loaded(name):
     """-> ({component: function}, backend); the test is skipped where its framework is not installed."""
     framework = name.partition("_")[2]
-    library = pytest.importorskip(framework, reason=f"needs {framework}: pip install -r tests/requirements.txt")
+    library = require(framework)
     if framework == "jax":  # nearly all of the time is that of its compiler
         library.config.update("jax_disable_most_optimizations", True)
     return load_implementation(FOLDER / f"{name}.py")
@@ -57,7 +58,7 @@ def test_the_command_says_so_too(name, capsys):
 
 def test_call_lends_parameters_and_their_gradients():
     """By hand: [1 10] [2 3]^T + 5 = 37, whose gradient by the weights is [1 10]."""
-    torch = pytest.importorskip("torch", reason="needs torch: pip install -r tests/requirements.txt")
+    torch = require("torch")
     from mbref.check.torch_modules import call
     w, b, x = torch.tensor([[2.0], [3.0]], requires_grad=True), torch.tensor([5.0]), torch.tensor([1.0, 10.0])
     alone = call(torch.nn.Linear(2, 1), {"w": w, "b": b}, x)

@@ -1,21 +1,18 @@
-"""mbref.data.readers.amazon: raw reviews, S3-Rec and ReChorus files, written by hand here or real where present.
+"""mbref.data.readers.shops.shops.amazon: raw reviews, S3-Rec and ReChorus files, written by hand here or real where present.
 
 What all formats have in common is in test_readers.
 """
 import gzip
 import json
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
 
 from mbref.data.readers.shops import RATED, read
 from mbref.errors import InputError
+from tests.optional import find_logs, given, st
 
-REAL = Path(os.environ.get("MBREF_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DAY = 86_400
 SEPT_13 = 1_252_800_000  # 2009-09-13 in UTC, as in the example review of the 2014 release
 META_2014 = (  # Python literals with a single quote inside, then an item in two lists
@@ -375,17 +372,10 @@ def test_broken_item_meta_is_refused(tmp_path, text, words):
 
 # Files that nobody here wrote.
 
-def real(*parts):
-    path = REAL.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"real data not found: {path} (set MBREF_DATA to its folder)")
-    return path
-
-
 def test_real_s3rec_beauty():
     # Counts in the S3-Rec paper (arXiv 2008.07873): 22,363 users, 12,101 items, 198,502 actions. The JSON
     # holds 637 ids in 45,037 places, 5 of them repeats within one item.
-    log = read(real("amazon_s3rec_beauty", "Beauty.txt"), "s3rec")
+    log = read(find_logs("amazon_s3rec_beauty/Beauty.txt"), "s3rec")
     assert [len(log.user), len(log.users) - 1, len(log.items) - 1] == [198_502, 22_363, 12_101]
     assert len(log.attributes.names) - 1 == 637
     assert len(log.attributes.value) == log.attributes.ptr[-1] == 45_037 - 5
@@ -399,7 +389,7 @@ def test_real_s3rec_beauty():
 def test_real_rechorus_grocery():
     # Counted with sort -u | wc -l: 14,681 users, 8,687 items; the last two events of each user are not in the file.
     # Of the items here 8,325 have the raw category 0, in 117,772 events (join of both files).
-    log = read(real("amazon_grocery_rechorus", "train.csv"), "rechorus")
+    log = read(find_logs("amazon_grocery_rechorus/train.csv"), "rechorus")
     assert [len(log.user), len(log.users) - 1, len(log.items) - 1] == [121_892, 14_681, 8_687]
     assert log.categories[1] == "0" and len(log.categories) - 1 == 56
     assert (log.category > 0).all() and (log.category == 1).sum() == 117_772

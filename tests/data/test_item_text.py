@@ -12,6 +12,7 @@ from mbref.data import item_text as metadata
 from mbref.data.item_text import random_vectors, text_vectors, words
 from mbref.data.readers.lines import Attributes
 from mbref.errors import InputError
+from tests.optional import require
 
 ROOT = Path(__file__).parents[2]
 VOCABULARY = [f"w{n}" for n in range(60)]
@@ -66,8 +67,8 @@ def test_by_hand():
 @pytest.mark.parametrize("columns", [32, 1024])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_equals_scikit_learn(columns, seed):
-    TruncatedSVD = pytest.importorskip("sklearn.decomposition").TruncatedSVD
-    TfidfTransformer = pytest.importorskip("sklearn.feature_extraction.text").TfidfTransformer
+    TruncatedSVD = require("sklearn.decomposition").TruncatedSVD
+    TfidfTransformer = require("sklearn.feature_extraction.text").TfidfTransformer
     tokens = random_tokens(seed)
     train = np.arange(1, 41)
     counts = hashed(tokens, columns)

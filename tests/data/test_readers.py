@@ -1,18 +1,15 @@
-"""mbref.data.readers.shops on small files whose logs are written out by hand, on broken files, and on real ones."""
+"""mbref.data.readers.shops.shops.shops on small files whose logs are written out by hand, on broken files, and on real ones."""
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
 
 from mbref.data.readers import shops as readers
 from mbref.data.readers.shops import FORMATS, rating_to_behaviour, read
 from mbref.errors import InputError
+from tests.optional import find_logs, given, st
 
-ROOT = Path(__file__).parents[2]
-REAL = Path(os.environ.get("MBREF_DATA", ROOT.parent / "shared" / "data"))
 ORACLE = Path(__file__).parents[1] / "oracles" / "hmar__taobao_pert.npz"
 
 GOOD = {  # one valid file of every format
@@ -385,8 +382,6 @@ def test_given_behaviours_are_the_only_ones_allowed(tmp_path):
 # Files that nobody here wrote.
 
 def test_hmar_reads_the_rows_recorded_from_the_release(tmp_path):
-    if not ORACLE.exists():
-        pytest.skip(f"{ORACLE.name} is absent")
     with np.load(ORACLE, allow_pickle=False) as recorded:
         rows = recorded["data/log_rows"]  # [175, 3] user, item, behaviour 0..3; grouped by user, in order
     text = "user item behaviour\n" + "".join(f"{u} {i} {readers.SHOP[k]}\n" for u, i, k in rows)
@@ -396,16 +391,9 @@ def test_hmar_reads_the_rows_recorded_from_the_release(tmp_path):
     np.testing.assert_array_equal(log.behaviour - 1, rows[:, 2])
 
 
-def real(*parts):
-    path = REAL.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"real data not found: {path} (set MBREF_DATA to its folder)")
-    return path
-
-
 def test_real_taobao():
     # Counts published with the file.
-    log = read(real("taobao_userbehavior", "UserBehavior.csv"), "taobao")
+    log = read(find_logs("taobao_userbehavior/UserBehavior.csv"), "taobao")
     assert len(log.user) == 84_475
     assert [len(ids) - 1 for ids in (log.users, log.items, log.categories)] == [815, 55_368, 2_914]
     assert np.bincount(log.behaviour).tolist() == [0, 1_750, 4_497, 2_356, 75_872]
@@ -419,7 +407,7 @@ def test_real_taobao():
 def test_real_movielens():
     # 943 users, 1,682 items, 100,000 ratings (GroupLens). Ratings from 5 to 1, counted with sort | uniq -c:
     # 21,201, 34,174, 27,145, 11,370, 6,110.
-    log = read(real("movielens_100k", "ml-100k.inter"), "recbole")
+    log = read(find_logs("movielens_100k/ml-100k.inter"), "recbole")
     assert (len(log.user), len(log.users) - 1, len(log.items) - 1) == (100_000, 943, 1_682)
     assert np.bincount(log.behaviour).tolist() == [0, 21_201 + 34_174, 27_145, 11_370 + 6_110]
     assert log.notes == ()

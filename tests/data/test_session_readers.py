@@ -1,15 +1,13 @@
-"""mbref.data.readers.sessions on small files whose logs are written out by hand, on broken files, and on a real one."""
-import os
+"""mbref.data.readers.shops.sessions on small files whose logs are written out by hand, on broken files, and on a real one."""
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mbref.data.readers.shops import read
 from mbref.errors import InputError
+from tests.optional import find_logs
 
-REAL = Path(os.environ.get("MBREF_DATA", Path(__file__).parents[3] / "shared" / "data")) / "diginetica"
 DAY = 16930 * 86400  # 2016-05-09 in seconds since 1970: 46 years of 365 days, 11 leap days, then 129 days
 HEADER = "sessionId;userId;itemId;timeframe;eventdate\n"
 
@@ -197,9 +195,7 @@ def test_behaviours_cannot_be_named(tmp_path, format):
 # A file that nobody here wrote.
 
 def test_real_diginetica():
-    path = REAL / "sample_train-item-views.csv"
-    if not path.exists():
-        pytest.skip(f"real data not found: {path} (set MBREF_DATA to the folder above diginetica)")
+    path = find_logs("diginetica/sample_train-item-views.csv")
     log = read(path, "diginetica")
     assert [len(log.user), len(log.users) - 1, len(log.items) - 1] == [12_391, 2_986, 7_139]
     assert len(log.categories) - 1 == 560 and (log.category > 0).all()
@@ -209,7 +205,7 @@ def test_real_diginetica():
     for line in path.read_text().splitlines()[1:]:
         session, _, item, timeframe, _ = line.split(";")
         rows[session].append((int(timeframe), item))
-    for line in (REAL / "product-categories.csv").read_text().splitlines()[1:]:
+    for line in path.with_name("product-categories.csv").read_text().splitlines()[1:]:
         item, of_item[item] = line.split(";")
     lists = np.split(log.items[log.item], np.flatnonzero(np.diff(log.user)) + 1)
     for session, items in zip(log.users[1:].tolist(), lists, strict=True):

@@ -1,20 +1,18 @@
 """mbref.data.sessions against splits written out by hand, a second implementation with dicts, and a real file."""
-import os
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
 
 from mbref.data.readers.lines import Attributes
 from mbref.data.readers.shops import Log, read
 from mbref.data.sequences import from_rows
 from mbref.data.sessions import cold, cut_sessions, prefixes, renumbered, session_split
 from mbref.errors import InputError
+from tests.optional import find_logs, given, settings, st
 
-REAL = Path(os.environ.get("MBREF_DATA", Path(__file__).parents[3] / "shared" / "data")) / "diginetica"
+CLICKS = "diginetica/sample_train-item-views.csv"
 DAY = 86400
 
 
@@ -330,17 +328,10 @@ def test_cut_sessions_by_hand():
 
 # A file that nobody here wrote.
 
-def real():
-    path = REAL / "sample_train-item-views.csv"
-    if not path.exists():
-        pytest.skip(f"real data not found: {path} (set MBREF_DATA to the folder above diginetica)")
-    return path
-
-
 @pytest.mark.parametrize("rule", ["session-rec", "srgnn"])
 @pytest.mark.parametrize("support", ["train", "all"])
 def test_real_diginetica_equals_the_plain_split(rule, support):
-    log = read(real(), "diginetica")
+    log = read(find_logs(CLICKS), "diginetica")
     sessions = defaultdict(list)
     columns = (column.tolist() for column in (log.users[log.user], log.items[log.item], log.time))
     for user, item, at in zip(*columns, strict=True):
@@ -355,7 +346,7 @@ def test_real_diginetica_equals_the_plain_split(rule, support):
 def test_real_diginetica_by_the_eventdate_column():
     # The script's training and test sessions, from the dates as they stand in the file, not from Log.time.
     rows, date = defaultdict(list), {}
-    for line in real().read_text().splitlines()[1:]:
+    for line in find_logs(CLICKS).read_text().splitlines()[1:]:
         session, _, item, timeframe, date[session] = line.split(";")
         rows[session].append((int(timeframe), item))
     rows = {session: [item for _, item in sorted(clicks)] for session, clicks in rows.items() if len(clicks) > 1}
@@ -363,7 +354,7 @@ def test_real_diginetica_by_the_eventdate_column():
     rows = {session: [item for item in items if counts[item] >= 5] for session, items in rows.items()}
     dates = {session: np.datetime64(date[session]) for session, items in rows.items() if len(items) > 1}
     split_day = max(dates.values()) - 7
-    train, validation, test = parts(session_split(read(real(), "diginetica"), "srgnn", "all"))
+    train, validation, test = parts(session_split(read(find_logs(CLICKS), "diginetica"), "srgnn", "all"))
     assert set(train) | set(validation) <= {session for session in dates if dates[session] < split_day}
     assert set(test) <= {session for session in dates if dates[session] > split_day}
     assert sum(day == split_day for day in dates.values()) == 525 - 516  # the hole, as the notes have it

@@ -5,9 +5,10 @@ import inspect
 import numpy as np
 import pytest
 
-cupy = pytest.importorskip("cupy", reason="the double's own test needs CuPy: pip install -r tests/requirements.txt")
+from tests.device import fake_cupy
+from tests.optional import library, require
 
-from tests.device import fake_cupy  # noqa: E402
+cupy = library("cupy")
 
 
 def real(shape=(3, 4), dtype=np.float32):
@@ -21,7 +22,7 @@ def fake(shape=(3, 4), dtype=np.float32):
 
 def test_version():
     """The double was written after this one; another may have other manners."""
-    assert cupy.__version__.startswith("14.")
+    assert require("cupy").__version__.startswith("14.")
 
 
 @pytest.mark.parametrize("name", sorted(set(fake_cupy.SIGNATURES) - {"size"}))

@@ -19,6 +19,7 @@ from tests.golden.hmar import faults as hmar, faults_loss as hmar_loss
 from tests.golden.metrics import faults as metrics
 from tests.golden.optim import faults as optim
 from tests.golden.shared import faults as shared, faults_attention as attention
+from tests.optional import require
 
 IDS = [f"{fault.component}: {fault.name}" for fault in matrix.FAULTS]
 
@@ -220,7 +221,7 @@ def test_faults_of_other_people_are_named(component, function, hint):
 
 
 def test_torchs_default_eps_is_named_with_gradients_in_both_dtypes():
-    torch = pytest.importorskip("torch")
+    torch = require("torch")
 
     def layer_norm(params, inputs, tap):
         return {"y": torch.nn.functional.layer_norm(inputs["x"], (8,), params["gamma"], params["beta"])}
@@ -231,7 +232,7 @@ def test_torchs_default_eps_is_named_with_gradients_in_both_dtypes():
 
 
 def test_torchs_attention_with_a_float_mask_is_named():
-    torch = pytest.importorskip("torch")
+    torch = require("torch")
 
     def softmax(params, inputs, tap):
         return {"weights": torch.softmax(inputs["scores"].masked_fill(~inputs["allowed"], -torch.inf), -1)}

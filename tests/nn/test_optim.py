@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from mbref.nn import optim
+from tests.optional import library
 
-torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+torch = library("torch")
 
 
 def tree(seed):

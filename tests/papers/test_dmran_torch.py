@@ -9,8 +9,9 @@ from autograd import value_and_grad
 from mbref.data.targets import Batch, History
 from mbref.nn import optim
 from mbref.papers import dmran
+from tests.optional import library
 
-torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+torch = library("torch")
 
 N, CATEGORIES, ROWS, LONGEST = 30, 5, 6, 9
 

@@ -12,9 +12,10 @@ from autograd import value_and_grad
 from mbref.data.session_batches import Batch
 from mbref.nn import optim
 from mbref.papers import hiersrec
+from tests.optional import library
 
-torch = pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
-F = torch.nn.functional
+torch = library("torch")
+F = library("torch.nn.functional")
 
 N, CATEGORIES, TEXT, LONGEST = 30, 5, 3, 9
 DEFAULT = hiersrec.Config(items=N, categories=CATEGORIES, text=TEXT, width=8, item_width=6, category_width=4,

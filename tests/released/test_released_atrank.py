@@ -23,6 +23,7 @@ from mbref.released.atrank import (
     step as atrank_step,
 )
 from mbref.released.atrank.batches import Batch, History, from_ours
+from tests.optional import require
 
 DAY = 86400
 TINY = Path(__file__).parents[2] / "tiny_data" / "groups"
@@ -77,7 +78,7 @@ def assert_agrees(arrays):
 
 @pytest.fixture(scope="module")
 def torch_twin():
-    pytest.importorskip("torch", reason="cross-checks need torch: pip install -r tests/requirements.txt")
+    require("torch")
     from tests.released import released_atrank_torch as atrank_torch
     return atrank_torch
 

@@ -1,7 +1,5 @@
 """released/protocols.py and hmar_splits.py: what is shared between protocols, what is not, and the real splits."""
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +9,9 @@ from mbref.data.readers.shops import Log
 from mbref.errors import InputError
 from mbref.released.hmar import data as hmar_data, model as hmar, protocols, splits as hmar_splits
 from mbref.released.hmar.protocols import LEAK, PROTOCOLS, Protocol
+from tests.optional import LOGS, find_logs
 
-REAL = Path(os.environ.get("MBREF_DATA", Path(__file__).parents[3] / "shared" / "data"))
-SPLITS = REAL.parent / "splits"
+SPLITS = LOGS.parent / "splits"
 SHOP = ("buy", "cart", "fav", "pv")
 N = 12
 CONFIG = hmar.Config(items=N, behaviours=4, width=4, length=5, dropout=0.1)
@@ -131,9 +129,9 @@ def test_figures_are_those_of_evaluation(log):
 
 
 def real(kind):
-    if not (SPLITS / f"hmar_{kind}_keep.npz").exists() or not (REAL / "taobao_userbehavior").exists():
-        pytest.skip(f"real data not found: {REAL} and {SPLITS} (set MBREF_DATA to the folder of taobao_userbehavior)")
-    return hmar_splits.read(REAL, kind)
+    find_logs("taobao_userbehavior")
+    find_logs(f"../splits/hmar_{kind}_keep.npz")
+    return hmar_splits.read(LOGS, kind)
 
 
 @pytest.mark.parametrize("kind", ["item", "cate"])
@@ -162,7 +160,7 @@ def test_plain_rows_on_the_real_splits(kind, drop, popular, seen, leak):
 
 def test_one_training_on_a_real_split():
     real("cate")
-    (step, found), = hmar_splits.rows(REAL, SPLITS, "cate", True, "tianchi", at=(0,), seed=0)
+    (step, found), = hmar_splits.rows(LOGS, SPLITS, "cate", True, "tianchi", at=(0,), seed=0)
     assert step == 0 and found["a"] != found["b"]
     assert all(0.05 < found[name][0] < 0.2 for name in "bc")  # untrained: near chance, .1
 

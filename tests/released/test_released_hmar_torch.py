@@ -11,8 +11,9 @@ from autograd import grad
 from mbref.released.hmar import model as hmar
 from mbref.released.hmar.data import Batch, Next
 from mbref.released.hmar.recorded import named
+from tests.optional import library
 
-torch = pytest.importorskip("torch")
+torch = library("torch")
 
 WEIGHTS = {"tianchi": 4, "taobao": 4, "yelp": 4, "movielens": 3}
 N, L, D = 11, 7, 6

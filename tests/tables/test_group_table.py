@@ -15,6 +15,7 @@ from mbref.errors import InputError
 from mbref.tables import groups as modes, reproduce, whole_catalogue as ranked
 from mbref.tables.commands import TINY
 from mbref.training import Settings
+from tests.optional import require
 
 GROUPS = TINY / "groups/events.csv"
 PROBLEM = modes.open_problem(GROUPS)
@@ -53,7 +54,7 @@ def test_candidates_are_the_target_and_objects_its_user_never_meets():
 
 
 def test_auc_of_a_group_is_scikit_learns_over_all_pairs_together():
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = require("sklearn.metrics")
     rng, rows = np.random.default_rng(0), PROBLEM.split.validation
     own = rows[LOG.group[rows] == 1]
     given = PROBLEM.validation[1]

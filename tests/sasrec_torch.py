@@ -1,0 +1,64 @@
+"""SASRec from torch's own layers, and its gradients under the names of sasrec.init."""
+import numpy as np
+import torch
+
+
+class TorchSASRec(torch.nn.Module):
+    """The same model from torch's own layers, in training form: states of whole windows."""
+
+    def __init__(self, params, heads):
+        super().__init__()
+        self.item, self.position = (torch.nn.Parameter(torch.tensor(params[name])) for name in ("item", "position"))
+        self.blocks = torch.nn.ModuleList([self.block(p, heads) for p in params["blocks"]])
+        self.ln = self.norm(params["ln"])
+
+    @staticmethod
+    def norm(p):
+        layer = torch.nn.LayerNorm(len(p["beta"]), eps=1e-8, dtype=torch.float64)
+        layer.weight.data, layer.bias.data = torch.tensor(p["gamma"]), torch.tensor(p["beta"])
+        return layer
+
+    @staticmethod
+    def linear(p):
+        layer = torch.nn.Linear(*p["w"].shape, dtype=torch.float64)
+        layer.weight.data, layer.bias.data = torch.tensor(p["w"].T.copy()), torch.tensor(p["b"])
+        return layer
+
+    def block(self, p, heads):
+        d = len(p["q"]["b"])
+        attention = torch.nn.MultiheadAttention(d, heads, batch_first=True, dtype=torch.float64)
+        attention.in_proj_weight.data = torch.tensor(np.concatenate([p[name]["w"].T for name in "qkv"]))
+        attention.in_proj_bias.data = torch.tensor(np.concatenate([p[name]["b"] for name in "qkv"]))
+        attention.out_proj.weight.data = torch.eye(d, dtype=torch.float64)
+        return torch.nn.ModuleDict({"attention": attention} | {name: self.norm(p[name]) for name in ("ln_q", "ln_f")}
+                                   | {name: self.linear(p[name]) for name in ("f1", "f2")})
+
+    def forward(self, item, heads):
+        real, length = (item > 0)[..., None], item.shape[1]
+        ahead = torch.ones(length, length, dtype=bool).triu(1)
+        blocked = (ahead | (item == 0)[:, None]) & ~torch.eye(length, dtype=bool)  # itself, or torch gives nan
+        x = (self.item[item] * self.item.shape[1] ** 0.5 + self.position) * real
+        for block in self.blocks:
+            query = block["ln_q"](x)
+            y = query + block["attention"](query, x, x, attn_mask=blocked.repeat_interleave(heads, 0))[0]
+            y = block["ln_f"](y)
+            x = (y + block["f2"](block["f1"](y).relu())) * real
+        return self.ln(x)
+
+
+def named_gradients(module):
+    """Gradients of TorchSASRec under the names of sasrec.init."""
+    def norm(layer):
+        return {"gamma": layer.weight.grad.numpy(), "beta": layer.bias.grad.numpy()}
+
+    def linear(weight, bias):
+        return {"w": weight.numpy().T, "b": bias.numpy()}
+
+    def block(b):
+        weights, biases = (x.grad.chunk(3) for x in (b["attention"].in_proj_weight, b["attention"].in_proj_bias))
+        return ({name: linear(w, bias) for name, w, bias in zip("qkv", weights, biases, strict=True)}
+                | {name: linear(b[name].weight.grad, b[name].bias.grad) for name in ("f1", "f2")}
+                | {name: norm(b[name]) for name in ("ln_q", "ln_f")})
+
+    return {"item": module.item.grad.numpy(), "position": module.position.grad.numpy(),
+            "blocks": [block(b) for b in module.blocks], "ln": norm(module.ln)}
