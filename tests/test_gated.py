@@ -12,6 +12,7 @@ from mbref.__main__ import TINY, main
 from mbref.data.sequences import Held, from_rows
 from mbref.errors import InputError
 
+pytestmark = pytest.mark.trains
 VIEWS = str(TINY / "diginetica/train-item-views.csv")
 TASK = runs.Task(VIEWS, "diginetica", "view", split="session-rec")
 FEW = ("--steps", "2", "--set", "evaluate_every=2", "--set", "width=4", "--set", "length=5", "--set", "item_width=4",

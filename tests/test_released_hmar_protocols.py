@@ -12,6 +12,7 @@ from mbref.errors import InputError
 from mbref.released import hmar, hmar_data, hmar_splits, protocols
 from mbref.released.protocols import LEAK, PROTOCOLS, Protocol
 
+pytestmark = pytest.mark.trains
 REAL = Path(os.environ.get("MBREF_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SPLITS = REAL.parent / "splits"
 SHOP = ("buy", "cart", "fav", "pv")

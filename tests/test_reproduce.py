@@ -10,6 +10,7 @@ from mbref.__main__ import main
 from mbref.data import worlds
 from mbref.errors import InputError
 
+pytestmark = pytest.mark.trains
 SMALL = ("--steps", "4", "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")
 PLAIN = ["random", "popularity, events", "popularity, users", "co-occurrence, last item", "co-occurrence, last 10",
          "co-occurrence, popularity", "seen before", "category recency"]
