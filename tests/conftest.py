@@ -1,7 +1,27 @@
-"""A run ends with what was skipped and what would bring it."""
+"""A test that trains says so; a run ends with what was skipped and what would bring it."""
+import pytest
+
+from mbref import training
+from mbref.released.hmar import protocols
 from tests.optional import count_skips
 
 
+def refuse_training(*arguments, **options):
+    """In place of the training loop, in a test that is not marked."""
+    pytest.fail("this test trains a model: mark it with pytest.mark.trains")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Around a test and the fixtures that are made for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not item.get_closest_marker("trains"):  # .ci/kernels runs those that are marked
+            patch.setattr(training, "train_step", refuse_training)
+            patch.setattr(protocols, "train", refuse_training)
+        return (yield)
+
+
 def pytest_terminal_summary(terminalreporter):
+    """The last lines of a run."""
     for line in count_skips(terminalreporter.stats.get("skipped", [])):
         terminalreporter.write_line(line)

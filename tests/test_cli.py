@@ -15,6 +15,7 @@ import pytest
 from mbref import options, runs
 from mbref.__main__ import main
 
+pytestmark = pytest.mark.trains
 ROOT = Path(__file__).parents[1]
 USERS, ITEMS = ("17", "4", "230", "x9"), ("500", "60", "7", "81", "9")
 SMALL = ("--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")

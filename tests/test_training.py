@@ -18,6 +18,7 @@ from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar
 
+pytestmark = pytest.mark.trains
 TINY = training.Settings(seed=3, steps=8, batch_size=4, rate=1e-2, evaluate_every=2, patience=0)
 HMAR = hmar.Config(items=7, behaviours=2, width=4, length=5, dropout=0.3)
 BPR = bpr_mf.Config(items=7, users=6, width=4, length=5)

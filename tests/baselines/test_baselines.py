@@ -291,6 +291,7 @@ def test_sasrec_softmax_by_hand():
     assert sasrec.loss(params, batch, SASREC) == pytest.approx(onp.mean(want), abs=1e-12)
 
 
+@pytest.mark.trains
 def test_sasrec_learns_a_cycle():
     """Items that follow one another in a circle: after training the next one ranks first everywhere."""
     log = events(SASREC, [[(start + step) % N + 1 for step in range(7)] for start in range(N)])

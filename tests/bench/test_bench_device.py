@@ -51,6 +51,7 @@ def test_losses_in_torch_are_the_models_own(name):
         np.testing.assert_allclose(found, g, rtol=1e-8, atol=1e-11, err_msg=path)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("name", PAPERS)
 def test_steps_in_torch_are_training_steps(name):
     """Two steps from the same parameters on the same batches, by torch's Adam and clipping, change them as ours do."""
@@ -75,6 +76,7 @@ def test_steps_in_torch_are_training_steps(name):
         np.testing.assert_allclose(a.detach().numpy(), b, rtol=1e-6, atol=1e-6, err_msg=path)
 
 
+@pytest.mark.trains
 def test_every_model_on_the_double(capsys, monkeypatch):
     monkeypatch.setattr(bench_device, "about", lambda device: "a double")
     sizes = ["--items", "30", "--length", "6", "--width", "16", "--batch", "4", "--repeats", "1"]

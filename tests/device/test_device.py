@@ -100,6 +100,7 @@ def test_cuda_without_what_it_needs_is_one_sentence(trouble):
     assert "cuda" not in device.MODULES
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recommend", "check"])
 def test_command_line_without_a_gpu(command, trouble, a_run, tmp_path, capsys):
     log = str(LOGS / "taobao" / "UserBehavior.csv")
@@ -113,6 +114,7 @@ def test_command_line_without_a_gpu(command, trouble, a_run, tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.trains
 def test_command_line_refuses_another_device(a_run, capsys):
     assert main(["evaluate", str(a_run), "--device", "tpu"]) == 2
     assert "choose from" in capsys.readouterr().err
@@ -137,6 +139,7 @@ def as_cuda(monkeypatch):
     monkeypatch.setitem(device.ARRAYS, FakeArray, "cuda")
 
 
+@pytest.mark.trains
 def test_training_on_the_device_is_training(tmp_path):
     """Eight steps with dropout, validations, best parameters; checkpoints hold host arrays."""
     def fit(where, save):
@@ -156,6 +159,7 @@ def test_training_on_the_device_is_training(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.trains
 def test_a_run_may_change_device_in_the_middle(tmp_path):
     """Four steps there, a checkpoint, four steps here; and the other way round: as eight steps on either."""
     whole = training.fit(hmar, HMAR, TINY, SPLIT.train, progress=False)
@@ -170,6 +174,7 @@ def test_a_run_may_change_device_in_the_middle(tmp_path):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.trains
 def test_command_line_on_the_device(a_run, as_cuda, tmp_path, capsys):
     """train, evaluate and recommend print the same on the double as on the CPU, and the run does not hold a device."""
     again = tmp_path / "again"
@@ -213,6 +218,7 @@ def first_user(folder):
     return str(runs.finished(folder)[4].users[1])
 
 
+@pytest.mark.trains
 def test_a_loss_that_is_not_finite_is_one_sentence_on_the_device_too():
     settings = replace(TINY, rate=1e30, optimiser="sgd", clip=1e30)
     with pytest.raises(InputError, match="the loss is .* at step .*: choose a smaller rate"):

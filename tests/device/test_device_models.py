@@ -121,6 +121,7 @@ def test_global_norm_by_hand():
     assert optim.clip_by_global_norm(grads, 9.0) is grads
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
 @pytest.mark.parametrize("name", NAMES)
 def test_training_step(name, optimiser):

@@ -439,6 +439,7 @@ def test_config_of_one_group():
     assert replace(config, heads=4).width == 128
 
 
+@pytest.mark.trains
 def test_it_learns_a_rule_that_needs_time():
     """Item 1 is followed by item 2 within three days, by item 3 after a month: the items alone do not tell which."""
     rng, config = onp.random.default_rng(0), atrank.Config(3, table_width=8, heads=2, pairs=True)

@@ -555,6 +555,7 @@ def test_two_level_softmax_sums_to_one_and_factors():
         assert logp[0] - logp[3] == pytest.approx(z[b, 0] - z[b, 3], abs=1e-12)  # items 1 and 4, both of category 1
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("config", [BASE, VARIANTS["mean, tied"]], ids=["default", "tied"])
 def test_it_learns_what_follows_what(config):
     """Every session goes round 1 2 .. 7: soon the next item is the first of the list, and its category too."""

@@ -268,6 +268,7 @@ def test_config_refuses(wrong):
         hmar.Config(**{**dict(items=5, behaviours=3), **wrong})
 
 
+@pytest.mark.trains
 def test_it_learns_a_rule_that_needs_behaviours():
     """Item 1 by behaviour 1 is followed by item 2, by behaviour 2 by item 3: the items alone do not tell which."""
     rng, config = onp.random.default_rng(0), replace(BASE, width=8, length=3, heads=1, theta=0.0)

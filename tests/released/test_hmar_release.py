@@ -114,6 +114,7 @@ def test_every_gradient(state):
         assert worst(a, b, floor) < 2e-5, name
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("steps", [1, 3])
 def test_adam_steps(trained, steps):
     state = trained

@@ -11,6 +11,7 @@ from mbref.released.hmar import data as hmar_data, model as hmar, protocols, spl
 from mbref.released.hmar.protocols import LEAK, PROTOCOLS, Protocol
 from tests.optional import LOGS, find_logs
 
+pytestmark = pytest.mark.trains
 SPLITS = LOGS.parent / "splits"
 SHOP = ("buy", "cart", "fav", "pv")
 N = 12

@@ -103,6 +103,7 @@ def test_rates_that_are_not_one_a_group_are_refused():
         modes.config_of(PROBLEM, job)
 
 
+@pytest.mark.trains
 def test_rates_go_with_their_groups():
     seen = []
     settings = Settings(steps=6, optimiser="sgd", rates=(0.1, 0.04, 0.08), validate="AUC", evaluate_every=6)
@@ -218,6 +219,7 @@ def toy(sizes, seen):
         batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
 
 
+@pytest.mark.trains
 def test_every_batch_is_of_one_task_and_an_epoch_has_all():
     seen, bounds = [], [8, 12, 24]
     settings = Settings(steps=12, batch_size=4)

@@ -11,6 +11,7 @@ from mbref.tables import plots, reproduce, whole_catalogue as ranked
 from mbref.tables.commands import TINY as TINY_DATA
 from mbref.worlds import shop as worlds
 
+pytestmark = pytest.mark.trains
 SMALL = ("--steps", "4", "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")
 PLAIN = ["random", "popularity, events", "popularity, users", "co-occurrence, last item", "co-occurrence, last 10",
          "co-occurrence, popularity", "seen before", "category recency"]

@@ -14,6 +14,7 @@ from mbref.errors import InputError
 from mbref.tables import reproduce, session_figures as gated_figures, sessions as gated
 from mbref.tables.commands import TINY
 
+pytestmark = pytest.mark.trains
 VIEWS = str(TINY / "diginetica/train-item-views.csv")
 TASK = runs.Task(VIEWS, "diginetica", "view", split="session-rec")
 FEW = ("--steps", "2", "--set", "evaluate_every=2", "--set", "width=4", "--set", "length=5", "--set", "item_width=4",
