@@ -22,23 +22,27 @@ class Places(NamedTuple):
     ties: np.ndarray
 
 
-def scorer(model, params, config):
-    """A trained model as a scorer, through the protocol; it computes where its parameters are."""
-    score = sampled_scorer(model, params, config)
-    return lambda history, cases: score(history, cases, None)
+def item_scorer(model, params, config):
+    """A trained model as a scorer of all items; it computes where its parameters are."""
+    def score(history, cases):
+        batch = to_device(model.ranking_batch(history, cases, config), device_of(params))
+        return to_device(model.score_all(params, batch, config), "cpu")
+
+    return score
 
 
-def sampled_scorer(model, params, config):
-    """A trained model as a scorer of given candidates: (history, cases, candidates [B, C]) -> [B, C]."""
+def candidate_scorer(model, params, config):
+    """A trained model as a scorer of candidates: (history, cases, candidates [B, C]) -> [B, C]."""
     def score(history, cases, candidates):
-        batch, candidates = to_device((model.batch(history, cases, config), candidates), device_of(params))
+        batch = model.ranking_batch(history, cases, config)
+        batch, candidates = to_device((batch, candidates), device_of(params))
         return to_device(model.score(params, batch, candidates, config), "cpu")
 
     return score
 
 
-def picked(score):
-    """A scorer of all items as a scorer of given candidates."""
+def pick_candidates(score):
+    """A scorer of all items as a scorer of candidates."""
     return lambda history, cases, candidates: np.take_along_axis(
         score(history, cases), np.maximum(candidates - 1, 0), axis=1)
 
@@ -73,10 +77,10 @@ def validation(model, config, split, candidates="all", measure="NDCG@10"):
     held = split.validation
     if measure == "AUC":
         negatives = fixed_negatives(held, split.items, seed=1, count=20)  # never those of the test
-        return lambda params: auc(sampled_scorer(model, params, config), held, negatives)["AUC"]
+        return lambda params: auc(candidate_scorer(model, params, config), held, negatives)["AUC"]
     k = int(measure.split("@")[1])
     return lambda params: summary(
-        places(scorer(model, params, config), held, split.items, candidates)[0], k=k)[measure]
+        places(item_scorer(model, params, config), held, split.items, candidates)[0], k=k)[measure]
 
 
 def places(score, held, items, candidates="all", negatives=(), batch_size=64, progress=False):

@@ -26,8 +26,9 @@ OPTIONAL = {
     "SETTINGS": {},
     # history_counts(config): what leave_one_out has to count, "running", "window" or "whole-log"
     "history_counts": lambda config: "running",
-    # score_categories(params, batch, config): item scores [B, N] and log p of categories [B, C+1],
-    # None where the config has none; without it the model has no head for categories
+    # predicts_categories(config): is there a head for categories? If so, score_categories(params,
+    # batch, config) gives the scores of all items [B, N] and log p of the categories [B, C+1]
+    "predicts_categories": lambda config: False,
     "score_categories": None,
     # forget_ids(params, known): parameters that know items not `known` [N+1] by their features alone
     "forget_ids": lambda params, known: params,

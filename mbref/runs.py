@@ -12,16 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref import evaluation, training
+from mbref import evaluation, protocol, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import item_text as metadata, sequences, sessions
 from mbref.data.readers.shops import read
 from mbref.device.device import open_device
 from mbref.errors import InputError, require
 from mbref.papers import atrank, dmran, hiersrec, hmar
+from mbref.variants import (
+    atrank as atrank_variants,
+    dmran as dmran_variants,
+    hiersrec as hiersrec_variants,
+    hmar as hmar_variants,
+)
 
 MODELS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar,
           "bilstm": bilstm, "bpr_mf": bpr_mf, "cnn": cnn, "sasrec": sasrec}
+# a paper's other readings, whose Config has more fields
+VARIANTS = {"atrank": atrank_variants, "dmran": dmran_variants, "hiersrec": hiersrec_variants,
+            "hmar": hmar_variants}
 TEXTS = ("words", "random", "none")
 # fields of a Config that no --set changes: the log and its target decide them
 OF_THE_LOG = {"items", "users", "behaviours", "categories", "text", "target", "tables", "groups", "actions"}
@@ -111,9 +120,16 @@ def make_config(model, split, log, task, overrides):
     return model.Config(**{n: v for n, v in sizes.items() if n in names}, **typed(model.Config, overrides, sizes))
 
 
+def find_model(name, overrides=()):
+    """The module of a model: of a paper its own form, or its variants if they alone have an override's field."""
+    own = {field.name for field in fields(MODELS[name].Config)}
+    return VARIANTS[name] if name in VARIANTS and set(overrides) - own else MODELS[name]
+
+
 def field_names(model_name):
     """Every name that --set may change for a model: fields of its Config and of training.Settings."""
-    return {f.name for kind in (MODELS[model_name].Config, training.Settings) for f in fields(kind)} - OF_THE_LOG
+    model = VARIANTS.get(model_name, MODELS[model_name])
+    return {f.name for kind in (model.Config, training.Settings) for f in fields(kind)} - OF_THE_LOG
 
 
 def typed_settings(model_name, texts):
@@ -125,7 +141,7 @@ def typed_settings(model_name, texts):
     for name in texts:
         require(name in known, f"--set {name}: {model_name} has no such setting; choose from {', '.join(known)}.")
     names = {f.name for f in fields(training.Settings)}
-    texts = {**getattr(MODELS[model_name], "SETTINGS", {}), **texts}
+    texts = protocol.settings(MODELS[model_name], texts)
     settings = training.Settings(**typed(training.Settings, {n: t for n, t in texts.items() if n in names}))
     return {n: t for n, t in texts.items() if n not in names}, settings
 
@@ -156,7 +172,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     if os.path.exists(folder / "run.json"):  # unlike Path.exists, False for a name too long
         raise InputError(f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
     log, task, split = open_task(replace(task, data=str(Path(task.data).resolve())))  # for any folder to evaluate
-    config = make_config(MODELS[model_name], split, log, task, overrides)
+    config = make_config(find_model(model_name, overrides), split, log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config), settings=asdict(settings))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +194,7 @@ def load(folder):
     path = Path(folder) / "run.json"
     try:
         about = json.loads(path.read_text())
-        model = MODELS[about["model"]]
+        model = find_model(about["model"], about["config"])
         config, settings = as_tuples(about["config"]), as_tuples(about["settings"])
         task = Task(**about["task"])
         for field in fields(Task):
@@ -208,7 +224,7 @@ def resume(folder, describe, progress=True, device="cpu"):
     folder = Path(folder)
     open_device(device)
     model, task, config, settings = load(folder)
-    log, _, split = open_task(task, getattr(config, "counts", "running"))
+    log, _, split = open_task(task, protocol.optional(model, "history_counts")(config))
     describe(log, split)
     training.search_and_refit(model, config, settings, split, task.candidates, folder, progress, device)
 
@@ -220,7 +236,7 @@ def finished(folder, device="cpu"):
     """
     model, task, config, settings = load(folder)
     state = training.load_final(Path(folder), model, config, settings, device)
-    log, _, split = open_task(task, getattr(config, "counts", "running"))
+    log, _, split = open_task(task, protocol.optional(model, "history_counts")(config))
     return model, state.params, config, task, log, split
 
 
@@ -285,5 +301,5 @@ def score_without(model, params, config, log, rows, removed, text=None):
         events = events._replace(now=None if log.time is None else log.time[rows[-1:]], text=text)
         if len(part) == 0:  # nothing is left: an empty history of the same user
             events = events._replace(ptr=np.zeros(2, int), user=log.user[rows[:1]])
-        scores.append(evaluation.scorer(model, params, config)(events, np.array([0]))[0])
+        scores.append(evaluation.item_scorer(model, params, config)(events, np.array([0]))[0])
     return np.array(scores)

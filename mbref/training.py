@@ -102,7 +102,7 @@ def train_step(model, config, settings, events, tasks, state):
     """One step on the batch that belongs to its number, where the parameters are.  -> (State, loss)."""
     task, rows = rows_of_step(tasks, settings, state.step)
     rng = np.random.default_rng([settings.seed, 1, state.step])
-    batch = carry(model, model.batch(events, rows, config, rng), device_of(state.params))
+    batch = to_device(model.training_batch(events, rows, config, rng), device_of(state.params))
     loss, grads = value_and_grad(model.loss)(state.params, batch, config, rng)
     step = state.step + 1
     params, moments = optim.update(rule(settings, state.step, task), state.params, grads, state.moments, step)
@@ -110,13 +110,6 @@ def train_step(model, config, settings, events, tasks, state):
     if not np.isfinite(loss):
         raise InputError(f"the loss is {loss} at step {step}: choose a smaller rate than {settings.rate}.")
     return state._replace(step=step, params=params, moments=moments), loss
-
-
-def carry(model, batch, device):
-    """A training batch on a device, with what its model wants to know of it beforehand (`located`)."""
-    if device != "cpu" and hasattr(model, "located"):
-        batch = model.located(batch)
-    return to_device(batch, device)
 
 
 @np.errstate(all="ignore")  # numbers that overflow end in one InputError instead of many warnings

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import autograd.numpy as np
 
 from mbref.data import targets
-from mbref.errors import require
+from mbref.data.target_batches import examples
+from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
@@ -32,9 +33,8 @@ class Config:
     length: int = 50                   # newest events that are read; the release reads all
 
     def __post_init__(self):
-        require(min(self.items, self.width, self.length) >= 1 and self.categories >= 0 and self.width % 2 == 0,
-                "items and length must be at least 1, width even and at least 2.")
-        require(0 <= self.penalty < float("inf"), "penalty must be a number of 0 or more.")
+        require_ranges(self)
+        require(self.width % 2 == 0, f"width is {self.width}: it must be even.")
 
 
 def init(rng, config):
@@ -50,15 +50,14 @@ def init(rng, config):
     }
 
 
-def examples(events, config, rng):
-    """Rows to draw training batches from, one array a task."""
-    return targets.examples(events, config.items, rng, config.pairs)
+def training_batch(events, rows, config, rng):
+    """Rows of `examples` as a Batch of data/targets.py, whose time gaps are not read."""
+    return targets.training_batch(events, rows, config.length, config.items)
 
 
-def batch(events, rows, config, rng=None):
-    """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
-    make = targets.ranking_batch if rng is None else targets.training_batch
-    return make(events, rows, config.length, config.items)
+def ranking_batch(events, cases, config):
+    """The histories `cases`, to rank from."""
+    return targets.ranking_batch(events, cases, config.length, config.items)
 
 
 def cell(gates, c):
@@ -129,15 +128,17 @@ def logits(params, batch, states, candidates, config, tap=ignore):
 
 
 def score(params, batch, candidates, config):
-    """Logits of candidates [B, C] ids, or None for all 1..N.  -> [B, C]. The history is encoded once for all."""
-    states, features = forward(params, batch, config), batch.features[0]
-    if candidates is not None:
-        return logits(params, batch, states, candidates, config)[0]
+    """Logits of candidates [B, C].  -> [B, C]."""
+    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
+
+
+def score_all(params, batch, config):
+    """Logits of all items 1..N; the history is encoded once.  -> [B, N]."""
+    states = forward(params, batch, config)
     if config.attention:
-        return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], len(features) - 1, len(states[1]),
-                         like=features)
+        return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)
     u = user_vectors(params, batch, states, None, config)[:, 0]  # [B, D]
-    return u @ embed(params["tables"], features[1:]).T + params["bias"][1:]
+    return u @ embed(params["tables"], batch.features[0][1:]).T + params["bias"][1:]
 
 
 def loss(params, batch, config, rng=None):

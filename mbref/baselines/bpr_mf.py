@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref.data import sequences
+from mbref.data.window_batches import examples, ranking_batch, training_batch
 from mbref.errors import InputError
 from mbref.nn.layers import lookup
 from mbref.nn.losses import masked_mean, softplus
@@ -37,29 +37,20 @@ def init(rng, config):
     }
 
 
-def examples(events, config, rng):
-    """As in papers/hmar.py."""
-    return [sequences.windows(events, config.length)]
-
-
-def batch(events, rows, config, rng=None):
-    """As in papers/hmar.py; the model reads only users, next items and negatives."""
-    if rng is None:
-        return sequences.ranking_batch(events, rows, config.length, config.items)
-    return sequences.training_batch(events, rows, config.length, config.items, rng)
-
-
 def forward(params, batch, config):
     """User factors.  -> [B, D]."""
     return lookup(params["user"], batch.user)
 
 
 def score(params, batch, candidates, config):
-    """p_u . q_i + b_i.  candidates [B, C] or None for all items 1..N -> [B, C]."""
-    p = forward(params, batch, config)  # [B, D]
-    if candidates is None:
-        return p @ params["item"][1:].T + params["bias"][1:, 0]
-    return np.sum(np.expand_dims(p, 1) * params["item"][candidates], axis=-1) + params["bias"][candidates][..., 0]
+    """p_u . q_i + b_i of candidates [B, C].  -> [B, C]."""
+    p = np.expand_dims(forward(params, batch, config), 1)  # [B, 1, D]
+    return np.sum(p * params["item"][candidates], axis=-1) + params["bias"][candidates][..., 0]
+
+
+def score_all(params, batch, config):
+    """p_u . q_i + b_i of all items 1..N.  -> [B, N]."""
+    return forward(params, batch, config) @ params["item"][1:].T + params["bias"][1:, 0]
 
 
 def loss(params, batch, config, rng=None):

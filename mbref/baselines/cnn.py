@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref.data import targets
-from mbref.errors import require
+from mbref.data.target_batches import examples, ranking_batch, training_batch
+from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.layers import (
     dense,
@@ -44,11 +44,8 @@ class Config:
     unit: int = 86400                  # seconds in one unit of time gap: a day
 
     def __post_init__(self):
-        require(min(self.items, self.width, self.sizes, self.filters, self.length, self.unit) >= 1
-                and self.categories >= 0 and self.width % 2 == 0,
-                "items, sizes, filters, length and unit must be at least 1, width even and at least 2.")
-        require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
-                "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
+        require_ranges(self)
+        require(self.width % 2 == 0, f"width is {self.width}: it must be even.")
 
 
 def init(rng, config):
@@ -71,17 +68,6 @@ def truncated_normal(rng, *shape):
     while (far := np.abs(x) > 2).any():
         x[far] = rng.normal(size=far.sum())
     return x
-
-
-def examples(events, config, rng):
-    """Rows to draw training batches from, one array a task."""
-    return targets.examples(events, config.items, rng, config.pairs)
-
-
-def batch(events, rows, config, rng=None):
-    """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
-    make = targets.ranking_batch if rng is None else targets.training_batch
-    return make(events, rows, config.length, config.items, config.unit)
 
 
 def events_code(params, history, features, padding):
@@ -121,11 +107,14 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 
 def score(params, batch, candidates, config):
-    """b_i + u . x_i for candidates [B, C] ids, or None for all 1..N.  -> [B, C]."""
-    u = forward(params, batch, config)
-    if candidates is None:
-        return u @ embed(params["tables"], batch.features[0][1:]).T + params["bias"][1:]
-    return logits(params, batch, u, candidates)[0]
+    """b_i + u . x_i of candidates [B, C].  -> [B, C]."""
+    return logits(params, batch, forward(params, batch, config), candidates)[0]
+
+
+def score_all(params, batch, config):
+    """b_i + u . x_i of all items 1..N.  -> [B, N]."""
+    x = embed(params["tables"], batch.features[0][1:])  # [N, D]
+    return forward(params, batch, config) @ x.T + params["bias"][1:]
 
 
 def logits(params, batch, u, candidates):

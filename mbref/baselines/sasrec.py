@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref.data import sequences
-from mbref.errors import require, require_choice
+from mbref.data.window_batches import examples, ranking_batch, training_batch
+from mbref.errors import require_choice, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (
@@ -20,7 +20,8 @@ from mbref.nn.layers import (
     dropout,
     glorot,
     ignore,
-    init_dense,
+    init_encoder,
+    init_norm,
     layer_norm,
     lookup,
     relu,
@@ -44,45 +45,21 @@ class Config:
 
     def __post_init__(self):
         require_choice(self, loss=("softmax", "bce"))
-        require(min(self.items, self.width, self.length, self.heads, self.blocks) >= 1
-                and self.width % self.heads == 0,
-                "items, width, length, heads and blocks must be at least 1, and width a multiple of heads.")
-        require(0 <= self.dropout < 1, "dropout must be at least 0 and less than 1.")
+        require_ranges(self)
 
 
 def init(rng, config):
     """Parameters as a nested dict of float64 arrays; Glorot-uniform weights and tables, biases 0."""
     D = config.width
 
-    def norm():
-        return {"gamma": np.ones(D), "beta": np.zeros(D)}
-
     def block():
-        layers = {name: init_dense(glorot(rng, D, D)) for name in ("q", "k", "v", "f1", "f2")}
-        return layers | {"ln_q": norm(), "ln_f": norm()}
+        return init_encoder(rng, D) | {"ln_q": init_norm(D), "ln_f": init_norm(D)}
 
     return {
         "item": glorot(rng, config.items + 1, D), "position": glorot(rng, config.length, D),
         "blocks": [block() for _ in range(config.blocks)],
-        "ln": norm(),
+        "ln": init_norm(D),
     }
-
-
-def examples(events, config, rng):
-    """Rows to draw training batches from, one array a task: windows of the sequences."""
-    return [sequences.windows(events, config.length)]
-
-
-def batch(events, rows, config, rng=None):
-    """What the model reads of `events`: with rng, training windows `rows`; without, sequences `rows` to rank from."""
-    if rng is None:
-        return sequences.ranking_batch(events, rows, config.length, config.items)
-    return sequences.training_batch(events, rows, config.length, config.items, rng)
-
-
-def located(batch):
-    """A training batch on its way to a GPU, with the positions of its targets."""
-    return batch._replace(at=masks.positions(batch.next.item))
 
 
 def input_code(params, item, config):
@@ -115,11 +92,14 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 
 def score(params, batch, candidates, config):
-    """Newest state times item embedding.  candidates [B, C] ids, or None for all items 1..N -> [B, C]."""
-    z = forward(params, batch, config)[:, -1]  # [B, D]
-    if candidates is None:
-        return z @ params["item"][1:].T
-    return np.sum(np.expand_dims(z, 1) * lookup(params["item"], candidates), axis=-1)
+    """Newest state times the embeddings of candidates [B, C].  -> [B, C]."""
+    z = forward(params, batch, config)[:, -1:]  # [B, 1, D]
+    return np.sum(z * lookup(params["item"], candidates), axis=-1)
+
+
+def score_all(params, batch, config):
+    """Newest state times the embeddings of all items 1..N.  -> [B, N]."""
+    return forward(params, batch, config)[:, -1] @ params["item"][1:].T
 
 
 def softmax_loss(table, z, item):
@@ -135,7 +115,7 @@ def loss(params, batch, config, rng=None):
     z, table = forward(params, batch, config, rng=rng), params["item"]
     item, negative = batch.next.item, batch.next.negative  # [B, L]
     if config.loss == "softmax":
-        known = masks.positions(item, batch.at)  # [R]: N scores only where there is something to predict
+        known = batch.at  # [R]: N scores only where there is something to predict
         return softmax_loss(table, np.reshape(z, (-1, z.shape[-1]))[known], item.ravel()[known])
     positive, negative_score = (np.sum(z * lookup(table, i), axis=-1) for i in (item, negative))
     return masked_mean(softplus(-positive) + softplus(negative_score) * (negative > 0), item > 0)

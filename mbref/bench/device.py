@@ -62,7 +62,7 @@ def cases(names, users=1000, items=10_000, length=50, width=64, batch=128):
 def batch_of(case, step):
     """The batch of a step, on the host."""
     _, rows = training.rows_of_step(case.tasks, case.settings, step)
-    return case.model.batch(case.events, rows, case.config, np.random.default_rng(step))
+    return case.model.training_batch(case.events, rows, case.config, np.random.default_rng(step))
 
 
 def ours(case, device):
@@ -117,7 +117,7 @@ def measured(ways, repeats):
 def error(case, device):
     """Largest difference of a gradient on the device from that on the CPU, over the largest entry of its array."""
     params, batch = training.begin(case.model, case.config, case.settings).params, batch_of(case, 0)
-    there = to_device(params, device), training.carry(case.model, batch, device)
+    there = to_device(params, device), to_device(batch, device)
     each = [value_and_grad(case.model.loss)(*where, case.config, np.random.default_rng(0))[1]
             for where in ((params, batch), there)]
     pairs = zip(*(optim.leaves(to_device(grads, "cpu")) for grads in each), strict=True)

@@ -96,6 +96,11 @@ def item_logits(params, s, logp):
     return dense(params["item"], q)  # Deviation D8: weights of their own
 
 
+def predicts_categories(config):
+    """There is a head for the next category."""
+    return True
+
+
 def score_categories(params, batch, config):
     """Logits of all items, and log p_C, after the last click.  -> [B, N], [B, C+1].  (2)-(4)."""
     s = newest(forward(params, batch, config), batch.item)  # [B, D]

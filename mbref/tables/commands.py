@@ -10,7 +10,7 @@ from shlex import quote
 import numpy as np
 from tqdm import tqdm
 
-from mbref import runs
+from mbref import protocol, runs
 from mbref.data import sequences, shipped
 from mbref.data.group_events import GroupSplit
 from mbref.errors import InputError, require
@@ -123,7 +123,7 @@ def evaluate(options):
     split = fewer_cases(split, options.cases) if options.cases else split
     ranking = ranked.Problem(log, task, split, ranked.uniform_negatives(split))
     problems = [ranking]
-    if getattr(model, "SETTINGS", {}).get("validate") == "AUC":
+    if protocol.validates_by(model) == "AUC":
         problems.append(ranked.Problem(log, task, split, ranked.uniform_negatives(split, "AUC"), "AUC"))
     for note in {ranked.few_negatives(problem) for problem in problems} - {""}:
         print(f"note: {note}")

@@ -13,7 +13,6 @@ from mbref.baselines import counting
 from mbref.data import group_events, sequences
 from mbref.data.groups import GroupLog, read_groups
 from mbref.errors import InputError, require
-from mbref.papers import atrank
 from mbref.worlds import groups as worlds_groups
 
 RATES = (0.1, 0.04, 0.08)  # of items, queries and coupons in the release: "tasks overfit at different speeds"
@@ -66,8 +65,9 @@ def make_config(log, read, overrides):
     tables = tuple((name, log.sizes[name]) for name in dict.fromkeys(name for group in names for name in group))
     kinds = [len(np.unique(log.action[log.group == g])) for g in read]
     actions = tuple(len(log.actions) if several > 1 else 0 for several in kinds)  # one kind says nothing
-    changes = runs.typed(atrank.Config, overrides, fixed=("tables", "groups", "actions", "query"))
-    return atrank.Config(tables=tables, groups=names, actions=actions, query="group", **changes)
+    kind = runs.find_model("atrank", overrides).Config
+    changes = runs.typed(kind, overrides, fixed=("items", "categories", "tables", "groups", "actions"))
+    return kind(tables=tables, groups=names, actions=actions, **changes)
 
 
 def config_of(problem, job):
@@ -81,20 +81,21 @@ def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({"AUC item": ...}, {"steps": ..., "validation": ...})."""
     log, split = problem.log, problem.split
     read, predict = reading(log, job.row)
-    config = config_of(problem, job)
+    model, config = runs.find_model("atrank", job.overrides), config_of(problem, job)
     rates = tuple(job.settings.rates[g] for g in predict) if job.settings.rates else ()
     train = group_events.GroupEvents(log, split.train, read, predict)
     refit = train._replace(rows=np.sort(np.append(split.train, split.validation)))
 
     def score(params, events):
-        return lambda rows, given: atrank.score(params, atrank.batch(events, rows, config), given, config)
+        return lambda rows, given: model.score(
+            params, model.ranking_batch(events, rows, config), given, config)
 
     def validate(params):
         return float(np.mean([auc(score(params, train), log, split.validation, problem.validation, g)
                               for g in predict]))
 
     final, search = training.search_then_refit(
-        atrank, config, replace(job.settings, rates=rates), train, refit, validate, progress=progress)
+        model, config, replace(job.settings, rates=rates), train, refit, validate, progress=progress)
     figures = {f"AUC {log.groups[g]}": auc(score(final.params, refit), log, split.test, problem.test, g)
                for g in predict}
     return figures, {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history]}
@@ -126,7 +127,7 @@ def plain_rows(problem, at=()):
             scorers["the rule behind the log"] = lambda history, cases, test=test: rule(test[cases])
         for row, score in scorers.items():
             def of_rows(rows, given, score=score, test=test, past=past):
-                return evaluation.picked(score)(past, np.searchsorted(test, rows), given)
+                return evaluation.pick_candidates(score)(past, np.searchsorted(test, rows), given)
             found.setdefault(row, {})[f"AUC {name}"] = auc(of_rows, log, test, problem.test, g)
     return found
 

@@ -43,7 +43,7 @@ DMRAN_ROWS = {
     "Bi-LSTM+Attention": ("bilstm", {"attention": "true"}),
     "CNN+Pooling": ("cnn", {}),
     "ATRank": ("atrank", {}),
-    "ATRank, bilinear": ("atrank", {"scores": "bilinear"}),
+    "ATRank, released": ("atrank_released", {}),
     "DMRAN_No_Time": ("dmran", {"time": "false"}),
     "DMRAN_Item": ("dmran", {"variant": "item"}),
     "DMRAN_Feature": ("dmran", {"variant": "feature"}),

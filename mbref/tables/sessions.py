@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref import evaluation, runs, training
+from mbref import evaluation, protocol, runs, training
 from mbref.baselines import counting
 from mbref.data import sequences
 from mbref.data.readers.shops import Log
 from mbref.errors import require
 from mbref.nn import optim
-from mbref.papers import hiersrec
 from mbref.tables import session_figures as gated_figures, whole_catalogue as ranked
 from mbref.worlds import sessions as worlds_sessions
 
@@ -63,8 +62,8 @@ def from_log(task):
 
 def applies(model, config, task, log):
     """Can candidates be chosen by this model's own prediction of the next category?  -> bool."""
-    return (model is hiersrec and config.tasks == "both" and config.hier != "oracle" and task.split != "leave-one-out"
-            and log.category is not None)
+    predicts = protocol.optional(model, "predicts_categories")(config)
+    return predicts and task.split != "leave-one-out" and log.category is not None
 
 
 # One row of the table.
@@ -78,16 +77,17 @@ def split_of(problem, job):
 
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
-    config = runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
-    return matched(config, replace(config, hier="soft")) if job.row == MATCHED else config
+    model = runs.find_model(job.model, job.overrides)
+    config = runs.make_config(model, problem.split, problem.log, problem.task, job.overrides)
+    return match_width(model, config, replace(config, hier="soft")) if job.row == MATCHED else config
 
 
-def matched(config, wanted):
-    """`config` with a larger width, a multiple of its heads, whose parameters are closest in number to `wanted`'s."""
-    size, wider = parameters(hiersrec, wanted), config
-    while parameters(hiersrec, wider) < size:
+def match_width(model, config, wanted):
+    """`config` with a larger width, a multiple of its heads, with about as many parameters as `wanted`."""
+    size, wider = parameters(model, wanted), config
+    while parameters(model, wider) < size:
         config, wider = wider, replace(wider, width=wider.width + wider.heads)
-    return min(wider, config, key=lambda c: abs(parameters(hiersrec, c) - size))
+    return min(wider, config, key=lambda c: abs(parameters(model, c) - size))
 
 
 def parameters(model, config):
@@ -100,7 +100,8 @@ def train_and_report(problem, job, progress=False):
 
     K is chosen with the model that did not train on the validation sessions.
     """
-    model, config, split = runs.MODELS[job.model], config_of(problem, job), split_of(problem, job)
+    model = runs.find_model(job.model, job.overrides)
+    config, split = config_of(problem, job), split_of(problem, job)
     final, search = training.search_and_refit(model, config, job.settings, split, progress=progress)
     about = {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history],
              "parameters": parameters(model, config), "config": asdict(config)}
@@ -110,21 +111,15 @@ def train_and_report(problem, job, progress=False):
 def report_of(split, log, model, config, searched, final):
     """The figures of a trained model: `final` parameters on the test cases, K by those of the search.  -> as `report`.
     """
-    chosen, tested = (scorer(model, without_ids(params, events), config)
+    chosen, tested = (scorer(model, forget_ids(model, params, events, split.items), config)
                       for params, events in ((searched, split.train), (final, split.refit)))
     return gated_figures.report(split, log, chosen, tested)
 
 
-def without_ids(params, events):
-    """Parameters in which items that `events` do not hold are their category and text alone: embedding and bias 0.
-
-    Free output weights ("fc") are left as they are: they know an item by its id only.
-    """
-    if "b_i" not in params:
-        return params
-    known = np.bincount(events.item, minlength=len(params["b_i"]) + 1) > 0  # [N + 1]
-    made = {"b_i": params["b_i"] * known[1:]}
-    return params | made | ({"E_I": params["E_I"] * known[:, None]} if "E_I" in params else {})
+def forget_ids(model, params, events, items):
+    """Parameters that know items which `events` do not hold by their category and text alone."""
+    known = np.bincount(events.item, minlength=items + 1) > 0  # [N+1]
+    return protocol.optional(model, "forget_ids")(params, known)
 
 
 def plain_rows(problem, at=()):
@@ -140,13 +135,12 @@ def plain_rows(problem, at=()):
 
 def scorer(model, params, config):
     """A trained model as a scorer of items and, where it has that head, of categories."""
-    if model is not hiersrec or config.tasks == "item":
-        return without_head(evaluation.scorer(model, params, config))
+    if not protocol.optional(model, "predicts_categories")(config):
+        return without_head(evaluation.item_scorer(model, params, config))
 
     def score(history, cases):
-        batch = hiersrec.batch(history, cases, config)
-        q, logp = hiersrec.joined(params, hiersrec.newest(params, batch, config), config, batch.oracle)
-        return hiersrec.item_logits(params, batch, q, config), logp
+        batch = model.ranking_batch(history, cases, config)
+        return model.score_categories(params, batch, config)
 
     return score
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref import evaluation, runs, training
+from mbref import evaluation, protocol, runs, training
 from mbref.baselines import counting
 from mbref.data import sequences, targets
 from mbref.data.readers.shops import Log
@@ -65,13 +65,14 @@ def few_negatives(problem):
 
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
-    return runs.make_config(runs.MODELS[job.model], problem.split, problem.log, problem.task, job.overrides)
+    model = runs.find_model(job.model, job.overrides)
+    return runs.make_config(model, problem.split, problem.log, problem.task, job.overrides)
 
 
 def ready(problem, job):
     """-> (model, its config, the split with the counts it wants)."""
-    model, config = runs.MODELS[job.model], config_of(problem, job)
-    counts = getattr(config, "counts", "running")
+    model, config = runs.find_model(job.model, job.overrides), config_of(problem, job)
+    counts = protocol.optional(model, "history_counts")(config)
     if counts == "running" or problem.task.split != "leave-one-out":
         return model, config, problem.split
     return model, config, runs.split_of(problem.log, problem.task, counts)
@@ -103,8 +104,8 @@ def report_at(problem, job, progress=False):
 def report_of(problem, split, model, params, config, progress=False):
     """The figures of a trained model on the test events.  -> {column: number}."""
     if problem.measure == "AUC":
-        return auc_of(problem, evaluation.sampled_scorer(model, params, config), progress)
-    return evaluation.report(evaluation.scorer(model, params, config), split.test, split.items,
+        return auc_of(problem, evaluation.candidate_scorer(model, params, config), progress)
+    return evaluation.report(evaluation.item_scorer(model, params, config), split.test, split.items,
                              problem.task.candidates, problem.negatives, progress=progress)
 
 
@@ -123,7 +124,7 @@ def plain_rows(problem, at=()):
     scorers |= {"the rule behind the log": rule} if rule else {}
     def figures(score):
         if problem.measure == "AUC":
-            return auc_of(problem, evaluation.picked(score))
+            return auc_of(problem, evaluation.pick_candidates(score))
         return evaluation.report(score, split.test, split.items, task.candidates, negatives)
 
     return {name: {column + step: value for column, value in figures(score).items() for step in steps_of(at)}

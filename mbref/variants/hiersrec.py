@@ -148,6 +148,11 @@ def item_logits(params, batch, q, config):
     return item_query(params, q, config) @ w.T + b
 
 
+def predicts_categories(config):
+    """Is there a head for the next category?"""
+    return config.tasks == "both"
+
+
 def score_categories(params, batch, config):
     """Logits of all items, and log p_C or None, after the last click.  -> [B, N], [B, C+1]."""
     s = newest(forward(params, batch, config), batch.item)  # [B, D]

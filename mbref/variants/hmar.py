@@ -72,15 +72,15 @@ def read_params(params, config):
     """With merge="bypass" step (3) is the identity: its attentions give 0, and res lets x through."""
     if config.merge == "encoder":
         return params
-    return params | {"blocks": [block | {"behaviour": identity(block["behaviour"])}
-                                for block in params["blocks"]]}
+    blocks = [{**block, "behaviour": identity(block["behaviour"])} for block in params["blocks"]]
+    return {**params, "blocks": blocks}
 
 
 def identity(p):
     """Parameters of a behaviour encoder that changes nothing; they are constants."""
     nothing = {name: {part: np.zeros_like(a) for part, a in p[name].items()}
                for name in p if name != "res"}
-    return nothing | {"res": np.ones_like(p["res"])}
+    return {**nothing, "res": np.ones_like(p["res"])}
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
