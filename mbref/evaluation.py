@@ -59,12 +59,12 @@ def auc(score, held, negatives, batch_size=64, progress=False):
     score: (history, cases, candidates) -> scores. Eq. 23 of DMRAN, with as many negatives as are given.
     -> {"AUC": ties count half, "AUC strict": ties count 0, as in ATRank's release}.
     """
-    values = []
+    values = []  # Deviation DMRAN D20: scores in the place of p
     for cases in batches(len(held.item), batch_size, progress):
         candidates = np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)  # [B, 1+m]
         scores, positive = score(held.history, cases, candidates), np.arange(candidates.shape[1])[None] == 0
         values.append([metrics.auc(scores, np.broadcast_to(positive, scores.shape), ties, candidates > 0)
-                       for ties in ("half", "strict")])  # Deviation DMRAN D20
+                       for ties in ("half", "strict")])
     half, strict = (metrics.macro_auc(users).mean for users in np.concatenate(values, axis=1))
     return {"AUC": float(half), "AUC strict": float(strict)}
 
@@ -92,7 +92,7 @@ def places(score, held, items, candidates="all", negatives=(), batch_size=64, pr
     parts = []
     for cases in batches(len(held.item), batch_size, progress):
         scores, target = score(held.history, cases), held.item[cases]
-        # Deviation HierSRec D16
+        # Deviation HierSRec D16: items of the history stay candidates unless asked otherwise
         allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
         part = [metrics.greater_and_ties(scores, target - 1, allowed)]
         for sampled in negatives:

@@ -103,7 +103,7 @@ def _gain_at_place(gain, g, e, ties):
     """Mean of gain (the worth of ranks 1..k; later ranks earn 0) over the ranks that `ties` grants."""
     g, e, k = np.asarray(g), np.asarray(e), len(gain)
     best, worst = g + 1, g + 1 + e
-    # Deviation HMAR D18, HierSRec D19
+    # Deviation HMAR D18, HierSRec D19: the expected value over ties is the default
     granted = {"expected": (best, worst), "pessimistic": (worst, worst), "optimistic": (best, best)}
     _check_choice("ties", ties, granted)
     first, last = granted[ties]
@@ -209,7 +209,8 @@ def sampled_negatives(rng, n_items, seen, m):
     free = np.flatnonzero(is_free)
     n_drawn = min(m, len(free))
     negatives = np.zeros(m, dtype=np.int64)
-    negatives[:n_drawn] = rng.choice(free, size=n_drawn, replace=False)  # Deviation HMAR D17
+    # Deviation HMAR D17: without replacement, never the target
+    negatives[:n_drawn] = rng.choice(free, size=n_drawn, replace=False)
     return negatives
 
 

@@ -38,7 +38,7 @@ def index_of(category, categories):
     category = np.asarray(category)
     require(category.ndim == 1 and len(category) > 1 and category.dtype.kind in "iu",
             "category must be [N + 1] integers, one per item 1..N after an entry 0 for padding.")
-    # Deviation HierSRec D11
+    # Deviation HierSRec D11: one category an item
     return index_of_pairs(np.arange(1, len(category)), category[1:], len(category) - 1, categories)
 
 
@@ -77,7 +77,8 @@ def topk(logp, K):
     logp = _checked_logp(logp)
     require(K >= 1 and K == int(K), f"K must be a whole number of at least 1, not {K}.")
     K = min(int(K), logp.shape[1])
-    last = -np.partition(-logp, K - 1, axis=1)[:, K - 1 : K]  # [B, 1], the K-th largest  # Deviation HierSRec D12
+    # Deviation HierSRec D12: the same K for every session
+    last = -np.partition(-logp, K - 1, axis=1)[:, K - 1 : K]  # [B, 1], the K-th largest
     above, level = logp > last, logp == last
     room = K - above.sum(axis=1, keepdims=True)  # [B, 1]
     return above | (level & (np.cumsum(level, axis=1) <= room))
@@ -168,7 +169,7 @@ def coverage(chosen, category):
 
 def items_of(chosen, index):
     """Items of any chosen category: column i - 1 is item i.  chosen [B, C] -> [B, N]."""
-    allowed = np.zeros((len(chosen), index.items), bool)  # Deviation HierSRec D14
+    allowed = np.zeros((len(chosen), index.items), bool)  # Deviation HierSRec D14: a hard set
     np.logical_or.at(allowed, (slice(None), index.order - 1), np.repeat(chosen, sizes_of(index), axis=1))
     return allowed
 

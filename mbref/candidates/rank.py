@@ -112,7 +112,8 @@ def report(greater, ties, inside, k=20, share=None):
 
     greater, ties, inside [B] as in Places; expected values over ties; nan without cases.
     """
-    g, e = np.where(inside, greater, metrics.MISS), np.where(inside, ties, 0)  # Deviation HierSRec D13
+    # Deviation HierSRec D13: a target outside is a miss
+    g, e = np.where(inside, greater, metrics.MISS), np.where(inside, ties, 0)
     values = {f"Recall@{k}": metrics.hit_rate(g, e, k), f"MRR@{k}": metrics.mrr(g, e, k),
               f"NDCG@{k}": metrics.ndcg(g, e, k), "coverage": np.asarray(inside, float)}
     row = {name: float(np.mean(value)) if len(value) else float("nan") for name, value in values.items()}

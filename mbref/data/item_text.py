@@ -31,7 +31,7 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
     """
     require(tokens is not None, "this log has no attributes to make text vectors from: choose vectors without text.")
     require(columns >= 1 and width >= 1, f"columns {columns} and width {width} must be 1 or more.")
-    entries = _hashed(tokens, columns)  # Deviation HierSRec D17
+    entries = _hashed(tokens, columns)  # Deviation HierSRec D17: no language model
     train = np.unique(np.asarray(train_items))
     items = len(entries[0]) - 1
     require(len(train) and train.dtype.kind in "iu" and 1 <= train[0] and train[-1] < items,

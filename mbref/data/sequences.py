@@ -139,7 +139,7 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     train, refit, validation, test = [], [], [], []
     for rows in np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1):
         before_test, test_row = hold_out(rows, log.item, is_target, drop_target_history)
-        # Deviation HMAR D16
+        # Deviation HMAR D16: validation is the last target event but one
         before_validation, validation_row = hold_out(before_test, log.item, is_target, drop_target_history)
         test.append((before_test, test_row))
         validation.append((before_validation, validation_row))
@@ -156,10 +156,10 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
 def hold_out(rows, item, is_target, drop_target_history):
     """Cut one user's rows at the last target event: (rows before it, its row), or (rows, None) without one."""
     targets = rows[is_target[rows]]
-    if len(targets) == 0:  # Deviation HMAR D25
+    if len(targets) == 0:  # Deviation HMAR D25: this user only trains
         return rows, None
     before = rows[rows < targets[-1]]
-    # Deviation HMAR D15
+    # Deviation HMAR D15: earlier rows of the item stay
     return before[item[before] != item[targets[-1]]] if drop_target_history else before, targets[-1]
 
 

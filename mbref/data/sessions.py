@@ -57,7 +57,7 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
         part = _parts(log, rows, rule, days)  # [U+1]
     else:
         part = _parts(log, rows, rule, days)
-        training = rows[part[log.user[rows]] == TRAIN]  # Deviation HierSRec D18
+        training = rows[part[log.user[rows]] == TRAIN]  # Deviation HierSRec D18: counted here alone
         rows = _known_only(log, rows, _clicks(log, training) >= min_support)
     steps.append((f"without items of fewer than {min_support} clicks in {SUPPORTS[support]}", rows))
     if rule == "srgnn":
@@ -177,7 +177,7 @@ def prefixes(sequences):
     A session of n clicks gives n - 1 cases, in order. -> Held, with `now` the time of the click to find.
     """
     place = np.arange(len(sequences.item)) - sequences.ptr[owner(sequences)]  # [n] from 0 in its session
-    held = np.flatnonzero(place > 0)  # Deviation HierSRec D15
+    held = np.flatnonzero(place > 0)  # Deviation HierSRec D15: every prefix
     of, size = owner(sequences)[held], place[held]
     rows = _ranges(sequences.ptr[of], size)
     events = {name: x[rows] for name in OF_EVENTS if (x := getattr(sequences, name)) is not None}

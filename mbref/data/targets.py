@@ -42,7 +42,7 @@ def examples(events, items, rng, pairs=False):
     first = np.repeat(events.ptr[:-1], np.diff(events.ptr))
     event = np.flatnonzero(np.arange(len(first)) > first)  # [M]
     positive, negative = events.item[event], events.negative
-    if negative is None:  # Deviation DMRAN D16
+    if negative is None:  # Deviation DMRAN D16: none of the user's items, drawn once
         negative = sequences.draw_negatives(rng, events, sequences.owner(events), events.item[:, None], items)[:, 0]
     rows = np.stack([event, positive, negative[event]], axis=1)  # [M, 3]
     return [rows if pairs else np.concatenate([rows[:, :2], rows[:, ::2]])]

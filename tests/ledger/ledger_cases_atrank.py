@@ -8,7 +8,7 @@ from mbref.by_hand import atrank as by_hand
 from mbref.data.targets import Batch, History
 from mbref.nn.layers import dense, time_bucket
 from mbref.papers import atrank
-from tests.ledger.ledger_cases import drawn
+from tests.ledger.ledger_cases import draw_as
 
 BASE = atrank.Config(items=6, categories=3, table_width=4, heads=2)
 GAPS = np.array([[400, 31, 8, 2], [4, 0, 0, 0]])
@@ -18,7 +18,7 @@ BATCH = Batch((History(np.array([[3, 1, 5, 2], [4, 6, 0, 0]]), np.array([[1, 2, 
 
 
 def params_of(config):
-    return drawn(atrank.init(np.random.default_rng(0), config))
+    return draw_as(atrank.init(np.random.default_rng(0), config))
 
 
 def scores(config, batch=BATCH):

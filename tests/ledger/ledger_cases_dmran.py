@@ -9,7 +9,7 @@ from mbref.nn.layers import dense, time_bucket
 from mbref.nn.losses import log_softmax
 from mbref.nn.masks import padding
 from mbref.papers import dmran
-from tests.ledger.ledger_cases import drawn
+from tests.ledger.ledger_cases import draw_as
 
 N, DAY = 9, 86400
 BASE = dmran.Config(items=N, width=8, hops=3, heads=2)
@@ -24,7 +24,7 @@ def events(config=BASE):
 
 
 def params_of(config):
-    return drawn(dmran.init(np.random.default_rng(0), config))
+    return draw_as(dmran.init(np.random.default_rng(0), config))
 
 
 def batch_of(config=BASE):

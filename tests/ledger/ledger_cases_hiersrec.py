@@ -9,7 +9,7 @@ from mbref.candidates import choose as candidates
 from mbref.data import sequences, session_batches, sessions
 from mbref.data.readers.lines import Attributes
 from mbref.papers import hiersrec
-from tests.ledger.ledger_cases import drawn, log_of
+from tests.ledger.ledger_cases import draw_as, log_of
 
 N = 6
 BASE = hiersrec.Config(items=N, categories=3, text=2, width=8, item_width=4, category_width=2, projection_width=3,
@@ -33,7 +33,7 @@ def batch_of(lists=SESSIONS):
 
 
 def params_of(config):
-    return drawn(hiersrec.init(np.random.default_rng(0), config))
+    return draw_as(hiersrec.init(np.random.default_rng(0), config))
 
 
 def scores(config, lists=SESSIONS):

@@ -13,7 +13,7 @@ from mbref.data import sequences
 from mbref.errors import InputError
 from mbref.papers import hmar
 from mbref.released.hmar import data as hmar_data, model as released
-from tests.ledger.ledger_cases import drawn, log_of
+from tests.ledger.ledger_cases import draw_as, log_of
 
 N, SHOP = 12, ("buy", "cart", "fav", "pv")
 EVENTS = [(1, 1, 4), (1, 2, 4), (1, 2, 2), (1, 2, 1), (1, 3, 4), (1, 1, 3), (1, 1, 1), (1, 1, 4),
@@ -28,7 +28,7 @@ USERS = np.array([0, 1])
 
 
 def params_of(config, model=hmar):
-    return drawn(model.init(np.random.default_rng(0), config))
+    return draw_as(model.init(np.random.default_rng(0), config))
 
 
 def batch_of(config=BASE, log=LOG):

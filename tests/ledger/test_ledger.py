@@ -1,4 +1,4 @@
-"""The ledger says what the code does: switches exist and act, cases show both sides, marks and rows belong together."""
+"""The ledger says what the code does: switches act, and marks and rows belong together."""
 import ast
 import dataclasses
 import inspect
@@ -10,21 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.ledger import (
-    ledger_cases_atrank,
-    ledger_cases_dmran,
-    ledger_cases_hiersrec,
-    ledger_cases_hmar,
-)
-
 ROOT = Path(__file__).parents[2] / "mbref"
 LEDGER = ROOT / "released" / "LEDGER.md"
 COLUMNS = ["id", "topic", "paper says", "release does", "mbref's default", "switch", "case"]
 NUMBERS = {"ATRank": 13, "DMRAN": 22, "HierSRec": 20, "HMAR": 26}
-CASES = {"ATRank": ledger_cases_atrank, "DMRAN": ledger_cases_dmran, "HierSRec": ledger_cases_hiersrec,
-         "HMAR": ledger_cases_hmar}
 NAMED = rf"(?:(?:{'|'.join(NUMBERS)}) )?D\d+"
-MARK = re.compile(f"# Deviation ({NAMED}(?:, {NAMED})*)")
+MARK = re.compile(rf"# Deviation ({NAMED}(?:, {NAMED})*)(: \S.*)?$", re.MULTILINE)
 DIFFERENT, EQUAL = 1e-3, 1e-12  # relative to the larger side
 
 
@@ -40,10 +31,10 @@ def rows():
     lines = [line for line in LEDGER.read_text().splitlines() if line.startswith("|")]
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert table[0] == COLUMNS and all(len(cells) == len(COLUMNS) for cells in table)
-    return [row_of(cells) for cells in table[2:]]
+    return [read_row(cells) for cells in table[2:]]
 
 
-def row_of(cells):
+def read_row(cells):
     switches = re.findall("`([^`]+)`", cells[5])
     assert switches, cells
     cases = [(name, bool(equal)) for equal, name in re.findall(r"(equal: )?`(\w+)`", cells[6])]
@@ -52,55 +43,76 @@ def row_of(cells):
 
 ROWS = rows()
 every_row = pytest.mark.parametrize("row", ROWS, ids=[row.id for row in ROWS])
+every_paper = pytest.mark.parametrize("paper", NUMBERS)
 
 
-def target_of(switch):
-    """"module:Object.field=value" -> (object, field, value); "module:function" -> (function, None, None)."""
+def find_target(switch):
+    """"module:Object.field=value" -> (object, field, value).
+
+    "module:function" -> (function, None, None).
+    """
     module, _, rest = switch.partition(":")
-    path, equals, value = rest.partition("=")
+    path, _, value = rest.partition("=")
     name, _, field = path.partition(".")
-    return getattr(import_module(module), name), field or None, ast.literal_eval(value) if equals else None
+    return getattr(import_module(module), name), field or None, ast.literal_eval(value or "None")
 
 
-def change_of(switch):
+def find_change(switch):
     """What a case takes: the fields that the switch sets, or the function that it names."""
-    thing, field, value = target_of(switch)
+    thing, field, value = find_target(switch)
     return {field: value} if field else thing
 
 
-def case_of(row, name):
-    return getattr(CASES[row.id.split()[0]], name)
+def cases_of(paper):
+    """The module that has the paper's cases."""
+    return import_module(f"tests.ledger.ledger_cases_{paper.lower()}")
+
+
+def find_case(row, name):
+    return getattr(cases_of(row.id.split()[0]), name)
 
 
 def calls(row):
-    """[(case, its arguments, whether both sides are equal)]; one case goes for all switches, several go in pairs."""
+    """[(case, its arguments, whether both sides are equal)].
+
+    One case goes for all switches of the row; several go with one switch each.
+    """
     if not row.switches:
-        return [(case_of(row, name), (), equal) for name, equal in row.cases]
+        return [(find_case(row, name), (), equal) for name, equal in row.cases]
     cases = row.cases * len(row.switches) if len(row.cases) == 1 else row.cases
-    return [(case_of(row, name), (change_of(switch),), equal)
+    return [(find_case(row, name), (find_change(switch),), equal)
             for (name, equal), switch in zip(cases, row.switches, strict=True)]
+
+
+def paper_of(path):
+    """The paper of papers/hmar.py, by its name, and of released/hmar/data.py, by its folder."""
+    papers = {paper.lower(): paper for paper in NUMBERS}
+    return papers.get(path.stem, papers.get(path.parent.name))
+
+
+def name_rows(mark, paper):
+    """The rows of one mark: "HMAR D18, D19" -> HMAR D18, HMAR D19; `paper` is that of the file."""
+    for part in mark[1].split(", "):
+        named, _, number = part.rpartition(" ")
+        paper = named or paper
+        assert paper, f"{mark[0]} is in a file of no paper: write, say, # Deviation HMAR {number}"
+        yield f"{paper} {number}"
 
 
 def marks(leave_out=""):
     """{"HMAR D9": files} of all marks in mbref/ but for one folder."""
     found = {}
-    papers = {paper.lower(): paper for paper in NUMBERS}
     for path in ROOT.rglob("*.py"):
-        if path.parent.name == leave_out:
-            continue
-        own = papers.get(path.stem.split("_")[0])
-        for match in MARK.finditer(path.read_text()):
-            paper = own
-            for part in match[1].split(", "):
-                named, _, number = part.rpartition(" ")
-                paper = named or paper
-                assert paper, f"{path}: {match[0]} belongs to no paper: write for instance # Deviation HMAR {number}"
-                found.setdefault(f"{paper} {number}", []).append(path.name)
+        if path.parent.name != leave_out:
+            for mark in MARK.finditer(path.read_text()):
+                for row in name_rows(mark, paper_of(path)):
+                    found.setdefault(row, []).append(path.name)
     return found
 
 
 def test_the_rows_are_those_of_the_papers():
-    assert [row.id for row in ROWS] == [f"{paper} D{n}" for paper, last in NUMBERS.items() for n in range(1, last + 1)]
+    ids = [f"{paper} D{n}" for paper, last in NUMBERS.items() for n in range(1, last + 1)]
+    assert [row.id for row in ROWS] == ids
 
 
 @every_row
@@ -110,9 +122,15 @@ def test_every_cell_says_something(row):
 
 
 @every_row
+def test_no_switch_is_in_papers(row):
+    """A file of papers/ has no other reading of its paper; what it has, variants/ has, too."""
+    assert not [switch for switch in row.switches if switch.startswith("mbref.papers")]
+
+
+@every_row
 def test_each_switch_exists_and_is_not_the_default(row):
     for switch in row.switches:
-        thing, field, value = target_of(switch)
+        thing, field, value = find_target(switch)
         if field is None:
             assert inspect.isfunction(thing), switch
         elif dataclasses.is_dataclass(thing):
@@ -146,23 +164,47 @@ def test_it_is_the_switch_that_makes_the_difference(row):
             np.testing.assert_array_equal(ours, other)
 
 
-def test_every_case_stands_in_a_row():
-    used = {case for row in ROWS for case, _, _ in calls(row)}
-    for module in CASES.values():
-        cases = {f for _, f in inspect.getmembers(module, inspect.isfunction)
-                 if f.__module__ == module.__name__ and list(inspect.signature(f).parameters) in ([], ["change"])}
-        assert cases and cases <= used, [f.__name__ for f in cases - used]
+@every_paper
+def test_every_case_stands_in_a_row(paper):
+    used = {case for row in ROWS if row.id.startswith(f"{paper} ") for case, _, _ in calls(row)}
+    cases = {f for _, f in inspect.getmembers(cases_of(paper), inspect.isfunction)
+             if f.__module__ == cases_of(paper).__name__
+             and list(inspect.signature(f).parameters) in ([], ["change"])}
+    assert cases and cases <= used, [f.__name__ for f in cases - used]
 
 
-def test_marks_and_rows_belong_together():
-    """Every mark has its row; every row its mark, not in by_hand/ alone, but for those that no code decides."""
+def test_every_mark_has_its_row():
     assert set(marks()) <= {row.id for row in ROWS}
-    assert {row.id for row in ROWS} - set(marks("by_hand")) == {row.id for row in ROWS if not row.cases}
 
 
-def test_nothing_but_the_mark_follows_the_word():
-    """A mark that the pattern does not read would be no mark: "# Deviation: D3", "# deviation D3", "(Deviation D3)"."""
+@every_paper
+def test_every_row_has_its_mark(paper):
+    """Not in by_hand/ alone; but for the rows that no code decides."""
+    own = [row for row in ROWS if row.id.startswith(f"{paper} ")]
+    silent = {row.id for row in own} - set(marks(leave_out="by_hand"))
+    assert silent == {row.id for row in own if not row.cases}
+
+
+def lines_on_deviations(paper):
+    """(file, number, line) wherever a file of the paper, or of none (None), speaks of a deviation.
+
+    "Deviation D3" in quotation marks only explains what a mark is.
+    """
     for path in ROOT.rglob("*.py"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            if re.search(r"[Dd]eviations?\W+D\d", line):
-                assert MARK.search(line), f"{path.name} line {number}: {line.strip()}"
+            words = re.sub('"Deviation [^"]*"', "", line)
+            if paper_of(path) == paper and re.search(r"[Dd]eviations?\W+([A-Za-z]+ )?D\d", words):
+                yield path.relative_to(ROOT), number, line
+
+
+@pytest.mark.parametrize("paper", [None, *NUMBERS])
+def test_every_line_that_names_a_deviation_has_a_mark_with_words(paper):
+    """What the pattern does not read is no mark: "# Deviation: D3", "# deviation D3", "D3-D6".
+
+    A mark says in a few words what deviates: "# Deviation D3: no residual here".
+    """
+    silent = []
+    for path, number, line in lines_on_deviations(paper):
+        mark = MARK.search(line)
+        silent += [] if mark and mark[2] else [f"{path} line {number}: {line.strip()}"]
+    assert not silent, "\n".join(silent)
