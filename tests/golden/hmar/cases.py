@@ -3,7 +3,7 @@ import numpy as np
 
 from mbref.check.components.reading import config_of
 from mbref.data.sequences import window_counts
-from mbref.papers import hmar
+from mbref.variants import hmar
 from tests.golden.draw import (
     EMPTY,
     FULL,

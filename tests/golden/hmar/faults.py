@@ -96,9 +96,23 @@ def input_code(scale=True, place=lambda p, length: p[-length:], scale_place=Fals
     return code
 
 
-def candidate_code(params, item, counts, config):
+own_code = hmar.code
+
+
+def own_input_code(params, item, counts):
+    """The right input code, whatever is planted in the place of hmar.code."""
+    v = lookup(params["item"], item) * params["item"].shape[1] ** 0.5
+    return own_code(params, v, counts) + params["position"][-item.shape[1] :]
+
+
+def of_candidates(function, candidate_code):
+    """`function` while candidates, and they alone, get their codes from candidate_code(params, v, counts)."""
+    return planted(function, hmar, code=candidate_code, input_code=own_input_code)
+
+
+def times_root(params, v, counts):
     """A candidate scaled like an event."""
-    return hmar.code(params, lookup(params["item"], item) * params["item"].shape[1] ** 0.5, counts, config)
+    return own_code(params, v * params["item"].shape[1] ** 0.5, counts)
 
 
 CODES = {
@@ -119,14 +133,28 @@ CODES = {
         "padding not set to 0": input_code(real=lambda item: item >= 0),
     },
     "hmar.candidate_code": {
-        "candidates times sqrt(D)": planted(right.candidate_code, hmar, candidate_code=candidate_code),
-        "candidate 0 has an embedding": planted(right.candidate_code, hmar, lookup=lambda table, ids: table[ids]),
+        "candidates times sqrt(D)": of_candidates(right.candidate_code, times_root),
+        "candidate 0 has an embedding": planted(right.candidate_code, right, lookup=lambda table, ids: table[ids]),
         "candidate's counts not read": fed(right.candidate_code, lambda i: {"counts": 0 * i["counts"]}),
     },
 }
 
 
 # Encoders.
+
+def masked_copies(x, mask):
+    """M_b * x of every behaviour b, side by side.  x [B, T, D], mask [B, T, K] -> [B, T, K*D]."""
+    return np.reshape(mask[..., None] * np.expand_dims(x, 2), x.shape[:2] + (-1,))
+
+
+def dense_by_behaviour(p, copies, mask):
+    """x_t W_b + b_b with b the behaviour of event t; 0 at padding.  copies [B, T, K*D] -> [B, T, D].
+
+    The masked copies side by side, times the K weights one above the other, is the sum of all (M_b x) W_b.
+    """
+    w = np.reshape(p["w"], (copies.shape[-1], -1))  # [K*D, D]
+    return copies @ w + mask @ p["b"]
+
 
 def first_layer(p, copies, mask):
     """One dense layer for all behaviours: the first one's weights and bias, at padding too."""
@@ -135,19 +163,22 @@ def first_layer(p, copies, mask):
 
 def biased_padding(p, copies, mask):
     """Each behaviour's layer, but padding gets the first one's bias."""
-    return hmar.dense_by_behaviour(p, copies, mask) + ~mask.any(-1)[..., None] * p["b"][0]
+    return dense_by_behaviour(p, copies, mask) + ~mask.any(-1)[..., None] * p["b"][0]
 
 
-def behaviour_encoder(layer=hmar.dense_by_behaviour, same=masks.same_behaviour, around=0, inner=1, act=relu,
+def behaviour_encoder(layer=dense_by_behaviour, same=masks.same_behaviour, around=0, inner=1, act=relu,
                       through=lambda p: p["res"]):
-    """The behaviour encoder with other layers, masks or residuals; around, inner: how much of a residual there is."""
+    """The behaviour encoder with other layers, masks or residuals; around, inner: how much of a residual there is.
+
+    As every event has one behaviour, the K attentions are written as one, with the weights of each event's behaviour.
+    """
     def encoder(p, inputs, tap):
         x, behaviour = inputs["x"], inputs["behaviour"]
         mask, allowed = masks.behaviour(behaviour, len(p["res"])), masks.causal(x.shape[1]) & same(behaviour)
-        q, k, v = (layer(p[name], hmar.masked_copies(x, mask), mask) for name in "qkv")
+        q, k, v = (layer(p[name], masked_copies(x, mask), mask) for name in "qkv")
         a = attention(q, k, v, allowed, inputs["heads"]) + around * x
-        hidden = act(layer(p["f1"], hmar.masked_copies(a, mask), mask))
-        y = inner * a + layer(p["f2"], hmar.masked_copies(hidden, mask), mask)
+        hidden = act(layer(p["f1"], masked_copies(a, mask), mask))
+        y = inner * a + layer(p["f2"], masked_copies(hidden, mask), mask)
         return {"y": y + (mask @ through(p))[..., None] * x}
     return encoder
 

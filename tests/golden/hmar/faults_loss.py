@@ -3,10 +3,17 @@ import autograd.numpy as np
 
 from mbref.check.components import hmar as right
 from mbref.nn import masks
-from mbref.nn.layers import dense, relu, stop_gradient
+from mbref.nn.layers import dense, lookup, relu, stop_gradient
 from mbref.nn.losses import cross_entropy, masked_mean, softplus
 from mbref.papers import hmar
 from tests.golden.fault import fed, planted
+from tests.golden.hmar.faults import (
+    all_real,
+    behaviour_encoder as faulty_encoder,
+    of_candidates,
+    own_code,
+    times_root,
+)
 
 
 def class_logits(parts, between=lambda x: x):
@@ -26,18 +33,19 @@ def ranking_loss(weigh=lambda yes, no, w: w * yes + no, without=0, mean=masked_m
     return loss
 
 
-forward, sequence_encoder, code = hmar.forward, hmar.sequence_encoder, hmar.candidate_code
-
-
-def times_root(params, item, counts, config):
-    """Candidates scaled like events."""
-    root = params["item"].shape[1] ** 0.5
-    return code(params | {"item": params["item"] * root}, item, counts, config)
-
-
-def frozen_items(params, item, counts, config):
+def frozen_items(params, v, counts):
     """Candidates from a copy of the table, as if it were not the table of the events."""
-    return code(params | {"item": stop_gradient(params["item"])}, item, counts, config)
+    return own_code(params, stop_gradient(v), counts)
+
+
+def other_behaviours_too(p, x, mask, causal, heads, drop, tap):
+    """The behaviour encoder whose queries see the keys of all behaviours."""
+    behaviour = mask @ np.arange(1, mask.shape[-1] + 1)
+    inputs = {"x": x, "behaviour": behaviour, "heads": heads}
+    return faulty_encoder(same=all_real)(p, inputs, tap)["y"]
+
+
+forward, sequence_encoder = hmar.forward, hmar.sequence_encoder
 
 
 def model(class_reads="next", label_of="next", weight_of="next"):
@@ -46,24 +54,24 @@ def model(class_reads="next", label_of="next", weight_of="next"):
     class_reads: "next", "" (the event itself) or "negative"; the others "next" or "".
     """
     def loss(params, inputs, tap):
-        config = right.config_of(hmar.Config, inputs, dropout=0.0)
-        z, follow = forward(params, right.batch_of(inputs), config), inputs["next_counts"]
+        config = right.config_of(right.hmar.Config, inputs, dropout=0.0)
+        batch = right.hmar.change_batch(right.batch_of(inputs), config)
+        z, follow = right.hmar.forward(params, batch, config), batch.next
+        items = {"": batch.item, "next": follow.item, "negative": follow.negative}
+        counts = {"": batch.counts, "next": follow.counts, "negative": follow.negative_counts}
+        kinds = {"": batch.behaviour, "next": follow.behaviour}
 
         def q(name):
-            item = inputs["item" if not name else name if name == "negative" else f"{name}_item"]
-            shared = name == "negative" and config.candidate_counts == "target"
-            return code(params, item, follow if shared else inputs[f"{name}_counts".lstrip("_")], config)
+            return hmar.code(params, lookup(params["item"], items[name]), counts[name])
 
         def kind(name):
-            return np.maximum(inputs[f"{name}_behaviour".lstrip("_")], 1) - 1
+            return np.maximum(kinds[name], 1) - 1
 
-        mask = inputs["next_item"] > 0
-        chosen = {"all": True, "new": ~follow.any(-1), "target": inputs["next_behaviour"] == config.target}
-        rank = hmar.ranking_loss(np.sum(z * q("next"), axis=-1), np.sum(z * q("negative"), axis=-1),
-                                 np.array(config.weights)[kind(weight_of)].astype(z.dtype),
-                                 mask & chosen[config.positives], inputs["negative"] > 0)
+        weight = np.array(config.weights)[kind(weight_of)].astype(z.dtype)
+        yes, no = softplus(-np.sum(z * q("next"), axis=-1)), softplus(np.sum(z * q("negative"), axis=-1))
+        rank = masked_mean(weight * yes + no * (follow.negative > 0), follow.ranked)
         classes = cross_entropy(hmar.class_logits(params, q(class_reads), z), kind(label_of))
-        return {"loss": rank + config.theta * masked_mean(classes, mask)}
+        return {"loss": rank + config.theta * masked_mean(classes, follow.item > 0)}
     return loss
 
 
@@ -101,7 +109,7 @@ FAULTS = {
             "positive": i["negative"], "negative": i["positive"]}),
     },
     "hmar.score": {
-        "candidates times sqrt(D)": planted(right.score, hmar, candidate_code=times_root),
+        "candidates times sqrt(D)": of_candidates(right.score, times_root),
         "behaviour encoder not bypassed": fed(right.score, lambda i: {"merge": "encoder"}),
         "candidates' counts not read": fed(right.score, lambda i: {"history": 0 * i["history"]}),
         "counts of the item before in the table": fed(right.score, lambda i: {
@@ -109,7 +117,7 @@ FAULTS = {
         "state of the first place instead of the last": planted(
             right.score, hmar, forward=lambda *args: forward(*args)[:, ::-1]),
         "attends to events of other behaviours": planted(
-            right.score, masks, same_behaviour=lambda b: (b > 0)[:, None] & (b > 0)[:, :, None]),
+            right.score, hmar, behaviour_encoder=other_behaviours_too),
     },
     "hmar": {
         "negatives share the positive's counts": fed(right.model, lambda i: {"negative_counts": i["next_counts"]}),
@@ -129,8 +137,8 @@ FAULTS = {
         "counts not logged": fed(right.model, lambda i: {"count_scale": "raw"}),
         "residual of the behaviour encoder's output": planted(
             right.model, hmar, sequence_encoder=lambda p, s, residual, *more: sequence_encoder(p, s, s, *more)),
-        "candidates' items get no gradient": planted(right.model, hmar, candidate_code=frozen_items),
-        "candidates times sqrt(D)": planted(right.model, hmar, candidate_code=times_root),
+        "candidates' items get no gradient": of_candidates(right.model, frozen_items),
+        "candidates times sqrt(D)": of_candidates(right.model, times_root),
         "losses summed instead of averaged": planted(right.model, hmar, masked_mean=summed),
         "losses averaged over padding too": planted(right.model, hmar, masked_mean=of_padding_too),
     },
