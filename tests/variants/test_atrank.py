@@ -1,0 +1,51 @@
+"""ATRank's variants at their defaults are its printed form, for one group and several."""
+import numpy as np
+import pytest
+
+from mbref.data import group_events, groups, sequences
+from mbref.papers import atrank
+from mbref.variants import atrank as variants
+from mbref.worlds import groups as mall_world
+from tests.variants.equal import assert_all_statements_run, assert_same
+
+DAY = 86400
+SMALL = {"table_width": 4, "width": 8, "heads": 2, "length": 6}
+CONFIGS = {"as it is": {}, "pairs": {"pairs": True}, "two blocks": {"blocks": 2, "dropout": 0.3}}
+
+
+def shop(rng, tmp_path):
+    """Nine users with 2 to 9 events, some of items without category.  -> (sizes, events, cases)."""
+    sizes = rng.integers(2, 10, 9)
+    user = np.repeat(np.arange(1, 10), sizes)
+    item, behaviour = rng.integers(1, 13, len(user)), rng.integers(1, 3, len(user))
+    time, category = np.sort(rng.integers(0, 900 * DAY, len(user))), rng.integers(0, 5, 13)
+    events = sequences.from_rows(user, item, behaviour, 2)._replace(
+        time=time, now=np.full(9, 1000 * DAY), category=category)
+    return {"items": 12, "categories": 4}, events, np.arange(9)
+
+
+def mall(rng, tmp_path):
+    """Five users' items, queries and coupons; coupons are ranked.  -> (sizes, events, cases)."""
+    world = mall_world.make_mall(rng, (20, 6, 4), 2, 2, 2)
+    events = mall_world.groups_world(rng, world, users=5)
+    (tmp_path / "events.csv").write_text(mall_world.events_text(events))
+    (tmp_path / "objects.csv").write_text(mall_world.objects_text(world))
+    log = groups.read_groups(tmp_path / "events.csv")
+    sizes = {"tables": tuple(log.sizes.items()), "groups": log.feature_names,
+             "actions": (len(log.actions), 0, 0)}
+    every = (0, 1, 2)
+    events = group_events.GroupEvents(log, np.arange(len(log.user)), every, every)
+    return sizes, events, np.flatnonzero(log.group == 2)[::5]
+
+
+@pytest.mark.parametrize("log", [shop, mall])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_variants_at_their_defaults_equal_the_paper(log, config, tmp_path):
+    sizes, events, cases = log(np.random.default_rng(3), tmp_path)
+    assert_same(atrank, variants, sizes | SMALL | config, events, cases)
+
+
+def test_every_statement_of_the_paper_runs_at_its_defaults(tmp_path):
+    """With several groups, whose actions are read."""
+    sizes, events, cases = mall(np.random.default_rng(3), tmp_path)
+    assert_all_statements_run(atrank, sizes, events, cases)
