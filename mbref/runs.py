@@ -15,7 +15,8 @@ import numpy as np
 from mbref import evaluation, protocol, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import item_text as metadata, sequences, sessions
-from mbref.data.readers.shops import read
+from mbref.data.leave_one_out import leave_one_out
+from mbref.data.readers import read
 from mbref.device.device import open_device
 from mbref.errors import InputError, require
 from mbref.papers import atrank, dmran, hiersrec, hmar
@@ -97,7 +98,7 @@ def with_text(split, log, kind, seed=0):
 
 def split_of(log, task, counts="running"):
     """Leave-one-out as the task says. Raises InputError if the log has no test event."""
-    split = sequences.leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
+    split = leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
     if len(split.test.item) == 0:
         raise InputError(f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}: "
                          "nothing to test, choose another --target.")

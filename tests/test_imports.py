@@ -7,7 +7,7 @@ import pytest
 
 from mbref import options, runs
 from mbref.check.compare import TOLERANCE
-from mbref.data.readers.shops import FORMATS
+from mbref.data.readers import FORMATS
 from mbref.device import device
 from mbref.tables import reproduce
 

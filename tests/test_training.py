@@ -12,8 +12,9 @@ from autograd.test_util import check_grads
 
 from mbref import evaluation, training
 from mbref.baselines import bpr_mf, counting
-from mbref.data import sequences as sq
-from mbref.data.readers.shops import Log
+from mbref.data import sequences as sq, windows
+from mbref.data.leave_one_out import Held, leave_one_out
+from mbref.data.log import Log
 from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar
@@ -34,7 +35,7 @@ def a_log(users=6, items=7, seed=0):
     return Log(user, item, np.tile([2, 1], 4 * users), None, None, *ids, None, ("buy", "pv"), ())
 
 
-SPLIT = sq.leave_one_out(a_log(), "buy")
+SPLIT = leave_one_out(a_log(), "buy")
 
 
 def fit(model, config, settings=TINY, **options):
@@ -271,7 +272,7 @@ def test_without_validation_all_steps_are_used_and_the_last_parameters_kept():
     state = fit(bpr_mf, BPR, save=saved.append)
     assert state.step == 8 == training.best_step(state) and state.history == ()
     assert same(state._replace(best=state.params), state) and len(saved) == 1 and same(saved[0], state)
-    nobody = SPLIT._replace(validation=sq.leave_one_out(a_log(), "buy", min_events=99).validation)
+    nobody = SPLIT._replace(validation=leave_one_out(a_log(), "buy", min_events=99).validation)
     final, search = training.search_and_refit(bpr_mf, BPR, TINY, nobody, progress=False)
     assert (search.step, search.history, final.step) == (8, (), 8)
 
@@ -304,7 +305,7 @@ def test_the_refit_reads_the_refit_lists():
 def test_training_learns(model, config):
     config = replace(config, **({"dropout": 0.0} if model is hmar else {"penalty": 0.0}))
     settings = replace(TINY, steps=80, batch_size=64, rate=0.05)
-    batch = model.batch(SPLIT.train, sq.windows(SPLIT.train, 5), config, np.random.default_rng(9))
+    batch = model.batch(SPLIT.train, windows.windows(SPLIT.train, 5), config, np.random.default_rng(9))
     before = model.loss(training.begin(model, config, settings).params, batch, config)
     after = model.loss(fit(model, config, settings).params, batch, config)
     assert after < 0.5 * before
@@ -323,7 +324,7 @@ def test_every_step_draws_anew_and_no_step_depends_on_an_earlier_one():
 
 
 def test_an_epoch_shows_every_window_once():
-    seen, cuts = [], sq.windows(SPLIT.train, 2)
+    seen, cuts = [], windows.windows(SPLIT.train, 2)
     spy = SimpleNamespace(init=lambda rng, config: {"w": np.zeros(1)}, loss=lambda p, b, c, r: anp.sum(p["w"] ** 2),
                           examples=hmar.examples,
                           batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
@@ -333,7 +334,7 @@ def test_an_epoch_shows_every_window_once():
     assert len(cuts) == 4 * n and epochs[0] == epochs[1] == sorted(cuts.tolist()) and seen[:n] != seen[n:]
     seen.clear()
     fit(spy, replace(HMAR, length=2, newest_only=True), replace(TINY, steps=2, batch_size=99))
-    newest = sorted(c.tolist() for c in sq.windows(SPLIT.train, 2, newest_only=True))
+    newest = sorted(c.tolist() for c in windows.windows(SPLIT.train, 2, newest_only=True))
     assert [sorted(rows) for rows in seen] == [newest, newest]  # fewer windows than a batch: all of them
 
 
@@ -355,7 +356,7 @@ def test_a_rate_far_too_large_gives_one_error_and_no_warnings(rate):
 def test_nothing_to_train_on():
     log = a_log(users=1)
     log = log._replace(user=log.user[:3], item=log.item[:3], behaviour=np.array([2, 1, 1]))
-    split = sq.leave_one_out(log, "buy")
+    split = leave_one_out(log, "buy")
     with pytest.raises(InputError, match="nothing to train on"):
         training.fit(hmar, HMAR, TINY, split.train, progress=False)
 
@@ -372,7 +373,7 @@ def test_settings_that_make_no_sense(name, value):
 # Evaluation. Histories of 3 cases over 5 items; the held-out items are 2, 4, 1, and the last was met before.
 
 HISTORY = sq.from_rows(np.array([1, 1, 2, 3, 3]), np.array([1, 3, 5, 1, 2]), np.ones(5, int), 1)
-HELD = sq.Held(HISTORY, np.array([2, 4, 1]), np.array([False, False, True]))
+HELD = Held(HISTORY, np.array([2, 4, 1]), np.array([False, False, True]))
 
 
 def fixed(rows):
@@ -504,7 +505,7 @@ def test_plain_baselines_of_a_table():
 def bpr_batch(seed=0):
     params = bpr_mf.init(np.random.default_rng(seed), BPR)
     params = {name: a + np.random.default_rng(1).normal(0, 0.5, a.shape) for name, a in params.items()}
-    return params, bpr_mf.batch(SPLIT.train, sq.windows(SPLIT.train, 5), BPR, np.random.default_rng(2))
+    return params, bpr_mf.batch(SPLIT.train, windows.windows(SPLIT.train, 5), BPR, np.random.default_rng(2))
 
 
 def test_bpr_scores_of_given_candidates_and_of_all():

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from mbref.data.readers.lines import Attributes
+from mbref.data.log import Attributes
 from mbref.errors import require
 
 CHUNK = 4096  # items at a time, so that no [N+1, H] matrix is ever whole in memory

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data import sequences
+from mbref.data import windows
 from mbref.data.targets import pad_right
 from mbref.errors import require
 
@@ -25,7 +25,7 @@ class Batch(NamedTuple):
 
 def examples(events, config, rng):
     """Windows of the sessions, one array of rows; each click but a session's first is predicted."""
-    return [sequences.windows(events, config.length)]
+    return [windows.windows(events, config.length)]
 
 
 def training_batch(events, rows, config, rng):

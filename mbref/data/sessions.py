@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.readers.lines import Attributes, frozen
-from mbref.data.readers.shops import Log
-from mbref.data.sequences import OF_EVENTS, Held, Sequences, Split, from_rows, of_rows, owner
+from mbref.data.leave_one_out import Held, Split
+from mbref.data.log import Attributes, Log
+from mbref.data.readers.lines import frozen
+from mbref.data.sequences import OF_EVENTS, Sequences, from_rows, of_rows, owner
 from mbref.errors import InputError, require
 
 RULES = ("session-rec", "srgnn")

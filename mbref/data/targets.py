@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data import sequences
-from mbref.data.readers.lines import Log
-from mbref.errors import InputError
 
 
 class History(NamedTuple):
@@ -92,29 +90,3 @@ def item_features(events, items):
     return np.stack(columns, axis=1)
 
 
-def fixed_log(path):
-    """A split file of whole event lists with one fixed negative an event (`item time ptr neg cate`, ids from 0).
-
-    -> (Log, negative [n] of each event, {"1 fixed": [U, 1], "100 fixed": [U, 100]} of each user's last event).
-    Raises InputError if the file is no such split.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as z:
-            item, time, ptr, negative, category, more = (
-                z[name] for name in ("item", "time", "ptr", "neg", "cate", "test_neg100"))
-        if not len(item) == len(time) == len(negative) == ptr[-1] or len(more) != len(ptr) - 1:
-            raise ValueError("its columns have different lengths")
-        user = np.repeat(np.arange(1, len(ptr)), np.diff(ptr))
-        ids = [np.append("", np.arange(size).astype(str)) for size in (len(ptr) - 1, len(category), category.max() + 1)]
-        log = Log(user, item + 1, np.ones_like(item), time, category[item] + 1, *ids, ("event",), ())
-        one = negative[ptr[1:] - 1][:, None] + 1
-    except (*sequences.NO_NPZ, IndexError) as error:
-        raise InputError(f"{path} is no split file ({error}): give .npz with item, time, ptr, neg, cate.") from error
-    return log, negative + 1, {"1 fixed": one, "100 fixed": more + 1}
-
-
-def with_negatives(split, log, negative):
-    """The leave-one-out split (target "any", min_events 1) of a log, with fixed negatives [n] of its events."""
-    from_end = np.searchsorted(log.user, log.user, side="right") - np.arange(len(log.user))  # 1 = the user's last
-    return split._replace(train=split.train._replace(negative=negative[from_end > 2]),
-                          refit=split.refit._replace(negative=negative[from_end > 1]))

@@ -2,19 +2,19 @@
 
 A model takes these three functions as its own; its config says items and length.
 """
-from mbref.data import sequences
+from mbref.data import windows
 
 
 def examples(events, config, rng):
     """Rows to draw training batches from: all windows.  -> one array [W, 3] of sequences.windows."""
-    return [sequences.windows(events, config.length)]
+    return [windows.windows(events, config.length)]
 
 
 def training_batch(events, rows, config, rng):
     """Windows `rows`, each event with its counts so far, the next one and a drawn negative."""
-    return sequences.training_batch(events, rows, config.length, config.items, rng)
+    return windows.training_batch(events, rows, config.length, config.items, rng)
 
 
 def ranking_batch(events, cases, config):
     """The newest events of the sequences `cases`, and how often each user met every item."""
-    return sequences.ranking_batch(events, cases, config.length, config.items)
+    return windows.ranking_batch(events, cases, config.length, config.items)

@@ -11,8 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from mbref import protocol, runs
-from mbref.data import sequences, shipped
+from mbref.data import shipped
 from mbref.data.group_events import GroupSplit
+from mbref.data.leave_one_out import draw_cases
 from mbref.errors import InputError, require
 from mbref.released import parity
 from mbref.tables import groups as modes, reproduce, sessions as gated, whole_catalogue as ranked
@@ -144,8 +145,8 @@ def fewer_cases(split, count):
     """The split with `count` of its validation and its test events, always the same ones; says so."""
     print(f"ranked: {min(count, len(split.test.item)):,} of the {len(split.test.item):,} test events, drawn once")
     rng = np.random.default_rng(0)
-    return split._replace(test=sequences.drawn(split.test, count, rng),
-                          validation=sequences.drawn(split.validation, count, rng))
+    return split._replace(test=draw_cases(split.test, count, rng),
+                          validation=draw_cases(split.validation, count, rng))
 
 
 def one_run(rows, columns):

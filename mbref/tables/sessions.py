@@ -13,8 +13,8 @@ import numpy as np
 
 from mbref import evaluation, protocol, runs, training
 from mbref.baselines import counting
-from mbref.data import sequences
-from mbref.data.readers.shops import Log
+from mbref.data.leave_one_out import Split
+from mbref.data.log import Log
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.tables import session_figures as gated_figures, whole_catalogue as ranked
@@ -48,7 +48,7 @@ class SessionProblem(NamedTuple):
 
     log: Log
     task: runs.Task
-    split: sequences.Split
+    split: Split
 
 
 def from_log(task):

@@ -10,8 +10,9 @@ import numpy as np
 
 from mbref import evaluation, protocol, runs, training
 from mbref.baselines import counting
-from mbref.data import sequences, targets
-from mbref.data.readers.shops import Log
+from mbref.data import split_files
+from mbref.data.leave_one_out import Split
+from mbref.data.log import Log
 from mbref.worlds import amazon as worlds_amazon, shop as worlds
 
 
@@ -20,7 +21,7 @@ class Problem(NamedTuple):
 
     log: Log
     task: runs.Task
-    split: sequences.Split
+    split: Split
     negatives: dict           # {name: sets of [S, m]}
     measure: str = "ranking"  # the full catalogue and sampled negatives; or "AUC": against sampled negatives
 
@@ -39,7 +40,7 @@ def uniform_negatives(split, measure="ranking"):
 
 def from_split_file(path, drop_target_history=False, candidates="all"):
     """A Problem from a file of fixed training lists, targets and negatives (`sequences.fixed_log`)."""
-    log, negatives = sequences.fixed_log(path)
+    log, negatives = split_files.read_training_lists(path)
     task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
     split = runs.split_of(log, task)
     users = split.test.history.user - 1
@@ -49,9 +50,9 @@ def from_split_file(path, drop_target_history=False, candidates="all"):
 
 def from_fixed_targets(path):
     """A Problem from a file of whole event lists with one fixed negative an event (`targets.fixed_log`)."""
-    log, negative, of_users = targets.fixed_log(path)
+    log, negative, of_users = split_files.read_event_lists(path)
     task = runs.Task(str(path), "split", "any", min_events=1)
-    split = targets.with_negatives(runs.split_of(log, task), log, negative)
+    split = split_files.with_negatives(runs.split_of(log, task), log, negative)
     users = split.test.history.user - 1
     return Problem(log, task, split, {name: [rows[users]] for name, rows in of_users.items()}, "AUC")
 

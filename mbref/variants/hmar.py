@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
+from mbref.data import windows
 from mbref.data import indicators, sequences
 from mbref.errors import require_choice
 from mbref.nn.layers import ignore
@@ -42,18 +43,18 @@ def history_counts(config):
 
 def examples(events, config, rng):
     """Windows of the sequences, to draw training batches from."""
-    return [sequences.windows(events, config.length, config.newest_only)]
+    return [windows.windows(events, config.length, config.newest_only)]
 
 
 def training_batch(events, rows, config, rng):
     """Windows `rows` with the counts and the positives that the config asks for."""
-    made = sequences.training_batch(events, rows, config.length, config.items, rng, config.counts)
+    made = windows.training_batch(events, rows, config.length, config.items, rng, config.counts)
     return change_batch(made, config)
 
 
 def ranking_batch(events, cases, config):
     """The newest events of the sequences `cases`, with counts as the config asks for."""
-    made = sequences.ranking_batch(events, cases, config.length, config.items, config.counts)
+    made = windows.ranking_batch(events, cases, config.length, config.items, config.counts)
     return change_batch(made, config)
 
 

@@ -1,4 +1,4 @@
-"""mbref.data.readers.shops.shops.amazon: raw reviews, S3-Rec and ReChorus files, written by hand here or real where present.
+"""mbref.data.readers.amazon: raw reviews, S3-Rec and ReChorus files, written by hand here or real where present.
 
 What all formats have in common is in test_readers.
 """
@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from mbref.data.readers.shops import RATED, read
+from mbref.data.readers import read
+from mbref.data.readers.lines import RATED
 from mbref.errors import InputError
 from tests.optional import find_logs, given, st
 

@@ -10,7 +10,7 @@ import pytest
 
 from mbref.data import item_text as metadata
 from mbref.data.item_text import random_vectors, text_vectors, words
-from mbref.data.readers.lines import Attributes
+from mbref.data.log import Attributes
 from mbref.errors import InputError
 from tests.optional import require
 
@@ -136,7 +136,7 @@ def test_chunks_do_not_matter(monkeypatch):
 
 
 def test_nothing_depends_on_the_hash_seed_of_python():
-    code = ("import sys; sys.path.insert(0, 'tests'); from test_metadata import random_tokens\n"
+    code = ("from tests.data.test_item_text import random_tokens\n"
             "from mbref.data.item_text import text_vectors\n"
             "print(text_vectors(random_tokens(5), range(1, 41), 64, 6).tobytes().hex())")
     expected = text_vectors(random_tokens(5), range(1, 41), 64, 6)

@@ -1,12 +1,12 @@
-"""mbref.data.readers.shops.shops.shops on small files whose logs are written out by hand, on broken files, and on real ones."""
+"""mbref.data.readers.shops on small files whose logs are written out by hand, on broken files, and on real ones."""
 import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mbref.data.readers import shops as readers
-from mbref.data.readers.shops import FORMATS, rating_to_behaviour, read
+from mbref.data.readers import FORMATS, read, shops as readers
+from mbref.data.readers.lines import rating_to_behaviour
 from mbref.errors import InputError
 from tests.optional import find_logs, given, st
 

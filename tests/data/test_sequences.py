@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from mbref.by_hand.hmar import historical_indicator
-from mbref.data import sequences as sq
-from mbref.data.readers.shops import Log, read
+from mbref.data import sequences as sq, split_files, windows
+from mbref.data.leave_one_out import draw_cases, leave_one_out
+from mbref.data.log import Log
+from mbref.data.readers import read
 from mbref.errors import InputError
 
 BUY, PV = 1, 2
@@ -67,7 +69,7 @@ SHOP = {
 
 
 def test_leave_one_out_by_hand():
-    split = sq.leave_one_out(a_log(SHOP), "buy")
+    split = leave_one_out(a_log(SHOP), "buy")
     assert items_of(split.train) == {1: [1, 2, 3], 2: [4, 5, 4], 4: [1, 2], 5: [3, 4]}
     assert held(split.validation) == {1: ([1, 2, 3], 1, True)}
     assert held(split.test) == {1: ([1, 2, 3, 1, 2], 3, True), 3: ([5, 1], 2, False), 5: ([3, 4], 5, False)}
@@ -77,7 +79,7 @@ def test_leave_one_out_by_hand():
 
 
 def test_the_other_behaviour_as_target():
-    split = sq.leave_one_out(a_log(SHOP), "pv")
+    split = leave_one_out(a_log(SHOP), "pv")
     assert held(split.test)[1] == ([1, 2, 3, 1, 2, 3], 4, False)
     assert held(split.validation)[1] == ([1, 2, 3, 1], 2, True)
     assert held(split.test)[2] == ([4, 5], 4, True) and held(split.validation)[2] == ([4], 5, False)
@@ -85,7 +87,7 @@ def test_the_other_behaviour_as_target():
 
 @pytest.mark.parametrize("least, users", [(2, [1, 3, 4, 5]), (3, [1, 3, 5]), (4, [1, 5]), (5, [1]), (7, [1]), (8, [])])
 def test_min_events(least, users):
-    split = sq.leave_one_out(a_log(SHOP), "buy", min_events=least)
+    split = leave_one_out(a_log(SHOP), "buy", min_events=least)
     assert list(held(split.test)) == users
     short = [u for u in SHOP if len(SHOP[u]) < least]
     assert all(lists(split.train)[u] == SHOP[u] == lists(split.refit)[u] for u in short)
@@ -93,7 +95,7 @@ def test_min_events(least, users):
 
 def test_drop_target_history():
     log = a_log({1: [(3, PV), (2, BUY), (1, PV), (4, PV), (1, BUY), (1, BUY), (1, PV)]})
-    kept, dropped = (sq.leave_one_out(log, "buy", drop) for drop in (False, True))
+    kept, dropped = (leave_one_out(log, "buy", drop) for drop in (False, True))
     assert held(kept.test) == {1: ([3, 2, 1, 4, 1], 1, True)}
     assert held(kept.validation) == {1: ([3, 2, 1, 4], 1, True)}
     assert held(dropped.test) == {1: ([3, 2, 4], 1, False)}
@@ -104,7 +106,7 @@ def test_drop_target_history():
 def test_drop_target_history_removes_exactly_the_rows_on_the_held_out_items():
     for seed in range(5):
         log = random_log(seed)
-        kept, dropped = (sq.leave_one_out(log, "buy", drop) for drop in (False, True))
+        kept, dropped = (leave_one_out(log, "buy", drop) for drop in (False, True))
         test = {u: item for u, (_, item, _) in held(kept.test).items()}
         want = {u: [e for e in rows if e[0] != test.get(u)] for u, rows in lists(kept.refit).items()}
         assert lists(dropped.refit) == {u: rows for u, rows in want.items() if rows}
@@ -112,22 +114,22 @@ def test_drop_target_history_removes_exactly_the_rows_on_the_held_out_items():
 
 
 def test_one_user():
-    split = sq.leave_one_out(a_log({1: [(1, PV), (2, BUY), (3, BUY)]}), "buy")
+    split = leave_one_out(a_log({1: [(1, PV), (2, BUY), (3, BUY)]}), "buy")
     assert (held(split.validation), held(split.test)) == ({1: ([1], 2, False)}, {1: ([1, 2], 3, False)})
 
 
 def test_a_behaviour_that_never_occurs():
-    split = sq.leave_one_out(a_log(SHOP, ("buy", "pv", "fav")), "fav")
+    split = leave_one_out(a_log(SHOP, ("buy", "pv", "fav")), "fav")
     assert lists(split.train) == SHOP == lists(split.refit)
     assert len(split.validation.item) == len(split.test.item) == 0
     assert split.train.counts.shape[1] == 3 and not split.train.counts[:, 2].any()
 
 
 def test_nothing_to_train_on():
-    split = sq.leave_one_out(a_log({1: [(1, BUY), (2, BUY), (3, BUY)]}), "buy")
+    split = leave_one_out(a_log({1: [(1, BUY), (2, BUY), (3, BUY)]}), "buy")
     assert held(split.test) == {1: ([1, 2], 3, False)} and held(split.validation) == {1: ([1], 2, False)}
-    split = sq.leave_one_out(a_log({1: [(1, BUY), (2, BUY)]}), "buy", min_events=1)
-    assert len(split.train.item) == 0 and len(sq.windows(split.train, 5)) == 0
+    split = leave_one_out(a_log({1: [(1, BUY), (2, BUY)]}), "buy", min_events=1)
+    assert len(split.train.item) == 0 and len(windows.windows(split.train, 5)) == 0
     assert held(split.test) == {1: ([1], 2, False)}
 
 
@@ -136,16 +138,16 @@ def test_equal_times_keep_the_order_of_the_file(tmp_path):
     path.write_text("".join(f"1,{item},1,{name},{t}\n" for item, name, t in [
         (50, "buy", 9), (30, "pv", 5), (10, "pv", 5), (40, "buy", 9), (20, "buy", 5)]))
     log = read(path, "taobao")
-    split = sq.leave_one_out(log, "buy")
+    split = leave_one_out(log, "buy")
     assert log.items[split.test.item].tolist() == ["40"] and log.items[split.validation.item].tolist() == ["50"]
     assert log.items[split.test.history.item].tolist() == ["30", "10", "20", "50"]
 
 
 def test_refuses_an_unknown_target_or_switch():
     with pytest.raises(InputError, match="'like'.*buy, pv"):
-        sq.leave_one_out(a_log(SHOP), "like")
+        leave_one_out(a_log(SHOP), "like")
     with pytest.raises(InputError, match="'past'"):
-        sq.leave_one_out(a_log(SHOP), "buy", counts="past")
+        leave_one_out(a_log(SHOP), "buy", counts="past")
 
 
 # Counts.
@@ -196,12 +198,12 @@ def test_counts_before_against_a_loop(seed):
 
 def test_window_counts_by_hand_and_against_a_loop():
     item, behaviour = np.array([[0, 5, 6, 5]]), np.array([[0, 2, 1, 1]])
-    assert sq.window_counts(item, item, behaviour, 2).tolist() == [[[0, 0], [0, 1], [1, 0], [1, 1]]]
+    assert windows.window_counts(item, item, behaviour, 2).tolist() == [[[0, 0], [0, 1], [1, 0], [1, 1]]]
     rng = np.random.default_rng(0)
     item = rng.integers(0, 4, (6, 8))
     behaviour = np.where(item > 0, rng.integers(1, 4, (6, 8)), 0)
     candidates = rng.integers(0, 5, (6, 8))
-    got = sq.window_counts(candidates, item, behaviour, 3)
+    got = windows.window_counts(candidates, item, behaviour, 3)
     for b, t in np.ndindex(6, 8):
         c = candidates[b, t]
         assert got[b, t].tolist() == (slow_counts(item[b], behaviour[b], c, t + 1, 3) if c else [0, 0, 0])
@@ -220,44 +222,44 @@ def changed(log, rows, rng, target):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_test_event_and_what_follows_change_nothing_that_is_read(seed):
     log, rng = random_log(seed, longest=20), np.random.default_rng(seed)
-    old = sq.leave_one_out(log, "buy")
+    old = leave_one_out(log, "buy")
     other = log
     for u in old.test.history.user:
         rows = np.flatnonzero(log.user == u)
         other = changed(other, rows[rows >= rows[log.behaviour[rows] == BUY][-1]], rng, BUY)
     assert (other.item != log.item).sum() > 4  # the test tests something
-    new = sq.leave_one_out(other, "buy")
+    new = leave_one_out(other, "buy")
     assert same((old.train, old.refit, old.validation, old.test.history), (new.train, new.refit, new.validation,
                                                                           new.test.history))
-    leak = [sq.leave_one_out(x, "buy", counts="whole-log") for x in (log, other)]
+    leak = [leave_one_out(x, "buy", counts="whole-log") for x in (log, other)]
     assert not same(leak[0].train, leak[1].train)  # the release's leak, kept to measure it
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_validation_event_and_what_follows_change_no_training_array(seed):
     log, rng = random_log(seed, longest=20), np.random.default_rng(seed)
-    old = sq.leave_one_out(log, "buy")
+    old = leave_one_out(log, "buy")
     item, behaviour = log.item.copy(), log.behaviour.copy()
     for u in old.validation.history.user:
         rows = np.flatnonzero(log.user == u)
         rows = rows[rows >= rows[log.behaviour[rows] == BUY][-2]]
         item[rows] = rng.integers(1, len(log.items), len(rows))
         behaviour[rows] = np.where(behaviour[rows] == BUY, BUY, rng.integers(2, 4, len(rows)))
-    new = sq.leave_one_out(log._replace(item=item, behaviour=behaviour), "buy")
+    new = leave_one_out(log._replace(item=item, behaviour=behaviour), "buy")
     assert len(old.validation.item) and not same(old.refit, new.refit)
     assert same((old.train, old.validation.history), (new.train, new.validation.history))
-    batches = [sq.training_batch(s.train, sq.windows(s.train, 4), 4, 6, np.random.default_rng(1)) for s in (old, new)]
+    batches = [windows.training_batch(s.train, windows.windows(s.train, 4), 4, 6, np.random.default_rng(1)) for s in (old, new)]
     assert same(batches[0][:4] + (batches[0].next,), batches[1][:4] + (batches[1].next,))
 
 
 def test_a_test_event_that_is_no_purchase_leaves_the_user_with_the_validation_case():
     log = random_log(2, users=3, longest=30)
-    old = sq.leave_one_out(log, "buy")
+    old = leave_one_out(log, "buy")
     behaviour = log.behaviour.copy()
     for u in old.test.history.user:
         rows = np.flatnonzero(log.user == u)
         behaviour[rows[log.behaviour[rows] == BUY][-1]] = 3
-    new = sq.leave_one_out(log._replace(behaviour=behaviour), "buy")
+    new = leave_one_out(log._replace(behaviour=behaviour), "buy")
     assert len(old.validation.item) == 3 and same(old.validation, new.test) and same(old.train, new.refit)
 
 
@@ -276,20 +278,20 @@ def test_later_events_leave_running_counts_alone():
 
 def test_windows_by_hand():
     sequences = sq.from_rows(np.array([1] * 6 + [2] + [3] * 3), np.arange(1, 11), np.ones(10, int), 1)
-    assert sq.windows(sequences, 2).tolist() == [[0, 3, 5], [0, 1, 3], [0, 0, 1], [2, 7, 9]]
-    assert sq.windows(sequences, 2, newest_only=True).tolist() == [[0, 3, 5], [2, 7, 9]]
+    assert windows.windows(sequences, 2).tolist() == [[0, 3, 5], [0, 1, 3], [0, 0, 1], [2, 7, 9]]
+    assert windows.windows(sequences, 2, newest_only=True).tolist() == [[0, 3, 5], [2, 7, 9]]
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 20])
 def test_every_event_but_the_first_is_predicted_once(length):
     log = random_log(length, users=8)
     sequences = sq.from_rows(log.user, log.item, log.behaviour, 3)
-    cuts = sq.windows(sequences, length)
+    cuts = windows.windows(sequences, length)
     predicted = Counter(int(row) for _, first, stop in cuts for row in range(first + 1, stop + 1))
     assert predicted == Counter(set(range(len(log.item))) - set(sequences.ptr[:-1].tolist()))
     assert all(0 < stop - first <= length and sequences.ptr[s] <= first and stop < sequences.ptr[s + 1]
                for s, first, stop in cuts)
-    newest = sq.windows(sequences, length, newest_only=True)
+    newest = windows.windows(sequences, length, newest_only=True)
     last = {int(s): int(sequences.ptr[s + 1] - 1) for s, _, _ in cuts}
     assert [tuple(c) for c in newest] == [(s, max(stop - length, sequences.ptr[s]), stop) for s, stop in last.items()]
 
@@ -297,7 +299,7 @@ def test_every_event_but_the_first_is_predicted_once(length):
 def test_training_batch_by_hand():
     sequences = sq.from_rows(np.array([4] * 5), np.array([1, 2, 1, 3, 1]), np.array([2, 1, 2, 2, 1]), 2)
     cuts = np.array([[0, 1, 4], [0, 0, 1]])
-    batch = sq.training_batch(sequences, cuts, 4, 9, np.random.default_rng(0))
+    batch = windows.training_batch(sequences, cuts, 4, 9, np.random.default_rng(0))
     assert batch.user.tolist() == [4, 4]
     assert batch.item.tolist() == [[0, 2, 1, 3], [0, 0, 0, 1]]
     assert batch.behaviour.tolist() == [[0, 1, 2, 2], [0, 0, 0, 2]]
@@ -305,7 +307,7 @@ def test_training_batch_by_hand():
     assert batch.next.item.tolist() == [[0, 1, 3, 1], [0, 0, 0, 2]]
     assert batch.next.behaviour.tolist() == [[0, 2, 2, 1], [0, 0, 0, 1]]
     assert batch.next.counts.tolist() == [[[0, 0], [0, 1], [0, 0], [0, 2]], [[0, 0], [0, 0], [0, 0], [0, 0]]]
-    window = sq.training_batch(sequences, cuts, 4, 9, np.random.default_rng(0), "window")
+    window = windows.training_batch(sequences, cuts, 4, 9, np.random.default_rng(0), "window")
     assert window.counts.tolist() == [[[0, 0], [1, 0], [0, 1], [0, 1]], [[0, 0], [0, 0], [0, 0], [0, 1]]]
     assert window.next.counts.tolist() == [[[0, 0], [0, 0], [0, 0], [0, 1]], [[0, 0], [0, 0], [0, 0], [0, 0]]]
     assert window.history is None and same(window.next[:2], batch.next[:2])
@@ -315,8 +317,8 @@ def test_training_batch_by_hand():
 def test_training_batch_against_a_loop(seed):
     log = random_log(seed)
     sequences = sq.from_rows(log.user, log.item, log.behaviour, 3)
-    cuts, length = sq.windows(sequences, 4), 6
-    batch = sq.training_batch(sequences, cuts, length, 6, np.random.default_rng(seed))
+    cuts, length = windows.windows(sequences, 4), 6
+    batch = windows.training_batch(sequences, cuts, length, 6, np.random.default_rng(seed))
     for b, (s, first, stop) in enumerate(cuts):
         start, end = sequences.ptr[s], sequences.ptr[s + 1]
         item, behaviour = log.item[start:end].tolist(), log.behaviour[start:end].tolist()
@@ -338,35 +340,35 @@ def test_training_batch_against_a_loop(seed):
 
 def test_ranking_batch_by_hand():
     history = sq.from_rows(np.array([3] * 4 + [5]), np.array([2, 2, 1, 2, 4]), np.array([1, 2, 2, 2, 1]), 2)
-    batch = sq.ranking_batch(history, np.array([1, 0]), 3, 4)
+    batch = windows.ranking_batch(history, np.array([1, 0]), 3, 4)
     assert batch.user.tolist() == [5, 3] and batch.next is None
     assert batch.item.tolist() == [[0, 0, 4], [2, 1, 2]]
     assert batch.counts.tolist() == [[[0, 0], [0, 0], [1, 0]], [[1, 1], [0, 1], [1, 2]]]
     none, buy = [0, 0], [1, 0]
     assert batch.history.tolist() == [[none, none, none, none, buy], [none, [0, 1], [1, 2], none, none]]
-    window = sq.ranking_batch(history, np.array([1, 0]), 3, 4, "window")
+    window = windows.ranking_batch(history, np.array([1, 0]), 3, 4, "window")
     assert window.counts.tolist() == [[[0, 0], [0, 0], [1, 0]], [[0, 1], [0, 1], [0, 2]]]
     assert window.history.tolist() == [[none, none, none, none, buy], [none, [0, 1], [0, 2], none, none]]
 
 
 def test_drawn_events_are_ranked_from_what_they_were():
     """A part of the held-out events, in their order, each once; what a model reads of them stays the same."""
-    held = sq.leave_one_out(random_log(3), "buy").test
+    held = leave_one_out(random_log(3), "buy").test
     held = held._replace(history=held.history._replace(now=np.arange(len(held.item)), oracle=held.item % 3))
-    some = sq.drawn(held, 4, np.random.default_rng(0))
+    some = draw_cases(held, 4, np.random.default_rng(0))
     which = some.history.now
     assert len(which) == 4 < len(held.item) and (np.diff(which) > 0).all()
     assert same((some.item, some.seen, some.history.oracle, some.history.user),
                 (held.item[which], held.seen[which], held.history.oracle[which], held.history.user[which]))
-    assert same(sq.ranking_batch(some.history, np.arange(4), 3, 9), sq.ranking_batch(held.history, which, 3, 9))
-    assert same(sq.drawn(held, 4, np.random.default_rng(0)), some)
-    assert same(sq.drawn(held, 999, np.random.default_rng(0)), held)
-    assert len({tuple(sq.drawn(held, 4, np.random.default_rng(seed)).item) for seed in range(5)}) > 1
+    assert same(windows.ranking_batch(some.history, np.arange(4), 3, 9), windows.ranking_batch(held.history, which, 3, 9))
+    assert same(draw_cases(held, 4, np.random.default_rng(0)), some)
+    assert same(draw_cases(held, 999, np.random.default_rng(0)), held)
+    assert len({tuple(draw_cases(held, 4, np.random.default_rng(seed)).item) for seed in range(5)}) > 1
 
 
 def test_ranking_batch_of_an_empty_history():
     empty = sq.from_rows(*np.empty((3, 0), int), 2)._replace(ptr=np.zeros(2, int), user=np.array([3]))
-    batch = sq.ranking_batch(empty, np.array([0]), 3, 4)
+    batch = windows.ranking_batch(empty, np.array([0]), 3, 4)
     assert batch.item.tolist() == [[0, 0, 0]] and batch.counts.shape == (1, 3, 2) and not batch.history.any()
 
 
@@ -396,7 +398,7 @@ def test_negatives_of_tiny_catalogues():
     positive = np.array([[0, 1]])
     for items, want in ((1, [[0, 0]]), (2, [[0, 2]])):
         assert sq.draw_negatives(np.random.default_rng(0), sequences, np.array([0]), positive, items).tolist() == want
-    batch = sq.training_batch(sequences, np.array([[0, 0, 1]]), 2, 1, np.random.default_rng(0))
+    batch = windows.training_batch(sequences, np.array([[0, 0, 1]]), 2, 1, np.random.default_rng(0))
     assert batch.next.item.tolist() == [[0, 1]] and batch.next.negative.tolist() == [[0, 0]]
     assert not batch.next.negative_counts.any()
 
@@ -404,8 +406,8 @@ def test_negatives_of_tiny_catalogues():
 def test_negatives_depend_on_the_generator_alone():
     log = random_log(1)
     sequences = sq.from_rows(log.user, log.item, log.behaviour, 3)
-    cuts = sq.windows(sequences, 5)
-    one, two, other = (sq.training_batch(sequences, cuts, 5, 6, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    cuts = windows.windows(sequences, 5)
+    one, two, other = (windows.training_batch(sequences, cuts, 5, 6, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert same(one.next, two.next) and not same(one.next, other.next)
 
 
@@ -417,14 +419,14 @@ SPLIT = dict(tr_item=[3, 1, 2, 2], tr_beh=[3, 0, 1, 2], ptr=[0, 3, 4], target=[4
 
 def test_fixed_log_by_hand(tmp_path):
     np.savez(tmp_path / "split.npz", **SPLIT)
-    log, negatives = sq.fixed_log(tmp_path / "split.npz")
+    log, negatives = split_files.read_training_lists(tmp_path / "split.npz")
     assert log.behaviours == ("buy", "cart", "fav", "pv")
     assert log.user.tolist() == [1, 1, 1, 1, 2, 2]
     assert log.item.tolist() == [3, 1, 2, 4, 2, 1]
     assert log.behaviour.tolist() == [4, 1, 2, 1, 3, 1]
     assert (len(log.users) - 1, len(log.items) - 1) == (2, 5)
     assert negatives["neg_clean"].shape == (2, 2, 99) and (negatives["neg_release"] == 2).all()
-    split = sq.leave_one_out(log, "buy", min_events=1)
+    split = leave_one_out(log, "buy", min_events=1)
     assert held(split.test) == {1: ([3, 1, 2], 4, False), 2: ([2], 1, False)}
     assert held(split.validation) == {1: ([3], 1, False)}
 
@@ -447,14 +449,4 @@ def break_split(path, how):
 def test_fixed_log_refuses_another_file(tmp_path, how):
     break_split(tmp_path / "split.npz", how)
     with pytest.raises(InputError, match="split.npz is no split file"):
-        sq.fixed_log(tmp_path / "split.npz")
-
-
-@pytest.mark.parametrize("late", [0, 1])
-def test_clean_negatives_by_hand(late):
-    """Users 1, 2, 3 own {1, 2}, {3}, {4}; rows that are one user late are moved back, an own item is no candidate."""
-    user, item = np.array([1, 1, 2, 3]), np.array([1, 2, 3, 4])
-    right = np.array([[[3, 4, 5], [1, 2, 4], [1, 4, 3]]])  # the last row holds 4, its user's own
-    got, notes = sq.clean_negatives(np.roll(right, late, axis=1), user, item, 6)
-    assert got.tolist() == [[[3, 4, 5], [1, 2, 4], [1, 0, 3]]]
-    assert len(notes) == late
+        split_files.read_training_lists(tmp_path / "split.npz")

@@ -1,10 +1,10 @@
-"""mbref.data.readers.shops.sessions on small files whose logs are written out by hand, on broken files, and on a real one."""
+"""mbref.data.readers.sessions on small files whose logs are written out by hand, on broken files, and on a real one."""
 from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
 
-from mbref.data.readers.shops import read
+from mbref.data.readers import read
 from mbref.errors import InputError
 from tests.optional import find_logs
 

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from mbref.data.readers.lines import Attributes
-from mbref.data.readers.shops import Log, read
+from mbref.data.log import Attributes, Log
+from mbref.data.readers import read
 from mbref.data.sequences import from_rows
 from mbref.data.sessions import cold, cut_sessions, prefixes, renumbered, session_split
 from mbref.errors import InputError

@@ -2,9 +2,10 @@
 import numpy as np
 import pytest
 
-from mbref.data import group_events as ge, sequences, targets
+from mbref.data import group_events as ge, sequences, split_files, targets
 from mbref.data.groups import GroupLog
-from mbref.data.readers.lines import Log
+from mbref.data.leave_one_out import leave_one_out
+from mbref.data.log import Log
 from mbref.errors import InputError
 
 DAY, HOUR = 86400, 3600
@@ -136,7 +137,7 @@ def test_now_comes_from_leave_one_out():
     item, behaviour, time = np.array(FIRST).T
     log = Log(np.ones(4, int), item, behaviour, time, None, np.array(["", "1"]), np.arange(ITEMS + 1).astype(str),
               None, ("a", "b"), ())
-    split = sequences.leave_one_out(log, "any")
+    split = leave_one_out(log, "any")
     test = targets.ranking_batch(split.test.history, np.array([0]), 50, ITEMS, DAY).histories[0]
     assert lists(test) == [[[5, 2, 5]], [[1, 2, 1]], [[9, 8, 8]]]
     validation = targets.ranking_batch(split.validation.history, np.array([0]), 50, ITEMS, DAY).histories[0]
@@ -320,7 +321,7 @@ def saved(folder, **changed):
 
 def test_fixed_log_by_hand(tmp_path):
     """Ids there start at 0, here at 1; the fixed candidates are those of each user's last event."""
-    log, negative, of_users = targets.fixed_log(saved(tmp_path))
+    log, negative, of_users = split_files.read_event_lists(saved(tmp_path))
     assert log.user.tolist() == [1, 1, 1, 1, 2, 3, 3, 3] and log.item.tolist() == [4, 1, 3, 2, 2, 3, 4, 1]
     assert log.time.tolist() == FIXED["time"] and set(log.behaviour.tolist()) == {1}
     assert log.category.tolist() == [2, 2, 1, 1, 1, 1, 2, 2]
@@ -332,8 +333,8 @@ def test_fixed_log_by_hand(tmp_path):
 
 def test_every_event_keeps_its_own_fixed_negative(tmp_path):
     """The user of one event has none to train on; the last two of the others are held out for validation and test."""
-    log, negative, _ = targets.fixed_log(saved(tmp_path))
-    split = targets.with_negatives(sequences.leave_one_out(log, "any", min_events=1), log, negative)
+    log, negative, _ = split_files.read_event_lists(saved(tmp_path))
+    split = split_files.with_negatives(leave_one_out(log, "any", min_events=1), log, negative)
     assert split.train.item.tolist() == [4, 1, 3] and split.train.negative.tolist() == [5, 2, 1]
     assert split.refit.item.tolist() == [4, 1, 3, 3, 4] and split.refit.negative.tolist() == [5, 2, 5, 1, 2]
     rows, = targets.examples(split.refit, 5, np.random.default_rng(0), pairs=True)
@@ -344,4 +345,4 @@ def test_every_event_keeps_its_own_fixed_negative(tmp_path):
     dict(neg=None), dict(test_neg100=None), dict(time=[5, 6]), dict(ptr=[0, 4, 5]), dict(item=[9] * 8)])
 def test_fixed_log_refuses_another_file(tmp_path, changed):
     with pytest.raises(InputError, match="split.npz is no split file"):
-        targets.fixed_log(saved(tmp_path, **changed))
+        split_files.read_event_lists(saved(tmp_path, **changed))

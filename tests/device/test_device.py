@@ -9,7 +9,7 @@ from autograd import grad
 
 from mbref import evaluation, runs, training
 from mbref.__main__ import main
-from mbref.data.sequences import Next
+from mbref.data.windows import Next
 from mbref.device import device
 from mbref.device.device import beside, device_of, to_device
 from mbref.errors import InputError

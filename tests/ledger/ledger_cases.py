@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from mbref.data.readers.lines import Log
+from mbref.data.log import Log
 from mbref.nn import optim
 
 

@@ -6,8 +6,9 @@ from autograd import grad
 
 from mbref import evaluation, metrics, runs
 from mbref.candidates import choose as candidates
-from mbref.data import sequences, session_batches, sessions
-from mbref.data.readers.lines import Attributes
+from mbref.data import sequences, session_batches, sessions, windows
+from mbref.data.leave_one_out import Held, Split
+from mbref.data.log import Attributes
 from mbref.papers import hiersrec
 from tests.ledger.ledger_cases import draw_as, log_of
 
@@ -29,7 +30,7 @@ def events(lists=SESSIONS):
 
 
 def batch_of(lists=SESSIONS):
-    return session_batches.training_batch(events(lists), sequences.windows(events(lists), BASE.length), N)
+    return session_batches.training_batch(events(lists), windows.windows(events(lists), BASE.length), N)
 
 
 def params_of(config):
@@ -127,7 +128,7 @@ def cases_of_a_session(change):
 
 def seen_target(change):
     """How many items beat a target of the highest score that the session has clicked before."""
-    held = sequences.Held(events([[2, 1]]), np.array([2]), np.array([True]))
+    held = Held(events([[2, 1]]), np.array([2]), np.array([True]))
     score = lambda history, cases: np.arange(N)[None] == 1.0
     return tuple(evaluation.places(score, held, N, **kind)[0].greater for kind in ({}, change))
 
@@ -137,8 +138,8 @@ def vectors_of_text(change):
     words = Attributes(np.array([0, 0, 2, 4, 6]), np.array([1, 2, 2, 3, 1, 3]), np.array(["", "red", "shoe", "hat"]))
     log = log_of([(1, item, 1, 0) for item in (1, 2, 3)], attributes=words)
     made = sequences.from_rows(log.user, log.item, log.behaviour, 1)
-    held = sequences.Held(made, made.item[:1], np.zeros(1, bool))
-    split = sequences.Split(made, held, held, made, 3, 1, 1)
+    held = Held(made, made.item[:1], np.zeros(1, bool))
+    split = Split(made, held, held, made, 3, 1, 1)
     return tuple(runs.with_text(split, log, kind).train.text for kind in ("words", change.get("text", "words")))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from autograd import grad
 
 from mbref import evaluation, metrics
-from mbref.data import sequences
+from mbref.data.leave_one_out import leave_one_out
 from mbref.errors import InputError
 from mbref.papers import hmar
 from mbref.released.hmar import data as hmar_data, model as released
@@ -33,13 +33,13 @@ def params_of(config, model=hmar):
 
 def batch_of(config=BASE, log=LOG):
     """A training batch of all users but those whose events are held out."""
-    split = sequences.leave_one_out(log, "buy", counts=config.counts)
+    split = leave_one_out(log, "buy", counts=config.counts)
     rows, = hmar.examples(split.refit, config, None)
     return hmar.batch(split.refit, rows, config, np.random.default_rng(1))
 
 
 def ranking_of(config=BASE):
-    held = sequences.leave_one_out(LOG, "buy").test.history
+    held = leave_one_out(LOG, "buy").test.history
     return hmar.batch(held, USERS, config)
 
 
@@ -122,18 +122,18 @@ def class_logits(change):
 
 def events_before_the_test(change):
     """How many training events stay."""
-    return tuple(len(sequences.leave_one_out(LOG, "buy", **drop).refit.item) for drop in ({}, change))
+    return tuple(len(leave_one_out(LOG, "buy", **drop).refit.item) for drop in ({}, change))
 
 
 def validation_items(change):
     """The items to validate on: of the last buy but one, and, as released, of the test's own."""
     held = change(LOG, "buy", without_target="train").target
-    return sequences.leave_one_out(LOG, "buy").validation.item, held[held > 0]
+    return leave_one_out(LOG, "buy").validation.item, held[held > 0]
 
 
 def repeated_negatives(change):
     """In 20 draws of 6 negatives for two users, does one come twice or is the target?"""
-    test, found = sequences.leave_one_out(LOG, "buy").test, [False, False]
+    test, found = leave_one_out(LOG, "buy").test, [False, False]
     for seed in range(20):
         clean = evaluation.fixed_negatives(test, N, seed, count=6)
         drawn_anew = change(partition_of(), USERS, N, np.random.default_rng(seed), count=6)

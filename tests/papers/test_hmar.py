@@ -9,8 +9,9 @@ from autograd.test_util import check_grads
 
 from mbref import evaluation
 from mbref.by_hand import hmar as by_hand
-from mbref.data import sequences
-from mbref.data.sequences import Batch, Next
+from mbref.data import sequences, windows
+from mbref.data.leave_one_out import leave_one_out
+from mbref.data.windows import Batch, Next
 from mbref.errors import InputError
 from mbref.nn import masks, optim
 from mbref.papers import hmar
@@ -48,7 +49,7 @@ def events():
 
 
 def training_batch(config, seed=0):
-    cuts = sequences.windows(events(), L)
+    cuts = windows.windows(events(), L)
     return hmar.batch(events(), cuts, config, onp.random.default_rng(seed))
 
 
@@ -173,7 +174,7 @@ def test_held_out_row_changes_no_input():
     def inputs(item, later):
         items, behaviours = np.array([3, 1, 3, 5, item, *later]), np.array([2, 1, 3, 1, 1, *[2] * len(later)])
         log = make_log(np.ones(len(items), int), items, behaviours)
-        split = sequences.leave_one_out(log, "a")
+        split = leave_one_out(log, "a")
         return split, hmar.batch(split.test.history, np.array([0]), BASE)
 
     split, batch = inputs(2, [])
@@ -186,7 +187,7 @@ def test_held_out_row_changes_no_input():
 
 
 def make_log(user, item, behaviour):
-    from mbref.data.readers.shops import Log
+    from mbref.data.log import Log
     ids = [np.arange(count + 1).astype(str) for count in (user.max(), N)]
     return Log(user, item, behaviour, None, None, *ids, None, ("a", "b", "c"), ())
 
@@ -276,7 +277,7 @@ def test_it_learns_a_rule_that_needs_behaviours():
     user = np.repeat(np.arange(1, 201), 2)
     item = np.stack([np.ones(200, int), kinds + 1], axis=1).ravel()
     seqs = sequences.from_rows(user, item, np.stack([kinds, np.ones(200, int)], axis=1).ravel(), K)
-    params, cuts = hmar.init(rng, config), sequences.windows(seqs, 3)
+    params, cuts = hmar.init(rng, config), windows.windows(seqs, 3)
     rule = optim.Adam(0.02)
     moments = optim.start(rule, params)
     for step in range(1, 101):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from autograd import grad
 
-from mbref.data.sequences import Batch, Next
+from mbref.data.windows import Batch, Next
 from mbref.nn import optim
 from mbref.papers import hmar
 

@@ -10,7 +10,8 @@ import pytest
 from autograd import grad, value_and_grad
 
 from mbref import metrics
-from mbref.data.readers.shops import Log, read
+from mbref.data.log import Log
+from mbref.data.readers import read
 from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar as paper

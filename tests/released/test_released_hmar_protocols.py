@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mbref import evaluation
-from mbref.data.readers.shops import Log
+from mbref.data.log import Log
 from mbref.errors import InputError
 from mbref.released.hmar import data as hmar_data, model as hmar, protocols, splits as hmar_splits
 from mbref.released.hmar.protocols import LEAK, PROTOCOLS, Protocol

@@ -9,8 +9,9 @@ import pytest
 from mbref import evaluation, training
 from mbref.__main__ import main
 from mbref.baselines import counting
-from mbref.data import sequences, targets
-from mbref.data.sequences import Held, from_rows
+from mbref.data import split_files, targets
+from mbref.data.leave_one_out import Held, Split
+from mbref.data.sequences import from_rows
 from mbref.errors import InputError
 from mbref.tables import groups as modes, reproduce, whole_catalogue as ranked
 from mbref.tables.commands import TINY
@@ -194,7 +195,7 @@ def test_damaged_fixed_targets(fixed, change):
         arrays = {name: z[name] for name in z.files} | change
     np.savez(fixed, **arrays)
     with pytest.raises(InputError, match="no split file"):
-        targets.fixed_log(fixed)
+        split_files.read_event_lists(fixed)
 
 
 def test_reproduce_at_given_steps(fixed, tmp_path, capsys):
@@ -250,7 +251,7 @@ def test_validation_by_auc_uses_other_negatives_than_the_test():
     rng = np.random.default_rng(0)
     history = from_rows(np.repeat(np.arange(1, 31), 2), rng.integers(1, 400, 60), np.ones(60, int), 1)
     held = Held(history, rng.integers(1, 400, 30), np.zeros(30, bool))
-    split = sequences.Split(history, held, held, history, 400, 30, 1)
+    split = Split(history, held, held, history, 400, 30, 1)
     asked = []
     model = SimpleNamespace(batch=lambda history, cases, config: cases,
                             score=lambda params, batch, given, config: asked.append(given) or np.zeros(given.shape))

@@ -9,7 +9,8 @@ import pytest
 from mbref import evaluation, metrics, runs, training
 from mbref.__main__ import main
 from mbref.candidates import choose as gate
-from mbref.data.sequences import Held, from_rows
+from mbref.data.leave_one_out import Held
+from mbref.data.sequences import from_rows
 from mbref.errors import InputError
 from mbref.tables import reproduce, session_figures as gated_figures, sessions as gated
 from mbref.tables.commands import TINY

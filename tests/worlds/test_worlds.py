@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mbref.data.readers.shops import read
+from mbref.data.readers import read
 from mbref.worlds import shop as worlds
 from mbref.worlds.shop import Shop, best_scores, draw, make_shop, standing, taobao_world, whole
 

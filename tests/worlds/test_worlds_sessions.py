@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mbref.data.readers.shops import read
+from mbref.data.readers import read
 from mbref.data.sequences import from_rows
 from mbref.data.sessions import prefixes, session_split
 from mbref.worlds import sessions as worlds_sessions

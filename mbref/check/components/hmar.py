@@ -2,7 +2,7 @@
 from autograd.tracer import getval
 
 from mbref.check.components.reading import config_of, where_real
-from mbref.data.sequences import Batch, Next, window_counts
+from mbref.data.windows import Batch, Next, window_counts
 from mbref.nn import masks
 from mbref.nn.layers import lookup
 from mbref.nn.losses import masked_mean, softplus

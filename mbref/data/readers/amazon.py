@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mbref.data.log import Attributes
 from mbref.data.readers import lines as text
-from mbref.data.readers.lines import RATED, Attributes, rating_to_behaviour
+from mbref.data.readers.lines import RATED, rating_to_behaviour
 from mbref.errors import InputError, require
 
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")  # 2014/2018, 2023

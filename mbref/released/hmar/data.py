@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import metrics
-from mbref.data import sequences
+from mbref.data import sequences, windows
+from mbref.data.leave_one_out import hold_out
 from mbref.data.sequences import Sequences
 from mbref.errors import require
 
@@ -59,7 +60,7 @@ def partition(log, target, drop_target_history=False, counts="whole-log", withou
     for s, rows in enumerate(np.split(np.arange(len(log.user)), starts[1:])):
         before, row = rows, None
         if len(rows) >= 3:
-            before, row = sequences.hold_out(rows, log.item, is_target, drop_target_history)  # Deviation D15
+            before, row = hold_out(rows, log.item, is_target, drop_target_history)  # Deviation D15
             require(row is not None or without_target == "train",  # Deviation D25
                     f'user {log.users[users[s]]} has no {target!r} row: give without_target="train".')
         lists.append(before)
@@ -111,9 +112,9 @@ def sample(events, users, config, rng):
     train, length = events.train, config.length
     stop = train.ptr[users + 1] - 1
     first = np.maximum(train.ptr[users], stop - length)
-    item, behaviour, seen = (sequences.pad_left(x, first, stop, length)
+    item, behaviour, seen = (windows.pad_left(x, first, stop, length)
                              for x in (train.item, train.behaviour, train.counts))
-    follow, kind, counts = (sequences.pad_left(x, first + 1, stop + 1, length)
+    follow, kind, counts = (windows.pad_left(x, first + 1, stop + 1, length)
                             for x in (train.item, train.behaviour, train.before))
     weight, label = np.append(0, config.variant.weights)[kind], np.maximum(kind, 1) - 1  # Deviation D20
     if config.reverse_context:  # Deviation D9
@@ -135,7 +136,7 @@ def ranking_batch(events, users, config):
     train, length = events.train, config.length
     stop = train.ptr[users + 1]
     first = np.maximum(train.ptr[users], stop - length)
-    item, behaviour, seen = (sequences.pad_left(x, first, stop, length)
+    item, behaviour, seen = (windows.pad_left(x, first, stop, length)
                              for x in (train.item, train.behaviour, train.counts))
     seen = reverse(seen, item > 0) if config.reverse_context else seen  # Deviation D9
     return Batch(item, behaviour, seen, target_counts=events.target_counts[users])

@@ -13,7 +13,7 @@ import numpy as np
 from autograd import grad
 
 from mbref import metrics
-from mbref.data.readers.shops import Log
+from mbref.data.log import Log
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.released.hmar import data as hmar_data, model as hmar

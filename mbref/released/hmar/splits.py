@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbref.data.readers import shops as readers
+from mbref.data import readers
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
 from mbref.released.hmar import model as hmar, protocols

@@ -2,7 +2,7 @@
 import numpy as np
 
 from mbref.check.components.reading import config_of
-from mbref.data.sequences import window_counts
+from mbref.data.windows import window_counts
 from mbref.variants import hmar
 from tests.golden.draw import (
     EMPTY,

@@ -1,0 +1,89 @@
+"""Hold out each user's last events: what to train on, to choose on and to test on.
+
+Shapes: n events, S sequences, K behaviour types, N items.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.data.sequences import Sequences, of_rows, take, whole_log_counts
+from mbref.errors import InputError
+
+
+class Held(NamedTuple):
+    """Held-out events, one a row: the history that a model may see, and the item it has to find."""
+
+    history: Sequences     # sequence i is what came before the held-out event i
+    item: np.ndarray       # [S] the held-out item
+    seen: np.ndarray       # [S] True where the item already occurs in that history
+
+
+class Split(NamedTuple):
+    """Leave-one-out: train on `train`, choose on `validation`, report on `test`."""
+
+    train: Sequences       # every user's events before the validation event
+    validation: Held       # the last target event but one
+    test: Held             # the last target event
+    refit: Sequences       # every user's events before the test event, for training again once all is chosen
+    items: int             # N
+    users: int             # U
+    behaviours: int        # K
+
+
+def leave_one_out(log, target, drop_target_history=False, counts="running", min_events=3):
+    """Hold out each user's last event of behaviour `target` (test) and the one before it (validation).
+
+    `target` is a behaviour's name, or "any" for every event. Training sequences end before the validation event; the
+    test history ends before the test event and so contains the validation event. Users with fewer than `min_events`
+    events or without a target event only train. drop_target_history=True removes earlier events on a held-out item
+    from the lists that must not show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the
+    entire log, held-out events included: the release's leak, kept to measure it. Raises InputError for an unknown
+    behaviour or switch.
+    """
+    if target not in (*log.behaviours, "any"):
+        raise InputError(f"unknown target behaviour {target!r}: this log has {', '.join(log.behaviours)}, any.")
+    if counts not in ("running", "window", "whole-log"):
+        raise InputError(f"unknown counts {counts!r}: choose running, window or whole-log.")
+    is_target = np.array([target in (name, "any") for name in ("", *log.behaviours)])[log.behaviour]
+    is_target &= np.bincount(log.user)[log.user] >= min_events
+    train, refit, validation, test = [], [], [], []
+    for rows in np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1):
+        before_test, test_row = hold_out(rows, log.item, is_target, drop_target_history)
+        # Deviation HMAR D16: validation is the last target event but one
+        before_validation, validation_row = hold_out(before_test, log.item, is_target, drop_target_history)
+        test.append((before_test, test_row))
+        validation.append((before_validation, validation_row))
+        refit.append(before_test)
+        train.append(before_validation)
+    K = len(log.behaviours)
+    whole = whole_log_counts(log.user, log.item, log.behaviour, K) if counts == "whole-log" else None
+    return Split(
+        of_rows(log, train, whole), _hold(log, validation, whole), _hold(log, test, whole),
+        of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K,
+    )
+
+
+def hold_out(rows, item, is_target, drop_target_history):
+    """Cut one user's rows at the last target event: (rows before it, its row), or (rows, None) without one."""
+    targets = rows[is_target[rows]]
+    if len(targets) == 0:  # Deviation HMAR D25: this user only trains
+        return rows, None
+    before = rows[rows < targets[-1]]
+    # Deviation HMAR D15: earlier rows of the item stay
+    return before[item[before] != item[targets[-1]]] if drop_target_history else before, targets[-1]
+
+
+def _hold(log, cases, whole):
+    """Held-out events from (history rows, held-out row) pairs; an empty history gives nothing to rank from."""
+    cases = [(history, row) for history, row in cases if row is not None and len(history)]
+    held = np.array([row for _, row in cases], int)
+    seen = np.array([np.any(log.item[history] == log.item[row]) for history, row in cases], bool)
+    history = of_rows(log, [history for history, _ in cases], whole)
+    return Held(history._replace(now=None if log.time is None else log.time[held]), log.item[held], seen)
+
+
+def draw_cases(held, count, rng):
+    """`count` of the held-out events, in their order, for a log that has too many to rank them all; or all of them."""
+    which = np.sort(rng.choice(len(held.item), min(count, len(held.item)), replace=False))
+    of_cases = {name: x[which] for name in ("now", "oracle") if (x := getattr(held.history, name)) is not None}
+    return Held(take(held.history, which)[0]._replace(**of_cases), held.item[which], held.seen[which])

@@ -1,0 +1,34 @@
+"""What every reader makes of a file: an interaction log, and the attributes of its items."""
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Attributes(NamedTuple):
+    """Any number of different attributes an item: those of item i are value[ptr[i]:ptr[i + 1]], in the file's order.
+
+    N items, A attributes, nnz pairs of both; read-only.
+    """
+
+    ptr: np.ndarray  # [N + 2] starts at 0; item 0, the padding, has none
+    value: np.ndarray  # [nnz] 1..A
+    names: np.ndarray  # [A + 1] raw ids as text; entry 0 is "" (padding)
+
+
+class Log(NamedTuple):
+    """One immutable interaction log of NumPy columns: n events, U users, N items, C categories, read-only.
+
+    Sorted by user, then by time; equal times, and formats without times, keep the order of the file.
+    """
+
+    user: np.ndarray  # [n] 1..U
+    item: np.ndarray  # [n] 1..N
+    behaviour: np.ndarray  # [n] 1..K; behaviour k is called behaviours[k - 1]
+    time: np.ndarray | None  # [n] seconds since 1970; None where the file has none
+    category: np.ndarray | None  # [n] 1..C of the event's item, 0 = unknown; None where the file has none
+    users: np.ndarray  # [U + 1] raw ids as text; entry 0 is "" (padding)
+    items: np.ndarray  # [N + 1] likewise
+    categories: np.ndarray | None  # [C + 1] likewise
+    behaviours: tuple[str, ...]  # K names
+    notes: tuple[str, ...]  # sentences: what the reader dropped or noticed
+    attributes: Attributes | None = None  # of the N items; None where the file has none

@@ -1,0 +1,105 @@
+"""Windows of event lists, padded on the left: what models read that read a history once for all its positions.
+
+Shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref.data.sequences import counts_before, draw_negatives, take
+from mbref.nn import masks
+
+
+class Next(NamedTuple):
+    """What the loss compares at every position: the event that came next, and an item that did not."""
+
+    item: np.ndarray             # [B, L] 0 = nothing to predict here
+    behaviour: np.ndarray        # [B, L]
+    counts: np.ndarray           # [B, L, K] of `item`, strictly before it came
+    negative: np.ndarray         # [B, L] 0 = none could be drawn
+    negative_counts: np.ndarray  # [B, L, K] of `negative`, at the same moment
+    ranked: np.ndarray           # [B, L] True where the ranking loss compares the two
+
+
+class Batch(NamedTuple):
+    """Histories padded on the left with 0 to one length: the newest event is always at L - 1."""
+
+    user: np.ndarray       # [B]
+    item: np.ndarray       # [B, L]
+    behaviour: np.ndarray  # [B, L]
+    counts: np.ndarray     # [B, L, K] historical indicator of each event
+    next: Next | None = None             # for the loss
+    history: np.ndarray | None = None    # [B, N+1, K] counts of every item over the whole history, for ranking
+    at: np.ndarray | None = None         # [R] places in `next.item`, flat, where an event follows
+
+
+def windows(sequences, length, newest_only=False):
+    """Cut every sequence, from its newest event backwards, into windows of at most `length` steps.
+
+    A step is an event and the one after it, so each event but the first is predicted exactly once.
+    -> [W, 3] columns: sequence, first input row, last input row + 1. newest_only=True keeps each sequence's newest
+    window alone, as the HMAR release does.
+    """
+    cuts = []
+    for s, (start, end) in enumerate(zip(sequences.ptr[:-1], sequences.ptr[1:] - 1, strict=True)):
+        stops = range(end, start, -length)
+        cuts += [(s, max(stop - length, start), stop) for stop in (stops[:1] if newest_only else stops)]
+    return np.array(cuts, int).reshape(-1, 3)
+
+
+def pad_left(values, first, stop, length):
+    """Rows first[b]:stop[b] of `values`, the newest at the right, 0 before.  values [n, ...] -> [B, L, ...]."""
+    if len(values) == 0:
+        return np.zeros((len(stop), length) + values.shape[1:], values.dtype)
+    row = stop[:, None] - np.arange(length, 0, -1)  # [B, L]
+    real = row >= first[:, None]
+    return np.where(real.reshape(real.shape + (1,) * (values.ndim - 1)), values[np.where(real, row, 0)], 0)
+
+
+def training_batch(sequences, cuts, length, items, rng, counts="running"):
+    """Windows `cuts` [B, 3] of the sequences as a Batch with its Next; one uniform negative a position."""
+    s, first, stop = cuts.T
+    sequences, shift = take(sequences, s)
+    s, first, stop = np.arange(len(s)), first + shift, stop + shift
+    batch = _inputs(sequences, s, first, stop, length, counts)
+    item, behaviour = (pad_left(x, first + 1, stop + 1, length) for x in (sequences.item, sequences.behaviour))
+    negative = draw_negatives(rng, sequences, s, item, items)
+    if counts == "window":
+        item_counts, negative_counts = (window_counts(x, batch.item, batch.behaviour, sequences.counts.shape[1])
+                                        for x in (item, negative))
+    else:
+        row = np.where(item > 0, stop[:, None] + 1 - np.arange(length, 0, -1), 0)  # [B, L]
+        item_counts = pad_left(sequences.before, first + 1, stop + 1, length)
+        negative_counts = counts_before(sequences, row, negative)
+    follow = Next(item, behaviour, item_counts, negative, negative_counts, item > 0)
+    return batch._replace(next=follow, at=np.flatnonzero(item))
+
+
+def ranking_batch(held_history, cases, length, items, counts="running"):
+    """The newest `length` events of sequences `cases` [B], and the counts of every item for candidates."""
+    first, stop = held_history.ptr[cases], held_history.ptr[cases + 1]
+    newest = np.maximum(first, stop - length)
+    batch = _inputs(held_history, cases, newest, stop, length, counts)
+    history = np.zeros((len(cases), items + 1, held_history.counts.shape[1]), np.float32)  # [B, N+1, K]
+    for b, rows in enumerate(map(slice, newest if counts == "window" else first, stop)):
+        np.add.at(history[b], (held_history.item[rows], held_history.behaviour[rows] - 1), 1)
+    return batch._replace(history=history)
+
+
+def _inputs(sequences, s, first, stop, length, counts):
+    item, behaviour, before = (
+        pad_left(x, first, stop, length) for x in (sequences.item, sequences.behaviour, sequences.counts)
+    )
+    if counts == "window":
+        before = window_counts(item, item, behaviour, sequences.counts.shape[1])
+    return Batch(sequences.user[s], item, behaviour, before)
+
+
+def window_counts(candidates, item, behaviour, behaviours):
+    """Counts, at every position t, of candidates[:, t] among the events of the window up to and including t.
+
+    candidates, item, behaviour [B, L] -> [B, L, K].
+    """
+    length = item.shape[1]
+    met = (candidates[:, :, None] == item[:, None, :]) & (item > 0)[:, None, :] & masks.causal(length, item)
+    return met.astype(np.float32) @ masks.behaviour(behaviour, behaviours).astype(np.float32)
