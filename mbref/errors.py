@@ -43,9 +43,9 @@ def require_range(name, value, default):
     if isinstance(value, tuple):
         for part in value:
             require_range(name, part, default)
+    elif isinstance(value, float) or isinstance(default, float):
+        most, words = (1, "less than 1") if name == "dropout" else (float("inf"), "a number")
+        require(0 <= value < most, f"{name} is {value}: it must be at least 0 and {words}.")
     elif isinstance(value, int) and not isinstance(value, bool):
         least = 0 if default in (0, ()) else 1
         require(value >= least, f"{name} is {value}: it must be at least {least}.")
-    elif isinstance(value, float):
-        most, words = (1, "less than 1") if name == "dropout" else (float("inf"), "a number")
-        require(0 <= value < most, f"{name} is {value}: it must be at least 0 and {words}.")

@@ -18,6 +18,7 @@ from mbref.data.log import Log
 from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar
+from mbref.variants import hmar as variants
 
 pytestmark = pytest.mark.trains
 TINY = training.Settings(seed=3, steps=8, batch_size=4, rate=1e-2, evaluate_every=2, patience=0)
@@ -63,7 +64,7 @@ def stopping(model, at):
             raise KeyboardInterrupt
         return model.loss(*arguments)
 
-    return SimpleNamespace(init=model.init, batch=model.batch, score=model.score, loss=loss, examples=model.examples)
+    return SimpleNamespace(**{**vars(model), "loss": loss})
 
 
 def files(folder):
@@ -281,10 +282,11 @@ def test_the_refit_takes_the_best_number_of_steps_on_all_before_the_test_events(
     # Adam moves w by .1 a step, from 0 towards 1; the score finds item 3 only while w is near .4.
     toy = SimpleNamespace(
         init=lambda rng, config: {"w": np.zeros(1)}, examples=hmar.examples,
-        batch=lambda events, rows, config, rng=None: (len(rows), len(events.item)),
-        loss=lambda params, batch, config, rng: anp.sum((params["w"] - 1.0) ** 2) + 0 * batch[1],
-        score=lambda params, batch, items, config: np.tile(
-            (np.arange(7) == 2) * float(abs(params["w"][0] - 0.4) < 0.05), (batch[0], 1)))
+        training_batch=lambda events, rows, config, rng: len(events.item),
+        ranking_batch=lambda events, cases, config: len(cases),
+        loss=lambda params, size, config, rng: anp.sum((params["w"] - 1.0) ** 2) + 0 * size,
+        score_all=lambda params, cases, config: np.tile(
+            (np.arange(7) == 2) * float(abs(params["w"][0] - 0.4) < 0.05), (cases, 1)))
     split = SPLIT._replace(validation=SPLIT.validation._replace(item=np.full(len(SPLIT.validation.item), 3)))
     settings = replace(TINY, rate=0.1, float32=False)
     final, search = training.search_and_refit(toy, HMAR, settings, split, progress=False)
@@ -305,7 +307,7 @@ def test_the_refit_reads_the_refit_lists():
 def test_training_learns(model, config):
     config = replace(config, **({"dropout": 0.0} if model is hmar else {"penalty": 0.0}))
     settings = replace(TINY, steps=80, batch_size=64, rate=0.05)
-    batch = model.batch(SPLIT.train, windows.windows(SPLIT.train, 5), config, np.random.default_rng(9))
+    batch = model.training_batch(SPLIT.train, windows.windows(SPLIT.train, 5), config, np.random.default_rng(9))
     before = model.loss(training.begin(model, config, settings).params, batch, config)
     after = model.loss(fit(model, config, settings).params, batch, config)
     assert after < 0.5 * before
@@ -316,9 +318,9 @@ def test_every_step_draws_anew_and_no_step_depends_on_an_earlier_one():
     for numbers, state in ((drawn, None), (resumed, training.begin(bpr_mf, BPR, TINY)._replace(step=5))):
         def batch(events, rows, config, rng, numbers=numbers):
             numbers.append(rng.random())
-            return bpr_mf.batch(events, rows, config, rng)
+            return bpr_mf.training_batch(events, rows, config, rng)
 
-        spy = SimpleNamespace(init=bpr_mf.init, loss=bpr_mf.loss, batch=batch, examples=bpr_mf.examples)
+        spy = SimpleNamespace(init=bpr_mf.init, loss=bpr_mf.loss, training_batch=batch, examples=bpr_mf.examples)
         fit(spy, BPR, state=state)
     assert len(set(drawn)) == 8 and resumed == drawn[5:]
 
@@ -326,21 +328,22 @@ def test_every_step_draws_anew_and_no_step_depends_on_an_earlier_one():
 def test_an_epoch_shows_every_window_once():
     seen, cuts = [], windows.windows(SPLIT.train, 2)
     spy = SimpleNamespace(init=lambda rng, config: {"w": np.zeros(1)}, loss=lambda p, b, c, r: anp.sum(p["w"] ** 2),
-                          examples=hmar.examples,
-                          batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
+                          examples=variants.examples,
+                          training_batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
     n = len(cuts) // 4
-    fit(spy, replace(HMAR, length=2), replace(TINY, steps=2 * n))
+    config = variants.Config(items=7, behaviours=2, length=2)
+    fit(spy, config, replace(TINY, steps=2 * n))
     epochs = [sorted(sum(seen[:n], [])), sorted(sum(seen[n:], []))]
     assert len(cuts) == 4 * n and epochs[0] == epochs[1] == sorted(cuts.tolist()) and seen[:n] != seen[n:]
     seen.clear()
-    fit(spy, replace(HMAR, length=2, newest_only=True), replace(TINY, steps=2, batch_size=99))
+    fit(spy, replace(config, newest_only=True), replace(TINY, steps=2, batch_size=99))
     newest = sorted(c.tolist() for c in windows.windows(SPLIT.train, 2, newest_only=True))
     assert [sorted(rows) for rows in seen] == [newest, newest]  # fewer windows than a batch: all of them
 
 
 def test_a_loss_that_is_not_finite():
     for value in (np.nan, np.inf):
-        bad = SimpleNamespace(init=hmar.init, batch=hmar.batch, examples=hmar.examples,
+        bad = SimpleNamespace(init=hmar.init, training_batch=hmar.training_batch, examples=hmar.examples,
                               loss=lambda p, b, c, r, value=value: anp.sum(p["item"]) * value)
         with pytest.raises(InputError, match="at step 1.*smaller rate than 0.01"):
             fit(bad, HMAR)
@@ -448,7 +451,7 @@ def test_fixed_negatives():
 @pytest.mark.parametrize("model, config", MODELS)
 def test_scorer_ranks_every_case_from_its_own_history(model, config):
     params = training.begin(model, config, TINY).params
-    score, history = evaluation.scorer(model, params, config), SPLIT.test.history
+    score, history = evaluation.item_scorer(model, params, config), SPLIT.test.history
     together = score(history, np.arange(6))
     assert together.shape == (6, 7)
     for case in range(6):
@@ -505,13 +508,13 @@ def test_plain_baselines_of_a_table():
 def bpr_batch(seed=0):
     params = bpr_mf.init(np.random.default_rng(seed), BPR)
     params = {name: a + np.random.default_rng(1).normal(0, 0.5, a.shape) for name, a in params.items()}
-    return params, bpr_mf.batch(SPLIT.train, windows.windows(SPLIT.train, 5), BPR, np.random.default_rng(2))
+    return params, bpr_mf.training_batch(SPLIT.train, windows.windows(SPLIT.train, 5), BPR, np.random.default_rng(2))
 
 
 def test_bpr_scores_of_given_candidates_and_of_all():
     params, _ = bpr_batch()
-    batch = bpr_mf.batch(SPLIT.test.history, np.arange(6), BPR)
-    whole = bpr_mf.score(params, batch, None, BPR)
+    batch = bpr_mf.ranking_batch(SPLIT.test.history, np.arange(6), BPR)
+    whole = bpr_mf.score_all(params, batch, BPR)
     given = np.random.default_rng(0).integers(1, 8, (6, 4))
     want = np.take_along_axis(whole, given - 1, 1)
     np.testing.assert_allclose(bpr_mf.score(params, batch, given, BPR), want, rtol=1e-12)
@@ -539,6 +542,6 @@ def test_bpr_gradients():
 
 
 def test_bpr_refuses_sizes_that_make_no_sense():
-    for size in ({"width": 0}, {"length": 0}):
-        with pytest.raises(InputError, match="width and length"):
-            bpr_mf.Config(7, 6, **size)
+    for name in ("width", "length"):
+        with pytest.raises(InputError, match=f"{name} is 0: it must be at least 1"):
+            bpr_mf.Config(7, 6, **{name: 0})

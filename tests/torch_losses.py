@@ -20,10 +20,10 @@ def embed(tables, ids):
                       for f, table in enumerate(tables)], -1)
 
 
-def attend(q, k, v, allowed, heads=1, drop=0.0):
+def attend(q, k, v, allowed, heads=1, drop=0.0, scaled=True):
     """[B, C, D], [B, S, D] twice, allowed [B, C, S] -> [B, C, D]; 0 where nothing is allowed."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    scores = q @ k.transpose(-1, -2) / (q.shape[-1] ** 0.5 if scaled else 1)
     weights = scores.masked_fill(~allowed[:, None], -1e9).softmax(-1) * allowed[:, None]
     return (F.dropout(weights, drop) @ v).transpose(1, 2).flatten(-2)
 
@@ -34,10 +34,8 @@ def causal(real):
     return torch.ones(length, length, dtype=torch.bool, device=real.device).tril() & real[:, None]
 
 
-def bucket(gap, rule):
-    powers = 2 ** torch.arange(13, device=gap.device)
-    return torch.bucketize(gap + 1, powers[1:], right=True) if rule == "release" else torch.bucketize(
-        gap, powers, right=True)
+def bucket(gap):
+    return torch.bucketize(gap, 2 ** torch.arange(13, device=gap.device), right=True)
 
 
 def mean_where(values, mask):
@@ -52,31 +50,31 @@ def point_wise(z, u, x, batch, penalty):
 
 
 def atrank_block(p, query, memory, allowed, heads):
-    q, k, v = dense(p["q"], query).relu(), dense(p["k"], memory).relu(), dense(p["v"], memory).relu()
-    y = norm(p["ln"], attend(q, k, v, allowed, heads) + query)
+    q, k, v = dense(p["q"], query).relu(), memory @ p["k"]["w"], dense(p["v"], memory).relu()
+    y = norm(p["ln"], attend(q, k, v, allowed, heads, scaled=False) + query)
     return norm(p["ln_f"], dense(p["f2"], dense(p["f1"], y).relu()) + y)
 
 
 def atrank_loss(params, batch, config):
     history, features, dtype = batch.histories[0], batch.features[0], params["tables"]["item"].dtype
     tables = [params["tables"][name] for name in config.groups[0]]
-    time = F.one_hot(bucket(history.gap, config.bucket), 13)[..., :12].to(dtype)
-    s = dense(params["groups"][0], torch.cat([embed(tables, features[history.item]), time], -1))
+    group, time = params["groups"][0], F.one_hot(bucket(history.gap), 14).to(dtype)
+    s = dense(group, torch.cat([embed(tables, features[history.item]), time], -1)).relu()
     real = history.item > 0
     for p in params["self"]:
         s = atrank_block(p, s, s, real[:, None] & real[:, :, None], config.heads)
-    u = x = embed(tables, features[batch.candidate])
+    x = embed(tables, features[batch.candidate])
+    u = x = (x @ group["w"][: x.shape[-1]] + group["b"]).relu()
     for p in params["vanilla"]:
         u = atrank_block(p, u, s, real[:, None].expand(-1, x.shape[1], -1), config.heads)
-    z = (u * x).sum(-1) + params["bias"][0][batch.candidate]
-    return point_wise(z, u, x, batch, config.penalty)
+    return point_wise((u * x).sum(-1), u, x, batch, config.penalty)
 
 
 def dmran_loss(params, batch, config):
     history, features, p = batch.histories[0], batch.features[0], params
     real = history.item > 0
     v = embed(p["V"], features[history.item])
-    H = dense(p["W_0"], torch.cat([v, p["T"][bucket(history.gap, config.bucket)]], -1))
+    H = dense(p["W_0"], torch.cat([v, p["T"][bucket(history.gap)]], -1))
     scores = ((H @ p["W_s1"].T).relu() @ p["W_s2"].T).transpose(1, 2).masked_fill(~real[:, None], -1e9)
     A = scores.softmax(-1) * real[:, None]
     M = A @ H

@@ -10,7 +10,7 @@ from mbref.nn.vjps import masked_softmax
 
 def softmax(scores):
     """Over the last axis.  [..., S] -> [..., S]."""
-    return masked_softmax(scores, np.ones(1, bool, like=stop_gradient(scores)))
+    return masked_softmax(scores, np.ones_like(stop_gradient(scores), dtype=bool, shape=1))
 
 
 def split_heads(x, heads):
@@ -29,8 +29,8 @@ def attention(q, k, v, allowed, heads=1, drop=lambda weights: weights, tap=ignor
               scaled=True):
     """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D] -> [B, L, D].
 
-    allowed [B, L, S], or None for all. scaled=False leaves out the root. `drop` is applied to the weights; `tap` receives them [B, H, L, S] under `name`
-    before that.
+    allowed [B, L, S], or None for all. scaled=False leaves out the root. `drop` is applied to the
+    weights; `tap` receives them [B, H, L, S] under `name` before that.
     """
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, L, D/H]
     scores = q @ np.swapaxes(k, -1, -2)  # [B, H, L, S]

@@ -36,3 +36,8 @@ def target_weights(behaviours, target, other=0.1):
     weights = [other] * (behaviours - 1)
     weights.insert(target - 1, 1 - sum(weights))
     return tuple(weights)
+
+
+def weight_of(label, weights, dtype):
+    """The weight of every label 0..K-1, one of `weights`.  label [...] -> [...]."""
+    return sum(dtype.type(w) * (label == b) for b, w in enumerate(weights))  # nothing but label is read

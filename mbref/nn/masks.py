@@ -39,9 +39,9 @@ def same_behaviour(behaviours):
     return same & (behaviours > 0)[:, :, None]
 
 
-def positions(ids, at=None):
-    """Where the ids [...] are real, counted row by row.  -> [R]. `at` is the same, if the host found it beforehand:
+def positions(ids):
+    """Where the ids [...] are real, counted row by row.  -> [R].
 
-    what a GPU finds has a length that the host would have to wait for.
+    Batches have it from the host, as `at`: for what a GPU finds the host would have to wait.
     """
-    return np.flatnonzero(ids) if at is None else at
+    return np.flatnonzero(ids)

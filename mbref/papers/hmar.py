@@ -15,7 +15,7 @@ from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, init_small,
                              layer_norm, lookup, relu)
-from mbref.nn.losses import cross_entropy, masked_mean, softplus, target_weights
+from mbref.nn.losses import cross_entropy, masked_mean, softplus, target_weights, weight_of
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def loss(params, batch, config, rng=None):
     q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D12: before it
     q_negative = code(params, lookup(params["item"], follow.negative), follow.negative_counts)
     mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1  # Deviation D11: own counts
-    w = np.array(config.weights, z.dtype, like=label)[label]  # Deviation D20: w_b  [B, L]
+    w = weight_of(label, config.weights, z.dtype)  # Deviation D20: w_b  [B, L]
     negative = softplus(np.sum(z * q_negative, axis=-1)) * (follow.negative > 0)
     rank = masked_mean(w * softplus(-np.sum(z * q, axis=-1)) + negative, follow.ranked)
     return rank + config.theta * masked_mean(cross_entropy(class_logits(params, q, z), label), mask)

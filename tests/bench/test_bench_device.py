@@ -10,6 +10,7 @@ from autograd import value_and_grad
 from mbref import options, training
 from mbref.__main__ import main
 from mbref.bench import device as bench_device
+from mbref.device.device import to_device
 from mbref.errors import InputError
 from mbref.nn import optim
 from tests.device.device_cases import DEVICE
@@ -91,9 +92,14 @@ def test_every_model_on_the_double(capsys, monkeypatch):
 def test_error_sees_a_wrong_gradient(monkeypatch):
     case, = bench_device.cases(["bpr_mf"], **SMALL)
     assert bench_device.error(case, DEVICE) < 1e-6
-    carry = training.carry
-    monkeypatch.setattr(training, "carry", lambda model, batch, device: carry(
-        model, batch._replace(user=np.roll(batch.user, 1)), device))
+    wrong = bench_device.batch_of(case, 0)
+    wrong = wrong._replace(user=np.roll(wrong.user, 1))
+
+    def move(tree, device):
+        is_batch = type(tree) is type(wrong) and device == DEVICE
+        return to_device(wrong if is_batch else tree, device)
+
+    monkeypatch.setattr(bench_device, "to_device", move)
     assert bench_device.error(case, DEVICE) > 1e-2
 
 

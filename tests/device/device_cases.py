@@ -10,6 +10,12 @@ from mbref.nn import optim
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import model as released_atrank
 from mbref.released.hmar import data as hmar_data, model as released_hmar
+from mbref.variants import (
+    atrank as variants_atrank,
+    dmran as variants_dmran,
+    hiersrec as variants_hiersrec,
+    hmar as variants_hmar,
+)
 from tests.device import fake_cupy
 
 DEVICE = "fake"
@@ -52,7 +58,7 @@ def many_groups():
     """ATRank with two groups, of which one has an action."""
     of = group_log()
     config = atrank.Config(tables=(("item", 5), ("category", 2), ("query", 4)), actions=(2, 0), table_width=4, width=8,
-                           groups=(("item", "category"), ("query",)), heads=2, query="group", length=3, pairs=True)
+                           groups=(("item", "category"), ("query",)), heads=2, length=3, pairs=True)
     return Case(atrank, config, group_events.GroupEvents(of, np.arange(len(of.user)), (0, 1), (1, 0)))
 
 
@@ -81,24 +87,27 @@ def released_cases():
 def cases(kind=np.float64):
     """{name: Case}: each model, and each switch that leads through other lines of it."""
     events = log(kind)
+    shop = dict(behaviours=KINDS, width=4, length=4, dropout=0)
+    sessions = dict(categories=CATEGORIES, text=4, width=4, item_width=4, category_width=3, projection_width=3, length=4)
+    one = dict(table_width=4, width=8, heads=2, length=4)
+    hops = dict(width=4, hops=3, length=4)
     ours = {
-        "hmar": (hmar, dict(behaviours=KINDS, width=4, length=4, heads=2, dropout=0)),
-        "hmar, target counts": (hmar, dict(behaviours=KINDS, width=4, length=4, dropout=0, candidate_counts="target",
-                                           positives="new")),
-        "hmar, two blocks": (hmar, dict(behaviours=KINDS, width=4, length=4, dropout=0, blocks=2, positives="target")),
-        "hmar, bypass": (hmar, dict(behaviours=KINDS, width=4, length=4, dropout=0, merge="bypass", indicator=False)),
-        "atrank": (atrank, dict(categories=CATEGORIES, table_width=4, heads=2, length=4)),
-        "atrank, printed": (atrank, dict(table_width=4, heads=2, length=4, scores="bilinear", bucket="paper",
-                                         group_relu=True, weight_decay=0.1, pairs=True)),
-        "dmran": (dmran, dict(categories=CATEGORIES, width=4, hops=3, heads=2, length=4)),
-        "dmran, item": (dmran, dict(width=4, hops=3, heads=2, length=4, variant="item", weight_decay=0.1)),
-        "dmran, feature": (dmran, dict(width=4, heads=2, length=4, variant="feature", pool="mean", time=False)),
-        "dmran, robust": (dmran, dict(width=4, hops=3, heads=2, length=4, robust=True, diagonal=False, item_bias=True)),
-        **{f"hiersrec, {hier}": (hiersrec, dict(categories=CATEGORIES, text=4, width=4, item_width=4, category_width=3,
-                                               projection_width=3, length=4, hier=hier))
+        "hmar": (hmar, shop | dict(heads=2)),
+        "hmar, target counts": (variants_hmar, shop | dict(candidate_counts="target", positives="new")),
+        "hmar, two blocks": (hmar, shop | dict(blocks=2)),
+        "hmar, two blocks and targets": (variants_hmar, shop | dict(blocks=2, positives="target", count_scale="log1p")),
+        "hmar, bypass": (variants_hmar, shop | dict(merge="bypass", indicator=False)),
+        "atrank": (atrank, one | dict(categories=CATEGORIES)),
+        "atrank, pairs": (variants_atrank, one | dict(weight_decay=0.1, pairs=True)),
+        "atrank, as released": (variants_atrank, one | variants_atrank.RELEASED | dict(categories=CATEGORIES)),
+        "dmran": (dmran, hops | dict(categories=CATEGORIES)),
+        "dmran, item": (variants_dmran, hops | dict(heads=2, variant="item", weight_decay=0.1)),
+        "dmran, feature": (variants_dmran, dict(width=4, heads=2, length=4, variant="feature", pool="mean", time=False)),
+        "dmran, robust": (variants_dmran, hops | dict(heads=2, robust=True, diagonal=False, item_bias=True)),
+        "hiersrec": (hiersrec, sessions),
+        **{f"hiersrec, {hier}": (variants_hiersrec, sessions | dict(hier=hier))
            for hier in ("soft", "logits", "tied", "stop", "oracle", "none")},
-        "hiersrec, tied items": (hiersrec, dict(categories=CATEGORIES, text=4, width=4, item_width=4, category_width=3,
-                                                length=4, item_out="tied", pool="mean", tasks="item")),
+        "hiersrec, tied items": (variants_hiersrec, sessions | dict(item_out="tied", pool="mean", tasks="item")),
         "bilstm": (bilstm, dict(categories=CATEGORIES, width=4, length=4)),
         "bilstm, attention": (bilstm, dict(width=4, length=4, attention=True, pairs=True)),
         "bpr_mf": (bpr_mf, dict(users=USERS, width=4, length=4)),
@@ -119,12 +128,12 @@ def prepared(name, kind=np.float64):
     rng = np.random.default_rng(2)
     params = optim.tree_map(lambda a: (a + rng.normal(0, 0.3, a.shape)).astype(kind), case.model.init(rng, case.config))
     rows = case.model.examples(case.events, case.config, rng)[0]
-    return case, params, case.model.batch(case.events, rows[: len(rows) // 2 * 2], case.config, rng)
+    return case, params, case.model.training_batch(case.events, rows[: len(rows) // 2 * 2], case.config, rng)
 
 
 def ranking_batch(case):
     """A batch to rank from."""
-    return case.model.batch(case.events, held(case), case.config)
+    return case.model.ranking_batch(case.events, held(case), case.config)
 
 
 def held(case):

@@ -23,14 +23,14 @@ from tests.test_training import HMAR, SPLIT, TINY, same
 
 def test_moving_a_tree_there_and_back():
     host = {"a": np.arange(3), "b": [np.ones((2, 2), np.float32), (np.array(True), "text", 7, 2.5, None)],
-            "c": Next(*np.arange(5.0).reshape(5, 1, 1))}
+            "c": Next(*np.arange(6.0).reshape(6, 1, 1))}
     transfers.clear()
     there = to_device(host, DEVICE)
-    assert transfers == {"to_device": 8}
+    assert transfers == {"to_device": 9}
     assert isinstance(there["c"], Next) and isinstance(there["c"].negative, FakeArray)
     assert there["b"][1][1:] == ("text", 7, 2.5, None) and type(there["b"][1]) is tuple
     back = to_device(there, "cpu")
-    assert transfers["to_host"] == 8
+    assert transfers["to_host"] == 9
     assert [a.dtype for a in (back["a"], back["b"][0], back["b"][1][0])] == [np.int64, np.float32, bool]
     np.testing.assert_array_equal(back["c"].counts, host["c"].counts)
 

@@ -6,9 +6,8 @@ import pytest
 from autograd import value_and_grad
 
 from mbref import evaluation, training
-from mbref.baselines import sasrec
 from mbref.device.device import to_device
-from mbref.nn import layers, optim
+from mbref.nn import layers, masks, optim
 from mbref.papers import hmar
 from tests.device import device_cases
 from tests.device.device_cases import DEVICE, NAMES, RELEASED
@@ -43,7 +42,7 @@ def assert_same(got, want, tolerance):
 def on_both(name, kind):
     """-> Case, (parameters, batch) of NumPy's, the same on the double; nothing counted yet."""
     case, params, batch = device_cases.prepared(name, np.dtype(kind).type)
-    there = to_device(params, DEVICE), training.carry(case.model, batch, DEVICE)
+    there = to_device(params, DEVICE), to_device(batch, DEVICE)
     forget()
     return case, (params, batch), there
 
@@ -82,8 +81,8 @@ def test_scores(name, kind):
     case, (params, _), (device_params, _) = on_both(name, kind)
     cases = device_cases.held(case)
     candidates = np.arange(len(cases) * 3).reshape(-1, 3) % 4  # 0, in most models no candidate, among them
-    of_all = [evaluation.scorer(case.model, p, case.config) for p in (device_params, params)]
-    of_some = [evaluation.sampled_scorer(case.model, p, case.config) for p in (device_params, params)]
+    of_all = [evaluation.item_scorer(case.model, p, case.config) for p in (device_params, params)]
+    of_some = [evaluation.candidate_scorer(case.model, p, case.config) for p in (device_params, params)]
     batch = arrays(device_cases.ranking_batch(case))
     for (there, here), given, size in ((of_all, (), 0), (of_some, (candidates,), 1)):
         forget()
@@ -133,11 +132,10 @@ def test_training_step(name, optimiser):
     for _ in range(2):
         here, want = training.train_step(case.model, case.config, settings, case.events, tasks, here)
         _, rows = training.rows_of_step(tasks, settings, there.step)
-        batch = case.model.batch(case.events, rows, case.config, np.random.default_rng(0))
-        located = case.model.located(batch) if hasattr(case.model, "located") else batch
+        batch = case.model.training_batch(case.events, rows, case.config, np.random.default_rng(0))
         forget()
         there, got = training.train_step(case.model, case.config, settings, case.events, tasks, there)
-        assert transfers == {"to_host": 1, "to_device": len(arrays(located))}
+        assert transfers == {"to_host": 1, "to_device": len(arrays(batch))}
         assert not made["float64"] and type(got) is float
         np.testing.assert_allclose(got, want, rtol=1e-5)
     assert_same(there.params, here.params, 2e-5)
@@ -145,12 +143,12 @@ def test_training_step(name, optimiser):
 
 
 def test_dropout_masks_are_drawn_on_the_host_and_cross_the_bus():
-    """HMAR at seven places: input; weights, hidden and output of the behaviours' encoder; weights, hidden, output."""
+    """HMAR at 13 places: input; weights, hidden and output of three behaviours' attentions and of the last step."""
     case, (params, batch), there = on_both("hmar", "float64")
     config = replace(case.config, dropout=0.3)
     want = hmar.loss(params, batch, config, np.random.default_rng(5))
     got = hmar.loss(*there, config, np.random.default_rng(5))
-    assert +transfers == {"to_device": 7}
+    assert +transfers == {"to_device": 13}
     np.testing.assert_allclose(float(got), want, rtol=1e-12)
     assert want != hmar.loss(params, batch, config)
 
@@ -162,13 +160,12 @@ def test_dropout_keeps_float32():
     assert kept.dtype == np.float32 and not made["float64"] and set(kept.get().ravel()) == {0.0, 2.0}
 
 
-def test_positions_that_the_host_did_not_find_make_it_wait():
-    """What `located` is for: without it the same loss, but the host waits for the device in the middle of it."""
-    for name, model in (("sasrec", sasrec), ("hiersrec, soft", device_cases.hiersrec)):
-        case, (params, batch), (device_params, located) = on_both(name, "float64")
-        want = float(model.loss(device_params, located, case.config))
-        plain = to_device(batch, DEVICE)
-        forget()
-        got = model.loss(device_params, plain, case.config)
-        assert +transfers == {"to_host": 1}
-        assert float(got) == want
+@pytest.mark.parametrize("name", ["sasrec", "hiersrec", "hiersrec, none"])
+def test_the_host_finds_where_an_event_follows(name):
+    """What `at` of a batch is for: asked of the device, the same places would make the host wait for it."""
+    _, (_, batch), (_, there) = on_both(name, "float64")
+    follow, there_follow = (x.next.item if name == "sasrec" else x.next for x in (batch, there))
+    np.testing.assert_array_equal(batch.at, np.flatnonzero(follow))
+    found = masks.positions(there_follow)
+    assert +transfers == {"to_host": 1}
+    np.testing.assert_array_equal(found.get(), batch.at)
