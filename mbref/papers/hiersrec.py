@@ -1,9 +1,9 @@
 """HierSRec: hierarchical multi-task learning for session-based recommendation (Oh et al., 2023).
 
-(1) encoder, (2) next category, (3) projection of that, (4) next item, (5) joint loss. [P]:
-arXiv 2309.06533, of which abstract and one formula were at hand, not the full paper; [I]: its
+Steps: (1) encoder, (2) next category, (3) its projection, (4) next item, (5) joint loss. [P] is
+arXiv 2309.06533, of which abstract and one formula were at hand, not the full paper; [I] is its
 successor IntentRec; the rest is ours. "Deviation D5": a row of released/LEDGER.md; other choices:
-variants/hiersrec.py. B batch, L clicks, D width, N items, C categories and 0 = unknown, R clicks.
+variants/hiersrec.py. B sessions, L clicks of each, R clicks with a next one, N items, C categories.
 """
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ SETTINGS = {"rate": "0.002", "beta2": "0.999", "batch_size": "128", "validate": 
 class Config:
     """Shapes and settings; values are ours."""
     items: int                     # N
-    categories: int                # C
+    categories: int                # C, besides 0 = unknown, a class like any other
     text: int = 0                  # width of the items' text vectors; 0: there are none
     width: int = 64                # D
     item_width: int = 64           # d_I
@@ -53,10 +53,10 @@ def init(rng, config):
 
 
 def item_features(params, batch, item):
-    """concat(E^I, E^C, E^M) of items [...]; 0 at padding.  -> [..., d_in].  (1) [P]."""
-    v, text = lookup(params["E_I"], item), batch.text[item]  # [..., d_I], [..., M]
+    """concat(E^I, E^C, E^M) of items [...], zeros at padding.  -> [..., d_in].  (1) [P]."""
+    own, text = lookup(params["E_I"], item), batch.text[item]  # [..., d_I], [..., M]
     category = params["E_C"][batch.category[item]] * (item > 0)[..., None]  # [..., d_C]
-    return np.concatenate([v, category, text.astype(v.dtype)], axis=-1)
+    return np.concatenate([own, category, text.astype(own.dtype)], axis=-1)
 
 
 def encoder_block(p, h, allowed, heads, drop, tap=ignore):
@@ -69,13 +69,13 @@ def encoder_block(p, h, allowed, heads, drop, tap=ignore):
 
 def forward(params, batch, config, tap=ignore, rng=None):
     """s: the session after every click, from it and what came before [I].  -> [B, L, D].  (1)."""
-    drop, real = dropout(config.dropout, rng), masks.padding(batch.item)  # [B, L]
-    allowed = masks.causal(real.shape[1], real) & real[:, None]  # [B, L, L]
+    drop = dropout(config.dropout, rng)
+    allowed = masks.causal_real(masks.padding(batch.item))  # [B, L, L]  # Deviation D2: causal
     h = dense(params["in"], item_features(params, batch, batch.item))  # Deviation D3: W_in
-    h = drop(h + params["position"][: real.shape[1]])  # Deviation D2, D4: causal
+    h = drop(h + params["position"][: batch.item.shape[1]])  # Deviation D4: counted from the start
     for block in params["blocks"]:
         h = encoder_block(block, h, allowed, config.heads, drop, tap)
-    s = layer_norm(params["ln"], h)  # Deviation D1
+    s = layer_norm(params["ln"], h)  # Deviation D1: the last state, no mean of states
     tap("states", s)
     return s
 
@@ -114,16 +114,17 @@ def score_all(params, batch, config):
 
 
 def score(params, batch, candidates, config):
-    """Logits of candidates [B, C].  -> [B, C].  (4)."""
-    z = score_all(params, batch, config)  # [B, N]
-    return z[np.arange(len(z), like=candidates)[:, None], np.maximum(candidates, 1) - 1]
+    """Logits of candidates [B, C]; 0, padding, is scored like item 1.  -> [B, C].  (4)."""
+    rows = np.arange(len(candidates), like=candidates)[:, None]  # [B, 1]
+    return score_all(params, batch, config)[rows, np.maximum(candidates, 1) - 1]
 
 
 def loss(params, batch, config, rng=None):
-    """L_item + lambda L_cat, means over all clicks with a next one.  -> scalar.  (5) [P], [I]."""
-    s, known = forward(params, batch, config, rng=rng), batch.at  # [R] positions with a next click
-    s = np.reshape(s, (-1, config.width))[known]  # Deviation D10: one encoding for both  [R, D]
-    target, logp = batch.next.ravel()[known], category_logp(params, s)
-    z = item_logits(params, s, logp) + ~batch.known * s.dtype.type(-1e9)  # out: items not trained
+    """L_item + lambda L_cat, means over the R clicks with a next one.  -> scalar.  (5) [P], [I]."""
+    s = np.reshape(forward(params, batch, config, rng=rng), (-1, config.width))[batch.at]  # [R, D]
+    target = batch.next.ravel()[batch.at]  # [R], the items to predict
+    logp = category_logp(params, s)  # [R, C+1]  # Deviation D10: of the same encoding
+    z = item_logits(params, s, logp)  # [R, N]
+    z = z + ~batch.known * s.dtype.type(-1e9)  # leaves out items without a training click
     item, category = cross_entropy(z, target - 1), cross_entropy(logp, batch.category[target])
-    return (np.sum(item) + config.category_weight * np.sum(category)) / len(known)  # Deviation D9
+    return (np.sum(item) + config.category_weight * np.sum(category)) / len(target)  # Deviation D9

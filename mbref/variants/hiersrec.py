@@ -19,16 +19,16 @@ from mbref.papers.hiersrec import SETTINGS, category_logp, encoder_block
 
 @dataclass(frozen=True)
 class Config(hiersrec.Config):
-    """Switches beside the settings of papers/hiersrec.py."""
+    """The settings of papers/hiersrec.py, and switches."""
     # ablations
-    tasks: str = "both"                  # "item": no category head, so hier is "none"
-    inputs: str = "id+category+text"     # what (1) reads of an item, joined by "+"
+    tasks: str = "both"                # "item": no category head, and so hier is "none"
+    inputs: str = "id+category+text"   # what (1) reads of an item; without text where there is none
     # points of the ledger
-    pool: str = "last"                   # "mean": of the states so far [M]  # Deviation D1
-    hier: str = "soft"                   # (3): "logits", "tied", "stop", "oracle", or "none" [M]
-    item_out: str = "fc"                 # (4): "tied" to the item's inputs: scores cold items
+    pool: str = "last"                 # "mean": of the states so far [M]  # Deviation D1
+    hier: str = "soft"                 # g of (3): "logits", "tied", "stop", "oracle", "none" [M]
+    item_out: str = "fc"               # (4); "tied": items by their features, so also cold ones
     # others
-    softmax: str = "known"               # (5) over items with a training click, or "all"
+    softmax: str = "known"             # (5) over the items with a training click, or over "all"
 
     def __post_init__(self):
         super().__post_init__()
@@ -43,13 +43,13 @@ class Config(hiersrec.Config):
 
 
 def input_width(config):
-    """The width of the item features that are read."""
+    """d_in, the width of the item features that are read."""
     width = {"id": config.item_width, "category": config.category_width, "text": config.text}
     return sum(width[name] for name in config.inputs.split("+"))
 
 
 def projection_width(config):
-    """The width of g; "tied" takes d_C."""
+    """d_p, the width of g: "tied" takes d_C, and without a hierarchy it is 0."""
     width = {"none": 0, "tied": config.category_width}
     return width.get(config.hier, config.projection_width)
 
@@ -57,57 +57,66 @@ def projection_width(config):
 def init(rng, config):
     """Draw the parameters in use; matrices N(0, 1 / fan_in), embeddings N(0, .1^2), biases 0."""
     D, C, N = config.width, config.categories + 1, config.items
-    d_in, d_g, tied = input_width(config), projection_width(config), config.hier == "tied"
+    d_in, d_p, tied = input_width(config), projection_width(config), config.hier == "tied"
     params = {"in": init_dense(init_matrix(rng, d_in, D)),
               "position": rng.normal(0, 0.1, (config.length, D)),
-              "blocks": [init_transformer(rng, D) for _ in range(config.blocks)], "ln": init_norm(D)}
+              "blocks": [init_transformer(rng, D) for _ in range(config.blocks)],
+              "ln": init_norm(D)}
     if "id" in config.inputs:
         params["E_I"] = rng.normal(0, 0.1, (N + 1, config.item_width))
     if "category" in config.inputs or tied:
         params["E_C"] = rng.normal(0, 0.1, (C, config.category_width))
     if config.tasks == "both":
         params["category"] = init_dense(init_matrix(rng, D, C))
-    if d_g and not tied:
-        params["W_p"] = rng.normal(0, 0.1, (C, d_g))
+    if d_p and not tied:
+        params["W_p"] = rng.normal(0, 0.1, (C, d_p))
     if config.hier == "logits":
         params["ln_logits"] = init_norm(C)
-    if config.item_out == "tied":
-        return params | {"query": init_matrix(rng, D + d_g, D), "value": init_matrix(rng, d_in, D),
-                         "b_i": np.zeros(N)}
-    return params | {"item": init_dense(init_matrix(rng, D + d_g, N))}
+    if config.item_out == "fc":
+        return params | {"item": init_dense(init_matrix(rng, D + d_p, N))}
+    return params | {"query": init_matrix(rng, D + d_p, D), "value": init_matrix(rng, d_in, D),
+                     "b_i": np.zeros(N)}
 
 
 def item_features(params, batch, item, config):
     """concat(E^I, E^C, E^M) of items [...], as far as they are read.  -> [..., d_in].  (1)."""
-    parts = {"id": lambda: lookup(params["E_I"], item),
-             "category": lambda: params["E_C"][batch.category[item]] * (item > 0)[..., None],
-             "text": lambda: batch.text[item].astype(params["in"]["w"].dtype)}
-    return np.concatenate([parts[name]() for name in config.inputs.split("+")], axis=-1)
+    parts = []
+    for name in config.inputs.split("+"):
+        if name == "id":
+            parts.append(lookup(params["E_I"], item))
+        elif name == "category":
+            parts.append(params["E_C"][batch.category[item]] * (item > 0)[..., None])
+        else:
+            parts.append(batch.text[item].astype(params["in"]["w"].dtype))
+    return np.concatenate(parts, axis=-1)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
     """s: the session after every click.  -> [B, L, D].  (1)."""
-    drop, real = dropout(config.dropout, rng), masks.padding(batch.item)  # [B, L]
-    allowed = masks.causal(real.shape[1], real) & real[:, None]  # [B, L, L]
+    drop = dropout(config.dropout, rng)
+    allowed = masks.causal_real(masks.padding(batch.item))  # [B, L, L]
     h = dense(params["in"], item_features(params, batch, batch.item, config))
-    h = drop(h + params["position"][: real.shape[1]])
+    h = drop(h + params["position"][: batch.item.shape[1]])
     for block in params["blocks"]:
         h = encoder_block(block, h, allowed, config.heads, drop, tap)
     s = layer_norm(params["ln"], h)
     tap("states", s)
-    if config.pool == "mean":
-        places = np.arange(1, s.shape[1] + 1, dtype=s.dtype, like=batch.item)  # [L]
-        s = np.cumsum(s, axis=1) / places[:, None]
-    return s
+    return running_mean(s) if config.pool == "mean" else s
+
+
+def running_mean(s):
+    """After every click, the mean of the states so far.  [B, L, D] -> [B, L, D]."""
+    clicks = np.arange(1, s.shape[1] + 1, dtype=s.dtype, like=stop_gradient(s))  # [L]
+    return np.cumsum(s, axis=1) / clicks[:, None]
 
 
 def projection(params, logp, config, oracle=None):
     """g: what the item head learns of the predicted category.  logp [R, C+1] -> [R, d_p].  (3).
 
-    "soft": the expectation of one learned vector a category [I]; "tied": of the input's own category
-    embeddings; "stop": soft, but the item loss does not train the category head; "logits": of the
-    logits, whose layer norm is that of log p; "oracle": the vector of the true category `oracle`
-    [R], an upper bound and no model.
+    "soft": the expectation of one learned vector a category [I]; "tied": of the category embeddings
+    that (1) reads; "stop": soft, but the item loss does not train the category head; "logits": a
+    linear map of the layer norm of the logits, which is that of log p; "oracle": the vector of the
+    true category `oracle` [R], an upper bound and no model.
     """
     if config.hier == "oracle":
         require(oracle is not None, "hier=oracle needs the true next categories: it bounds what a "
@@ -115,11 +124,14 @@ def projection(params, logp, config, oracle=None):
         return params["W_p"][oracle]
     if config.hier == "logits":
         return layer_norm(params["ln_logits"], logp) @ params["W_p"]
-    p = np.exp(stop_gradient(logp) if config.hier == "stop" else logp)
-    return p @ (params["E_C"] if config.hier == "tied" else params["W_p"])
+    if config.hier == "tied":
+        return np.exp(logp) @ params["E_C"]
+    if config.hier == "stop":
+        logp = stop_gradient(logp)
+    return hiersrec.projection(params, logp)
 
 
-def joined(params, s, config, oracle=None):
+def join(params, s, config, oracle=None):
     """Session and category vector side by side.  s [R, D] -> q [R, D + d_p], log p_C or None."""
     logp = category_logp(params, s) if config.tasks == "both" else None
     if config.hier == "none":
@@ -127,25 +139,13 @@ def joined(params, s, config, oracle=None):
     return np.concatenate([s, projection(params, logp, config, oracle)], axis=-1), logp
 
 
-def output_columns(params, batch, config, items):
-    """Weights and biases of items [...] in the space of item_query.  -> [..., D'], [...].  (4)."""
-    if config.item_out == "tied":
-        return item_features(params, batch, items, config) @ params["value"], params["b_i"][items - 1]
-    return params["item"]["w"].T[items - 1], params["item"]["b"][items - 1]
-
-
-def item_query(params, q, config):
-    """What is multiplied with an item's weights.  q [R, D + d_p] -> [R, D'].  (4)."""
-    return q @ params["query"] if config.item_out == "tied" else q
-
-
 def item_logits(params, batch, q, config):
-    """Of all items 1..N, never of padding.  q [R, D + d_p] -> [R, N].  (4)."""
+    """Logits of all items 1..N, never of padding.  q [R, D + d_p] -> [R, N].  (4)."""
     if config.item_out == "fc":
         return dense(params["item"], q)
     items = np.arange(1, config.items + 1, like=batch.item)  # [N]
-    w, b = output_columns(params, batch, config, items)  # [N, D], [N]
-    return item_query(params, q, config) @ w.T + b
+    value = item_features(params, batch, items, config) @ params["value"]  # [N, D]
+    return (q @ params["query"]) @ value.T + params["b_i"]
 
 
 def predicts_categories(config):
@@ -156,7 +156,7 @@ def predicts_categories(config):
 def score_categories(params, batch, config):
     """Logits of all items, and log p_C or None, after the last click.  -> [B, N], [B, C+1]."""
     s = newest(forward(params, batch, config), batch.item)  # [B, D]
-    q, logp = joined(params, s, config, batch.oracle)
+    q, logp = join(params, s, config, batch.oracle)
     return item_logits(params, batch, q, config), logp
 
 
@@ -166,35 +166,34 @@ def score_all(params, batch, config):
 
 
 def score(params, batch, candidates, config):
-    """Logits of candidates [B, C].  -> [B, C].  (4)."""
-    s = newest(forward(params, batch, config), batch.item)  # [B, D]
-    q, _ = joined(params, s, config, batch.oracle)
-    w, b = output_columns(params, batch, config, np.maximum(candidates, 1))  # [B, C, D'], [B, C]
-    return np.sum(np.expand_dims(item_query(params, q, config), 1) * w, axis=-1) + b
+    """Logits of candidates [B, C]; 0, padding, is scored like item 1.  -> [B, C].  (4)."""
+    rows = np.arange(len(candidates), like=candidates)[:, None]  # [B, 1]
+    return score_all(params, batch, config)[rows, np.maximum(candidates, 1) - 1]
 
 
 def forget_ids(params, known):
     """Parameters in which items that are not `known` [N+1] are their category and text alone.
 
-    Their embedding and bias are 0. Free output weights ("fc") are left as they are: they know an
-    item by its id only.
+    Where the output is tied, their embedding and bias are 0. Free output weights are left as they
+    are: they know an item by its id only.
     """
-    if "b_i" not in params:
+    if "item" in params:
         return params
-    made = {"b_i": params["b_i"] * known[1:]}
-    return params | made | ({"E_I": params["E_I"] * known[:, None]} if "E_I" in params else {})
+    masks_of = {"b_i": known[1:], "E_I": known[:, None]}
+    return params | {name: params[name] * mask for name, mask in masks_of.items() if name in params}
 
 
 def loss(params, batch, config, rng=None):
     """L_item + lambda L_cat, the latter where there is a category head.  -> scalar.  (5)."""
-    s, known = forward(params, batch, config, rng=rng), batch.at  # [R]
-    target = batch.next.ravel()[known]
+    s = forward(params, batch, config, rng=rng)  # [B, L, D]
+    s = np.reshape(s, (-1, config.width))[batch.at]  # [R, D]
+    target = batch.next.ravel()[batch.at]  # [R]
     label = batch.category[target]
-    q, logp = joined(params, np.reshape(s, (-1, config.width))[known], config, label)
+    q, logp = join(params, s, config, label)
     z = item_logits(params, batch, q, config)  # [R, N]
     if config.softmax == "known":
         z = z + ~batch.known * s.dtype.type(-1e9)
     total = np.sum(cross_entropy(z, target - 1))
     if config.tasks == "both":
         total = total + config.category_weight * np.sum(cross_entropy(logp, label))
-    return total / len(known)
+    return total / len(target)

@@ -95,7 +95,7 @@ RIGHT = {
     "hiersrec.item_features": [hiersrec.item_features()],
     "hiersrec.encoder_block": [hiersrec.encoder_block()],
     "hiersrec.projection": [hiersrec.projection()],
-    "hiersrec.joined": [hiersrec_model.joined()],
+    "hiersrec.joined": [hiersrec_model.join()],
     "hiersrec.item_logits": [hiersrec.item_logits()],
     "hiersrec.candidates_topk": [candidates.topk()],
     "hiersrec.candidates_mass": [candidates.until(candidates.probabilities, lambda i: i["tau"])],

@@ -1,7 +1,7 @@
 """mbref's side of HierSRec's components. Sessions are padded on the right. C categories and class 0, N items."""
 import numpy as np
 
-from mbref.candidates import choose as candidates
+from mbref.candidates import choose
 from mbref.check.components.reading import config_of, where_real
 from mbref.data.session_batches import Batch
 from mbref.nn import masks
@@ -18,7 +18,7 @@ def batch_of(inputs):
 
 
 def typed(params):
-    """With an array under the name at which item_features looks for the dtype of all."""
+    """The parameters, and E_I where item_features looks for the dtype of them all."""
     return {"in": {"w": params.get("E_I")}, **params}
 
 
@@ -68,14 +68,14 @@ def projection(params, inputs, tap):
     return {"g": hiersrec.projection(params, inputs["logp"], config, inputs["oracle"])}
 
 
-def joined(params, inputs, tap):
+def join(params, inputs, tap):
     """q = [s ; g], session and category vector side by side, and log p of the categories.  s [R, D], oracle [R]
     -> q [R, D + d_p], logp [R, C+1].
 
     g as in hiersrec.projection, by hier; "none": q is s. tasks "item": q is s, and there is no logp. Params: category
     (w, b) and those of hiersrec.projection.
     """
-    q, logp = hiersrec.joined(params, inputs["s"], config_of(hiersrec.Config, inputs), inputs["oracle"])
+    q, logp = hiersrec.join(params, inputs["s"], config_of(hiersrec.Config, inputs), inputs["oracle"])
     return {"q": q} | ({} if logp is None else {"logp": logp})
 
 
@@ -94,13 +94,13 @@ def candidates_topk(params, inputs, tap):
 
     logp [B, C] -> chosen [B, C] bool.
     """
-    return {"chosen": candidates.topk(inputs["logp"], inputs["k"])}
+    return {"chosen": choose.topk(inputs["logp"], inputs["k"])}
 
 
 def candidates_mass(params, inputs, tap):
     """Categories by falling probability until these sum to at least tau, at least one.  logp [B, C] -> chosen [B, C].
     """
-    return {"chosen": candidates.mass(inputs["logp"], inputs["tau"])}
+    return {"chosen": choose.mass(inputs["logp"], inputs["tau"])}
 
 
 def candidates_budget(params, inputs, tap):
@@ -108,15 +108,15 @@ def candidates_budget(params, inputs, tap):
 
     logp [B, C]; category [N+1] 0..C-1 of items 1..N, entry 0 ignored -> chosen [B, C] bool.
     """
-    index = candidates.index_of(inputs["category"], inputs["logp"].shape[1])
-    return {"chosen": candidates.budget(inputs["logp"], inputs["rho"], index)}
+    index = choose.index_of(inputs["category"], inputs["logp"].shape[1])
+    return {"chosen": choose.budget(inputs["logp"], inputs["rho"], index)}
 
 
 def candidate_items(params, inputs, tap):
     """Items of any chosen category; column i - 1 is item i.  chosen [B, C] bool, category [N+1] -> allowed [B, N] bool.
     """
     chosen = inputs["chosen"]
-    return {"allowed": candidates.items_of(chosen, candidates.index_of(inputs["category"], chosen.shape[1]))}
+    return {"allowed": choose.items_of(chosen, choose.index_of(inputs["category"], chosen.shape[1]))}
 
 
 def score(params, inputs, tap):

@@ -100,7 +100,7 @@ OF_HIERSREC = {
     "hiersrec.encode": Component(hiersrec.encode, f"{HIERSREC} (1)"),
     "hiersrec.category_logp": Component(hiersrec.category_logp, f"{HIERSREC} (2)", ("s",)),
     "hiersrec.projection": Component(hiersrec.projection, f"{HIERSREC} (3)", ("logp",)),
-    "hiersrec.joined": Component(hiersrec.joined, f"{HIERSREC}s (2)-(4)", ("s",)),
+    "hiersrec.joined": Component(hiersrec.join, f"{HIERSREC}s (2)-(4)", ("s",)),
     "hiersrec.item_logits": Component(hiersrec.item_logits, f"{HIERSREC} (4)", ("q",)),
     "hiersrec.candidates_topk": Component(hiersrec.candidates_topk, f"{HIERSREC} (6)"),
     "hiersrec.candidates_mass": Component(hiersrec.candidates_mass, f"{HIERSREC} (6)"),

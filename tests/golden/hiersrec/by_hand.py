@@ -5,7 +5,8 @@ from autograd.tracer import getval
 from mbref.by_hand import hiersrec as by_hand
 from mbref.check.components.reading import config_of
 from mbref.nn import optim
-from mbref.papers import hiersrec
+from mbref.variants import hiersrec
+from tests.golden.hiersrec import one_session
 from tests.golden.shared.by_hand import rows, spread
 
 
@@ -22,8 +23,8 @@ def item_features(params, inputs):
     config = config_from(inputs)
 
     def one(item):
-        found = [by_hand.item_features(params, i, about(inputs), config) for i in item[item > 0]]
-        return spread(found, item > 0, hiersrec.widths(config)[0])
+        found = [one_session.item_features(params, i, about(inputs), config) for i in item[item > 0]]
+        return spread(found, item > 0, hiersrec.input_width(config))
     return {"features": rows(one, inputs["item"])}
 
 
@@ -38,7 +39,7 @@ def encode(params, inputs):
     config = config_from(inputs)
 
     def one(item):
-        found = by_hand.encode(params, item[item > 0], about(inputs), config) if item.any() else []
+        found = one_session.encode(params, item[item > 0], about(inputs), config) if item.any() else []
         return spread(found, item > 0, config.width)
     return {"s": rows(one, inputs["item"])}
 
@@ -57,13 +58,13 @@ def projection(params, inputs):
 
     def one(logp, true):
         if config.hier in ("logits", "oracle"):
-            return by_hand.category_vector(params, logp, config, true)
+            return one_session.projection(params, logp, config, true)
         p = np.exp(getval(logp) if config.hier == "stop" else logp)
         return by_hand.weighted_sum(p, params["E_C" if config.hier == "tied" else "W_p"])
     return {"g": rows(one, inputs["logp"], inputs["oracle"])}
 
 
-def joined(params, inputs):
+def join(params, inputs):
     """The gradient of log p in the vector and that of log p itself come together."""
     config = config_from(inputs)
 
@@ -74,7 +75,7 @@ def joined(params, inputs):
         logp = np.log(np.array(by_hand.softmax(list(z))))
         if config.hier == "none":
             return [s, logp]
-        return [np.concatenate([s, by_hand.category_vector(params, z, config, true, getval(z))]), logp]
+        return [np.concatenate([s, one_session.projection(params, z, config, true, getval(z))]), logp]
 
     q, logp = zip(*[one(*row) for row in zip(inputs["s"], inputs["oracle"], strict=True)], strict=True)
     return {"q": np.array(q)} | ({} if config.tasks == "item" else {"logp": np.array(logp)})
@@ -83,7 +84,7 @@ def joined(params, inputs):
 def item_logits(params, inputs):
     config = config_from(inputs)
     items = range(1, config.items + 1)
-    return {"logits": rows(lambda q: [by_hand.item_logit(params, q, i, about(inputs), config) for i in items],
+    return {"logits": rows(lambda q: [one_session.item_logit(params, q, i, about(inputs), config) for i in items],
                            inputs["q"])}
 
 
@@ -127,9 +128,9 @@ def candidate_items(params, inputs):
 def score(params, inputs):
     config, scores = config_from(inputs), []
     for item, candidate, true in zip(*(inputs[name] for name in ("item", "candidate", "oracle")), strict=True):
-        s = by_hand.encode(params, item[item > 0], about(inputs), config)[-1]
+        s = one_session.encode(params, item[item > 0], about(inputs), config)[-1]
         logits = by_hand.category_logits(params, s) if config.tasks == "both" else None
-        z = by_hand.predict(params, s, about(inputs), config, true, logits)[0]
+        z = one_session.predict(params, s, about(inputs), config, true, logits)[0]
         scores.append(np.array([z[i - 1] for i in candidate]))
     return {"scores": np.array(scores)}
 
@@ -143,13 +144,13 @@ def model(params, inputs):
         n = (follow > 0).sum()
         if n:
             session = [*item[:n], follow[n - 1]]
-            total = total + by_hand.loss(params, session, about(inputs), config, fixed, known)
+            total = total + one_session.loss(params, session, about(inputs), config, fixed, known)
     return {"loss": total / (inputs["next"] > 0).sum()}
 
 
 BY_HAND = {
     "hiersrec.item_features": item_features, "hiersrec.encoder_block": encoder_block, "hiersrec.encode": encode,
-    "hiersrec.category_logp": category_logp, "hiersrec.projection": projection, "hiersrec.joined": joined,
+    "hiersrec.category_logp": category_logp, "hiersrec.projection": projection, "hiersrec.joined": join,
     "hiersrec.item_logits": item_logits,
     "hiersrec.candidates_topk": candidates_topk, "hiersrec.candidates_mass": candidates_mass,
     "hiersrec.candidates_budget": candidates_budget, "hiersrec.candidate_items": candidate_items,

@@ -2,7 +2,7 @@
 import numpy as np
 
 from mbref.check.components.reading import config_of
-from mbref.papers import hiersrec
+from mbref.variants import hiersrec
 from tests.golden.draw import (
     EMPTY,
     FULL,
@@ -73,7 +73,7 @@ def projection_case(rng, draw):
     return params, {"logp": logp, "oracle": rng.integers(0, CATEGORIES + 1, R)}
 
 
-def joined_case(rng, draw):
+def join_case(rng, draw):
     params = params_of(rng, draw, 0.4, "category", "W_p", "ln_logits")
     params |= params_of(rng, draw, 0.4, "E_C") if draw["config"]["hier"] == "tied" else {}
     return params, {"s": normal(rng, R, D), "oracle": rng.integers(0, CATEGORIES + 1, R)}
@@ -82,7 +82,7 @@ def joined_case(rng, draw):
 def logits_case(rng, draw):
     params, config = params_of(rng, draw, 0.3), config_of(hiersrec.Config, draw["config"])
     names = ("item",) if config.item_out == "fc" else ("query", "value", "b_i", "E_I", "E_C")
-    q = normal(rng, R, D + hiersrec.widths(config)[1])
+    q = normal(rng, R, D + hiersrec.projection_width(config))
     return {name: params[name] for name in names}, {"q": q, "item": np.zeros((1, 1), int)} | known_of_items(rng, draw)
 
 
@@ -160,7 +160,7 @@ RECIPES = {
         hier("logits", ("Switch",)), hier("oracle", ("Switch", "StopGradient")),
         row("certain", ("LargeValues",), FULL, {"spread": 30.0}, hier="soft")),
     "hiersrec.joined": recipes(
-        joined_case, hier("soft", ("Basic",)), hier("none", ("Switch",)), hier("oracle", ("Switch",)),
+        join_case, hier("soft", ("Basic",)), hier("none", ("Switch",)), hier("oracle", ("Switch",)),
         hier("tied", ("Switch",)), hier("stop", ("StopGradient", "Switch")),
         row("one_task", ("Switch",), FULL, tasks="item", hier="soft")),
     "hiersrec.item_logits": recipes(

@@ -7,7 +7,7 @@ from mbref.check.components import hiersrec as right
 from mbref.nn import attention as att, masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import dense, layer_norm, lookup, relu, stop_gradient
-from mbref.papers import hiersrec
+from mbref.variants import hiersrec
 from tests.golden.fault import fed, planted
 from tests.golden.shared.faults_attention import SOFTMAX, exponents, share, split_interleaved
 

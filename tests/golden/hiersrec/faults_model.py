@@ -1,23 +1,30 @@
 """Faults of HierSRec's joined heads, score and whole model.  {component: {fault: function}}."""
+from dataclasses import replace
+
 import autograd.numpy as np
 
 from mbref.check.components import hiersrec as right
 from mbref.nn import masks
 from mbref.nn.layers import dense, stop_gradient
-from mbref.papers import hiersrec
+from mbref.variants import hiersrec
 from tests.golden.fault import fed, planted
 from tests.golden.hiersrec.faults import backwards, later, own_features
 from tests.golden.shared.faults_attention import exponents, share
 
-own_forward, own_projection = hiersrec.forward, hiersrec.projection
+own_projection = hiersrec.projection
 
 
-def at_the_end(params, batch, config):
+def at_the_end(states, item):
     """The state of the last place, padding or not."""
-    return own_forward(params, batch, config)[:, -1]
+    return states[:, -1]
 
 
-def joined(side=lambda s, g: [s, g], head=lambda s: s, shown=lambda logp: logp, axis=-1):
+def causal_keys(real):
+    """A mask that lets a place of padding attend to the session, as its state is read here."""
+    return masks.causal(real.shape[1]) & real[:, None]
+
+
+def join(side=lambda s, g: [s, g], head=lambda s: s, shown=lambda logp: logp, axis=-1):
     """Session and category vector in another order, with another reading of the category head."""
     def both(params, inputs, tap):
         config, s = right.config_of(hiersrec.Config, inputs), inputs["s"]
@@ -45,27 +52,27 @@ def all_clicks(params, inputs, tap):
 def of_the_click(params, inputs, tap):
     """The category head learns the category of the click itself."""
     config, batch = right.config_of(hiersrec.Config, inputs), right.batch_of(inputs)
-    item, _ = hiersrec.losses(params, batch, config)
-    at = np.flatnonzero(inputs["next"])
-    s = np.reshape(hiersrec.forward(params, batch, config), (inputs["item"].size, -1))[at]
-    logp, label = hiersrec.category_logp(params, s), inputs["category"][inputs["item"].ravel()[at]]
-    category = -np.sum(logp[np.arange(len(at)), label]) / len(at)
-    return {"loss": item + config.category_weight * category, "item_loss": item, "category_loss": category}
+    item = hiersrec.loss(params, batch, replace(config, category_weight=0.0))
+    s = np.reshape(hiersrec.forward(params, batch, config), (batch.item.size, -1))[batch.at]
+    logp, label = hiersrec.category_logp(params, s), batch.category[batch.item.ravel()[batch.at]]
+    category = -np.sum(logp[np.arange(len(label)), label]) / len(label)
+    return {"loss": item + config.category_weight * category}
 
 
 FAULTS = {
     "hiersrec.joined": {
-        "category vector before the session": joined(lambda s, g: [g, s]),
-        "softmax over the sessions": joined(axis=0),
-        "probabilities instead of their logarithms": joined(shown=np.exp),
-        "no gradient from the category head to the session": joined(head=stop_gradient),
-        "gradient through the probabilities stopped": of_form("soft", "stop", right.joined),
-        "gradient through the probabilities not stopped": of_form("stop", "soft", right.joined),
-        "the predicted category where the true one is meant": of_form("oracle", "soft", right.joined),
-        "the true category where the predicted one is meant": of_form("soft", "oracle", right.joined),
+        "category vector before the session": join(lambda s, g: [g, s]),
+        "softmax over the sessions": join(axis=0),
+        "probabilities instead of their logarithms": join(shown=np.exp),
+        "no gradient from the category head to the session": join(head=stop_gradient),
+        "gradient through the probabilities stopped": of_form("soft", "stop", right.join),
+        "gradient through the probabilities not stopped": of_form("stop", "soft", right.join),
+        "the predicted category where the true one is meant": of_form("oracle", "soft", right.join),
+        "the true category where the predicted one is meant": of_form("soft", "oracle", right.join),
     },
     "hiersrec.score": {
-        "state of the last place, even where it is padding": planted(right.score, hiersrec, newest=at_the_end),
+        "state of the last place, even where it is padding": planted(
+            planted(right.score, hiersrec, newest=at_the_end), masks, causal_real=causal_keys),
         "attends to later clicks": planted(right.score, masks, causal=later),
         "positions from the newest click": backwards(right.score),
         "candidates one item off": fed(right.score, lambda i: {"candidate": np.maximum(i["candidate"] - 1, 1)}),
