@@ -3,7 +3,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tarfile
 import venv
 import zipfile

@@ -8,8 +8,8 @@ import pytest
 
 from mbref import evaluation, modes, ranked, reproduce, training
 from mbref.__main__ import main
-from mbref.commands import TINY
 from mbref.baselines import counting
+from mbref.commands import TINY
 from mbref.data import sequences, targets
 from mbref.data.sequences import Held, from_rows
 from mbref.errors import InputError
