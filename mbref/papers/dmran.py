@@ -1,7 +1,7 @@
 """DMRAN: attention over items with time in several hops, then among the hops (IJCAI 2019).
 
 Equation numbers are the paper's, whose text was at hand; its authors released no code. "Deviation
-D5" marks what the text leaves open: a row of released/LEDGER.md; other choices: variants/dmran.py.
+D5": a point that it leaves open, a row of released/LEDGER.md; other choices: variants/dmran.py.
 B batch, n history length, C candidates, r hops, d width. Id 0 is padding, on the right.
 """
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import autograd.numpy as np
 
 from mbref.data.target_batches import examples_in_pairs as examples, ranking_batch, training_batch
-from mbref.errors import require_ranges
+from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax, softmax
 from mbref.nn.layers import (by_chunks, dense, embed, glorot, ignore, init_dense, relu, sigmoid,
                              stop_gradient, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
-# Deviation D17, D18: of "32 or 16", 16 pairs, which are as many scores as ATRank's 32 rows
+# Deviation D17, D18: of "32 or 16", 16 rows of two scores, as many as the 32 of ATRank
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "16", "validate": "AUC"}
 
 
@@ -24,7 +24,7 @@ SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "16", "v
 class Config:
     """Shapes, and the settings that the paper names."""
     items: int                   # N
-    categories: int = 0          # 0: V is of items alone; else half of its width  # Deviation D2
+    categories: int = 0          # 0: the items have none
     width: int = 128             # d
     hops: int = 10               # r
     redundancy: float = 1e-4     # lambda_3 of eq. 22
@@ -34,23 +34,26 @@ class Config:
 
     def __post_init__(self):
         require_ranges(self)
+        require(self.width % 2 == 0, f"width is {self.width}: it must be even.")
 
 
 def init(rng, config):
     """Draw the parameters under the paper's letters: Glorot-uniform, biases 0."""
-    d, half = config.width, config.width // 2 if config.categories else 0
-    V = [(config.items + 1, d - half), *[(config.categories + 1, half)] * (half > 0)]
-    shapes = {"T": (14, d), "W_s1": (d, d), "W_s2": (config.hops, d)}  # Deviation D3, D4
-    shapes |= {name: (d, d) for name in ("W_s3", "W_s4", "W_s5", "W_f1", "W_f2")}
-    return {"V": [glorot(rng, *shape) for shape in V], "W_0": init_dense(glorot(rng, 2 * d, d)),
-            **{name: glorot(rng, *shape) for name, shape in shapes.items()},
-            **{name: np.zeros(d) for name in ("b_s1", "b_s2", "b_f")}}
+    d = config.width
+    sizes = [config.items, config.categories] if config.categories else [config.items]
+    return {"V": [glorot(rng, size + 1, d // len(sizes)) for size in sizes],  # Deviation D2: halves
+            "W_0": init_dense(glorot(rng, 2 * d, d)), "T": glorot(rng, 14, d),
+            "W_s1": glorot(rng, d, d), "W_s2": glorot(rng, config.hops, d),  # Deviation D4: no bias
+            "W_s3": glorot(rng, d, d), "W_s4": glorot(rng, d, d), "W_s5": glorot(rng, d, d),
+            "b_s1": np.zeros(d), "b_s2": np.zeros(d),
+            "W_f1": glorot(rng, d, d), "W_f2": glorot(rng, d, d), "b_f": np.zeros(d)}
 
 
 def history_code(params, history, features):
     """H = [V[h] ; T[g]] W_0 + b_0.  features [N+1, 1 or 2] -> [B, n, d].  Eq. 1, 2."""
-    v, t = embed(params["V"], features[history.item]), time_bucket(history.gap, "paper")
-    return dense(params["W_0"], np.concatenate([v, params["T"][t]], axis=-1))  # Deviation D1
+    v = embed(params["V"], features[history.item])  # [B, n, d]
+    t = params["T"][time_bucket(history.gap, "paper")]  # Deviation D3: 14 buckets  [B, n, d]
+    return dense(params["W_0"], np.concatenate([v, t], axis=-1))  # Deviation D1: no activation
 
 
 def item_attention(params, H, real):
@@ -64,8 +67,8 @@ def feature_attention(params, M, tap=ignore):
     row_i = np.expand_dims(M @ params["W_s4"].T, 2)  # [B, i, 1, d]
     row_j = np.expand_dims(M @ params["W_s3"].T, 1)  # Deviation D22: m_j, not m_i  [B, 1, j, d]
     F = np.tanh(row_i + row_j + params["b_s2"]) @ params["W_s5"].T  # [B, i, j, d]
-    F = F + stop_gradient(params["b_s1"])  # the softmax over j cancels b_s1: its gradient is 0
-    beta = np.swapaxes(softmax(np.swapaxes(F, 2, 3)), 2, 3)  # Deviation D5: j = i counts, too
+    F = F + stop_gradient(params["b_s1"])  # the softmax cancels b_s1, so its gradient is exactly 0
+    beta = np.swapaxes(softmax(np.swapaxes(F, 2, 3)), 2, 3)  # Deviation D5: over j, j = i included
     tap("beta", beta)
     return np.sum(beta * np.expand_dims(M, 1), axis=2)  # Deviation D8: no residual, no norm
 
@@ -76,27 +79,23 @@ def vanilla(M, i_c, tap=ignore, name="vanilla"):
 
 
 def fusion(params, h, h_hat):
-    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  all [B, C, d].  Eq. 16."""
+    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  -> [B, C, d].  Eq. 16."""
     G = sigmoid(h @ params["W_f1"] + h_hat @ params["W_f2"] + params["b_f"])
     return G * h + (1 - G) * h_hat  # Deviation D9: G belongs to h
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """M, M^ [B, r, d] and A [B, r, n]; nothing is drawn.  Eq. 1-13."""  # Deviation D19: no dropout
-    H = history_code(params, batch.histories[0], batch.features[0])
+    """M and M^ [B, r, d], and A [B, r, n]; nothing is drawn from rng.  Eq. 1-13."""
+    H = history_code(params, batch.histories[0], batch.features[0])  # Deviation D19: no dropout
     A = item_attention(params, H, masks.padding(batch.histories[0].item))
     M = A @ H  # eq. 8
-    tap("hops", A)
-    tap("M", M)
-    M_hat = feature_attention(params, M, tap)
-    tap("M_hat", M_hat)
-    return M, M_hat, A
+    return M, feature_attention(params, M, tap), A
 
 
 def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     """s = h_c . i_c of candidates [B, C], and h_c and i_c [B, C, d].  Eq. 14-17."""
-    (M, M_hat, _), ids = states, batch.features[0][candidates]  # [B, C, 1 or 2]
-    i_c = embed(params["V"], ids)  # Deviation D11: V[c] itself
+    M, M_hat, _ = states
+    i_c = embed(params["V"], batch.features[0][candidates])  # Deviation D11: V[c] itself
     h_hat = vanilla(M_hat, i_c, tap, "vanilla_hat")  # [B, C, d]
     h_c = fusion(params, vanilla(M, i_c, tap), h_hat)
     return np.sum(h_c * i_c, axis=-1), h_c, i_c  # Deviation D10: no item bias
@@ -124,7 +123,7 @@ def loss(params, batch, config, rng=None):
     states = forward(params, batch, config)
     s, h_c, i_c = logits(params, batch, states, batch.candidate, config)
     real = batch.candidate > 0  # [B, C]
-    size = np.sum((h_c**2 + i_c**2) * real[..., None])  # Deviation D12, D13
+    fit = masked_mean(sigmoid_cross_entropy(s, batch.label), real)  # Deviation D15: a mean
+    size = np.sum((h_c**2 + i_c**2) * real[..., None])  # Deviation D12, D13: of activations alone
     overlap = np.sum(redundancy(states[2])) / len(s)  # Deviation D14: a mean over samples
-    fit = masked_mean(sigmoid_cross_entropy(s, batch.label), real)  # Deviation D15: likewise
     return fit + config.penalty / 2 * size + config.redundancy * overlap

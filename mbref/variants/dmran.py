@@ -1,6 +1,7 @@
 """Other readings of DMRAN: the paper's own variants, and the points that its text leaves open.
 
-At its defaults this is papers/dmran.py, from which it takes all that does not change. Shapes as there.
+At its defaults this is papers/dmran.py, from which it takes all that does not change; shapes as
+there.
 """
 from dataclasses import dataclass
 
@@ -23,15 +24,15 @@ from mbref.variants.atrank import dot_block, init_block
 class Config(dmran.Config):
     """Switches beside the paper's own settings."""
     # variants of the paper
-    variant: str = "full"        # "item": no dimension-wise level; "feature": no item level (eq. 7, 8)
+    variant: str = "full"        # "item": no feature level, M alone; "feature": H in the place of M
     time: bool = True            # False: DMRAN_No_Time, eq. 1 without T
     # points of the ledger
     bucket: str = "paper"        # "release": floor(log2(gap + 1)), as ATRank's code
-    diagonal: bool = True        # False: eq. 10 leaves out j = i; a lone row gets 0  # Deviation D5
-    pool: str = "attention"      # f_vanilla: by the candidate, or "mean"  # Deviation D6
-    robust: bool = False         # residuals, norms, feed-forwards where shapes fit  # Deviation D6-D8
-    item_bias: bool = False      # True: b_i in eq. 17  # Deviation D10
-    weight_decay: float = 0.0    # lambda_2: on all weights  # Deviation D13
+    diagonal: bool = True        # False: eq. 10 leaves out j = i  # Deviation D5: a lone row gets 0
+    pool: str = "attention"      # "mean": f_vanilla is the mean of M  # Deviation D6: no candidate
+    robust: bool = False         # True: residuals, norms and more  # Deviation D8: where they fit
+    item_bias: bool = False      # True: eq. 17 adds b_i  # Deviation D10: one number an item
+    weight_decay: float = 0.0    # lambda_2  # Deviation D13: of all weights
     # others
     fuse: bool = True            # False: h_c = h^, without eq. 14 and 16: the other DMRAN_Feature
     heads: int = 8               # of f_vanilla when robust
@@ -44,39 +45,43 @@ class Config(dmran.Config):
 
 def init(rng, config):
     """Draw the parameters that the config needs, under the paper's letters."""
-    d, half = config.width, config.width // 2 if config.categories else 0
-    V = [(config.items + 1, d - half), *[(config.categories + 1, half)] * (half > 0)]
-    params = {"V": [glorot(rng, *shape) for shape in V],
+    d = config.width
+    sizes = [config.items, config.categories] if config.categories else [config.items]
+    params = {"V": [glorot(rng, size + 1, d // len(sizes)) for size in sizes],
               "W_0": init_dense(glorot(rng, 2 * d if config.time else d, d))}
-    shapes = {"T": (14, d)} if config.time else {}
-    shapes |= {"W_s1": (d, d), "W_s2": (config.hops, d)} if config.variant != "feature" else {}
+    if config.time:
+        params["T"] = glorot(rng, 14, d)
+    if config.variant != "feature":
+        params |= {"W_s1": glorot(rng, d, d), "W_s2": glorot(rng, config.hops, d)}
     if config.variant != "item":
-        shapes |= {name: (d, d) for name in ("W_s3", "W_s4", "W_s5")}
-        shapes |= {"W_f1": (d, d), "W_f2": (d, d)} if config.fuse else {}
-    params |= {name: glorot(rng, *shape) for name, shape in shapes.items()}
-    if config.variant != "item":
-        biases = ("b_s1", "b_s2", "b_f") if config.fuse else ("b_s1", "b_s2")
-        params |= {name: np.zeros(d) for name in biases}
-    params |= {"b": np.zeros(config.items + 1)} if config.item_bias else {}
+        params |= {name: glorot(rng, d, d) for name in ("W_s3", "W_s4", "W_s5")}
+        params |= {"b_s1": np.zeros(d), "b_s2": np.zeros(d)}
+        if config.fuse:
+            params |= {"W_f1": glorot(rng, d, d), "W_f2": glorot(rng, d, d), "b_f": np.zeros(d)}
+    if config.item_bias:
+        params["b"] = np.zeros(config.items + 1)
     return params | (init_robust(rng, config) if config.robust else {})
 
 
 def init_robust(rng, config):
-    """Blocks of f_vanilla for h and h^, and what follows eq. 13."""
+    """Draw the blocks of f_vanilla for h and h^, and what follows eq. 13."""
     params = {}
     if config.fuse or config.variant == "item":
         params["van"] = init_block(rng, config.width)
     if config.variant != "item":
-        params["van_hat"], block = init_block(rng, config.width), init_block(rng, config.width)
+        params["van_hat"] = init_block(rng, config.width)  # Deviation D7: h^ has a block of its own
+        block = init_block(rng, config.width)
         params["after"] = {name: block[name] for name in ("f1", "f2", "ln", "ln_f")}
     return params
 
 
 def history_code(params, history, features, config):
-    """H = [V[h] ; T[g]] W_0 + b_0, with or without time.  -> [B, n, d].  Eq. 1, 2."""
-    v = embed(params["V"], features[history.item])  # [B, n, d]
-    parts = [v, params["T"][time_bucket(history.gap, config.bucket)]] if config.time else [v]
-    return dense(params["W_0"], np.concatenate(parts, axis=-1))
+    """H = [V[h] ; T[g]] W_0 + b_0, or without T.  -> [B, n, d].  Eq. 1, 2."""
+    x = embed(params["V"], features[history.item])  # [B, n, d]
+    if config.time:
+        t = params["T"][time_bucket(history.gap, config.bucket)]  # [B, n, d]
+        x = np.concatenate([x, t], axis=-1)  # [B, n, 2d]
+    return dense(params["W_0"], x)
 
 
 def feature_weights(params, M, allowed):
@@ -91,7 +96,7 @@ def feature_weights(params, M, allowed):
 
 
 def feature_attention(params, M, allowed, config, tap=ignore):
-    """M^_i = sum_j beta_ij * M_j, and what robust adds to it.  M [B, r, d] -> [B, r, d].  Eq. 12, 13."""
+    """M^_i = sum_j beta_ij * M_j, and what robust adds to it.  -> [B, r, d].  Eq. 12, 13."""
     beta = feature_weights(params, M, allowed)
     tap("beta", beta)
     M_hat = np.sum(beta * np.expand_dims(M, 1), axis=2)  # [B, r, d]
@@ -105,20 +110,21 @@ def feature_attention(params, M, allowed, config, tap=ignore):
 def vanilla(p, M, i_c, real, config, tap=ignore, name="vanilla"):
     """f_vanilla over the real rows of M.  M [B, r, d], i_c [B, C, d] -> [B, C, d].  Eq. 14, 15."""
     allowed = np.broadcast_to(real[:, None], i_c.shape[:2] + M.shape[1:2])  # [B, C, r]
-    if config.robust:  # Deviation D6: ATRank's released block
+    if config.robust:  # Deviation D6: the block of ATRank's release
         return dot_block(p, i_c, M, allowed, config.heads, tap=tap, name=name)
     query = i_c if config.pool == "attention" else np.zeros_like(i_c)  # equal scores: the mean
     return attention(query, M, M, allowed, tap=tap, name=name)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """M, M^ [B, r, d] (None without that level), A [B, r, n] or None, and real rows [B, r].  Eq. 1-13.
+    """M and M^ [B, r, d], A [B, r, n], and which rows are real [B, r].  Eq. 1-13.
 
-    In the "feature" variant M is the history H itself: r = n, and its padding is masked from here on.
+    M^ is None in the "item" variant. In the "feature" variant A is None and M is the history H
+    itself: then r = n, and its padding is masked from here on.
     """
     history = batch.histories[0]
     M = H = history_code(params, history, batch.features[0], config)
-    A, real = None, masks.padding(history.item)  # Deviation D21: H has padding, hops have none
+    A, real = None, masks.padding(history.item)  # Deviation D21: H has padding, hops do not
     if config.variant != "feature":
         A = item_attention(params, H, real)
         tap("hops", A)
@@ -126,22 +132,29 @@ def forward(params, batch, config, tap=ignore, rng=None):
     tap("M", M)
     if config.variant == "item":
         return M, None, A, real
-    others = True if config.diagonal else ~masks.diagonal(M.shape[1], real)  # Deviation D5
-    M_hat = feature_attention(params, M, masks.pairs(real) & others, config, tap)
+    allowed = masks.pairs(real)  # [B, r, r]
+    if not config.diagonal:
+        allowed = allowed & ~masks.diagonal(M.shape[1], real)
+    M_hat = feature_attention(params, M, allowed, config, tap)
     tap("M_hat", M_hat)
     return M, M_hat, A, real
 
 
+def candidate_vector(params, states, i_c, config, tap=ignore):
+    """h_c of candidates whose i_c is [B, C, d].  -> [B, C, d].  Eq. 14-16."""
+    M, M_hat, _, real = states
+    if config.variant == "item":
+        return vanilla(params.get("van"), M, i_c, real, config, tap)
+    h_hat = vanilla(params.get("van_hat"), M_hat, i_c, real, config, tap, "vanilla_hat")
+    if not config.fuse:
+        return h_hat
+    return fusion(params, vanilla(params.get("van"), M, i_c, real, config, tap), h_hat)
+
+
 def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     """s = h_c . i_c (+ b_i) of candidates [B, C], and h_c and i_c [B, C, d].  Eq. 14-17."""
-    M, M_hat, _, real = states
     i_c = embed(params["V"], batch.features[0][candidates])  # [B, C, d]
-    if config.variant == "item":
-        h_c = vanilla(params.get("van"), M, i_c, real, config, tap)
-    else:
-        h_c = vanilla(params.get("van_hat"), M_hat, i_c, real, config, tap, "vanilla_hat")
-        if config.fuse:
-            h_c = fusion(params, vanilla(params.get("van"), M, i_c, real, config, tap), h_c)
+    h_c = candidate_vector(params, states, i_c, config, tap)
     s = np.sum(h_c * i_c, axis=-1)
     return s + params["b"][candidates] if config.item_bias else s, h_c, i_c
 
@@ -158,7 +171,7 @@ def score_all(params, batch, config):
 
 
 def loss(params, batch, config, rng=None):
-    """Cross entropy of positives and negatives, and the penalties that apply.  -> scalar.  Eq. 20-22."""
+    """Cross entropy of positives and negatives, and the penalties.  -> scalar.  Eq. 20-22."""
     states = forward(params, batch, config)
     s, h_c, i_c = logits(params, batch, states, batch.candidate, config)
     real = batch.candidate > 0  # [B, C]

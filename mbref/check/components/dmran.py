@@ -80,7 +80,7 @@ def model(params, inputs, tap):
     """The loss of a batch: cross entropy of positives and negatives, and penalties.  -> loss [].
 
     item, gap [B, T], 0 = padding on the right; category [items+1] if categories > 0; candidate [B, C]; label [B, C]
-    bool. Config as in papers/dmran.py. Taps: hops [B, r, T], M [B, r, d], beta [B, r, r, d], M_hat [B, r, d],
+    bool. Config as in variants/dmran.py. Taps: hops [B, r, T], M [B, r, d], beta [B, r, r, d], M_hat [B, r, d],
     vanilla_hat and vanilla [B, 1, C, r]; without hops (variant "feature") none, since padding takes part in them.
     """
     batch, config = batch_of(inputs), config_of(dmran.Config, inputs)

@@ -2,8 +2,8 @@
 import numpy as np
 
 from mbref.check.components.reading import config_of
-from mbref.papers import dmran
-from mbref.papers.atrank import init_block
+from mbref.variants import dmran
+from mbref.variants.atrank import init_block
 from tests.golden.atrank.cases import candidates, history
 from tests.golden.draw import (
     EMPTY,

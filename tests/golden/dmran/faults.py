@@ -3,8 +3,8 @@ import autograd.numpy as np
 
 from mbref.check.components import dmran as right
 from mbref.nn.attention import masked_softmax
-from mbref.nn.layers import dense, layer_norm, relu, time_bucket
-from mbref.papers import dmran
+from mbref.nn.layers import dense, embed, layer_norm, relu, time_bucket
+from mbref.variants import dmran
 from tests.golden.fault import fed, planted
 from tests.golden.shared.faults_attention import SOFTMAX, exponents
 
@@ -13,7 +13,7 @@ from tests.golden.shared.faults_attention import SOFTMAX, exponents
 def history_code(other_way=False, act=lambda x: x):
     """Time before the items, or an activation after the layer."""
     def code(params, history, features, config):
-        v = dmran.object_code(params, features[history.item])
+        v = embed(params["V"], features[history.item])
         parts = [v, params["T"][time_bucket(history.gap, config.bucket)]] if config.time else [v]
         return act(dense(params["W_0"], np.concatenate(parts[::-1] if other_way else parts, axis=-1)))
     return planted(right.history_code, dmran, history_code=code)

@@ -6,7 +6,8 @@ from mbref.check.components import dmran as right
 from mbref.nn import attention as att, masks
 from mbref.nn.attention import masked_softmax
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
-from mbref.papers import dmran
+from mbref.papers import dmran as papers_dmran
+from mbref.variants import dmran
 from tests.golden.dmran.faults import over_hops
 from tests.golden.fault import fed, planted
 from tests.golden.shared.faults_attention import SOFTMAX
@@ -67,13 +68,8 @@ def of_both(function):
         "gates swapped": planted(function, dmran, fusion=lambda p, h, h_hat: own_fusion(p, h_hat, h)),
         "no fusion": fed(function, lambda i: {"fuse": False}),
         "mean of the hops instead of the candidate's attention": fed(function, lambda i: {"pool": "mean"}),
-        "item level normalised over the hops": planted(function, dmran, masked_softmax=softmax_of_hops),
+        "item level normalised over the hops": planted(function, papers_dmran, masked_softmax=over_hops),
     }
-
-
-def softmax_of_hops(scores, allowed):
-    """Over the wrong axis for the item level, over the right one for the feature level."""
-    return over_hops(scores, allowed) if scores.ndim == 3 else masked_softmax(scores, allowed)
 
 
 FAULTS = {
