@@ -55,14 +55,13 @@ def init(rng, config):
         rows = (len(features) + (actions > 0)) * t + columns(config)
         return init_dense(glorot(rng, rows, D)) | action
 
-    params = {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
-              "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],
-              "self": [init_block(rng, D, config.hidden) for _ in range(config.blocks)],
-              "vanilla": [init_block(rng, D, config.hidden) for _ in range(config.blocks)]}
-    if config.item_bias:
-        sizes = dict(config.tables)
-        params["bias"] = [np.zeros(sizes[features[0]] + 1) for features in config.groups]
-    return params
+    sizes = dict(config.tables)
+    bias = [np.zeros(sizes[features[0]] + 1) for features in config.groups]
+    return {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
+            "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],
+            **({"bias": bias} if config.item_bias else {}),  # Deviation D8
+            "self": [init_block(rng, D, config.hidden) for _ in range(config.blocks)],
+            "vanilla": [init_block(rng, D, config.hidden) for _ in range(config.blocks)]}
 
 
 def init_block(rng, D, hidden=0):

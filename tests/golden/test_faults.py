@@ -59,6 +59,11 @@ def planted_code(function):
     return planted(function, atrank_groups.atrank, group_code=atrank_groups.coded())
 
 
+def planted_events(function):
+    """ATRank's forward pass by the faults' own text."""
+    return planted(function, atrank.atrank, forward=atrank.encode(atrank.right_events))
+
+
 RIGHT = {
     "layers.embed": [shared.embedded()],
     "layers.dropout": [shared.dropped()],
@@ -79,11 +84,10 @@ RIGHT = {
     "atrank.attention_block": [atrank.attention_block()],
     "atrank.group_code": [planted_code(atrank_groups.right.group_code)],
     "atrank.target_code": [planted(atrank_groups.right.target_code, atrank_groups.atrank,
-                                          target_code=atrank_groups.at()),
-                           planted_code(atrank_groups.right.target_code)],
+                                   target_code=atrank_groups.at())],
     "atrank.user_vectors": [atrank_groups.user_vectors()],
-    "atrank.groups": [atrank.model(of=atrank_groups.right)],
-    "atrank": [atrank.model()],
+    "atrank.groups": [atrank.model(of=atrank_groups.right), planted_events(atrank_groups.right.model)],
+    "atrank": [atrank.model(), planted_events(atrank.right.model)],
     "dmran.history_code": [dmran.history_code()],
     "dmran.item_attention": [dmran.item_attention()],
     "dmran.redundancy": [dmran.redundancy()],

@@ -89,7 +89,7 @@ def assert_all_statements_run(paper, config, events, cases, seed=0, also=()):
 
 
 def trace(module, run):
-    """Call run().  -> (numbers of the module's lines that ran, (name, line) of functions called)."""
+    """Call run().  -> (numbers of the module's lines run, (name, line) of functions called)."""
     lines, codes = set(), set()
 
     def step(frame, event, argument):
@@ -112,7 +112,7 @@ def trace(module, run):
 
 
 def statements(module):
-    """(first line, last line) of all statements in functions; the head alone of a loop or branch."""
+    """(first line, last line) of all statements in functions; of loops and branches the head."""
     found = []
     for function in ast.walk(without_post_init(module)):
         if not isinstance(function, ast.FunctionDef):

@@ -1,9 +1,11 @@
 """Cases of ATRank's components, and the same by hand, row by row. The default form is the released one."""
+from dataclasses import replace
+
 import autograd.numpy as np
 
-from mbref.by_hand import atrank as by_hand
-from mbref.check.components.reading import config_of
-from mbref.papers import atrank
+from mbref.check.components.atrank import read_config
+from mbref.variants import atrank
+from tests.golden.atrank import by_hand
 from tests.golden.draw import (
     EMPTY,
     FULL,
@@ -25,10 +27,6 @@ ITEMS, CATEGORIES, S, C = 9, 4, 6, 2
 
 # By hand.
 
-def config_from(inputs):
-    return config_of(atrank.Config, inputs)
-
-
 def thing(inputs, item):
     """An item as by_hand reads it: its group and its features."""
     return 0, (item, inputs["category"][item])
@@ -41,15 +39,14 @@ def histories(inputs):
 
 
 def behaviour_code(params, inputs):
-    config = config_from(inputs)
+    config = read_config(inputs)
     return {"code": np.array([
         np.array(spread([by_hand.behaviour(params, event, config) for event in events], item > 0, config.width))
         for events, item in zip(histories(inputs), inputs["item"], strict=True)])}
 
 
 def attention_block(params, inputs):
-    config = atrank.Config(items=1, table_width=inputs["query"].shape[-1], heads=inputs["heads"],
-                           scores=inputs["scores"])
+    config = read_config(inputs, items=1, width=inputs["query"].shape[-1], query="group")
 
     def one(query, memory, allowed):
         return [by_hand.block(params, x, [memory[s] for s in np.flatnonzero(a)], config)
@@ -58,14 +55,14 @@ def attention_block(params, inputs):
 
 
 def score(params, inputs):
-    config = config_from(inputs)
+    config = read_config(inputs)
     return {"scores": np.array([
         np.array([by_hand.score(params, events, thing(inputs, i), config)[0] for i in candidates])
         for events, candidates in zip(histories(inputs), inputs["candidate"], strict=True)])}
 
 
 def model(params, inputs):
-    config, count = config_from(inputs), (inputs["candidate"] > 0).sum()
+    config, count = read_config(inputs), (inputs["candidate"] > 0).sum()
     return {"loss": sum(
         by_hand.loss(params, events, thing(inputs, i), label, config, count)
         for events, candidates, labels in zip(histories(inputs), inputs["candidate"], inputs["label"], strict=True)
@@ -92,7 +89,9 @@ def history(rng, draw):
 
 
 def params_of(rng, draw, scale):
-    return moved(rng, atrank.init(rng, config_of(atrank.Config, draw["config"])), scale)
+    """All parameters; a form without biases of items is given them, too, and does not read them."""
+    config = replace(read_config(draw["config"]), item_bias=True)
+    return moved(rng, atrank.init(rng, config), scale)
 
 
 def behaviour_code_case(rng, draw):

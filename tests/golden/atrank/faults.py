@@ -3,10 +3,10 @@ import autograd.numpy as np
 from autograd.misc import flatten
 
 from mbref.check.components import atrank as right
-from mbref.nn import attention as att, layers
-from mbref.nn.layers import dense, layer_norm, relu, stop_gradient, time_bucket
+from mbref.nn import attention as att, layers, masks
+from mbref.nn.layers import dense, ignore, layer_norm, relu, stop_gradient, time_bucket
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
-from mbref.papers import atrank
+from mbref.variants import atrank
 from tests.golden.fault import fed, planted
 from tests.golden.shared.faults_attention import SOFTMAX, split_interleaved
 
@@ -95,8 +95,26 @@ def causal_block(p, query, memory, allowed, *more):
     return own_block(p, query, memory, allowed & back, *more)
 
 
+def encode(real_events):
+    """The forward pass with other events taken as real: real_events(batch) -> [B, S]."""
+    def forward(params, batch, config, tap=ignore, rng=None):
+        codes = [atrank.behaviour_code(params, config, g, history, batch.features[g])
+                 for g, history in enumerate(batch.histories)]
+        x, real = np.concatenate(codes, axis=1), real_events(batch)
+        tap("input", x)
+        for p in params["self"]:
+            x = atrank.attention_block(p, x, x, masks.pairs(real), config, rng, tap, "self_weights")
+        tap("states", x)
+        return x, real
+    return forward
+
+
+def right_events(batch):
+    return np.concatenate([history.item > 0 for history in batch.histories], axis=1)
+
+
 def all_events(batch):
-    return np.ones(batch.histories[0].item.shape, bool)
+    return np.ones_like(right_events(batch))
 
 
 def frozen_target(*args):
@@ -107,7 +125,7 @@ def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean
           of=right):
     """The loss with another penalty, mean or label; `of` is where batch_of is."""
     def loss(params, inputs, tap):
-        config, batch = of.config_of(atrank.Config, inputs), of.batch_of(inputs)
+        config, batch = right.read_config(inputs), of.batch_of(inputs)
         z, u, x = atrank.logits(params, batch, atrank.forward(params, batch, config), batch.candidate, config)
         real = batch.candidate > 0
         total = mean(sigmoid_cross_entropy(z, labels(batch.label)), real)
@@ -119,7 +137,7 @@ def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
-        "padding attended": planted(function, atrank, real_events=all_events),
+        "padding attended": planted(function, atrank, forward=encode(all_events)),
         "self-attention looks back only": planted(function, atrank, attention_block=causal_block),
         "self-attention left out": lambda p, i, tap: function(p | {"self": []}, i, tap),
         "item bias left out": fed(function, lambda i: {"item_bias": False}),

@@ -1,9 +1,10 @@
 """Cases of ATRank with several groups of objects and of its step (6), and the same by hand, row by row."""
 import autograd.numpy as np
 
-from mbref.by_hand import atrank as by_hand
-from mbref.papers import atrank
-from tests.golden.atrank.cases import config_from, params_of
+from mbref.check.components.atrank import read_config
+from mbref.variants import atrank
+from tests.golden.atrank import by_hand
+from tests.golden.atrank.cases import params_of
 from tests.golden.draw import B, ids, moved, normal, real_right, recipes, round8
 from tests.golden.shared.by_hand import rows, spread
 
@@ -30,20 +31,20 @@ def histories(inputs):
 
 
 def group_code(params, inputs):
-    config = config_from(inputs)
+    config = read_config(inputs)
     return {"code": np.array([
         np.array(spread([by_hand.behaviour(params, event, config) for event in found], number > 0, config.width))
         for found, number in zip(events(inputs, 0), inputs["object_0"], strict=True)])}
 
 
 def target_code(params, inputs):
-    config = config_from(inputs)
+    config = read_config(inputs)
     return {"code": np.array([np.array([by_hand.target(params, thing(inputs, inputs["group"], i), config) for i in row])
                               for row in inputs["candidate"]])}
 
 
 def user_vectors(params, inputs):
-    config = atrank.Config(items=1, table_width=D, heads=inputs["heads"], scores=inputs["scores"])
+    config = read_config(inputs, items=1, width=D, query="group")
 
     def one(x, states, real):
         memory = [states[s] for s in np.flatnonzero(real)]
@@ -52,14 +53,14 @@ def user_vectors(params, inputs):
 
 
 def score(params, inputs):
-    config = config_from(inputs)
+    config = read_config(inputs)
     return {"scores": np.array([
         np.array([by_hand.score(params, found, thing(inputs, inputs["group"], i), config)[0] for i in candidates])
         for found, candidates in zip(histories(inputs), inputs["candidate"], strict=True)])}
 
 
 def model(params, inputs):
-    config, count = config_from(inputs), (inputs["candidate"] > 0).sum()
+    config, count = read_config(inputs), (inputs["candidate"] > 0).sum()
     return {"loss": sum(
         by_hand.loss(params, found, thing(inputs, inputs["group"], i), label, config, count)
         for found, candidates, labels in zip(histories(inputs), inputs["candidate"], inputs["label"], strict=True)

@@ -2,10 +2,11 @@
 import autograd.numpy as np
 
 from mbref.check.components import atrank_groups as right
+from mbref.check.components.atrank import read_config
 from mbref.nn import attention as att
 from mbref.nn.layers import dense, embed, lookup, stop_gradient
-from mbref.papers import atrank
-from tests.golden.atrank.faults import model
+from mbref.variants import atrank
+from tests.golden.atrank.faults import all_events, encode, model, right_events
 from tests.golden.fault import fed, planted
 from tests.golden.shared.faults_attention import split_interleaved
 
@@ -28,15 +29,15 @@ def backwards(params, config, group, ids):
     return embed([params["tables"][name] for name in names], ids[..., ::-1])
 
 
-def at(time=0, action=0):
-    """A target at a time, or after an action."""
+def at(time=0, action=0, **changes):
+    """A target at a time, or after an action, through the layer of its group or a changed one."""
     def code(params, config, group, ids):
         x = atrank.object_code(params, config, group, ids)
         if config.query == "raw":
             return x
-        columns = np.arange(atrank.buckets(config)) == time - 1
-        return atrank.group_code(params, config, group, x, np.full(ids.shape[:-1], action),
-                                 np.broadcast_to(columns, x.shape[:-1] + columns.shape).astype(x.dtype))
+        columns = np.arange(atrank.columns(config)) == time - 1
+        return coded(**changes)(params, config, group, x, np.full(ids.shape[:-1], action),
+                                np.broadcast_to(columns, x.shape[:-1] + columns.shape).astype(x.dtype))
     return code
 
 
@@ -63,7 +64,7 @@ CODES = {
         "target with the first action": planted(right.target_code, atrank, target_code=at(action=1)),
         "target's group layer left out": fed(right.target_code, lambda i: {"query": "raw"}),
         "target always through its group's layer": fed(right.target_code, lambda i: {"query": "group"}),
-        "group layer without its bias": planted(right.target_code, atrank, group_code=coded(bias=0)),
+        "group layer without its bias": planted(right.target_code, atrank, target_code=at(bias=0)),
         "features in the other order": planted(right.target_code, atrank, object_code=backwards),
         "ReLU after a linear layer": fed(right.target_code, lambda i: {"group_relu": True}),
     },
@@ -72,17 +73,17 @@ CODES = {
 
 # Several groups.
 
-own_block, own_real, own_object = atrank.attention_block, atrank.real_events, atrank.object_code
+own_block, own_object = atrank.attention_block, atrank.object_code
 
 
 def user_vectors(blocks=lambda p: p, states=lambda states: states, query=lambda x, first: x):
     """Step (6) with other blocks, or blocks that read something else."""
     def vectors(params, inputs, tap):
         x = first = inputs["x"]
+        config = read_config(inputs, items=1, width=x.shape[-1], query="group")
         allowed = np.broadcast_to(inputs["real"][:, None], x.shape[:2] + inputs["real"].shape[1:])
         for block in blocks(params["vanilla"]):
-            x = atrank.attention_block(block, query(x, first), states(inputs["states"]), allowed, inputs["heads"],
-                                       inputs["scores"])
+            x = atrank.attention_block(block, query(x, first), states(inputs["states"]), allowed, config, None)
         return {"e": x}
     return vectors
 
@@ -108,7 +109,7 @@ def still_in(group):
 def other_groups_gone(batch):
     """Events of the candidates' group alone are real."""
     sizes = [history.item.shape[1] for history in batch.histories]
-    return own_real(batch) & (np.repeat(np.arange(len(sizes)), sizes) == batch.group)
+    return right_events(batch) & (np.repeat(np.arange(len(sizes)), sizes) == batch.group)
 
 
 def one_bias(function):
@@ -121,9 +122,10 @@ def one_bias(function):
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
-        "padding attended": planted(function, atrank, real_events=all_events_of_all),
+        "padding attended": planted(function, atrank, forward=encode(all_events)),
         "groups do not attend to each other": lambda p, i, tap: own_group_only(p, i, tap, function),
-        "history of the candidates' group alone": planted(function, atrank, real_events=other_groups_gone),
+        "history of the candidates' group alone": planted(
+            planted(function, atrank, forward=encode(other_groups_gone)), right, real_events=other_groups_gone),
         "bias of the first group for all": one_bias(function),
         "a shared table learns nothing from the second group": planted(function, atrank, object_code=still_in(1)),
         "item bias left out": fed(function, lambda i: {"item_bias": False}),
@@ -132,10 +134,6 @@ def of_both(function):
         "time gaps in seconds taken as days": fed(function, in_all_gaps(lambda gap: gap * 86400)),
         "heads interleaved in the width": planted(function, att, split_heads=split_interleaved),
     }
-
-
-def all_events_of_all(batch):
-    return np.ones_like(own_real(batch))
 
 
 GROUPS = {
