@@ -13,19 +13,18 @@ fit raises InputError with the file, the line and the mend. One fault is mended 
 
 import csv
 import io
-from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from mbref.data.readers.lines import frozen, line_error, order_ids, seconds
 from mbref.errors import InputError, require
 
 ACTIONS = {"item": ("view", "fav", "cart", "buy"), "query": ("search",), "coupon": ("receive",)}
 FEATURES = {"item": ("shop", "category", "brand"), "query": (), "coupon": ("shop", "category")}
 EVENT_COLUMNS = ("user", "group", "object", "action", "time")
 OBJECT_COLUMNS = ("group", "object", "shop", "category", "brand")
-LATEST = 10**11  # seconds, the year 5138: a larger time is in milliseconds or not a time
 
 
 class GroupLog(NamedTuple):
@@ -61,14 +60,14 @@ def read_groups(path):
     catalogue = read_catalogue(Path(path).with_name("objects.csv"), notes)
     events = read_events(Path(path), catalogue, notes)
     groups, actions = tuple(ACTIONS), tuple(name for names in ACTIONS.values() for name in names)
-    objects = tuple(_raw_ids(raw for group, raw in catalogue if group == name) for name in groups)
+    objects = tuple(order_ids(raw for group, raw in catalogue if group == name) for name in groups)
     features, sizes = feature_tables(catalogue, objects)
-    users = _raw_ids(event[0] for event in events)
+    users = order_ids(event[0] for event in events)
     number = [{raw: n for n, raw in enumerate(raws.tolist())} for raws in (users, *objects)]
     rows = np.array([(number[0][user], groups.index(group), number[1 + groups.index(group)][raw],
                       1 + actions.index(action), time) for user, group, raw, action, time in events], np.int64)
     rows = rows[np.lexsort((rows[:, 4], rows[:, 0]))]  # stable: equal times stay in the order of the file
-    return GroupLog(*(_frozen(column.copy()) for column in rows.T), users, objects, groups, actions, features,
+    return GroupLog(*(frozen(column.copy()) for column in rows.T), users, objects, groups, actions, features,
                     tuple((name, *FEATURES[name]) for name in groups), sizes, tuple(notes))
 
 
@@ -80,9 +79,9 @@ def read_catalogue(path, notes):
         _require_group(path, line, group)
         for name in OBJECT_COLUMNS[2:]:
             if row[name] and name not in FEATURES[group]:
-                raise _fault(path, line, f"group {group} has no {name}, leave that field empty")
+                raise line_error(path, line, f"group {group} has no {name}, leave that field empty")
         if key in catalogue:
-            raise _fault(path, line, f"{group} {key[1]} is already in line {lines[key]}, delete one of the two")
+            raise line_error(path, line, f"{group} {key[1]} is already in line {lines[key]}, delete one of the two")
         catalogue[key], lines[key] = {name: row[name] for name in FEATURES[group]}, line
     return catalogue
 
@@ -94,11 +93,11 @@ def read_events(path, catalogue, notes):
         user, group, raw, action, time = row.values()
         _require_group(path, line, group)
         if action not in ACTIONS[group]:
-            raise _fault(path, line, f"action {action!r} is unknown, the actions of group {group} are "
+            raise line_error(path, line, f"action {action!r} is unknown, the actions of group {group} are "
                                      f"{', '.join(ACTIONS[group])}")
         if (group, raw) not in catalogue:
-            raise _fault(path, line, f"{group} {raw} has no line in objects.csv, add it there or delete this line")
-        events.append((user, group, raw, action, _seconds(path, line, time)))
+            raise line_error(path, line, f"{group} {raw} has no line in objects.csv, add it there or delete this line")
+        events.append((user, group, raw, action, seconds(path, line, time)))
     if not events:
         raise InputError(f"{path.name}: holds no events (only a header or a cut line), give a file with at least one")
     return events
@@ -112,7 +111,7 @@ def feature_tables(catalogue, objects):
     sizes = {group: len(raws) - 1 for group, raws in zip(ACTIONS, objects, strict=True)}
     number = {}  # feature -> {raw: number}
     for name in OBJECT_COLUMNS[2:]:
-        raws = _raw_ids(features[name] for features in catalogue.values() if features.get(name))
+        raws = order_ids(features[name] for features in catalogue.values() if features.get(name))
         number[name] = {raw: n for n, raw in enumerate(raws.tolist())}
         sizes[name] = len(raws) - 1
     tables = []
@@ -120,7 +119,7 @@ def feature_tables(catalogue, objects):
         rows = [[n, *(number[name][catalogue[group, raw][name]] for name in FEATURES[group])]
                 for n, raw in enumerate(raws.tolist()) if n]
         padding = [0] * (1 + len(FEATURES[group]))
-        tables.append(_frozen(np.array([padding, *rows], np.int64)))
+        tables.append(frozen(np.array([padding, *rows], np.int64)))
     return tuple(tables), sizes
 
 
@@ -135,7 +134,7 @@ def _rows(path, columns, notes, may_be_empty=()):
     for name in columns:
         if header.count(name) != 1:
             problem = "has no" if name not in header else "has more than one"
-            raise _fault(path, line, f"the header {problem} column {name}, it must name {', '.join(columns)}")
+            raise line_error(path, line, f"the header {problem} column {name}, it must name {', '.join(columns)}")
     needed = [header.index(name) for name in columns if name not in may_be_empty]
     for line, fields, last in reader:
         if last and not ended:
@@ -144,11 +143,11 @@ def _rows(path, columns, notes, may_be_empty=()):
             if cut:
                 return
         if len(fields) != len(header):
-            raise _fault(path, line, f"{len(fields)} fields where the header has {len(header)}, mend the line")
+            raise line_error(path, line, f"{len(fields)} fields where the header has {len(header)}, mend the line")
         row = {name: fields[header.index(name)] for name in columns}
         for name in columns:
             if not row[name] and name not in may_be_empty:
-                raise _fault(path, line, f"the {name} is empty, fill it in or delete the line")
+                raise line_error(path, line, f"the {name} is empty, fill it in or delete the line")
         yield line, row
 
 
@@ -162,7 +161,7 @@ def _csv_rows(path, text):
             if fields not in ([], [""]):
                 yield reader.line_num, fields, reader.line_num == lines
     except csv.Error as error:
-        raise _fault(path, reader.line_num, f"is not CSV ({error}), mend its quotation marks") from None
+        raise line_error(path, reader.line_num, f"is not CSV ({error}), mend its quotation marks") from None
 
 
 def _text(path):
@@ -189,40 +188,7 @@ def _cut_line(path, line, cut):
     return f"{path.name} line {line}: {what}"
 
 
-# Fields of one row.
-
-def _fault(path, line, problem):
-    return InputError(f"{path.name} line {line}: {problem}")
-
-
 def _require_group(path, line, group):
     if group not in ACTIONS:
-        raise _fault(path, line, f"group {group!r} is unknown, choose one of {', '.join(ACTIONS)}")
-
-
-def _seconds(path, line, text):
-    """Whole seconds since 1970."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value):
-        raise _fault(path, line, f"time {text!r} is not a finite number, write seconds since 1970")
-    if not 0 <= value < LATEST:
-        raise _fault(path, line, f"time {text} is not in 0..{LATEST}, write seconds since 1970, not milliseconds")
-    return int(value)
-
-
-def _raw_ids(raws):
-    """Different raw ids [N + 1] in order, "" at 0; sorted as integers if all are, else as text."""
-    raws = set(raws)
-    try:
-        ordered = sorted(raws, key=lambda raw: (int(raw), raw))
-    except ValueError:
-        ordered = sorted(raws)
-    return _frozen(np.array(["", *ordered]))
-
-
-def _frozen(column):
-    column.setflags(write=False)
-    return column
+        raise line_error(path, line,
+                         f"group {group!r} is unknown, choose one of {', '.join(ACTIONS)}")

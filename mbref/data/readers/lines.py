@@ -280,19 +280,24 @@ def renumbered(codes, column):
 
     codes {raw: code} with "" at 0, column [n] codes -> (raw ids with "" at 0, column [n] numbers)
     """
-    raws = ["", *_in_order([raw for raw in codes if raw])]
+    raws = order_ids(raw for raw in codes if raw)
     number = np.zeros(len(raws), np.int64)
-    for new, raw in enumerate(raws):
+    for new, raw in enumerate(raws.tolist()):
         number[codes[raw]] = new
-    return frozen(np.array(raws)), number[np.array(column, np.int64)]
+    return raws, number[np.array(column, np.int64)]
 
 
-def _in_order(raws):
-    """Sorted as integers if all are, else as text; "01" and "1" stay different ids."""
+def order_ids(raws):
+    """Different raw ids [N + 1], "" at 0; in order as integers if all are, else as text.
+
+    "01" and "1" stay different ids.
+    """
+    raws = set(raws)
     try:
-        return sorted(raws, key=lambda raw: (int(raw), raw))
+        ordered = sorted(raws, key=lambda raw: (int(raw), raw))
     except ValueError:
-        return sorted(raws)
+        ordered = sorted(raws)
+    return frozen(np.array(["", *ordered]))
 
 
 def frozen(column):
