@@ -9,7 +9,7 @@ import autograd.numpy as np
 from autograd.misc import flatten
 
 from mbref.data.target_batches import examples_in_pairs as examples, ranking_batch, training_batch
-from mbref.errors import require_choice
+from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax
 from mbref.nn.layers import (by_chunks, dense, embed, glorot, ignore, init_dense, layer_norm, relu,
@@ -41,6 +41,8 @@ class Config(dmran.Config):
         super().__post_init__()
         require_choice(self, variant=("full", "item", "feature"), bucket=("release", "paper"),
                        pool=("attention", "mean"))
+        require(self.width >= 4 or not self.robust,
+                f"width is {self.width}: it must be at least 4 when robust.")
 
 
 def init(rng, config):

@@ -69,7 +69,7 @@ def released_block(p, M, i_c, heads):
 
 
 def vanilla(p, M, i_c, config):
-    """f_vanilla(M, i_c): the block of ATRank's release, or the paper's, or a mean.  -> [d].  Eq. 14, 15."""
+    """f_vanilla(M, i_c): of ATRank's release, the paper's, or a mean.  -> [d].  Eq. 14, 15."""
     if config.robust:
         return released_block(p, M, i_c, config.heads)
     return by_hand.vanilla(M, i_c) if config.pool == "attention" else sum(M) / len(M)
