@@ -1,6 +1,8 @@
-"""From a log of several groups of objects to ATRank's batches: every group's history before a target of any group.
+"""From a log of several groups of objects to ATRank's batches: every group's history before a
+target of any group.
 
-Glossary of shapes: n events of the log, M targets, B batch, L longest history of a group, N_g objects of group g.
+Glossary of shapes: n events of the log, M targets, B batch, L longest history of a group, N_g
+objects of group g.
 """
 from typing import NamedTuple
 
@@ -28,7 +30,7 @@ class GroupSplit(NamedTuple):
 
 
 def split(log, share=0.15):
-    """Each user's last `share` of events are for the test, as many before them for validation.  -> GroupSplit."""
+    """Each user's last `share` of events tests, as many before validate.  -> GroupSplit."""
     size = np.bincount(log.user)[log.user]  # [n]
     place = np.arange(len(log.user)) - np.searchsorted(log.user, log.user)
     held = np.maximum(1, np.round(share * size))
@@ -37,16 +39,18 @@ def split(log, share=0.15):
 
 
 def examples(events, items, rng, pairs=False):
-    """As targets.examples, for each group to predict: one array of rows a group, so that a batch has one group.
+    """As targets.examples, one array of rows for each group to predict.
 
-    A user's very first event is a target too: what precedes it may be empty in one group and not in another anyway.
+    A user's very first event is a target too: what precedes it may be empty in one group and not in
+    another anyway.
     """
     of_group = events.log.group[events.rows]
     return [_examples(events.log, events.rows[of_group == g], g, rng, pairs) for g in events.predict]
 
 
 def _examples(log, rows, group, rng, pairs):
-    """Targets `rows` of one group with a negative each, not among the user's objects in those rows."""
+    """Targets `rows` of one group with a negative each, not among the user's objects in those rows.
+    """
     known = sequences.from_rows(log.user[rows], log.object[rows], log.action[rows], len(log.actions))
     negative = sequences.draw_negatives(
         rng, known, sequences.owner(known), log.object[rows][:, None], len(log.objects[group]) - 1)[:, 0]
@@ -69,7 +73,7 @@ def ranking_batch(events, cases, length, items, unit=1):
 
 
 def history(log, group, cases, length, unit):
-    """The newest `length` events of one group before each row of `cases`, of the same user.  -> targets.History."""
+    """The newest events of one group before each row of `cases`.  -> targets.History."""
     own = np.flatnonzero(log.group == group)
     first = np.searchsorted(own, np.searchsorted(log.user, log.user[cases]))
     stop = np.searchsorted(own, cases)

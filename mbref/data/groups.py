@@ -1,14 +1,17 @@
-"""Logs whose objects come in groups (items, queries, coupons), the setting of ATRank's multi-behaviour experiments.
+"""Logs whose objects come in groups (items, queries, coupons), the setting of ATRank's
+multi-behaviour experiments.
 
-Two CSV files in one folder, each with a header; columns may come in any order and others are ignored.
+Two CSV files in one folder, each with a header; columns may come in any order and others are
+ignored.
 
     events.csv     user,group,object,action,time        one event a line, time in seconds since 1970
     objects.csv    group,object,shop,category,brand     one object a line; a feature is empty where its group has
                                                         none (see FEATURES) or where it is unknown
 
-Both are read as UTF-8; a byte order mark, CRLF line ends and blank lines are accepted. Anything else that does not
-fit raises InputError with the file, the line and the mend. One fault is mended here: a last line that was cut off
-(too few fields, no line break) is dropped and named in `GroupLog.notes`.
+Both are read as UTF-8; a byte order mark, CRLF line ends and blank lines are accepted. Anything
+else that does not fit raises InputError with the file, the line and the mend. One fault is mended
+here: a last line that was cut off (too few fields, no line break) is dropped and named in
+`GroupLog.notes`.
 """
 
 import csv
@@ -28,11 +31,11 @@ OBJECT_COLUMNS = ("group", "object", "shop", "category", "brand")
 
 
 class GroupLog(NamedTuple):
-    """One immutable log: n events, U users, G groups of N_g objects with F_g features each, A actions; read-only.
+    """One log: n events, U users, G groups of N_g objects with F_g features, A actions.
 
-    Sorted by user, then by time; equal times keep the order of the file. Users, objects and features are numbered
-    from 1 by raw id, in numeric order if all are integers, else in text order. Objects without an event are kept:
-    objects.csv is the catalogue.
+    Sorted by user, then by time; equal times keep the order of the file. Users, objects and
+    features are numbered from 1 by raw id, in numeric order if all are integers, else in text
+    order. Objects without an event are kept: objects.csv is the catalogue.
     """
 
     user: np.ndarray  # [n] 1..U
@@ -66,13 +69,14 @@ def read_groups(path):
     number = [{raw: n for n, raw in enumerate(raws.tolist())} for raws in (users, *objects)]
     rows = np.array([(number[0][user], groups.index(group), number[1 + groups.index(group)][raw],
                       1 + actions.index(action), time) for user, group, raw, action, time in events], np.int64)
-    rows = rows[np.lexsort((rows[:, 4], rows[:, 0]))]  # stable: equal times stay in the order of the file
+    # stable: equal times stay in the order of the file
+    rows = rows[np.lexsort((rows[:, 4], rows[:, 0]))]
     return GroupLog(*(frozen(column.copy()) for column in rows.T), users, objects, groups, actions, features,
                     tuple((name, *FEATURES[name]) for name in groups), sizes, tuple(notes))
 
 
 def read_catalogue(path, notes):
-    """objects.csv -> {(group, raw object): {feature: raw id, "" where unknown}}, in the order of the file."""
+    """objects.csv -> {(group, raw object): {feature: raw id, "" where unknown}}, in order."""
     catalogue, lines = {}, {}
     for line, row in _rows(path, OBJECT_COLUMNS, notes, may_be_empty=OBJECT_COLUMNS[2:]):
         group, key = row["group"], (row["group"], row["object"])
@@ -87,7 +91,7 @@ def read_catalogue(path, notes):
 
 
 def read_events(path, catalogue, notes):
-    """events.csv -> [(raw user, group, raw object, action, seconds), ...] in the order of the file, at least one."""
+    """events.csv -> [(raw user, group, raw object, action, seconds), ...], at least one."""
     events = []
     for line, row in _rows(path, EVENT_COLUMNS, notes):
         user, group, raw, action, time = row.values()

@@ -1,7 +1,8 @@
-"""Fixed text vectors of items, E^M of HierSRec, from hashed words by tf-idf and a truncated SVD in NumPy alone.
+"""Fixed text vectors of items, E^M of HierSRec, from hashed words by tf-idf and a truncated SVD in
+NumPy alone.
 
-The paper (arXiv 2309.06533), as far as it could be read, does not say how it turns text into vectors; all here is ours.
-Shapes: N items, H columns of the hash, M width of the vectors.
+The paper (arXiv 2309.06533), as far as it could be read, does not say how it turns text into
+vectors; all here is ours. Shapes: N items, H columns of the hash, M width of the vectors.
 """
 import re
 import zlib
@@ -16,18 +17,19 @@ ALIKE = 1e-6  # relative difference below which two entries count as equal
 
 
 def text_vectors(tokens, train_items, columns=1024, width=64):
-    """A vector for the text of every item.  -> float64 [N+1, M], M = `width` or the rank of the text, if smaller.
+    """A vector for the text of every item, of `width` or the text's rank.  -> [N+1, M].
 
     1. Every token goes to one of `columns` by crc32, with the sign of the highest bit; tokens of an item that meet
        in a column add up. (Never Python's own hash: it differs from process to process.)
     2. Times idf = log((1 + n) / (1 + df)) + 1, with df of the n training items having the column; each row is then
        scaled to length 1. 3. Projected on the first right singular vectors of the training items' rows.
 
-    tokens: Attributes, or a list of N + 1 lists of tokens, that of item 0 not read. train_items: item numbers, in any
-    order and number; idf and SVD see these alone, so that the text of an item held out does not leak. Row 0 and
-    items without text stay 0. The sign of a vector is fixed: among its largest entries in size the first is positive;
-    so the result depends on the order of items or of sums by rounding only, unless two singular values are equal.
-    Raises InputError for no tokens, none in training, item numbers that are none, columns or width below 1.
+    tokens: Attributes, or a list of N + 1 lists of tokens, that of item 0 not read. train_items:
+    item numbers, in any order and number; idf and SVD see these alone, so that the text of an item
+    held out does not leak. Row 0 and items without text stay 0. The sign of a vector is fixed:
+    among its largest entries in size the first is positive; so the result depends on the order of
+    items or of sums by rounding only, unless two singular values are equal. Raises InputError for
+    no tokens, none in training, item numbers that are none, columns or width below 1.
     """
     require(tokens is not None, "this log has no attributes to make text vectors from: choose vectors without text.")
     require(columns >= 1 and width >= 1, f"columns {columns} and width {width} must be 1 or more.")
@@ -42,7 +44,7 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
 
 
 def random_vectors(rng, like):
-    """The control "is it the text or only the extra width": random directions, each as long as the row of `like`.
+    """Random directions, each as long as the row of `like`: is it the text that helps?
 
     like [N+1, M], its zero rows stay 0. rng: np.random.Generator. -> [N+1, M].
     """
@@ -51,7 +53,7 @@ def random_vectors(rng, like):
 
 
 def words(text, prefix=""):
-    """The words of real text in lower case, cut at everything but letters and digits, each with `prefix`.
+    """The words of a text in lower case, of letters and digits alone, each with `prefix`.
 
     A prefix, "t:" for a title and "d:" for a description, keeps words of different fields apart.
     """
@@ -114,14 +116,17 @@ def _gram(entries, train, idf):
 
 
 def _right_vectors(gram, width):
-    """The first right singular vectors of X from X^T X, as columns, at most `width` or the rank.  -> [H, M]."""
+    """The first right singular vectors of X, at most `width` or its rank.  -> [H, M]."""
     used = np.flatnonzero(np.diag(gram))  # the other columns are 0 in X, hence in every vector
     require(len(used), "no training item has any text: choose vectors without text.")
-    value, vector = np.linalg.eigh(gram[np.ix_(used, used)])  # ascending; a singular value is an eigenvalue's root
+    # ascending; a singular value is an eigenvalue's root
+    value, vector = np.linalg.eigh(gram[np.ix_(used, used)])
     rank = int((value > value[-1] * len(value) * np.finfo(float).eps).sum())
     vector = vector[:, ::-1][:, :min(width, rank)]
     size = np.abs(vector)
-    largest = np.argmax(size >= size.max(axis=0) * (1 - ALIKE), axis=0)  # words that always come together have equal
-    vectors = np.zeros((len(gram), vector.shape[1]))                     # entries: rounding must not choose the sign
+    # words that always come together have equal
+    largest = np.argmax(size >= size.max(axis=0) * (1 - ALIKE), axis=0)
+    # entries: rounding must not choose the sign
+    vectors = np.zeros((len(gram), vector.shape[1]))
     vectors[used] = vector * np.sign(vector[largest, np.arange(vector.shape[1])])
     return vectors

@@ -31,14 +31,15 @@ class Split(NamedTuple):
 
 
 def leave_one_out(log, target, drop_target_history=False, counts="running", min_events=3):
-    """Hold out each user's last event of behaviour `target` (test) and the one before it (validation).
+    """Hold out each user's last target event (test) and the one before it (validation).
 
-    `target` is a behaviour's name, or "any" for every event. Training sequences end before the validation event; the
-    test history ends before the test event and so contains the validation event. Users with fewer than `min_events`
-    events or without a target event only train. drop_target_history=True removes earlier events on a held-out item
-    from the lists that must not show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the
-    entire log, held-out events included: the release's leak, kept to measure it. Raises InputError for an unknown
-    behaviour or switch.
+    `target` is a behaviour's name, or "any" for every event. Training sequences end before the
+    validation event; the test history ends before the test event and so contains the validation
+    event. Users with fewer than `min_events` events or without a target event only train.
+    drop_target_history=True removes earlier events on a held-out item from the lists that must not
+    show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the entire
+    log, held-out events included: the release's leak, kept to measure it. Raises InputError for an
+    unknown behaviour or switch.
     """
     if target not in (*log.behaviours, "any"):
         raise InputError(f"unknown target behaviour {target!r}: this log has {', '.join(log.behaviours)}, any.")
@@ -64,7 +65,7 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
 
 
 def hold_out(rows, item, is_target, drop_target_history):
-    """Cut one user's rows at the last target event: (rows before it, its row), or (rows, None) without one."""
+    """Cut a user's rows at the last target event: (rows before it, its row or None)."""
     targets = rows[is_target[rows]]
     if len(targets) == 0:  # Deviation HMAR D25: this user only trains
         return rows, None
@@ -74,7 +75,7 @@ def hold_out(rows, item, is_target, drop_target_history):
 
 
 def _hold(log, cases, whole):
-    """Held-out events from (history rows, held-out row) pairs; an empty history gives nothing to rank from."""
+    """Held-out events from (history rows, held-out row) pairs; without history there is none."""
     cases = [(history, row) for history, row in cases if row is not None and len(history)]
     held = np.array([row for _, row in cases], int)
     seen = np.array([np.any(log.item[history] == log.item[row]) for history, row in cases], bool)
@@ -83,7 +84,7 @@ def _hold(log, cases, whole):
 
 
 def draw_cases(held, count, rng):
-    """`count` of the held-out events, in their order, for a log that has too many to rank them all; or all of them."""
+    """`count` of the held-out events, in their order, or all if there are not as many."""
     which = np.sort(rng.choice(len(held.item), min(count, len(held.item)), replace=False))
     of_cases = {name: x[which] for name in ("now", "oracle") if (x := getattr(held.history, name)) is not None}
     return Held(take(held.history, which)[0]._replace(**of_cases), held.item[which], held.seen[which])

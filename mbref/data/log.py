@@ -5,7 +5,7 @@ import numpy as np
 
 
 class Attributes(NamedTuple):
-    """Any number of different attributes an item: those of item i are value[ptr[i]:ptr[i + 1]], in the file's order.
+    """Attributes of items: those of item i are value[ptr[i]:ptr[i + 1]].
 
     N items, A attributes, nnz pairs of both; read-only.
     """
@@ -16,9 +16,10 @@ class Attributes(NamedTuple):
 
 
 class Log(NamedTuple):
-    """One immutable interaction log of NumPy columns: n events, U users, N items, C categories, read-only.
+    """One read-only interaction log: n events, U users, N items, C categories.
 
-    Sorted by user, then by time; equal times, and formats without times, keep the order of the file.
+    Sorted by user, then by time; equal times, and formats without times, keep the order of the
+    file.
     """
 
     user: np.ndarray  # [n] 1..U

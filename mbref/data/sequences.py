@@ -1,4 +1,5 @@
-"""From an interaction log to what models read: splits, windows, running counts, negatives, padded batches.
+"""From an interaction log to what models read: splits, windows, running counts, negatives, padded
+batches.
 
 Glossary of shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
 Rows of a ragged list `x` belonging to sequence s are x[ptr[s]:ptr[s + 1]], oldest first.
@@ -9,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-NO_NPZ = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,  # what reading a damaged
-          zipfile.BadZipFile, zlib.error)                                                    # or foreign .npz raises
+# what reading a damaged
+NO_NPZ = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
+          # or foreign .npz raises
+          zipfile.BadZipFile, zlib.error)
 
 
 class Sequences(NamedTuple):
@@ -30,7 +33,8 @@ class Sequences(NamedTuple):
     oracle: np.ndarray | None = None    # [S] category of a held-out event, for upper bounds only
 
 
-OF_EVENTS = ("item", "behaviour", "counts", "before", "time", "negative")  # the fields with one row an event
+# the fields with one row an event
+OF_EVENTS = ("item", "behaviour", "counts", "before", "time", "negative")
 
 
 def from_rows(user, item, behaviour, behaviours):
@@ -50,11 +54,13 @@ def one_hot(behaviour, behaviours):
 
 
 def running_counts(user, item, behaviour, behaviours):
-    """Historical behaviour indicator of each event (HMAR, step 2): counts of (user, item) by behaviour so far.
+    """Historical indicator (HMAR, step 2): counts of (user, item) by behaviour so far.
 
-    Includes the event itself, sees nothing after it. user, item, behaviour [n] in time order per user -> [n, K].
+    Includes the event itself, sees nothing after it. user, item, behaviour [n] in time order per
+    user -> [n, K].
     """
-    order = np.lexsort((np.arange(len(item)), item, user))  # groups of one (user, item), in time order
+    # groups of one (user, item), in time order
+    order = np.lexsort((np.arange(len(item)), item, user))
     total = np.cumsum(one_hot(behaviour[order], behaviours), axis=0, dtype=np.float64)  # [n, K]
     pair = np.stack([user, item], axis=1)[order]  # [n, 2]
     first = np.append(True, np.any(pair[1:] != pair[:-1], axis=1))[: len(item)]
@@ -66,7 +72,7 @@ def running_counts(user, item, behaviour, behaviours):
 
 
 def whole_log_counts(user, item, behaviour, behaviours):
-    """The release's indicator: counts of (user, item) over everything given, the future included.  -> [n, K]."""
+    """The release's indicator: counts of (user, item) over all events.  -> [n, K]."""
     _, group = np.unique(np.stack([user, item], axis=1), axis=0, return_inverse=True)
     totals = np.zeros((group.max(initial=-1) + 1, behaviours), np.float32)
     np.add.at(totals, group.ravel(), one_hot(behaviour, behaviours))
@@ -83,7 +89,7 @@ def of_rows(log, lists, whole=None):
 
 
 def item_categories(log):
-    """The category of every item, that of its last row in the log if it has several.  -> [N+1] or None."""
+    """The category of every item, that of its last row.  -> [N+1] or None."""
     if log.category is None:
         return None
     category = np.zeros(len(log.items), np.int64)
@@ -92,7 +98,7 @@ def item_categories(log):
 
 
 def take(sequences, s):
-    """The sequences s [B] alone, in that order (so that a batch looks things up in B sequences, not in the whole log).
+    """The sequences s [B] alone, in that order, for fast look-ups.
 
     -> (Sequences, shift [B]): a row r of sequence s[b] is row r + shift[b] of the result.
     """
@@ -109,7 +115,7 @@ def owner(sequences):
 
 
 def counts_before(sequences, row, item):
-    """How often the user of event `row` had met `item` before it, by behaviour.  row, item [...] -> [..., K].
+    """How often the user of event `row` had met `item` before it.  [...] -> [..., K].
 
     Looks up the latest earlier event with this item and reads its running count.
     """
@@ -124,14 +130,16 @@ def counts_before(sequences, row, item):
 
 
 def draw_negatives(rng, sequences, s, positive, items):
-    """One uniform item for each positive [B, L] that the user of sequence s[b] has not met in `sequences`.
+    """One uniform item, not met by the user of sequence s[b], a positive [B, L].
 
-    A user who has met more than half of the catalogue gets any item but the positive, so that few items are not drawn
-    over and over. Padding gets 0, and so does everything if there is one item only. -> [B, L].
+    A user who has met more than half of the catalogue gets any item but the positive, so that few
+    items are not drawn over and over. Padding gets 0, and so does everything if there is one item
+    only. -> [B, L].
     """
     if items < 2:
         return np.zeros_like(positive)
-    met = np.unique(owner(sequences) * (items + 1) + sequences.item)  # sorted keys of (sequence, item)
+    # sorted keys of (sequence, item)
+    met = np.unique(owner(sequences) * (items + 1) + sequences.item)
     selective = np.bincount(met // (items + 1), minlength=len(sequences.user))[s] <= items / 2  # [B]
     negative = np.zeros_like(positive)
     again = positive > 0

@@ -1,9 +1,11 @@
-"""From a log of sessions to training, validation and test sessions, split by date, and to the cases of an evaluation.
+"""From a log of sessions to training, validation and test sessions, split by date, and to the cases
+of an evaluation.
 
-A session is the `user` of a log; every click of one session stays in one part. Shapes: n events, S sequences, N items.
-The rules are those of two public scripts, datasets/preprocess.py of SR-GNN (github CRIPAC-DIG/SR-GNN) and
-preprocessing/session_based/preprocess_diginetica.py of session-rec (github rn5l/session-rec); where both count the
-clicks of an item over all data, support="train" does not look at what is held out.
+A session is the `user` of a log; every click of one session stays in one part. Shapes: n events, S
+sequences, N items. The rules are those of two public scripts, datasets/preprocess.py of SR-GNN
+(github CRIPAC-DIG/SR-GNN) and preprocessing/session_based/preprocess_diginetica.py of session-rec
+(github rn5l/session-rec); where both count the clicks of an item over all data, support="train"
+does not look at what is held out.
 """
 from typing import NamedTuple
 
@@ -16,7 +18,8 @@ from mbref.data.sequences import OF_EVENTS, Sequences, from_rows, of_rows, owner
 from mbref.errors import InputError, require
 
 RULES = ("session-rec", "srgnn")
-SUPPORTS = {"train": "the training part", "all": "all parts"}  # where the clicks of an item are counted
+# where the clicks of an item are counted
+SUPPORTS = {"train": "the training part", "all": "all parts"}
 DAY = 86400  # seconds
 NOWHERE, TRAIN, VALIDATION, TEST = range(4)
 
@@ -32,20 +35,23 @@ class SessionSplit(NamedTuple):
 
 
 def session_split(log, rule="session-rec", support="train", min_support=5, days=7):
-    """Split sessions by date, after a filter; one pass, so an item with fewer clicks than `min_support` can remain.
+    """Split sessions by date, after one pass of a filter.
 
-    1. Sessions of one click go. 2. Items with fewer than `min_support` clicks go, and sessions that are then shorter
-    than two; clicks are counted in the training part (support="train") or in all parts ("all", as both scripts do).
-    3. Items that training does not know go from the other parts, and sessions that are then shorter than two.
+    1. Sessions of one click go. 2. Items with fewer than `min_support` clicks go, and sessions that
+    are then shorter than two; clicks are counted in the training part (support="train") or in all
+    parts ("all", as both scripts do). 3. Items that training does not know go from the other parts,
+    and sessions that are then shorter than two.
 
-    rule="session-rec": a session is in test if its last click is later than `days` before the last click of all.
-    rule="srgnn": days of UTC decide; test is strictly later than `days` before the last day, training strictly
-    earlier, and the sessions of the day between are in no part. The day of a session is that of its first click (the
-    script takes that of the session's last line in the file). By either rule, validation is the last `days` of what is
-    not test, cut as session-rec cuts; no day is lost there. The parts are found after step 1 (support="train") or
-    after step 2 ("all", as in the scripts).
+    rule="session-rec": a session is in test if its last click is later than `days` before the last
+    click of all. rule="srgnn": days of UTC decide; test is strictly later than `days` before the
+    last day, training strictly earlier, and the sessions of the day between are in no part. The day
+    of a session is that of its first click (the script takes that of the session's last line in the
+    file). By either rule, validation is the last `days` of what is not test, cut as session-rec
+    cuts; no day is lost there. The parts are found after step 1 (support="train") or after step 2
+    ("all", as in the scripts).
 
-    log: with times. -> SessionSplit. Raises InputError for an unknown choice, a log without times, an empty part.
+    log: with times. -> SessionSplit. Raises InputError for an unknown choice, a log without times,
+    an empty part.
     """
     require(rule in RULES, f"unknown rule {rule!r}: choose one of {', '.join(RULES)}.")
     require(support in SUPPORTS, f"unknown support {support!r}: choose one of {', '.join(SUPPORTS)}.")
@@ -79,12 +85,12 @@ def _clicks(log, rows):
 
 
 def _known_only(log, rows, known):
-    """Those of the rows whose item is `known` [N+1], without sessions that are then shorter than two."""
+    """Those of the rows whose item is `known` [N+1], in sessions of two or more."""
     return _long(log, rows[known[log.item[rows]]])
 
 
 def _parts(log, rows, rule, days):
-    """The part of each session by the date of its rows.  -> [U+1]; a session without rows is NOWHERE."""
+    """The part of each session by the date of its rows.  -> [U+1]; none is NOWHERE."""
     require(len(rows) > 0, "no session has two clicks on items that are kept: lower min_support or give more data.")
     starts = np.flatnonzero(np.diff(log.user[rows], prepend=0))
     if rule == "srgnn":
@@ -119,7 +125,7 @@ def _note(log, step, rows):
 # A log of fewer events.
 
 def renumbered(log, rows):
-    """The log of these rows alone; its users, items and categories are numbered anew from 1, in the old order.
+    """The log of these rows; users, items and categories are numbered anew from 1.
 
     Attributes keep their numbers and names. rows [m], ascending. -> Log.
     """
@@ -136,7 +142,7 @@ def renumbered(log, rows):
 
 
 def _anew(column, names):
-    """Numbers of `names` -> (numbers from 1 of those that occur, their names, their old numbers); 0 stays 0."""
+    """Numbers of `names` -> (numbers from 1 of those that occur, names, old numbers)."""
     kept = np.unique(column[column > 0])
     number = np.zeros(len(names), np.int64)
     number[kept] = np.arange(1, len(kept) + 1)
@@ -152,12 +158,12 @@ def _attributes_of(attributes, items):
 
 
 def _ranges(start, size):
-    """start[0], start[0] + 1, ... (size[0] of them), start[1], ...  start, size [m] -> [sum of size]."""
+    """start[0], start[0] + 1, ... (size[0] of them), start[1], ...  -> [sum of size]."""
     return np.arange(size.sum()) + np.repeat(start - np.cumsum(size) + size, size)
 
 
 def cut_sessions(log, gap=1800):
-    """The log with sessions in place of users: a user's events, cut wherever more than `gap` seconds pass.
+    """The log with sessions for users, cut wherever more than `gap` seconds pass.
 
     The sessions of user "7" are called "7/1", "7/2", ... Raises InputError for a log without times.
     """
@@ -173,9 +179,10 @@ def cut_sessions(log, gap=1800):
 # Cases.
 
 def prefixes(sequences):
-    """One case for every click but a session's first: the clicks before it as history, and the click to find.
+    """One case for every click but a session's first: the clicks before it, and it.
 
-    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` the time of the click to find.
+    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` the time of the click to
+    find.
     """
     place = np.arange(len(sequences.item)) - sequences.ptr[owner(sequences)]  # [n] from 0 in its session
     held = np.flatnonzero(place > 0)  # Deviation HierSRec D15: every prefix
@@ -188,9 +195,10 @@ def prefixes(sequences):
 
 
 def as_split(parts, cold=None):
-    """A SessionSplit as a Split: validation and test have a case for every prefix of a session, refit has both parts.
+    """A SessionSplit as a Split, with a case for every prefix of a held-out session.
 
-    cold [N+1] bool, as `cold` gives it: these items are kept out of refit, too, or it would make them known.
+    cold [N+1] bool, as `cold` gives it: these items are kept out of refit, too, or it would make
+    them known.
     """
     log, known = parts.log, np.union1d(parts.train.user, parts.validation.user)
     rows = np.flatnonzero(np.isin(log.user, known))
@@ -203,12 +211,12 @@ def as_split(parts, cold=None):
 
 
 def cold(split, share, rng):
-    """Hold `share` of the items out of training: their clicks go, then the sessions shorter than two.
+    """Hold `share` of the items out of training, then sessions shorter than two.
 
-    The items stay in the catalogue, and in validation and test. An item whose last sessions were dropped with them
-    is as unknown to the model, so it counts as cold, too. 0 < share < 1; rng: np.random.Generator.
-    -> (SessionSplit, cold [N+1] bool: no click in the new training part). Raises InputError for another share, or if
-    no session is left.
+    The items stay in the catalogue, and in validation and test. An item whose last sessions were
+    dropped with them is as unknown to the model, so it counts as cold, too. 0 < share < 1; rng:
+    np.random.Generator. -> (SessionSplit, cold [N+1] bool: no click in the new training part).
+    Raises InputError for another share, or if no session is left.
     """
     require(0 < share < 1, f"the share of cold items is {share}: give one between 0 and 1.")
     train, items = split.train, len(split.log.items) - 1

@@ -7,16 +7,18 @@ from mbref.errors import InputError
 
 
 def read_training_lists(path):
-    """A split file of training lists (`tr_item tr_beh ptr`) and targets, as a Log whose last buy is the target.
+    """A file of training lists (`tr_item tr_beh ptr`) and targets, which go last.
 
-    Behaviours 0..3 are buy, cart, fav, pv. `leave_one_out` on it holds out exactly the file's targets and cuts its
-    validation from the training lists. -> (Log, {"neg_clean": [sets, users, 99], "neg_release": the same}). Raises InputError if the file is no such split.
+    Behaviours 0..3 are buy, cart, fav, pv. `leave_one_out` on it holds out exactly the file's
+    targets and cuts its validation from the training lists. -> (Log, {"neg_clean": [sets, users,
+    99], "neg_release": the same}). Raises InputError if the file is no such split.
     """
     try:
         with np.load(path, allow_pickle=False) as z:
             file = {name: z[name] for name in z.files}
         users = np.arange(1, len(file["ptr"]))
-        user = np.concatenate([np.repeat(users, np.diff(file["ptr"])), users])  # the targets go last
+        # the targets go last
+        user = np.concatenate([np.repeat(users, np.diff(file["ptr"])), users])
         item, behaviour = np.append(file["tr_item"], file["target"]), np.append(file["tr_beh"] + 1, np.ones_like(users))
         ids = [np.arange(file[name] + 1).astype(str) for name in ("usernum", "itemnum")]
         negatives = {name: file[name] for name in ("neg_clean", "neg_release")}
@@ -30,10 +32,10 @@ def read_training_lists(path):
 
 
 def read_event_lists(path):
-    """A split file of whole event lists with one fixed negative an event (`item time ptr neg cate`, ids from 0).
+    """A file of event lists with a negative an event (`item time ptr neg cate`).
 
-    -> (Log, negative [n] of each event, {"1 fixed": [U, 1], "100 fixed": [U, 100]} of each user's last event).
-    Raises InputError if the file is no such split.
+    -> (Log, negative [n] of each event, {"1 fixed": [U, 1], "100 fixed": [U, 100]} of each user's
+    last event). Raises InputError if the file is no such split.
     """
     try:
         with np.load(path, allow_pickle=False) as z:
@@ -51,7 +53,8 @@ def read_event_lists(path):
 
 
 def with_negatives(split, log, negative):
-    """The leave-one-out split (target "any", min_events 1) of a log, with fixed negatives [n] of its events."""
-    from_end = np.searchsorted(log.user, log.user, side="right") - np.arange(len(log.user))  # 1 = the user's last
+    """A leave-one-out split of any events with fixed negatives [n] of them."""
+    # 1 = the user's last
+    from_end = np.searchsorted(log.user, log.user, side="right") - np.arange(len(log.user))
     return split._replace(train=split.train._replace(negative=negative[from_end > 2]),
                           refit=split.refit._replace(negative=negative[from_end > 1]))

@@ -1,9 +1,12 @@
-"""From event lists to what rankers of one target read: its history with time gaps, and the candidates to score.
+"""From event lists to what rankers of one target read: its history with time gaps, and the
+candidates to score.
 
-ATRank, DMRAN and their baselines use the gap between every event and the target, so each target has a row of its own;
-sequences.py cuts windows for models that read a history once for all its positions.
+ATRank, DMRAN and their baselines use the gap between every event and the target, so each target has
+a row of its own; sequences.py cuts windows for models that read a history once for all its
+positions.
 
-Glossary of shapes: M targets, B batch, L longest history of the batch, C candidates, N items, F features.
+Glossary of shapes: M targets, B batch, L longest history of the batch, C candidates, N items, F
+features.
 """
 from typing import NamedTuple
 
@@ -13,7 +16,8 @@ from mbref.data import sequences
 
 
 class History(NamedTuple):
-    """What came before the target among one group of objects, oldest first; shorter ones end in 0."""
+    """What came before the target among one group of objects, oldest first; shorter ones end in 0.
+    """
 
     item: np.ndarray       # [B, L]
     behaviour: np.ndarray  # [B, L] 1..K
@@ -21,7 +25,7 @@ class History(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One row a target. Only ATRank reads several groups of objects; a plain log is one group, the items."""
+    """One row a target. Of a plain log, the items are the only group."""
 
     histories: tuple[History, ...]        # one a group
     features: tuple[np.ndarray, ...]      # one a group: [N+1, F] the ids of each object: itself, category, ...
@@ -31,11 +35,11 @@ class Batch(NamedTuple):
 
 
 def examples(events, items, rng, pairs=False):
-    """Every event but the first of a sequence is a target, with one negative that is drawn once and kept.
+    """Every event but a sequence's first is a target, with one negative drawn once.
 
-    The negative is `events.negative` where given, else uniform over the items that the sequence does not hold.
-    -> one array of rows: [2M, 2] (event, candidate), positive and negative apart as in ATRank's release; with
-    pairs=True [M, 3] (event, positive, negative).
+    The negative is `events.negative` where given, else uniform over the items that the sequence
+    does not hold. -> one array of rows: [2M, 2] (event, candidate), positive and negative apart as
+    in ATRank's release; with pairs=True [M, 3] (event, positive, negative).
     """
     first = np.repeat(events.ptr[:-1], np.diff(events.ptr))
     event = np.flatnonzero(np.arange(len(first)) > first)  # [M]
@@ -56,7 +60,8 @@ def training_batch(events, rows, length, items, unit=1):
 
 
 def ranking_batch(events, cases, length, items, unit=1):
-    """The whole sequences `cases` [B], each seen from the moment at which its held-out event comes."""
+    """The whole sequences `cases` [B], each seen from the moment at which its held-out event comes.
+    """
     start, stop = events.ptr[cases], events.ptr[cases + 1]
     now = None if events.time is None else events.now[cases]
     history = cut(events, np.maximum(start, stop - length), stop, now, unit)
@@ -66,8 +71,8 @@ def ranking_batch(events, cases, length, items, unit=1):
 def cut(events, first, stop, now, unit):
     """Rows first[b]:stop[b] as a History as long as the longest of them, and at least 1.
 
-    now [B] seconds, or None without times: then every gap is 0. A gap counts whole units as the release counts days:
-    by the calendar, not by the clock.
+    now [B] seconds, or None without times: then every gap is 0. A gap counts whole units as the
+    release counts days: by the calendar, not by the clock.
     """
     longest = max(int((stop - first).max(initial=1)), 1)
     item, behaviour = (pad_right(x, first, stop, longest) for x in (events.item, events.behaviour))
@@ -85,7 +90,7 @@ def pad_right(values, first, stop, length):
 
 
 def item_features(events, items):
-    """Features of a plain log: the item itself and, where it is known, its category.  -> [N+1, 1 or 2]."""
+    """The item itself and, where known, its category.  -> [N+1, 1 or 2]."""
     columns = [np.arange(items + 1)] + ([] if events.category is None else [events.category])
     return np.stack(columns, axis=1)
 

@@ -1,4 +1,5 @@
-"""Windows of event lists, padded on the left: what models read that read a history once for all its positions.
+"""Windows of event lists, padded on the left: what models read that read a history once for all its
+positions.
 
 Shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
 """
@@ -11,7 +12,8 @@ from mbref.nn import masks
 
 
 class Next(NamedTuple):
-    """What the loss compares at every position: the event that came next, and an item that did not."""
+    """What the loss compares at every position: the event that came next, and an item that did not.
+    """
 
     item: np.ndarray             # [B, L] 0 = nothing to predict here
     behaviour: np.ndarray        # [B, L]
@@ -37,8 +39,8 @@ def windows(sequences, length, newest_only=False):
     """Cut every sequence, from its newest event backwards, into windows of at most `length` steps.
 
     A step is an event and the one after it, so each event but the first is predicted exactly once.
-    -> [W, 3] columns: sequence, first input row, last input row + 1. newest_only=True keeps each sequence's newest
-    window alone, as the HMAR release does.
+    -> [W, 3] columns: sequence, first input row, last input row + 1. newest_only=True keeps each
+    sequence's newest window alone, as the HMAR release does.
     """
     cuts = []
     for s, (start, end) in enumerate(zip(sequences.ptr[:-1], sequences.ptr[1:] - 1, strict=True)):
@@ -48,7 +50,7 @@ def windows(sequences, length, newest_only=False):
 
 
 def pad_left(values, first, stop, length):
-    """Rows first[b]:stop[b] of `values`, the newest at the right, 0 before.  values [n, ...] -> [B, L, ...]."""
+    """Rows first[b]:stop[b] of `values`, 0 before them.  [n, ...] -> [B, L, ...]."""
     if len(values) == 0:
         return np.zeros((len(stop), length) + values.shape[1:], values.dtype)
     row = stop[:, None] - np.arange(length, 0, -1)  # [B, L]
@@ -57,7 +59,7 @@ def pad_left(values, first, stop, length):
 
 
 def training_batch(sequences, cuts, length, items, rng, counts="running"):
-    """Windows `cuts` [B, 3] of the sequences as a Batch with its Next; one uniform negative a position."""
+    """Windows `cuts` [B, 3] as a Batch with its Next, a uniform negative a position."""
     s, first, stop = cuts.T
     sequences, shift = take(sequences, s)
     s, first, stop = np.arange(len(s)), first + shift, stop + shift
@@ -76,7 +78,7 @@ def training_batch(sequences, cuts, length, items, rng, counts="running"):
 
 
 def ranking_batch(held_history, cases, length, items, counts="running"):
-    """The newest `length` events of sequences `cases` [B], and the counts of every item for candidates."""
+    """The newest events of sequences `cases` [B], and the counts of every item."""
     first, stop = held_history.ptr[cases], held_history.ptr[cases + 1]
     newest = np.maximum(first, stop - length)
     batch = _inputs(held_history, cases, newest, stop, length, counts)
@@ -96,7 +98,7 @@ def _inputs(sequences, s, first, stop, length, counts):
 
 
 def window_counts(candidates, item, behaviour, behaviours):
-    """Counts, at every position t, of candidates[:, t] among the events of the window up to and including t.
+    """Counts of candidates[:, t] in the window up to and including t.
 
     candidates, item, behaviour [B, L] -> [B, L, K].
     """

@@ -1,13 +1,14 @@
-"""A synthetic log with a known rule in which days matter, written in the raw format of the 2014 Amazon dumps.
+"""A synthetic log with a known rule in which days matter, written in the raw format of the 2014
+Amazon dumps.
 
 Regenerate the committed files with
 
     python -m mbref.worlds.amazon tiny_data/amazon --seed 1
 
-The rule. Popularity falls as 1 / rank ** FALL inside each category, and slowly from category to category. Every
-item has one of a few brands. Every category has three followers, one for each window of WINDOWS: what is bought
-within two days (an accessory), in the second week (a supply) and in the second month (a successor).
-A user reviews 8 to 18 different items. For each of them
+The rule. Popularity falls as 1 / rank ** FALL inside each category, and slowly from category to
+category. Every item has one of a few brands. Every category has three followers, one for each
+window of WINDOWS: what is bought within two days (an accessory), in the second week (a supply) and
+in the second month (a successor). A user reviews 8 to 18 different items. For each of them
 
 1. the user waits some whole days, see GAPS; if nothing is pending at the end of the wait, another wait is drawn
    instead, TRIES in all;
@@ -17,9 +18,10 @@ A user reviews 8 to 18 different items. For each of them
 3. otherwise, or if nothing is pending, it is an item of the whole shop by popularity, more often from where the
    user has bought before: times 1 + FAVOUR * how many items of its category the user has.
 
-Several needs from different categories are pending side by side, and which they are cannot be told from the order
-of the items alone. Ratings and texts are chance and mean nothing. The day of a review depends on the past only, so
-best_scores is the exact probability of the next item given the past and the day on which it is bought.
+Several needs from different categories are pending side by side, and which they are cannot be told
+from the order of the items alone. Ratings and texts are chance and mean nothing. The day of a
+review depends on the past only, so best_scores is the exact probability of the next item given the
+past and the day on which it is bought.
 """
 
 import json
@@ -32,10 +34,12 @@ import numpy as np
 from mbref.worlds.shop import draw, permutation, whole, write_files
 
 WINDOWS = ((0, 2), (7, 14), (31, 62))  # days, both ends included
-GAPS = ((0.4, 0, 1), (0.3, 2, 14), (0.3, 20, 60))  # probability, fewest and most days between two reviews
+# probability, fewest and most days between two reviews
+GAPS = ((0.4, 0, 1), (0.3, 2, 14), (0.3, 20, 60))
 NEED, BRAND, FAVOUR, FALL, TRIES = 0.92, 3.0, 2.0, 0.8, 4
 DAY = 86400  # seconds
-START = 15522  # 2012-07-01, in days since 1970; the first review of a user comes in the year from there
+# 2012-07-01, in days since 1970; the first review of a user comes in the year from there
+START = 15522
 STARS = (0.05, 0.05, 0.1, 0.2, 0.6)  # probability of 1..5 stars
 TEXTS = ("Broke.", "No \"joy\".", "It's ok.", "Works.", "Good.")
 FIRST_USER, FIRST_ITEM = 1000, 1000  # reviewerID A1001, ...; asin B1001, ...
@@ -59,13 +63,14 @@ def make_store(rng, items=300, categories=20, brands=6):
     brand = np.array([0] + [whole(rng, 1, brands) for _ in range(items)])
     cycle = 1 + permutation(rng, categories)
     follower = np.zeros((len(WINDOWS), categories + 1), np.int64)
-    for window in range(len(WINDOWS)):  # 1, 4 and 7 steps along one cycle: three different followers
+    # 1, 4 and 7 steps along one cycle: three different followers
+    for window in range(len(WINDOWS)):
         follower[window, cycle] = np.roll(cycle, -1 - 3 * window)
     return Store(np.append(0, category), brand, np.append(0.0, popularity), follower)
 
 
 def amazon_world(rng, store, users=200):
-    """Events (user 1.., item 1..N, day since 1970), grouped by user, in the order in which they happen."""
+    """Events (user 1.., item 1..N, day since 1970) by user, in order of time."""
     return [(user, item, day) for user in range(1, users + 1) for item, day in user_events(rng, store)]
 
 
@@ -89,14 +94,14 @@ def next_day(rng, store, history):
 
 
 def needs(store, history, now):
-    """What is pending on day `now`: [(category 1..C, brand 1..), ...], once for each earlier item that asks for it."""
+    """What is pending on day `now`: [(category 1..C, brand 1..), ...]."""
     return [(store.follower[window, store.category[item]], store.brand[item])
             for item, day in history
             for window, (first, last) in enumerate(WINDOWS) if first <= now - day <= last]
 
 
 def best_scores(store, history, now):
-    """Probability of each item being the next one, given that it is bought on day `now`: the best a model can know.
+    """Probability of each item coming next on day `now`: the best one can know.
 
     history: events (item 1..N, day) of one user, all on day `now` or before it.
     Returns [N + 1], which sums to 1 and is 0 at padding and at the items of `history`.
@@ -105,7 +110,8 @@ def best_scores(store, history, now):
     unmet[[item for item, _ in history]] = 0
     asked = [unmet * (store.category == category) * np.where(store.brand == brand, BRAND, 1)
              for category, brand in needs(store, history, now)]
-    asked = [weights / weights.sum() for weights in asked if weights.any()]  # nothing new there: not pending
+    # nothing new there: not pending
+    asked = [weights / weights.sum() for weights in asked if weights.any()]
     owned = np.bincount(store.category[[item for item, _ in history]], minlength=store.follower.shape[1])
     favoured = unmet * (1 + FAVOUR * owned[store.category])
     favoured /= favoured.sum()
@@ -115,7 +121,7 @@ def best_scores(store, history, now):
 # Files.
 
 def review_line(rng, user, item, day):
-    """One event as a line of JSON with the fields of the 2014 dumps; as there, not every reviewer has a name."""
+    """One event as a line of JSON with the fields of the 2014 dumps."""
     stars = 1 + draw(rng, STARS)
     date = datetime.fromtimestamp(day * DAY, timezone.utc)
     name = {"reviewerName": f"Reader {user}"} if user % 10 == 0 else {}
@@ -127,7 +133,8 @@ def review_line(rng, user, item, day):
 
 
 def meta_line(store, item):
-    """One item as a Python literal, which is what a line of the 2014 metadata is (and is not JSON)."""
+    """One item as a Python literal, which is what a line of the 2014 metadata is (and is not JSON).
+    """
     category, brand = int(store.category[item]), int(store.brand[item])
     return repr({
         "asin": f"B{FIRST_ITEM + item}", "title": f"Maker {brand}'s no. {item}" if item % 4 == 0 else f"Item {item}",
@@ -145,9 +152,10 @@ def store_and_texts(seed):
 
 
 def scorer_of(path, log, seed=1):
-    """best_scores as a scorer (history, cases) -> [S, N] in the numbers of `log`, or None if `path` is another file.
+    """best_scores as a scorer in the numbers of `log`; None for another file.
 
-    path: the file of reviews. The scorer reads `history.time` [n] and `history.now` [S], in seconds since 1970.
+    path: the file of reviews. The scorer reads `history.time` [n] and `history.now` [S], in seconds
+    since 1970.
     """
     store, reviews, _ = store_and_texts(seed)
     if Path(path).read_bytes() != reviews.encode():

@@ -1,23 +1,26 @@
-"""A synthetic log of items, queries and coupons with a known rule: each group tells what comes next in another.
+"""A synthetic log of items, queries and coupons with a known rule: each group tells what comes next
+in another.
 
 Regenerate the committed files (format: see mbref.data.groups) with
 
     python -m mbref.worlds.groups tiny_data/groups --seed 1
 
-The rule. Items and coupons have a category and a shop, items a brand; queries have a category too, but no file
-tells it. Popularity falls as 1 / sqrt(rank) among the objects of a category. A user makes 30 to 50 events. The
-group of the next one depends on the group of the last (NEXT_GROUP; the first follows as if after an item), and
+The rule. Items and coupons have a category and a shop, items a brand; queries have a category too,
+but no file tells it. Popularity falls as 1 / sqrt(rank) among the objects of a category. A user
+makes 30 to 50 events. The group of the next one depends on the group of the last (NEXT_GROUP; the
+first follows as if after an item), and
 
 1. an item is, with probability HINT, of the category of the last query;
 2. a coupon is, with probability HINT, of the shop of the item last put in the cart or bought;
 3. a query is, with probability HINT, of the category of the last coupon;
 
-otherwise, or if there is none such yet, it is any object of its group; by popularity in either case. The action on
-an item is drawn with ITEM_ACTIONS. Brands and times are chance and mean nothing.
+otherwise, or if there is none such yet, it is any object of its group; by popularity in either
+case. The action on an item is drawn with ITEM_ACTIONS. Brands and times are chance and mean
+nothing.
 
-Shops and categories are independent among the items, so a query says nothing of the shop whose coupon comes next,
-and the hint for a group is seldom in its own past. best_scores is the exact probability of the next object, given
-the past of all groups.
+Shops and categories are independent among the items, so a query says nothing of the shop whose
+coupon comes next, and the hint for a group is seldom in its own past. best_scores is the exact
+probability of the next object, given the past of all groups.
 """
 
 from pathlib import Path
@@ -31,16 +34,18 @@ from mbref.worlds.shop import draw, permutation, whole, write_files
 HINT = 0.85
 GROUPS = tuple(ACTIONS)
 ITEM, QUERY, COUPON = range(3)  # places in GROUPS
-NEXT_GROUP = ((0.5, 0.1, 0.4), (0.85, 0.1, 0.05), (0.2, 0.7, 0.1))  # row: last group; weights of item, query, coupon
+# row: last group; weights of item, query, coupon
+NEXT_GROUP = ((0.5, 0.1, 0.4), (0.85, 0.1, 0.05), (0.2, 0.7, 0.1))
 ITEM_ACTIONS = {"view": 0.45, "fav": 0.1, "cart": 0.3, "buy": 0.15}
 TAKEN = ("cart", "buy")  # the actions that earn a coupon
 START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
-WAITS = ((0.7, 5, 300), (0.2, 1800, 21600), (0.1, 43200, 129600))  # probability, fewest and most seconds
+# probability, fewest and most seconds
+WAITS = ((0.7, 5, 300), (0.2, 1800, 21600), (0.1, 43200, 129600))
 FIRST_USER, FIRST_ITEM = 100, 1000
 
 
 class Mall(NamedTuple):
-    """What does not change: N_g objects in each group g of GROUPS, C categories; entry 0 is padding."""
+    """What does not change: N_g objects in each group of GROUPS, C categories."""
 
     category: tuple[np.ndarray, ...]  # over groups: [N_g + 1] 1..C
     shop: tuple[np.ndarray, ...]  # over groups: [N_g + 1] 1..; 0 for queries
@@ -59,7 +64,7 @@ def make_mall(rng, sizes=(200, 60, 40), categories=20, shops=10, brands=8):
 
 
 def groups_world(rng, mall, users=150):
-    """Events (user 1.., group 0..2, object 1..N_g, action name, unix seconds), grouped by user, in order of time."""
+    """Events (user, group, object 1..N_g, action, unix seconds) by user and time."""
     return [(user, *event) for user in range(1, users + 1) for event in user_events(rng, mall)]
 
 
@@ -134,10 +139,10 @@ def mall_and_texts(seed):
 
 
 def scorer_of(path, log, seed=1):
-    """best_scores as a scorer in the numbers of the GroupLog `log`, or None if the events at `path` are other ones.
+    """best_scores as a scorer in the numbers of `log`; None for another file.
 
-    The scorer takes rows [S] of the log, all of one group, and gives [S, N_g]: how probable each object of that
-    group was at that row, given the rows of the same user before it.
+    The scorer takes rows [S] of the log, all of one group, and gives [S, N_g]: how probable each
+    object of that group was at that row, given the rows of the same user before it.
     """
     mall, events, _ = mall_and_texts(seed)
     if Path(path).read_bytes() != events.encode():

@@ -1,24 +1,26 @@
-"""A synthetic log of sessions with a known rule, written in the raw format of Diginetica (CIKM Cup 2016).
+"""A synthetic log of sessions with a known rule, written in the raw format of Diginetica (CIKM Cup
+2016).
 
 Regenerate the committed files with
 
     python -m mbref.worlds.sessions tiny_data/diginetica --seed 1
 
-The rule. Twelve categories have 30 to 60 items each (SIZES), all more than a cut-off of 20, and form one cycle. The
-items of a category are divided among LINES product lines. Popularity falls as 1 / rank ** FALL inside a category,
-and from category to category as its own rank ** -0.5. A session is 2 to 10 clicks. Its first is any item, by
-popularity; after an item of category c the next one is
+The rule. Twelve categories have 30 to 60 items each (SIZES), all more than a cut-off of 20, and
+form one cycle. The items of a category are divided among LINES product lines. Popularity falls as 1
+/ rank ** FALL inside a category, and from category to category as its own rank ** -0.5. A session
+is 2 to 10 clicks. Its first is any item, by popularity; after an item of category c the next one is
 
 1. with probability STAY in c, by popularity, times KIN for the items of the same line;
 2. with probability MOVE in the category after c on the cycle, by popularity;
 3. otherwise any item, by popularity.
 
-An item may be clicked again. So the category is easy to foresee and the item is hard, and only the last click counts:
-best_scores is the exact probability of the next item.
+An item may be clicked again. So the category is easy to foresee and the item is hard, and only the
+last click counts: best_scores is the exact probability of the next item.
 
-The name of an item is a list of hashed words: one that all items of its line have and no others, up to three out of
-OWN words of its category, one or two of the COMMON words of the shop. Prices, user ids and times mean nothing. The
-lines of one session are in no order in the file, as in the original; timeframe tells it.
+The name of an item is a list of hashed words: one that all items of its line have and no others, up
+to three out of OWN words of its category, one or two of the COMMON words of the shop. Prices, user
+ids and times mean nothing. The lines of one session are in no order in the file, as in the
+original; timeframe tells it.
 """
 
 from datetime import datetime, timedelta
@@ -49,7 +51,7 @@ class Shop(NamedTuple):
 
 
 def make_shop(rng, sizes=SIZES):
-    """A Shop; category c has sizes[c - 1] items and popularity c ** -0.5, which its items share as 1 / rank ** FALL."""
+    """A Shop; category c has popularity c ** -0.5, shared as 1 / rank ** FALL."""
     place = [(c, rank) for c, size in enumerate(sizes, start=1) for rank in range(1, size + 1)]
     category, rank = np.array(place)[permutation(rng, len(place))].T
     weight = [np.sum(np.arange(1, size + 1) ** -FALL) for size in sizes]
@@ -63,14 +65,14 @@ def make_shop(rng, sizes=SIZES):
 
 
 def words_of(rng, category, line):
-    """The hashed words of one item; those of a category's range and its lines begin with its number."""
+    """The hashed words of one item, some of its category's range and line."""
     own = [10_000 * category + 100 + whole(rng, 1, OWN) for _ in range(whole(rng, 2, 3))]
     common = [whole(rng, 1, COMMON) for _ in range(whole(rng, 1, 2))]
     return list(dict.fromkeys([10_000 * category + line, *own, *common]))
 
 
 def sessions_world(rng, shop, sessions=1500):
-    """Sessions, each (day from FIRST_DAY, [(item 1..N, milliseconds from the session's start), ...] in order)."""
+    """Sessions (day from FIRST_DAY, [(item 1..N, milliseconds), ...] in order)."""
     made = []
     for _ in range(sessions):
         day, items, time, clicks = whole(rng, 0, DAYS - 1), [], whole(rng, 0, 60_000), []
@@ -85,7 +87,8 @@ def sessions_world(rng, shop, sessions=1500):
 def best_scores(shop, history):
     """Probability of each item being the next one: the best a model can know.
 
-    history: items 1..N of one session in order, may be empty. Returns [N + 1], which sums to 1 and is 0 at padding.
+    history: items 1..N of one session in order, may be empty. Returns [N + 1], which sums to 1 and
+    is 0 at padding.
     """
     anywhere = shop.popularity / shop.popularity.sum()
     if not len(history):
@@ -121,9 +124,10 @@ def shop_and_texts(seed):
 
 
 def scorer_of(path, log, seed=1):
-    """best_scores as a scorer (history, cases) -> [S, N] in the numbers of `log`, or None if `path` is another file.
+    """best_scores as a scorer in the numbers of `log`; None for another file.
 
-    path: the file of views. log: what was read from it, or a part of it with other numbers; the raw ids decide.
+    path: the file of views. log: what was read from it, or a part of it with other numbers; the raw
+    ids decide.
     """
     shop, texts = shop_and_texts(seed)
     if Path(path).read_bytes() != texts[VIEWS].encode():
@@ -133,7 +137,8 @@ def scorer_of(path, log, seed=1):
 
     def score(history, cases):
         start, stop = history.ptr[cases], history.ptr[np.asarray(cases) + 1]
-        return table[np.where(stop > start, history.item[stop - 1], 0)]  # only the last click counts
+        # only the last click counts
+        return table[np.where(stop > start, history.item[stop - 1], 0)]
 
     return score
 

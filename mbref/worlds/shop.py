@@ -4,9 +4,9 @@ Regenerate the committed file with
 
     python -m mbref.worlds.shop tiny_data/taobao/UserBehavior.csv --seed 1
 
-The rule. Popularity falls as 1 / rank (Zipf) among categories and among the items of a category. Every
-category has one complement; the complements form one cycle. A user makes several visits in the nine days from
-2017-11-25 to 2017-12-03 (UTC+8). At each visit the user
+The rule. Popularity falls as 1 / rank (Zipf) among categories and among the items of a category.
+Every category has one complement; the complements form one cycle. A user makes several visits in
+the nine days from 2017-11-25 to 2017-12-03 (UTC+8). At each visit the user
 
 1. buys one item with probability BUY, but not at the first visit. It is drawn from the wishes, with
    probability WISHED if there are any, otherwise from the new items.
@@ -19,9 +19,9 @@ category has one complement; the complements form one cycle. A user makes severa
    marked fav with probability FAV;
 3. exchanges one favourite category for another with probability DRIFT.
 
-Views alone say little about the next purchase; the carts, the favs and the last purchase say all there is to
-know. So best_scores is the exact probability of the next purchase, and a model that is not told the
-behaviours falls short of it.
+Views alone say little about the next purchase; the carts, the favs and the last purchase say all
+there is to know. So best_scores is the exact probability of the next purchase, and a model that is
+not told the behaviours falls short of it.
 """
 
 import argparse
@@ -30,10 +30,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-BUY, WISHED, FOLLOW, STRAY, CART, FAV, DRIFT = 0.9, 0.65, 0.5, 0.2, 0.1, 0.08, 0.2  # probabilities, as above
+# probabilities, as above
+BUY, WISHED, FOLLOW, STRAY, CART, FAV, DRIFT = 0.9, 0.65, 0.5, 0.2, 0.1, 0.08, 0.2
 WISH_WEIGHT = {"cart": 4.0, "fav": 1.0}
 START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
-SLOT, SLOTS = 3 * 3600, 72  # every visit lies in a slot of three hours of its own; 72 slots are nine days
+# every visit lies in a slot of three hours of its own; 72 slots are nine days
+SLOT, SLOTS = 3 * 3600, 72
 FIRST_USER, FIRST_ITEM, FIRST_CATEGORY = 1000, 10000, 100  # raw id = this + number from 1
 
 
@@ -46,7 +48,7 @@ class Shop(NamedTuple):
 
 
 def make_shop(rng, items=400, categories=25):
-    """A Shop with categories of equal size; category c has popularity 1 / c, its r-th item 1 / r of that."""
+    """A Shop of equal categories; c has popularity 1 / c, its r-th item 1 / r of it."""
     place = permutation(rng, items)
     category = 1 + place % categories
     popularity = 1 / category / (1 + place // categories)
@@ -57,9 +59,10 @@ def make_shop(rng, items=400, categories=25):
 
 
 def taobao_world(rng, shop, users=150):
-    """Rows (raw user, raw item, raw category, behaviour, unix seconds), grouped by user, in order of time.
+    """Rows (raw user, raw item, raw category, behaviour, seconds) by user and time.
 
-    So that the edge cases occur, every 40th user buys nothing and every 40th from the 20th on buys once.
+    So that the edge cases occur, every 40th user buys nothing and every 40th from the 20th on buys
+    once.
     """
     rows = []
     for user in range(1, users + 1):
@@ -77,7 +80,8 @@ def visit_times(rng):
 
 
 def user_events(rng, shop, visits, purchases):
-    """Events (item 1..N, behaviour, unix seconds) of one user who buys at most `purchases` times."""
+    """Events (item 1..N, behaviour, unix seconds) of one user who buys at most `purchases` times.
+    """
     appeal = 1 / np.arange(1, len(shop.complement))  # [C] popularity of each category
     favourites = [1 + draw(rng, appeal) for _ in range(3)]
     events = []
@@ -104,7 +108,8 @@ def browsed_category(rng, shop, history, favourites):
 
 
 def browse(rng, shop, category):
-    """Steps (item, behaviour) of one visit to `category`: views, some followed by a cart or a fav."""
+    """Steps (item, behaviour) of one visit to `category`: views, some followed by a cart or a fav.
+    """
     inside = shop.popularity * (shop.category == category)
     steps = []
     for _ in range(whole(rng, 4, 8)):
@@ -115,10 +120,10 @@ def browse(rng, shop, category):
 
 
 def best_scores(shop, history):
-    """Probability of each item being the next purchase, given that one comes now: the best a model can know.
+    """Probability of each item being the next purchase: the best one can know.
 
-    history: events (item 1..N, behaviour, ...) of one user in order of time, up to the end of a visit.
-    Returns [N + 1], which sums to 1 and is 0 at padding.
+    history: events (item 1..N, behaviour, ...) of one user in order of time, up to the end of a
+    visit. Returns [N + 1], which sums to 1 and is 0 at padding.
     """
     wishes, met, last = standing(shop, history)
     within_reach = (shop.category == shop.complement[last]) | (last == 0)
@@ -135,7 +140,7 @@ def best_scores(shop, history):
 
 
 def standing(shop, history):
-    """What the next purchase depends on: ({wished item: weight}, items met, category last bought in or 0)."""
+    """What the next purchase depends on: ({wished: weight}, items met, category)."""
     wishes, last = {}, 0
     for item, behaviour, *_ in history:
         if behaviour in WISH_WEIGHT:
@@ -172,7 +177,7 @@ def shop_and_text(seed):
 
 
 def scorer_of(path, log, seed=1):
-    """best_scores as a scorer (history, cases) -> [S, N] in the numbers of `log`, or None if `path` is another log."""
+    """best_scores as a scorer in the numbers of `log`; None for another file."""
     shop, text = shop_and_text(seed)
     if Path(path).read_bytes() != text.encode():
         return None
@@ -189,7 +194,7 @@ def scorer_of(path, log, seed=1):
 
 
 def write_files(module, description, texts_of, arguments=None):
-    """Command line of another synthetic log: write texts_of(seed) = {file name: text} into a folder."""
+    """Write texts_of(seed) = {file name: text} into the folder of the arguments."""
     parser = argparse.ArgumentParser(f"python -m mbref.data.{module}", description=description)
     parser.add_argument("folder", help="folder to write the files into")
     parser.add_argument("--seed", type=int, default=1)

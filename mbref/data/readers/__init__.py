@@ -11,12 +11,12 @@
     yoochoose  yoochoose-clicks.dat of RecSys Challenge 2015: session,time,item,category
     sessionrec the files of session-rec: tab-separated SessionId, ItemId, Time
 
-A file is read as UTF-8 text; a byte order mark, CRLF line ends and blank lines are accepted. Anything else
-that does not fit raises InputError with the file, the line and the mend. One fault is mended here, because
-public copies have it: a last line that was cut off (too few fields, no line break) is dropped and named in
-Log.notes. Only amazon also skips, and counts, a few broken lines within the file.
-In the last three the user of the log is a session. They are in sessions.py, the three before
-them in amazon.py, what all share is in lines.py.
+A file is read as UTF-8 text; a byte order mark, CRLF line ends and blank lines are accepted.
+Anything else that does not fit raises InputError with the file, the line and the mend. One fault is
+mended here, because public copies have it: a last line that was cut off (too few fields, no line
+break) is dropped and named in Log.notes. Only amazon also skips, and counts, a few broken lines
+within the file. In the last three the user of the log is a session. They are in sessions.py, the
+three before them in amazon.py, what all share is in lines.py.
 """
 from mbref.data.readers.amazon import amazon, rechorus, s3rec
 from mbref.data.readers.sessions import diginetica, sessionrec, yoochoose
@@ -31,11 +31,11 @@ FORMATS = {"taobao": taobao, "hmar": hmar, "recbole": recbole, "movielens": movi
 def read(path, format, behaviours=None):
     """Read the log at `path`; `format` is a key of FORMATS.
 
-    `behaviours`, a sequence of names, replaces the format's own vocabulary; its order gives the index. Only
-    taobao and hmar files carry names; amazon takes those of RATED. Users, items and categories are numbered
-    from 1 by raw id, in numeric order if all are integers, else in text order: the numbers do not depend on
-    the order of the rows. Returns a Log. Raises InputError, one sentence with file, line and mend, for what
-    does not fit the format.
+    `behaviours`, a sequence of names, replaces the format's own vocabulary; its order gives the
+    index. Only taobao and hmar files carry names; amazon takes those of RATED. Users, items and
+    categories are numbered from 1 by raw id, in numeric order if all are integers, else in text
+    order: the numbers do not depend on the order of the rows. Returns a Log. Raises InputError, one
+    sentence with file, line and mend, for what does not fit the format.
     """
     if format not in FORMATS:
         raise InputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")

@@ -1,7 +1,7 @@
 """Three public forms of the Amazon reviews (McAuley, UCSD), each one function `path -> Log`.
 
-The raw reviews, and the two cleaned forms in which papers pass them on. A review is a positive event, called
-"review" or, in ReChorus, "click"; so K = 1, as ATRank, S3-Rec and ReChorus have it.
+The raw reviews, and the two cleaned forms in which papers pass them on. A review is a positive
+event, called "review" or, in ReChorus, "click"; so K = 1, as ATRank, S3-Rec and ReChorus have it.
 """
 
 import ast
@@ -17,24 +17,28 @@ from mbref.data.readers import lines as text
 from mbref.data.readers.lines import RATED, rating_to_behaviour
 from mbref.errors import InputError, require
 
-USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")  # 2014/2018, 2023
+# 2014/2018, 2023
+USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
 META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
-BROKEN_LINES, BROKEN_SHARE = 10, 0.05  # a file with more broken lines than both is not the right file
+# a file with more broken lines than both is not the right file
+BROKEN_LINES, BROKEN_SHARE = 10, 0.05
 REVIEW_MEND = "give the JSON lines of the reviews or choose another format"
 META_MEND = "download this metadata file again or move it away"
 
 
 def amazon(path, behaviours=None):
-    """Reviews as JSON lines, plain or gzip, in the spellings of 2014, 2018 and 2023. Behaviour "review".
+    """Reviews as JSON lines, plain or gzip, spelt as in 2014, 2018 or 2023: "review".
 
-    Read are reviewerID, asin and unixReviewTime, or reviewTime ("09 13, 2009") where that is missing; of 2023
-    user_id, parent_asin and timestamp (milliseconds). behaviours=RATED (in any order) asks for the stars,
-    overall or rating, as behaviours by rating_to_behaviour. Categories: see _item_category.
+    Read are reviewerID, asin and unixReviewTime, or reviewTime ("09 13, 2009") where that is
+    missing; of 2023 user_id, parent_asin and timestamp (milliseconds). behaviours=RATED (in any
+    order) asks for the stars, overall or rating, as behaviours by rating_to_behaviour. Categories:
+    see _item_category.
 
-    Broken lines are skipped and a note says how many. A review equal to an earlier one in user, item and time
-    is dropped. Raises InputError if more lines are broken than BROKEN_LINES and BROKEN_SHARE of all, or no
-    line is good, or the gzip file is cut.
-    Source: https://cseweb.ucsd.edu/~jmcauley/datasets.html (files reviews_Books_5.json.gz, Books_5.json.gz).
+    Broken lines are skipped and a note says how many. A review equal to an earlier one in user,
+    item and time is dropped. Raises InputError if more lines are broken than BROKEN_LINES and
+    BROKEN_SHARE of all, or no line is good, or the gzip file is cut. Source:
+    https://cseweb.ucsd.edu/~jmcauley/datasets.html (files reviews_Books_5.json.gz,
+    Books_5.json.gz).
     """
     notes, names = [], ("review",) if behaviours is None else tuple(behaviours)
     require(behaviours is None or sorted(names) == sorted(RATED),
@@ -52,12 +56,12 @@ def amazon(path, behaviours=None):
 
 
 def s3rec(path, behaviours=None):
-    """`user item item ...`, separated by a space, one user a line, in order of time. No times. Behaviour "review".
+    """`user item item ...`, one user a line, in order of time, without times: "review".
 
-    Attributes come from x_item2attributes.json beside x.txt, `{item: [brand, category, finer category, ...]}`;
-    an attribute that a list repeats counts once. The category of an item is the last of its list, the most
-    specific one. Source: the S3-Rec release (arXiv 2008.07873); items are integers there, so anything else is
-    refused with InputError.
+    Attributes come from x_item2attributes.json beside x.txt, `{item: [brand, category, finer
+    category, ...]}`; an attribute that a list repeats counts once. The category of an item is the
+    last of its list, the most specific one. Source: the S3-Rec release (arXiv 2008.07873); items
+    are integers there, so anything else is refused with InputError.
     """
     text.refuse_names("s3rec", behaviours)
     notes = []
@@ -73,8 +77,9 @@ def s3rec(path, behaviours=None):
 def rechorus(path, behaviours=None):
     """Tab-separated lines with the header user_id, item_id, time (unix seconds). Behaviour "click".
 
-    Other columns are ignored. Categories come from the column i_category of item_meta.csv beside it, which is
-    tab-separated too. Source: ReChorus (github THUwangcy/ReChorus), data/Grocery_and_Gourmet_Food.
+    Other columns are ignored. Categories come from the column i_category of item_meta.csv beside
+    it, which is tab-separated too. Source: ReChorus (github THUwangcy/ReChorus),
+    data/Grocery_and_Gourmet_Food.
     """
     text.refuse_names("rechorus", behaviours)
     notes, lines = [], text.lines(path)
@@ -103,8 +108,9 @@ def _without_categories(log, source):
 def _records(path, converted, mend, notes):
     """Yield (line, converted(record)) of the lines that hold a record {field: value}.
 
-    `converted` raises ValueError with the reason for a record it cannot use. Such lines, and those that are no
-    record, are skipped; `notes` says how many. Raises InputError, ending in `mend`, if they are too many.
+    `converted` raises ValueError with the reason for a record it cannot use. Such lines, and those
+    that are no record, are skipped; `notes` says how many. Raises InputError, ending in `mend`, if
+    they are too many.
     """
     good, broken, first = 0, 0, ""
     for line, raw in text.raw_lines(path, unpack=True):
@@ -128,7 +134,7 @@ def _records(path, converted, mend, notes):
 
 
 def _record(raw):
-    """Bytes of one line -> its record. 2014 metadata are Python literals, all else is JSON. Raises ValueError."""
+    """Bytes of a line -> its record; 2014's metadata are Python. Raises ValueError."""
     for parsed in (json.loads, ast.literal_eval):
         try:
             record = parsed(raw.decode("utf-8-sig").strip())
@@ -146,10 +152,11 @@ def _review(record, by_stars):
 
 
 def _raw_id(record, names):
-    """The first of these fields that holds text or an integer, as text. Raises ValueError without one."""
+    """The first of these fields that holds text or an integer. Raises ValueError."""
     for name in names:
         value = record.get(name)
-        raw = str(value).strip() if type(value) in (str, int) else ""  # not True, which is an int, too
+        # not True, which is an int, too
+        raw = str(value).strip() if type(value) in (str, int) else ""
         if raw and "\0" not in raw:  # NumPy's text arrays end at a zero
             return raw
     raise ValueError(f"it has no {' or '.join(names)}")
@@ -164,7 +171,8 @@ def _stars(record):
 
 
 def _review_seconds(record):
-    """Whole seconds since 1970 of a review, from its first field that has them. Raises ValueError."""
+    """Whole seconds since 1970 of a review, from its first field that has them. Raises ValueError.
+    """
     if record.get("unixReviewTime") is not None:
         value = text.number(str(record["unixReviewTime"]))
     elif record.get("timestamp") is not None:
@@ -177,7 +185,7 @@ def _review_seconds(record):
 
 
 def _day_seconds(day):
-    """Seconds at the start of a day "09 13, 2009" in UTC, which is what unixReviewTime holds; nan if it is none."""
+    """Seconds at the start of a day "09 13, 2009" in UTC; nan if it is none."""
     try:
         return datetime.strptime(day, "%m %d, %Y").replace(tzinfo=timezone.utc).timestamp()
     except ValueError:
@@ -185,8 +193,9 @@ def _day_seconds(day):
 
 
 def _without_repeats(path, log):
-    """The log without the reviews that equal an earlier one in user, item and time; a note counts them."""
-    order = np.lexsort((log.item, log.time, log.user))  # stable: the earlier of two equal reviews comes first
+    """The log without reviews that repeat user, item and time; a note counts them."""
+    # stable: the earlier of two equal reviews comes first
+    order = np.lexsort((log.item, log.time, log.user))
     keys = np.stack([log.user, log.time, log.item])[:, order]
     repeats = order[1:][(keys[:, 1:] == keys[:, :-1]).all(axis=0)]
     if not len(repeats):
@@ -198,14 +207,14 @@ def _without_repeats(path, log):
 
 
 def _metadata(path):
-    """Path of meta_X beside X.json, X_5.json or reviews_X.json, all with any of META_ENDINGS; it may not exist."""
+    """Path of meta_X beside X.json, X_5.json or reviews_X.json; it may not exist."""
     stem = re.sub(r"^reviews_|(_5)?(\.jsonl?)?(\.gz)?$", "", path.name)
     choices = [path.with_name(f"meta_{stem}{ending}") for ending in META_ENDINGS]
     return next((choice for choice in choices if choice.exists()), choices[0])
 
 
 def _item_category(record):
-    """(raw item, raw category or "" if unknown) of one metadata record. Raises ValueError without an item.
+    """(raw item, raw category or "") of one metadata record. Raises ValueError.
 
     The category is the last, most specific, name of the last list: ATRank's release takes
     `categories[-1][-1]` (2014). `category` (2018) and `categories` of 2023 are one list of names.
@@ -219,7 +228,7 @@ def _item_category(record):
 # S3-Rec and ReChorus.
 
 def _sequence_events(path, notes):
-    """Yield the events of S3-Rec's lines, for text.log. Raises InputError for a line that is not integers."""
+    """Yield events of S3-Rec's lines. Raises InputError for what is no integer."""
     seen, again = set(), 0
     for line, content, ended in text.lines(path):
         user, *items = content.split(" ")
@@ -240,7 +249,8 @@ def _sequence_events(path, notes):
 
 
 def _attribute_lists(path):
-    """{raw item: [raw attribute, ...]} from S3-Rec's JSON. Raises InputError for any other shape."""
+    """{raw item: [raw attribute, ...]} from S3-Rec's JSON. Raises InputError for any other shape.
+    """
     content = "".join(text.decoded(path, line, raw) for line, raw in text.raw_lines(path))
     try:
         lists = json.loads(content)
@@ -255,8 +265,9 @@ def _attribute_lists(path):
 
 
 def _attributes(log, lists):
-    """Attributes of the log's items from {raw item: [raw attribute, ...]}; items without a list have none."""
-    of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]  # each one once
+    """Attributes of the log's items from {raw item: [raw attribute, ...]}."""
+    # each one once
+    of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]
     codes = {"": 0}
     column = [codes.setdefault(raw, len(codes)) for raws in of_item for raw in raws]
     names, value = text.renumbered(codes, column)
@@ -265,7 +276,8 @@ def _attributes(log, lists):
 
 
 def _columns(path, lines, needed):
-    """(number of columns, {column name: position} of the needed ones) from a header without types."""
+    """(number of columns, {column name: position} of the needed ones) from a header without types.
+    """
     line, names = text.header(path, lines)
     header = text.positions(path, line, names, needed)
     return len(names), {name: header[name] for name in needed}

@@ -1,4 +1,5 @@
-"""What all readers share: from a text file to lines, from lines to rows of fields, from rows to a log."""
+"""What all readers share: from a text file to lines, from lines to rows of fields, from rows to a
+log."""
 
 import gzip
 import zlib
@@ -12,7 +13,8 @@ from mbref.data.log import Log
 from mbref.errors import InputError
 
 RATED = ("pos", "neutral", "neg")
-LAYOUTS = {  # format: separator and fields of one line; here, so that a wrongly chosen format can be recognized
+# format: separator and fields of one line; here, so that a wrongly chosen format can be recognized
+LAYOUTS = {
     "taobao": (",", ("user", "item", "category", "behaviour", "time")),
     "hmar": (" ", ("user", "item", "behaviour")),
     "movielens": ("\t", ("user", "item", "rating", "time")),
@@ -26,7 +28,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 def rating_to_behaviour(rating):
     """Name in RATED of a rating on a five-star scale: pos from 4, neg up to 2, neutral between.
 
-    The thresholds are the usual ones of the KHGT and MB-GMN family; the HMAR release converts no ratings.
+    The thresholds are the usual ones of the KHGT and MB-GMN family; the HMAR release converts no
+    ratings.
     """
     if rating >= 4:
         return "pos"
@@ -46,7 +49,7 @@ def line_error(path, line, problem):
 
 
 def raw_lines(path, unpack=False):
-    """Yield (line number from 1, bytes of the line). unpack=True reads through gzip, known by its first bytes.
+    """Yield (line number from 1, bytes of the line), through gzip with unpack=True.
 
     Raises InputError for a file that cannot be read or unpacked to its end.
     """
@@ -67,7 +70,7 @@ def raw_lines(path, unpack=False):
 
 
 def lines(path):
-    """Yield (line number from 1, text without its line break, whether it had one), blank lines left out."""
+    """Yield (line number, text, whether it had a line break); blank lines are left out."""
     for line, raw in raw_lines(path):
         text = decoded(path, line, raw).rstrip("\r\n").strip(" ")
         if text:
@@ -75,7 +78,7 @@ def lines(path):
 
 
 def decoded(path, line, raw):
-    """Bytes of one line -> text, without the byte order mark of line 1. Raises InputError if it is not UTF-8."""
+    """Bytes of one line -> text. Raises InputError if it is not UTF-8."""
     try:
         text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError:
@@ -102,7 +105,8 @@ def header(path, lines, separator="\t"):
 
 
 def positions(path, line, names, needed):
-    """{column name: position} of a header. Raises InputError unless it has all the needed columns."""
+    """{column name: position} of a header. Raises InputError unless it has all the needed columns.
+    """
     for name in needed:
         if name not in names:
             raise line_error(path, line, f"the header has no column {name}, add it or choose another format")
@@ -112,7 +116,8 @@ def positions(path, line, names, needed):
 def rows(path, lines, separator, width, columns, notes, may_be_empty=()):
     """Yield (line number, the fields at `columns` {name: position}) of lines with `width` fields.
 
-    Only a line without a line break, hence the last, may be short: it is dropped and `notes` says so.
+    Only a line without a line break, hence the last, may be short: it is dropped and `notes` says
+    so.
     """
     for line, text, ended in lines:
         fields = [field.strip() for field in text.split(separator)]
@@ -140,7 +145,8 @@ def cut_line(path, line, found, width):
 
 
 def _width_problem(text, found, width, separator):
-    """What to say of a line with the wrong number of fields; names the format it resembles, if any."""
+    """What to say of a line with the wrong number of fields; names the format it resembles, if any.
+    """
     problem = f"{found} {'field' if found == 1 else 'fields'} where {width} separated by " \
               f"{SEPARATOR_NAMES[separator]} are expected"
     for format, (other, fields) in LAYOUTS.items():
@@ -171,7 +177,7 @@ def number(text):
 
 
 def seconds(path, line, text, per_second=1):
-    """A time in seconds since 1970 as whole units of 1 / per_second s. Raises InputError for what is no such time."""
+    """A time since 1970 in units of 1 / per_second s. Raises InputError for no such time."""
     value = number(text)
     if not isfinite(value):
         raise line_error(path, line, f"time {text!r} is not a finite number, write seconds since 1970")
@@ -216,13 +222,15 @@ def no_events(path):
 
 
 def log(path, events, vocabularies, notes, note_unsorted=False, per_second=1):
-    """Log from an iterator of (line, user, item, behaviour name, time, category); ids raw, "" = unknown.
+    """Log from an iterator of (line, raw user, raw item, behaviour, time, raw category).
 
-    Times are in units of 1 / per_second s: events are sorted by them before the fractions of a second go. Without
-    any category, category and categories are None. note_unsorted=True: a note says if the events of a user were
-    not in order of time. Raises InputError if there is no event or no vocabulary has all the names.
+    Times are in units of 1 / per_second s: events are sorted by them before the fractions of a
+    second go. Without any category, category and categories are None. note_unsorted=True: a note
+    says if the events of a user were not in order of time. Raises InputError if there is no event
+    or no vocabulary has all the names.
     """
-    users, items, categories, names = {"": 0}, {"": 0}, {"": 0}, {}  # raw -> code in order of appearance
+    # raw -> code in order of appearance
+    users, items, categories, names = {"": 0}, {"": 0}, {"": 0}, {}
     user, item, behaviour, time, category = (array("q") for _ in range(5))  # 8 bytes an entry
     first_line = {}
     for line, raw_user, raw_item, name, at, raw_category in events:
@@ -250,7 +258,7 @@ def log(path, events, vocabularies, notes, note_unsorted=False, per_second=1):
 
 
 def with_item_categories(log, category, source):
-    """The log with its items' categories, {raw item: raw category}; an absent item or "" becomes 0 = unknown.
+    """The log with its items' categories, {raw item: raw category}; others get 0.
 
     A note names `source`, the file of the categories, if any item has none.
     """

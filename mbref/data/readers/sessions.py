@@ -1,7 +1,9 @@
-"""Three public forms of session logs, each one function `path -> Log`. The `user` of such a log is a session.
+"""Three public forms of session logs, each one function `path -> Log`. The `user` of such a log is
+a session.
 
-The clicks of a session are in order of time to the millisecond, equal times in the order of the file; Log.time
-itself is in whole seconds. Nobody knows who the visitor was, so a user id in the file is not read.
+The clicks of a session are in order of time to the millisecond, equal times in the order of the
+file; Log.time itself is in whole seconds. Nobody knows who the visitor was, so a user id in the
+file is not read.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -23,14 +25,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def diginetica(path, behaviours=None):
-    """`;`-separated lines with the header sessionId, itemId, timeframe, eventdate. Behaviour "view".
+    """`;`-separated lines with header: sessionId, itemId, timeframe, eventdate. "view".
 
-    The spellings session_id and item_id are accepted, other columns ignored. Time is the day of `eventdate` (UTC)
-    plus `timeframe` milliseconds. Beside the file, product-categories.csv (itemId;categoryId) has the categories
-    and products.csv (itemId;product.name.tokens), where there is one, has the attributes: the hashed words of the
-    name, separated by commas, each counted once an item. Of several lines on one item the last counts, and a note
-    says of how many items the category differed.
-    Source: CIKM Cup 2016 track 2 (DIGINETICA).
+    The spellings session_id and item_id are accepted, other columns ignored. Time is the day of
+    `eventdate` (UTC) plus `timeframe` milliseconds. Beside the file, product-categories.csv
+    (itemId;categoryId) has the categories and products.csv (itemId;product.name.tokens), where
+    there is one, has the attributes: the hashed words of the name, separated by commas, each
+    counted once an item. Of several lines on one item the last counts, and a note says of how many
+    items the category differed. Source: CIKM Cup 2016 track 2 (DIGINETICA).
     """
     text.refuse_names("diginetica", behaviours)
     notes = []
@@ -41,12 +43,12 @@ def diginetica(path, behaviours=None):
 
 
 def yoochoose(path, behaviours=None):
-    """CSV without header: session,time as 2014-04-07T10:51:09.277Z,item,category. Behaviour "click".
+    """CSV without header: session,2014-04-07T10:51:09.277Z,item,category. "click".
 
-    The category of a line is where the item was clicked: "0" missing, "S" a special offer, 1 to 12 a category, any
-    other number a brand. Here an item has one category, the last known one in time; "0" and "S" count as unknown.
-    A note says how many items were clicked under several.
-    Source: RecSys Challenge 2015, yoochoose-clicks.dat.
+    The category of a line is where the item was clicked: "0" missing, "S" a special offer, 1 to 12
+    a category, any other number a brand. Here an item has one category, the last known one in time;
+    "0" and "S" count as unknown. A note says how many items were clicked under several. Source:
+    RecSys Challenge 2015, yoochoose-clicks.dat.
     """
     text.refuse_names("yoochoose", behaviours)
     notes = []
@@ -58,10 +60,10 @@ def yoochoose(path, behaviours=None):
 
 
 def sessionrec(path, behaviours=None):
-    """Tab-separated lines with the header SessionId, ItemId, Time (unix seconds, with fractions). Behaviour "click".
+    """Tab-separated lines with header: SessionId, ItemId, Time in seconds. "click".
 
-    Other columns are ignored; there are no categories. Source: what the preprocessing of session-rec (github
-    rn5l/session-rec) writes.
+    Other columns are ignored; there are no categories. Source: what the preprocessing of
+    session-rec (github rn5l/session-rec) writes.
     """
     text.refuse_names("sessionrec", behaviours)
     notes = []
@@ -71,7 +73,7 @@ def sessionrec(path, behaviours=None):
 
 
 def _table(path, separator, columns, notes, may_be_empty=()):
-    """Yield (line, values of `columns`, {name: its spellings}) of a file whose first line is its header."""
+    """Yield (line, values of `columns`, {name: its spellings}) of a file with a header."""
     lines = text.lines(path)
     line, names = text.header(path, lines, separator)
     spelled = {name: next((s for s in spellings if s in names), spellings[0]) for name, spellings in columns.items()}
@@ -83,7 +85,7 @@ def _table(path, separator, columns, notes, may_be_empty=()):
 # Times.
 
 def _milliseconds(path, line, timeframe, eventdate):
-    """Milliseconds since 1970 of a timeframe (milliseconds) on a day. Raises InputError for what is no such time."""
+    """Milliseconds since 1970 of a timeframe on a day. Raises InputError."""
     day, offset = _day(eventdate), text.number(timeframe)
     if day is None or day < 0:
         raise text.line_error(path, line, f"eventdate {eventdate!r} is no day since 1970, write it as YYYY-MM-DD")
@@ -95,7 +97,8 @@ def _milliseconds(path, line, timeframe, eventdate):
 
 @lru_cache(maxsize=1000)  # a file has many lines a day
 def _day(eventdate):
-    """Milliseconds since 1970 at the start of a day "2016-05-09" in UTC; None for what is no day."""
+    """Milliseconds since 1970 at the start of a day "2016-05-09" in UTC; None for what is no day.
+    """
     try:
         return _since_1970(datetime.strptime(eventdate, "%Y-%m-%d").replace(tzinfo=timezone.utc))
     except ValueError:
@@ -105,7 +108,8 @@ def _day(eventdate):
 def _stamp(path, line, time):
     """Milliseconds since 1970 of an ISO time with its zone. Raises InputError for anything else."""
     try:
-        moment = datetime.fromisoformat(time.replace("Z", "+00:00"))  # Python 3.10 does not know the Z
+        # Python 3.10 does not know the Z
+        moment = datetime.fromisoformat(time.replace("Z", "+00:00"))
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None or moment < EPOCH:
@@ -121,7 +125,7 @@ def _since_1970(moment):
 # Categories and words.
 
 def _with_categories(log, path):
-    """The log with the categories of product-categories.csv beside `path`; a note if there is no such file."""
+    """The log with the categories of product-categories.csv, if that is beside it."""
     source = path.with_name("product-categories.csv")
     if not source.exists():
         return _without_categories(log, source)
@@ -135,7 +139,7 @@ def _with_categories(log, path):
 
 
 def _with_tokens(log, path):
-    """The log with the tokens of products.csv beside `path` as attributes, unchanged if there is no such file."""
+    """The log with the tokens of products.csv as attributes, if that is beside it."""
     source = path.with_name("products.csv")
     if not source.exists():
         return log
@@ -150,11 +154,12 @@ def _with_tokens(log, path):
 
 
 def _with_last_category(log, source):
-    """The log with one category an item, in all its rows: that of its latest row that has one, else 0."""
+    """The log with one category an item: that of its latest row that has one."""
     known = np.flatnonzero(log.category)
     known = known[np.argsort(log.time[known], kind="stable")]
     of_item = np.zeros(len(log.items), np.int64)
-    of_item[log.item[known]] = log.category[known]  # of several assignments to one place the last stays
+    # of several assignments to one place the last stays
+    of_item[log.item[known]] = log.category[known]
     several = np.unique(log.item[known][log.category[known] != of_item[log.item[known]]])
     category = dict(zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True))
     return text.with_item_categories(log._replace(notes=log.notes + _several(source, len(several))), category, source)

@@ -10,16 +10,18 @@ from mbref.data.readers.lines import RATED, rating_to_behaviour
 
 SHOP = ("buy", "cart", "fav", "pv")
 RATED_AND_TIPS = ("pos", "tip", "neutral", "neg")
-HMAR_VOCABULARIES = (SHOP, RATED, RATED_AND_TIPS)  # RATED first: its names are all in RATED_AND_TIPS too
+# RATED first: its names are all in RATED_AND_TIPS too
+HMAR_VOCABULARIES = (SHOP, RATED, RATED_AND_TIPS)
 
 RECBOLE_FIELDS = {"user": "user_id", "item": "item_id", "rating": "rating", "time": "timestamp"}
 CATEGORY_FIELDS = ("class", "genre", "genres", "category", "categories")
 
 
 def taobao(path, behaviours=None):
-    """CSV without header: user,item,category,behaviour,unix seconds, one event a line. Vocabulary SHOP.
+    """CSV without header: user,item,category,behaviour,unix seconds. Vocabulary SHOP.
 
-    Source: Tianchi data set 649, "User Behavior Data from Taobao". An event keeps its own line's category.
+    Source: Tianchi data set 649, "User Behavior Data from Taobao". An event keeps its own line's
+    category.
     """
     notes = []
     rows = text.headerless(path, "taobao", text.rows(path, text.lines(path), *text.layout("taobao"), notes))
@@ -30,10 +32,10 @@ def taobao(path, behaviours=None):
 
 
 def hmar(path, behaviours=None):
-    """Text: a header line, then `user item behaviour`, separated by a space, in order of time. No times.
+    """A header line, then `user item behaviour`, in order of time, without times.
 
-    Source: the HMAR release (arXiv 2405.09638). Without `behaviours`, the vocabulary is the first of
-    HMAR_VOCABULARIES that contains every name in the file.
+    Source: the HMAR release (arXiv 2405.09638). Without `behaviours`, the vocabulary is the first
+    of HMAR_VOCABULARIES that contains every name in the file.
     """
     notes, lines = [], text.lines(path)
     vocabularies = text.vocabularies(behaviours, HMAR_VOCABULARIES)
@@ -46,12 +48,13 @@ def hmar(path, behaviours=None):
 
 
 def recbole(path, behaviours=None):
-    """RecBole atomic files: tab-separated `.inter`, whose header types its columns (`user_id:token`).
+    """RecBole's tab-separated `.inter`, whose header types its columns (`user_id:token`).
 
-    Reads user_id, item_id and, where present, rating (see rating_to_behaviour) and timestamp (without
-    fractions of a second); other columns are ignored. Without ratings every event is a "click", so K = 1.
-    Categories come from the `.item` file of the same stem, if there is one: the first word of its first
-    column named in CATEGORY_FIELDS, so of several genres the first. Items that are not in it have category 0.
+    Reads user_id, item_id and, where present, rating (see rating_to_behaviour) and timestamp
+    (without fractions of a second); other columns are ignored. Without ratings every event is a
+    "click", so K = 1. Categories come from the `.item` file of the same stem, if there is one: the
+    first word of its first column named in CATEGORY_FIELDS, so of several genres the first. Items
+    that are not in it have category 0.
     """
     text.refuse_names("recbole", behaviours)
     notes, lines = [], text.lines(path)
@@ -98,7 +101,7 @@ def _rated_event(path, line, row):
 
 
 def _item_categories(path, notes):
-    """{raw item: first word of its category} from a RecBole `.item` file; None without the file or column."""
+    """{raw item: first word of its category} of a RecBole `.item` file, or None."""
     if not path.exists():
         return None
     lines = text.lines(path)
