@@ -54,9 +54,10 @@ def init(rng, config):
 
 def item_features(params, batch, item):
     """concat(E^I, E^C, E^M) of items [...], zeros at padding.  -> [..., d_in].  (1) [P]."""
-    own, text = lookup(params["E_I"], item), batch.text[item]  # [..., d_I], [..., M]
+    identity = lookup(params["E_I"], item)  # [..., d_I]
     category = params["E_C"][batch.category[item]] * (item > 0)[..., None]  # [..., d_C]
-    return np.concatenate([own, category, text.astype(own.dtype)], axis=-1)
+    text = batch.text[item].astype(identity.dtype)  # [..., M], not learned
+    return np.concatenate([identity, category, text], axis=-1)
 
 
 def encoder_block(p, h, allowed, heads, drop, tap=ignore):
@@ -96,11 +97,6 @@ def item_logits(params, s, logp):
     return dense(params["item"], q)  # Deviation D8: weights of their own
 
 
-def predicts_categories(config):
-    """There is a head for the next category."""
-    return True
-
-
 def score_categories(params, batch, config):
     """Logits of all items, and log p_C, after the last click.  -> [B, N], [B, C+1].  (2)-(4)."""
     s = newest(forward(params, batch, config), batch.item)  # [B, D]
@@ -121,10 +117,12 @@ def score(params, batch, candidates, config):
 
 def loss(params, batch, config, rng=None):
     """L_item + lambda L_cat, means over the R clicks with a next one.  -> scalar.  (5) [P], [I]."""
-    s = np.reshape(forward(params, batch, config, rng=rng), (-1, config.width))[batch.at]  # [R, D]
+    s = forward(params, batch, config, rng=rng)  # [B, L, D]
+    s = np.reshape(s, (-1, config.width))[batch.at]  # [R, D]
     target = batch.next.ravel()[batch.at]  # [R], the items to predict
     logp = category_logp(params, s)  # [R, C+1]  # Deviation D10: of the same encoding
     z = item_logits(params, s, logp)  # [R, N]
     z = z + ~batch.known * s.dtype.type(-1e9)  # leaves out items without a training click
     item, category = cross_entropy(z, target - 1), cross_entropy(logp, batch.category[target])
-    return (np.sum(item) + config.category_weight * np.sum(category)) / len(target)  # Deviation D9
+    total = np.sum(item) + config.category_weight * np.sum(category)  # Deviation D9: lambda is 1
+    return total / len(target)

@@ -62,6 +62,8 @@ def from_log(task):
 
 def applies(model, config, task, log):
     """Can candidates be chosen by this model's own prediction of the next category?  -> bool."""
+    if protocol.optional(model, "score_categories") is None:
+        return False
     predicts = protocol.optional(model, "predicts_categories")(config)
     return predicts and task.split != "leave-one-out" and log.category is not None
 
@@ -135,7 +137,7 @@ def plain_rows(problem, at=()):
 
 def scorer(model, params, config):
     """A trained model as a scorer of items and, where it has that head, of categories."""
-    if not protocol.optional(model, "predicts_categories")(config):
+    if protocol.optional(model, "score_categories") is None:
         return without_head(evaluation.item_scorer(model, params, config))
 
     def score(history, cases):

@@ -36,7 +36,8 @@ class Config(hiersrec.Config):
         object.__setattr__(self, "inputs", "+".join(parts))
         object.__setattr__(self, "hier", "none" if self.tasks == "item" else self.hier)
         require(set(parts) <= {"id", "category", "text"} and parts,
-                f"inputs is {self.inputs!r}: join some of id, category, text by +.")
+                f"inputs is {self.inputs!r}: join some of id, category, text by +, text only where "
+                "items have texts.")
         require_choice(self, pool=("last", "mean"), tasks=("both", "item"), item_out=("fc", "tied"),
                        hier=("soft", "logits", "tied", "stop", "oracle", "none"),
                        softmax=("known", "all"))
@@ -149,8 +150,8 @@ def item_logits(params, batch, q, config):
 
 
 def predicts_categories(config):
-    """Is there a head for the next category?"""
-    return config.tasks == "both"
+    """Is there a head for the next category, and does no oracle stand in for its prediction?"""
+    return config.tasks == "both" and config.hier != "oracle"
 
 
 def score_categories(params, batch, config):
