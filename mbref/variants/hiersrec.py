@@ -23,8 +23,8 @@ class Config(hiersrec.Config):
     # ablations
     tasks: str = "both"                # "item": no category head, and so hier is "none"
     inputs: str = "id+category+text"   # what (1) reads of an item; without text where there is none
-    # points of the ledger
-    pool: str = "last"                 # "mean": of the states so far [M]  # Deviation D1
+    # points of the ledger: D1, D5 and D7, D8
+    pool: str = "last"                 # "mean": of the states so far [M]
     hier: str = "soft"                 # g of (3): "logits", "tied", "stop", "oracle", "none" [M]
     item_out: str = "fc"               # (4); "tied": items by their features, so also cold ones
     # others

@@ -1,24 +1,27 @@
-"""Cases of the ledger's rows on HierSRec, on a few sessions of items in three categories; see ledger_cases.py."""
+"""Cases of the ledger's rows on HierSRec: a few sessions of items in three categories.
+
+ledger_cases.py says what a case is.
+"""
 from dataclasses import replace
 
 import numpy as np
 from autograd import grad
 
 from mbref import evaluation, metrics, runs
-from mbref.candidates import choose as candidates
-from mbref.data import sequences, session_batches, sessions, windows
+from mbref.candidates import choose
+from mbref.data import sequences, session_batches, sessions
 from mbref.data.leave_one_out import Held, Split
 from mbref.data.log import Attributes
-from mbref.papers import hiersrec
+from mbref.variants import hiersrec
 from tests.ledger.ledger_cases import draw_as, log_of
 
 N = 6
-BASE = hiersrec.Config(items=N, categories=3, text=2, width=8, item_width=4, category_width=2, projection_width=3,
-                       length=4)
+BASE = hiersrec.Config(items=N, categories=3, text=2, width=8, item_width=4, category_width=2,
+                       projection_width=3, length=4)
 CATEGORY = np.array([0, 1, 1, 2, 2, 3, 3])
 SESSIONS = [[1, 2, 1, 3], [4, 3, 6]]
 LOGP = np.log([[0.1, 0.6, 0.2, 0.1]])  # of the categories 0 (unknown) to 3
-INDEX = candidates.index_of(CATEGORY, 4)
+INDEX = choose.index_of(CATEGORY, 4)
 
 
 def events(lists=SESSIONS):
@@ -30,7 +33,8 @@ def events(lists=SESSIONS):
 
 
 def batch_of(lists=SESSIONS):
-    return session_batches.training_batch(events(lists), windows.windows(events(lists), BASE.length), N)
+    rows, = session_batches.examples(events(lists), BASE, None)
+    return session_batches.training_batch(events(lists), rows, BASE, None)
 
 
 def params_of(config):
@@ -38,8 +42,8 @@ def params_of(config):
 
 
 def scores(config, lists=SESSIONS):
-    batch = hiersrec.batch(events(lists), np.arange(len(lists)), config)
-    return hiersrec.score(params_of(config), batch, None, config)
+    batch = session_batches.ranking_batch(events(lists), np.arange(len(lists)), config)
+    return hiersrec.score_all(params_of(config), batch, config)
 
 
 def by_scores(change):
@@ -47,19 +51,23 @@ def by_scores(change):
 
 
 def by_loss(change):
-    return tuple(hiersrec.loss(params_of(c), batch_of(), c) for c in (BASE, replace(BASE, **change)))
+    configs = BASE, replace(BASE, **change)
+    return tuple(hiersrec.loss(params_of(config), batch_of(), config) for config in configs)
 
 
 def item_loss_and_category_head(change):
     """Gradient of the item loss with respect to the category head."""
-    return tuple(grad(lambda p, c=c: hiersrec.losses(p, batch_of(), c)[0])(params_of(c))["category"]["w"]
-                 for c in (BASE, replace(BASE, **change)))
+    def gradient(config):
+        items_alone = replace(config, category_weight=0.0)
+        return grad(hiersrec.loss)(params_of(config), batch_of(), items_alone)["category"]["w"]
+
+    return gradient(BASE), gradient(replace(BASE, **change))
 
 
 def later_clicks():
     """Encodings of the first two clicks, whatever comes after them."""
-    return tuple(hiersrec.forward(params_of(BASE), batch_of([lists]), BASE)[:, :2]
-                 for lists in ([1, 2, 1, 3], [1, 2, 6, 5]))
+    return tuple(hiersrec.forward(params_of(BASE), batch_of([session]), BASE)[:, :2]
+                 for session in ([1, 2, 1, 3], [1, 2, 6, 5]))
 
 
 def input_projection():
@@ -71,42 +79,49 @@ def input_projection():
 
 def positions_from_the_start():
     """The last encoding of a prefix, and the same click's within the whole session."""
-    whole, prefix = (hiersrec.forward(params_of(BASE), hiersrec.batch(events([one]), np.array([0]), BASE), BASE)
-                     for one in ([1, 2, 1, 3], [1, 2]))
-    return prefix[:, 1], whole[:, 1]
+    def encode(session):
+        batch = session_batches.ranking_batch(events([session]), np.array([0]), BASE)
+        return hiersrec.forward(params_of(BASE), batch, BASE)
+
+    return encode([1, 2])[:, 1], encode([1, 2, 1, 3])[:, 1]
 
 
 def concatenation_is_a_sum():
     """Item logits of concat(s, g), and of s and g through the two halves of W_i, added up."""
     params, s = params_of(BASE), np.random.default_rng(1).normal(size=(3, 8))
-    q, logp = hiersrec.joined(params, s, BASE)
+    q, logp = hiersrec.join(params, s, BASE)
     g = hiersrec.projection(params, logp, BASE)
     w = params["item"]["w"]
-    return hiersrec.item_logits(params, batch_of(), q, BASE), s @ w[:8] + g @ w[8:] + params["item"]["b"]
+    halves = s @ w[:8] + g @ w[8:] + params["item"]["b"]
+    return hiersrec.item_logits(params, batch_of(), q, BASE), halves
 
 
 def one_encoder_for_both():
     """What the category loss alone asks of the encoder: with an encoder of its own that would be nothing."""
-    gradient = grad(lambda p: hiersrec.losses(p, batch_of(), BASE)[1])(params_of(BASE))["blocks"][0]["f1"]["w"]
+    def category_loss(params):
+        both = hiersrec.loss(params, batch_of(), BASE)
+        return both - hiersrec.loss(params, batch_of(), replace(BASE, category_weight=0.0))
+
+    gradient = grad(category_loss)(params_of(BASE))["blocks"][0]["f1"]["w"]
     return gradient, np.zeros_like(gradient)
 
 
 def candidates_of(change):
     """How many items the most probable category holds, and those that hold half of the catalogue."""
-    chosen = [candidates.topk(LOGP, 1), change(LOGP, 0.5, INDEX)]
-    return tuple(candidates.items_of(one, INDEX).sum() for one in chosen)
+    chosen = [choose.topk(LOGP, 1), change(LOGP, 0.5, INDEX)]
+    return tuple(choose.items_of(one, INDEX).sum() for one in chosen)
 
 
 def items_of_a_parent(change):
     """Candidates of a category above the leaves: none where an item has its leaf alone."""
     leaves, parents = np.arange(1, N + 1), np.arange(1, 5)  # items 1 to 4 stand under category 0, too
     both = change(np.append(leaves, parents), np.append(CATEGORY[1:], 0 * parents), N, 4)
-    return tuple(len(candidates.candidates_of_session(np.arange(4) == 0, index)) for index in (INDEX, both))
+    return tuple(len(choose.candidates_of_session(np.arange(4) == 0, index)) for index in (INDEX, both))
 
 
 def misses_count(change):
     """Recall where the target's category was not chosen."""
-    target, allowed = np.array([6]), candidates.items_of(candidates.topk(LOGP, 1), INDEX)
+    target, allowed = np.array([6]), choose.items_of(choose.topk(LOGP, 1), INDEX)
     z = scores(BASE)[:1]
     return tuple(float(metrics.hit_rate(*metrics.greater_and_ties(z, target - 1, among), 20)[0])
                  for among in (allowed, change(allowed, target)))
@@ -115,7 +130,7 @@ def misses_count(change):
 def weight_of_a_category(change):
     """Probability of each item among the candidates of one category, and by p(c) p(i | c) over all of them."""
     z = scores(BASE)[:1]
-    allowed = candidates.items_of(candidates.topk(LOGP, 1), INDEX)
+    allowed = choose.items_of(choose.topk(LOGP, 1), INDEX)
     e = np.exp(z) * allowed
     return e / e.sum(), np.exp(change(LOGP, z, CATEGORY))
 
