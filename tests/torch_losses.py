@@ -92,20 +92,22 @@ def dmran_loss(params, batch, config):
 
 
 def hiersrec_loss(params, batch, config):
-    p, real = params, batch.item > 0
-    x = torch.cat([embed([p["E_I"]], batch.item[..., None]), p["E_C"][batch.category[batch.item]] * real[..., None],
-                   batch.text[batch.item].to(p["E_I"].dtype)], -1)
-    h = F.dropout(dense(p["in"], x) + p["position"][: x.shape[1]], config.dropout)
+    p, drop = params, config.dropout
+    category = p["E_C"][batch.category[batch.item]] * (batch.item > 0)[..., None]
+    text = batch.text[batch.item].to(category.dtype)
+    x = torch.cat([embed([p["E_I"]], batch.item[..., None]), category, text], -1)
+    h = F.dropout(dense(p["in"], x) + p["position"][: x.shape[1]], drop)
     for b in p["blocks"]:
         a = norm(b["ln1"], h)
-        h = h + attend(a @ b["q"], a @ b["k"], a @ b["v"], causal(real), config.heads, config.dropout) @ b["o"]
-        h = h + F.dropout(dense(b["f2"], dense(b["f1"], norm(b["ln2"], h)).relu()), config.dropout)
-    target = batch.next[batch.next > 0]
-    s = norm(p["ln"], h)[batch.next > 0]
+        q, k, v = (a @ b[name] for name in "qkv")
+        h = h + attend(q, k, v, causal(batch.item > 0), config.heads, drop) @ b["o"]
+        h = h + F.dropout(dense(b["f2"], dense(b["f1"], norm(b["ln2"], h)).relu()), drop)
+    s, target = norm(p["ln"], h).flatten(0, 1)[batch.at], batch.next.flatten()[batch.at]
     logp = dense(p["category"], s).log_softmax(-1)
     z = dense(p["item"], torch.cat([s, logp.exp() @ p["W_p"]], -1))
-    z = z if batch.known is None else z.masked_fill(~batch.known, -1e9)
-    return F.cross_entropy(z, target - 1) + config.category_weight * F.nll_loss(logp, batch.category[target])
+    z = z.masked_fill(~batch.known, -1e9)
+    category_loss = F.nll_loss(logp, batch.category[target])
+    return F.cross_entropy(z, target - 1) + config.category_weight * category_loss
 
 
 def by_behaviour(p, x, mask):

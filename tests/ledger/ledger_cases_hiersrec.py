@@ -97,7 +97,7 @@ def concatenation_is_a_sum():
 
 
 def one_encoder_for_both():
-    """What the category loss alone asks of the encoder: with an encoder of its own that would be nothing."""
+    """What the category loss asks of the encoder: nothing, if it had an encoder of its own."""
     def category_loss(params):
         both = hiersrec.loss(params, batch_of(), BASE)
         return both - hiersrec.loss(params, batch_of(), replace(BASE, category_weight=0.0))
@@ -107,28 +107,32 @@ def one_encoder_for_both():
 
 
 def candidates_of(change):
-    """How many items the most probable category holds, and those that hold half of the catalogue."""
+    """How many items the most probable category holds, and those that hold half of all items."""
     chosen = [choose.topk(LOGP, 1), change(LOGP, 0.5, INDEX)]
     return tuple(choose.items_of(one, INDEX).sum() for one in chosen)
 
 
 def items_of_a_parent(change):
     """Candidates of a category above the leaves: none where an item has its leaf alone."""
-    leaves, parents = np.arange(1, N + 1), np.arange(1, 5)  # items 1 to 4 stand under category 0, too
+    leaves, parents = np.arange(1, N + 1), np.arange(1, 5)  # items 1 to 4 are of category 0, too
     both = change(np.append(leaves, parents), np.append(CATEGORY[1:], 0 * parents), N, 4)
-    return tuple(len(choose.candidates_of_session(np.arange(4) == 0, index)) for index in (INDEX, both))
+    parent = np.arange(4) == 0
+    return tuple(len(choose.candidates_of_session(parent, index)) for index in (INDEX, both))
 
 
 def misses_count(change):
     """Recall where the target's category was not chosen."""
     target, allowed = np.array([6]), choose.items_of(choose.topk(LOGP, 1), INDEX)
-    z = scores(BASE)[:1]
-    return tuple(float(metrics.hit_rate(*metrics.greater_and_ties(z, target - 1, among), 20)[0])
-                 for among in (allowed, change(allowed, target)))
+
+    def recall(among):
+        place = metrics.greater_and_ties(scores(BASE)[:1], target - 1, among)
+        return float(metrics.hit_rate(*place, 20)[0])
+
+    return recall(allowed), recall(change(allowed, target))
 
 
 def weight_of_a_category(change):
-    """Probability of each item among the candidates of one category, and by p(c) p(i | c) over all of them."""
+    """Probability of each item among those of one category, and by p(c) p(i | c) among all."""
     z = scores(BASE)[:1]
     allowed = choose.items_of(choose.topk(LOGP, 1), INDEX)
     e = np.exp(z) * allowed
@@ -136,7 +140,7 @@ def weight_of_a_category(change):
 
 
 def cases_of_a_session(change):
-    """How many clicks of a session of four are to be found: every one but the first, or the last."""
+    """How many clicks of a session of four are to be found: all but the first, or the last."""
     log = log_of([(1, item, 1, 0) for item in SESSIONS[0]])
     return len(sessions.prefixes(events(SESSIONS[:1])).item), len(change(log, "any").test.item)
 
@@ -150,21 +154,28 @@ def seen_target(change):
 
 def vectors_of_text(change):
     """E^M of three items with two words each."""
-    words = Attributes(np.array([0, 0, 2, 4, 6]), np.array([1, 2, 2, 3, 1, 3]), np.array(["", "red", "shoe", "hat"]))
+    names = np.array(["", "red", "shoe", "hat"])
+    words = Attributes(np.array([0, 0, 2, 4, 6]), np.array([1, 2, 2, 3, 1, 3]), names)
     log = log_of([(1, item, 1, 0) for item in (1, 2, 3)], attributes=words)
     made = sequences.from_rows(log.user, log.item, log.behaviour, 1)
     held = Held(made, made.item[:1], np.zeros(1, bool))
     split = Split(made, held, held, made, 3, 1, 1)
-    return tuple(runs.with_text(split, log, kind).train.text for kind in ("words", change.get("text", "words")))
+    kinds = "words", change.get("text", "words")
+    return tuple(runs.with_text(split, log, kind).train.text for kind in kinds)
 
 
 def support_of_an_item(change):
-    """Items kept of three, item 3 having one click in training and one in the test, where two are asked for."""
-    log = log_of([(user, item, 1, day) for user, day, items in
-                  ((1, 0, [1, 2, 3]), (2, 1, [1, 2]), (3, 10, [1, 2]), (4, 30, [1, 2, 3])) for item in items])
-    return tuple(len(sessions.session_split(log, min_support=2, **kind).log.items) - 1 for kind in ({}, change))
+    """Items kept of three where two clicks are asked for.
+
+    Item 3 has one click in training and one in the test.
+    """
+    clicks = ((1, 0, [1, 2, 3]), (2, 1, [1, 2]), (3, 10, [1, 2]), (4, 30, [1, 2, 3]))
+    log = log_of([(user, item, 1, day) for user, day, items in clicks for item in items])
+    splits = [sessions.session_split(log, min_support=2, **kind) for kind in ({}, change)]
+    return tuple(len(split.log.items) - 1 for split in splits)
 
 
 def tied_scores(change):
     """MRR of a target that ties with the nine other items."""
-    return tuple(metrics.mrr(np.zeros(1, int), np.full(1, 9), 20, **ties) for ties in ({}, change))
+    first, nine = np.zeros(1, int), np.full(1, 9)
+    return tuple(metrics.mrr(first, nine, 20, **ties) for ties in ({}, change))

@@ -96,7 +96,7 @@ def oracle(p, batch, config):
 
 
 def oracle_losses(p, batch, config):
-    """L_item and L_cat, means over the clicks with a next one; unknown items are out.  Section 5."""
+    """L_item and L_cat, means over the clicks with a next one, of known items.  Section 5."""
     zi, zc = oracle(p, batch, config)
     zi = zi.masked_fill(~torch.tensor(batch.known), -torch.inf)
     y = torch.tensor(batch.next)
