@@ -1,7 +1,8 @@
-"""Held-out events ranked by any scorer: over the whole catalogue, and among fixed sampled negatives.
+"""Held-out events ranked by any scorer: over the whole catalogue, and among sampled negatives.
 
-A scorer is a function (history, cases) -> scores [B, N] of all items 1..N for those cases. Every table's numbers come
-from here, for trained models and plain baselines alike, on the same cases and the same negatives.
+A scorer is a function (history, cases) -> scores [B, N] of all items 1..N for those cases; a scorer
+of candidates takes these too, (history, cases, candidates [B, C]) -> [B, C]. Every table's numbers
+come from here, for trained models and plain baselines alike, on the same cases and negatives.
 """
 from typing import NamedTuple
 
@@ -10,13 +11,14 @@ from tqdm import tqdm
 
 from mbref import metrics
 from mbref.baselines.counting import newest
+from mbref.data.negatives import negatives_of_users
 from mbref.device.device import device_of, to_device
 
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
 
 class Places(NamedTuple):
-    """Where each held-out item stands: `greater` candidates score more, `ties` others the same.  both [S]."""
+    """Of each held-out item how many candidates score more, and how many others the same.  [S]."""
 
     greater: np.ndarray
     ties: np.ndarray
@@ -43,27 +45,38 @@ def candidate_scorer(model, params, config):
 
 def pick_candidates(score):
     """A scorer of all items as a scorer of candidates."""
-    return lambda history, cases, candidates: np.take_along_axis(
-        score(history, cases), np.maximum(candidates - 1, 0), axis=1)
+    return lambda history, cases, candidates: take(score(history, cases), candidates)
+
+
+def take(scores, candidates):
+    """Scores [B, N] of the candidates [B, C] alone; that of 0 is any.  -> [B, C]."""
+    return np.take_along_axis(scores, np.maximum(candidates - 1, 0), axis=1)
+
+
+def target_first(held, cases, negatives):
+    """The held-out item of each case, then its `negatives` [S, m].  -> [B, 1+m]."""
+    return np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)
 
 
 def batches(count, size, progress=False):
-    """The numbers of `count` cases, `size` at a time; if it takes long, with a bar that goes away at the end."""
-    for start in tqdm(range(0, count, size), "ranking", disable=not progress, leave=False, unit="batch", delay=2):
+    """The numbers of `count` cases, `size` at a time; with a bar if it takes long."""
+    starts = range(0, count, size)
+    for start in tqdm(starts, "ranking", disable=not progress, leave=False, unit="batch", delay=2):
         yield np.arange(start, min(start + size, count))
 
 
 def auc(score, held, negatives, batch_size=64, progress=False):
-    """Mean over cases of the share of `negatives` [S, m] (0 = none) that score less than the held-out item.
+    """Mean over cases of the share of `negatives` [S, m] that score less than the held-out item.
 
-    score: (history, cases, candidates) -> scores. Eq. 23 of DMRAN, with as many negatives as are given.
+    score: of candidates. Eq. 23 of DMRAN, with as many negatives as there are; 0 is none.
     -> {"AUC": ties count half, "AUC strict": ties count 0, as in ATRank's release}.
     """
     values = []  # Deviation DMRAN D20: scores in the place of p
     for cases in batches(len(held.item), batch_size, progress):
-        candidates = np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)  # [B, 1+m]
-        scores, positive = score(held.history, cases, candidates), np.arange(candidates.shape[1])[None] == 0
-        values.append([metrics.auc(scores, np.broadcast_to(positive, scores.shape), ties, candidates > 0)
+        candidates = target_first(held, cases, negatives)  # [B, 1+m]
+        scores, positive = score(held.history, cases, candidates), np.zeros(candidates.shape, bool)
+        positive[:, 0] = True
+        values.append([metrics.auc(scores, positive, ties, candidates > 0)
                        for ties in ("half", "strict")])
     half, strict = (metrics.macro_auc(users).mean for users in np.concatenate(values, axis=1))
     return {"AUC": float(half), "AUC strict": float(strict)}
@@ -76,18 +89,21 @@ def validation(model, config, split, candidates="all", measure="NDCG@10"):
     """
     held = split.validation
     if measure == "AUC":
-        negatives = fixed_negatives(held, split.items, seed=1, count=20)  # never those of the test
+        negatives = fixed_negatives(held, split.items, seed=1, count=20)  # not those of the test
         return lambda params: auc(candidate_scorer(model, params, config), held, negatives)["AUC"]
-    k = int(measure.split("@")[1])
-    return lambda params: summary(
-        places(item_scorer(model, params, config), held, split.items, candidates)[0], k=k)[measure]
+
+    def by_rank(params):
+        full, = places(item_scorer(model, params, config), held, split.items, candidates)
+        return summary(full, k=int(measure.split("@")[1]))[measure]
+
+    return by_rank
 
 
 def places(score, held, items, candidates="all", negatives=(), batch_size=64, progress=False):
     """Places by full ranking, then among each set of `negatives` [S, m] (0 in a row is no candidate).
 
-    candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item that is there
-    itself counts as a miss. -> list of 1 + len(negatives) Places.
+    candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
+    that is there itself counts as a miss. -> list of 1 + len(negatives) Places.
     """
     parts = []
     for cases in batches(len(held.item), batch_size, progress):
@@ -96,9 +112,9 @@ def places(score, held, items, candidates="all", negatives=(), batch_size=64, pr
         allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
         part = [metrics.greater_and_ties(scores, target - 1, allowed)]
         for sampled in negatives:
-            chosen = np.concatenate([target[:, None], sampled[cases]], axis=1)  # [B, 1+m]
-            chosen_scores = np.take_along_axis(scores, np.maximum(chosen - 1, 0), axis=1)
-            part.append(metrics.greater_and_ties(chosen_scores, np.zeros(len(cases), int), chosen > 0))
+            chosen = target_first(held, cases, sampled)  # [B, 1+m]
+            first = np.zeros(len(cases), int)
+            part.append(metrics.greater_and_ties(take(scores, chosen), first, chosen > 0))
         parts.append(part)
     return [Places(*np.concatenate(p, axis=1)) for p in zip(*parts, strict=True)]
 
@@ -112,32 +128,41 @@ def unseen(history, cases, items):
 
 
 def fixed_negatives(held, items, seed, count=99):
-    """`count` distinct uniform negatives a case, none in its history, never the target; drawn once for all models."""
+    """`count` distinct uniform negatives a case, the same for all models.  -> [S, count].
+
+    None is in the case's history or its target.
+    """
     seen = [[*newest(held.history, c), held.item[c]] for c in range(len(held.item))]
-    return metrics.negatives_of_users(np.random.default_rng(seed), items, seen, count)
+    return negatives_of_users(np.random.default_rng(seed), items, seen, count)
 
 
 def summary(found, which=slice(None), k=10):
-    """Mean HR, NDCG and MRR at k over the cases `which`, expected over ties.  -> {"HR@10": ...}; nan without cases."""
+    """Mean HR, NDCG and MRR at k over the cases `which`, expected over ties.  -> {"HR@10": ...}.
+
+    Without cases nan.
+    """
     g, e = found.greater[which], found.ties[which]
-    return {f"{name}@{k}": float(np.mean(m(g, e, k))) if len(g) else float("nan") for name, m in METRICS.items()}
+    if len(g) == 0:
+        return {f"{name}@{k}": float("nan") for name in METRICS}
+    return {f"{name}@{k}": float(np.mean(metric(g, e, k))) for name, metric in METRICS.items()}
 
 
 def report(score, held, items, candidates="all", negatives=None, k=10, progress=False):
     """Every figure of a table row.  -> {column: number}.
 
-    Full ranking first; then, for each name in `negatives` {name: sets of [S, m]}, the mean over its sets. Everything
-    also for targets that the history holds (seen) and does not (new) apart; `ties` is the share of cases whose
-    target ties with another item in the full ranking.
+    Full ranking first; then, for each name in `negatives` {name: sets of [S, m]}, the mean over its
+    sets. Everything also for targets that the history holds (seen) and does not (new) apart; `ties`
+    is the share of cases whose target ties with another item in the full ranking.
     """
     negatives = negatives or {}
-    full, *sampled = places(score, held, items, candidates, [one for sets in negatives.values() for one in sets],
-                            progress=progress)
+    every = [one for sets in negatives.values() for one in sets]
+    full, *sampled = places(score, held, items, candidates, every, progress=progress)
     kinds, row = {"": [full]}, {}
     for name, sets in negatives.items():
         kinds[f" ({name})"], sampled = sampled[: len(sets)], sampled[len(sets) :]
     for kind, found in kinds.items():
         for group, which in {"": slice(None), " seen": held.seen, " new": ~held.seen}.items():
             each = [summary(one, which, k) for one in found]
-            row |= {f"{name}{group}{kind}": float(np.mean([one[name] for one in each])) for name in each[0]}
+            row |= {f"{name}{group}{kind}": float(np.mean([one[name] for one in each]))
+                    for name in each[0]}
     return row | {"ties": float(np.mean(full.ties > 0))}

@@ -3,6 +3,7 @@
 So `--help` and a mistyped option answer at once. The names below are those of the rooms: a test compares the two.
 """
 import argparse
+from functools import partial
 
 from mbref.errors import InputError
 
@@ -161,16 +162,20 @@ def add_task(p):
                    help="what a full ranking ranks: all items, or those the user has not met (default: all)")
     p.add_argument("--split-by", choices=("leave-one-out", "session-rec", "srgnn"), default="leave-one-out",
                    help="hold out each user's last target events, or the last week of sessions, as either script does")
-    p.add_argument("--gap", type=positive, default=0, metavar="SECONDS",
-                   help="cut users into sessions wherever more than this passes")
-    p.add_argument("--days", type=positive, default=7, help="of sessions to hold out for the test (default: 7)")
-    p.add_argument("--min-support", type=positive, default=5, metavar="CLICKS",
-                   help="leave out items with fewer clicks in the training sessions (default: 5)")
-    p.add_argument("--text", choices=TEXTS, default="words",
-                   help="vectors of the items of sessions, where the log has texts (default: words)")
-    p.add_argument("--cold", type=fraction, default=0.0, metavar="SHARE",
-                   help="rid the training sessions of this share of the items, such as 0.15")
     p.add_argument("--drop-target-history", action="store_true", help="remove earlier events on a held-out item")
+    add_sessions(p)
+
+
+def add_sessions(p):
+    """Options of sessions alone. What is not given is left out: runs.Task knows the defaults."""
+    add = partial(p.add_argument, default=argparse.SUPPRESS)
+    add("--gap", type=positive, metavar="SECONDS", help="cut users into sessions wherever more than this passes")
+    add("--days", type=positive, help="of sessions to hold out for the test (default: 7)")
+    add("--min-support", type=positive, metavar="CLICKS",
+        help="leave out items with fewer clicks in the training sessions (default: 5)")
+    add("--text", choices=TEXTS, help="vectors of the items of sessions, where the log has texts (default: words)")
+    add("--cold", type=fraction, metavar="SHARE",
+        help="rid the training sessions of this share of the items, such as 0.15")
 
 
 def add_device(p):

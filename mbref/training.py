@@ -1,11 +1,10 @@
-"""Training: batches, steps, validation, early stopping, checkpoints. Knows models only through their protocol.
+"""Training: batches, steps, validation, early stopping, checkpoints.
 
-Everything random at step t comes from default_rng([seed, 1, t]), the order of epoch e from default_rng([seed, 0, e]),
-so a run stopped after any step and resumed goes on bit for bit as if it had never stopped.
+Models are known by their protocol alone. Everything random at step t comes from
+default_rng([seed, 1, t]), the order of epoch e from default_rng([seed, 0, e]), so a run stopped after
+any step and resumed goes on bit for bit as if it had never stopped.
 """
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +14,10 @@ from autograd import value_and_grad
 from tqdm import tqdm
 
 from mbref import evaluation
-from mbref.data import sequences
+from mbref.data.files import write_whole
+from mbref.data.sequences import NO_NPZ
 from mbref.device.device import device_of, to_device
-from mbref.errors import InputError, require_choice
+from mbref.errors import InputError, require, require_choice
 from mbref.nn import optim
 
 
@@ -26,32 +26,35 @@ class Settings:
     """How a model is trained; nothing here changes what it computes."""
 
     seed: int = 0
-    steps: int = 1000             # at most
-    batch_size: int = 64          # windows a step
-    optimiser: str = "adam"       # or "sgd"
-    rate: float = 1e-3            # step size
-    rates: tuple[float, ...] = () # one a task, for models that learn several in turn; () = `rate` for all
-    drop_step: int = 0            # from this step on a tenth of the rate; 0 = never
-    beta2: float = 0.98           # of Adam; HMAR's value
-    clip: float = 5.0             # largest global norm of the gradients
-    evaluate_every: int = 50      # steps between two validations
-    patience: int = 6             # validations without a better one before training stops; 0 = never stop early
-    validate: str = "NDCG@10"     # or "MRR@20", by full ranking, or "AUC" against fixed negatives
-    float32: bool = True          # float64 is for checking
+    steps: int = 1000              # at most
+    batch_size: int = 64           # rows of model.examples in a step
+    optimiser: str = "adam"        # or "sgd"
+    rate: float = 1e-3             # step size
+    rates: tuple[float, ...] = ()  # one a task, for models that learn several; () = `rate` for all
+    drop_step: int = 0             # from this step on a tenth of the rate; 0 = never
+    beta2: float = 0.98            # of Adam; HMAR's value
+    clip: float = 5.0              # largest global norm of the gradients
+    evaluate_every: int = 50       # steps between two validations
+    patience: int = 6              # validations without a better one before training stops; 0 = never
+    validate: str = "NDCG@10"      # or "MRR@20", by full ranking, or "AUC" against fixed negatives
+    float32: bool = True           # float64 is for checking
 
     def __post_init__(self):
-        for name in ("steps", "batch_size", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1.")
         require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "MRR@20", "AUC"))
-        for name, value in (("rate", self.rate), ("clip", self.clip), *(("rates", rate) for rate in self.rates)):
-            if not 0 < value < float("inf"):
-                raise InputError(f"{name} is {value}: it must be a positive number.")
-        if not 0 <= self.beta2 < 1:
-            raise InputError(f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
+        for name in ("steps", "batch_size", "evaluate_every"):
+            require_least(self, name, 1)
         for name in ("seed", "drop_step", "patience"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}: it must not be negative.")
+            require_least(self, name, 0)
+        for name, value in (("rate", self.rate), ("clip", self.clip),
+                            *(("rates", rate) for rate in self.rates)):
+            require(0 < value < float("inf"), f"{name} is {value}: it must be a positive number.")
+        require(0 <= self.beta2 < 1, f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
+
+
+def require_least(settings, name, least):
+    """Raise InputError if a whole number of the settings is too small."""
+    value = getattr(settings, name)
+    require(value >= least, f"{name} is {value}: it must be at least {least}.")
 
 
 class State(NamedTuple):
@@ -59,9 +62,9 @@ class State(NamedTuple):
 
     step: int
     params: dict
-    moments: dict       # of the optimiser
-    best: dict          # parameters with the best validation so far
-    history: tuple      # (step, loss, validation metric) at each validation
+    moments: dict        # of the optimiser
+    best: dict           # parameters with the best validation so far
+    validations: tuple   # (step, loss, metric) of each
 
 
 TREES = ("params", "moments", "best")
@@ -70,7 +73,8 @@ TREES = ("params", "moments", "best")
 def begin(model, config, settings, device="cpu"):
     """State before the first step, on a device; parameters drawn from default_rng(seed)."""
     kind = np.float32 if settings.float32 else np.float64
-    params = optim.tree_map(lambda a: a.astype(kind), model.init(np.random.default_rng(settings.seed), config))
+    params = model.init(np.random.default_rng(settings.seed), config)
+    params = optim.tree_map(lambda a: a.astype(kind), params)
     return to_device(State(0, params, optim.start(rule(settings), params), params, ()), device)
 
 
@@ -84,18 +88,21 @@ def rule(settings, step=0, task=0):
 
 
 def rows_of_step(tasks, settings, step):
-    """The task and the rows of one step; every epoch has its own order of rows, and of tasks if there are several.
+    """The task and the rows of one step.
 
-    tasks: arrays of rows as from model.examples. A batch belongs to one task, as in ATRank's all2all.
+    tasks: arrays of rows as from model.examples. Every epoch has its own order of rows, and of tasks
+    if there are several; a batch belongs to one task, as in ATRank's all2all.
     """
-    batches = [max(1, len(rows) // settings.batch_size) for rows in tasks]
+    size = settings.batch_size
+    batches = [max(1, len(rows) // size) for rows in tasks]
     epoch, at = divmod(step, sum(batches))
     rng = np.random.default_rng([settings.seed, 0, epoch])
     orders = [rng.permutation(len(rows)) for rows in tasks]
-    turns = rng.permutation(np.repeat(np.arange(len(tasks)), batches)) if len(tasks) > 1 else np.zeros(batches[0], int)
+    turns = np.repeat(np.arange(len(tasks)), batches)
+    turns = rng.permutation(turns) if len(tasks) > 1 else turns
     task = int(turns[at])
     at = int(np.sum(turns[:at] == task))
-    return task, tasks[task][orders[task][at * settings.batch_size : (at + 1) * settings.batch_size]]
+    return task, tasks[task][orders[task][at * size : (at + 1) * size]]
 
 
 def train_step(model, config, settings, events, tasks, state):
@@ -104,38 +111,38 @@ def train_step(model, config, settings, events, tasks, state):
     rng = np.random.default_rng([settings.seed, 1, state.step])
     batch = to_device(model.training_batch(events, rows, config, rng), device_of(state.params))
     loss, grads = value_and_grad(model.loss)(state.params, batch, config, rng)
-    step = state.step + 1
-    params, moments = optim.update(rule(settings, state.step, task), state.params, grads, state.moments, step)
-    loss = float(loss)  # of all a step computes, this alone comes back from a device; all is under way by then
-    if not np.isfinite(loss):
-        raise InputError(f"the loss is {loss} at step {step}: choose a smaller rate than {settings.rate}.")
+    step, optimiser = state.step + 1, rule(settings, state.step, task)
+    params, moments = optim.update(optimiser, state.params, grads, state.moments, step)
+    loss = float(loss)  # of all a step computes, this alone comes back from a device, at the end
+    require(np.isfinite(loss),
+            f"the loss is {loss} at step {step}: choose a smaller rate than {settings.rate}.")
     return state._replace(step=step, params=params, moments=moments), loss
 
 
 @np.errstate(all="ignore")  # numbers that overflow end in one InputError instead of many warnings
 def fit(model, config, settings, events, validate=None, state=None, save=None, progress=True, device="cpu"):
-    """Train on the sequences `events` until `steps`, or until validation has not improved `patience` times.
+    """Train on `events` until `steps`, or until validation has not improved `patience` times.
 
-    A `state` goes on where its arrays are, a new one on `device`.
-
-    validate(params) -> number, higher is better; None trains all steps and keeps the last parameters. `save(state)`
-    is called at every validation and at the end, and on Ctrl-C, which then goes on to the caller as KeyboardInterrupt.
+    A `state` goes on where its arrays are, a new one on `device`. validate(params) -> number, higher
+    is better; None trains all steps and keeps the last parameters. save(state) is called at every
+    validation and at the end, and on Ctrl-C, which then goes on to the caller as KeyboardInterrupt.
     Raises InputError if there is nothing to train on or the loss is no longer finite.
     """
     tasks = model.examples(events, config, np.random.default_rng([settings.seed, 2]))
-    if not all(map(len, tasks)):
-        raise InputError("nothing to train on: no user has two events before the held-out ones.")
-    state, save = state or begin(model, config, settings, device), save or (lambda state: None)
+    require(all(map(len, tasks)),
+            "nothing to train on: no user has two events before the held-out ones.")
+    save = save or (lambda state: None)
+    state = state or begin(model, config, settings, device)
     bar = tqdm(total=settings.steps, initial=state.step, disable=not progress, unit="step")
     try:
         with bar:
             while state.step < settings.steps and not is_over(state, settings):
                 new, loss = train_step(model, config, settings, events, tasks, state)
-                validated = validate and (new.step % settings.evaluate_every == 0 or new.step == settings.steps)
-                state = record(new, loss, validate(new.params)) if validated else new  # never a step without its record
+                due = validate and is_due(new.step, settings)
+                state = record(new, loss, validate(new.params)) if due else new  # both or neither
                 bar.update()
-                if validated:
-                    bar.set_postfix(loss=f"{loss:.4f}", best=f"{max(h[2] for h in state.history):.4f}")
+                if due:
+                    show(bar, state, loss)
                     save(state)
     except KeyboardInterrupt:
         save(state)
@@ -145,67 +152,80 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     return state
 
 
+def is_due(step, settings):
+    """Is there a validation after this step?"""
+    return step % settings.evaluate_every == 0 or step == settings.steps
+
+
+def show(bar, state, loss):
+    """The loss and the best validation beside a progress bar."""
+    bar.set_postfix(loss=f"{loss:.4f}", best=f"{max(v[2] for v in state.validations):.4f}")
+
+
 def record(state, loss, metric):
     """Add a validation; its parameters become the best ones if it beats all earlier ones."""
-    best = state.params if all(metric > h[2] for h in state.history) else state.best
-    return state._replace(best=best, history=(*state.history, (state.step, loss, metric)))
+    best = state.params if all(metric > v[2] for v in state.validations) else state.best
+    return state._replace(best=best, validations=(*state.validations, (state.step, loss, metric)))
 
 
 def is_over(state, settings):
     """True when the best validation lies `patience` or more validations back."""
-    metrics = [h[2] for h in state.history]
+    metrics = [v[2] for v in state.validations]
     return 0 < settings.patience <= len(metrics) - 1 - int(np.argmax(metrics)) if metrics else False
 
 
 def best_step(state):
     """The step of the best validation, or the last step without validation."""
-    return max(state.history, key=lambda h: h[2])[0] if state.history else state.step
+    return max(state.validations, key=lambda v: v[2])[0] if state.validations else state.step
+
+
+def describe(final, search=None):
+    """What a table says of a training.  -> {"steps": of the final model, "validation": curve}."""
+    validations = search.validations if search else ()
+    return {"steps": final.step, "validation": [(step, metric) for step, _, metric in validations]}
 
 
 def save_checkpoint(path, state, config, settings):
-    """Write everything a resumed run needs to `path` (.npz), whole or not at all. Raises InputError if it cannot."""
-    arrays = {name: a for part in TREES for name, a in optim.leaves(to_device(getattr(state, part), "cpu"), part)}
-    about = dict(step=state.step, history=state.history, config=asdict(config), settings=asdict(settings))
-    part = Path(path).with_suffix(".part")
-    try:
-        with open(part, "wb") as file:
-            np.savez(file, about=json.dumps(about), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error.strerror}): mend that, or give another folder.") from error
-    finally:
-        with suppress(OSError):  # gone already if all went well
-            part.unlink()
+    """Write everything a resumed run needs to `path` (.npz). Raises InputError if it cannot."""
+    trees = {part: to_device(tree, "cpu") for part, tree in state._asdict().items() if part in TREES}
+    arrays = {name: a for part, tree in trees.items() for name, a in optim.leaves(tree, part)}
+    about = dict(step=state.step, validations=state.validations,
+                 config=asdict(config), settings=asdict(settings))
+    write_whole(path, lambda file: np.savez(file, about=json.dumps(about), **arrays))
 
 
 def load_checkpoint(path, model, config, settings, device="cpu"):
-    """-> State on a device. Raises InputError if the file is missing, cut, or of another model, config or settings."""
+    """A State from a file, on a device.
+
+    Raises InputError if the file is missing, cut, or of another model, config or settings.
+    """
     try:
         with np.load(path, allow_pickle=False) as z:
             about, arrays = json.loads(str(z["about"])), {name: z[name] for name in z.files}
         asked = json.loads(json.dumps(dict(config=asdict(config), settings=asdict(settings))))
         if {name: about[name] for name in asked} != asked:
             raise ValueError("it was trained with other settings")
-        empty = begin(model, config, settings)
-        trees = {part: fill(getattr(empty, part), arrays, part) for part in TREES}
-        state = State(about["step"], history=tuple(map(tuple, about["history"])), **trees)
+        empty = begin(model, config, settings)._asdict()
+        trees = {part: fill(empty[part], arrays, part) for part in TREES}
+        state = State(about["step"], validations=tuple(map(tuple, about["validations"])), **trees)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: the run is not finished, go on by `train --resume`.") from error
     except PermissionError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): mend that.") from error
-    except sequences.NO_NPZ as error:
+    except NO_NPZ as error:
         raise InputError(f"{path} is no whole checkpoint of this run ({error}): delete it and train again.") from error
     return to_device(state, device)
 
 
 def fill(tree, arrays, path):
-    """The structure of `tree` with the arrays saved under its paths. Raises ValueError for another shape."""
-    saved = iter([arrays[name] for name, _ in optim.leaves(tree, path)])
+    """The structure of `tree` with the arrays saved under its paths.
+
+    Raises ValueError for another shape.
+    """
+    found = iter([arrays[name] for name, _ in optim.leaves(tree, path)])
 
     def take(old):
-        new = next(saved)
+        new = next(found)
         if new.shape != old.shape or new.dtype != old.dtype:
             raise ValueError(f"an array has shape {new.shape}, not {old.shape}")
         return new
@@ -214,25 +234,31 @@ def fill(tree, arrays, path):
 
 
 def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True, device="cpu"):
-    """Find the number of steps on the validation events, then train anew that long on all before the test events.
+    """Find the number of steps on a split's validation events, then train anew that long.
 
-    Without validation events all steps are used. The rest as in `search_then_refit`.
+    The final model learns from all before the test events. Without validation events all steps are
+    used. The rest as in `fit_twice`.
     """
-    measure = evaluation.validation(model, config, split, candidates, settings.validate)
-    return search_then_refit(model, config, settings, split.train, split.refit,
-                             measure if len(split.validation.item) else None, folder, progress, device)
+    validate = None
+    if len(split.validation.item):
+        validate = evaluation.validation(model, config, split, candidates, settings.validate)
+    return fit_twice(model, config, settings, split.train, split.refit, validate, folder, progress, device)
 
 
-def search_then_refit(model, config, settings, train, refit, validate, folder=None, progress=True, device="cpu"):
-    """Train on `train`, where validate(params) is highest, then anew on `refit` for as many steps as that took.
+def fit_twice(model, config, settings, train, refit, validate, folder=None, progress=True, device="cpu"):
+    """Fit to `train`, where validate(params) is highest, then anew to `refit` for as many steps.
 
-    With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start from it if it exists.
+    With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start from
+    it if it exists.
     -> (final State, search State).
     """
     def run(name, settings, events, validate):
-        path = folder and Path(folder) / name
-        state = load_checkpoint(path, model, config, settings, device) if path and path.exists() else None
-        save = path and (lambda state: save_checkpoint(path, state, config, settings))
+        path, state, save = folder and Path(folder) / name, None, None
+        if path and path.exists():
+            state = load_checkpoint(path, model, config, settings, device)
+        if path:
+            def save(state):
+                save_checkpoint(path, state, config, settings)
         return fit(model, config, settings, events, validate, state, save, progress, device)
 
     search = run("search.npz", settings, train, validate)
@@ -241,10 +267,13 @@ def search_then_refit(model, config, settings, train, refit, validate, folder=No
 
 
 def load_final(folder, model, config, settings, device="cpu"):
-    """The finished model of a run folder.  -> State on a device. Raises InputError if training has not ended."""
+    """The finished model of a run folder, on a device.  -> State.
+
+    Raises InputError if training has not ended.
+    """
     search = load_checkpoint(Path(folder) / "search.npz", model, config, settings)
     settings = replace(settings, steps=max(best_step(search), 1))  # 0: stopped in its first step
     final = load_checkpoint(Path(folder) / "final.npz", model, config, settings, device)
-    if final.step < settings.steps:
-        raise InputError(f"{folder} is not finished: go on with it by `train --resume {folder}`.")
+    require(final.step >= settings.steps,
+            f"{folder} is not finished: go on with it by `train --resume {folder}`.")
     return final

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mbref import metrics
+from mbref.data import negatives as sampling
 from mbref.errors import InputError
 from mbref.metrics import (
     MISS,
@@ -331,7 +332,7 @@ def test_13_sampled_negatives_are_distinct_unseen_and_in_range():
     rng = np.random.default_rng(13)
     for _ in range(200):
         seen = rng.choice(np.arange(1, 31), size=8, replace=False)
-        negatives = metrics.sampled_negatives(rng, 30, seen, 20)
+        negatives = sampling.sampled_negatives(rng, 30, seen, 20)
         assert negatives.shape == (20,) and len(set(negatives)) == 20
         assert not set(negatives) & set(seen)
         assert negatives.min() >= 1 and negatives.max() <= 30
@@ -339,7 +340,7 @@ def test_13_sampled_negatives_are_distinct_unseen_and_in_range():
 
 def test_13_every_free_id_is_drawn_equally_often():
     rng, draws = np.random.default_rng(130), 4000
-    drawn = np.concatenate([metrics.sampled_negatives(rng, 12, {1, 7}, 3) for _ in range(draws)])
+    drawn = np.concatenate([sampling.sampled_negatives(rng, 12, {1, 7}, 3) for _ in range(draws)])
     counts = np.bincount(drawn, minlength=13)
     assert counts[[0, 1, 7]].tolist() == [0, 0, 0]
     share, free = 3 / 10, [2, 3, 4, 5, 6, 8, 9, 10, 11, 12]
@@ -348,27 +349,27 @@ def test_13_every_free_id_is_drawn_equally_often():
 
 def test_13_too_few_free_ids_use_all_and_pad_with_zero():
     rng = np.random.default_rng(131)
-    negatives = metrics.sampled_negatives(rng, 6, [0, 1, 2, 3], 5)
+    negatives = sampling.sampled_negatives(rng, 6, [0, 1, 2, 3], 5)
     assert sorted(negatives[:3]) == [4, 5, 6] and negatives[3:].tolist() == [0, 0]
-    assert sorted(metrics.sampled_negatives(rng, 6, [1, 2, 3], 3)) == [4, 5, 6]
-    assert metrics.sampled_negatives(rng, 3, [1, 2, 3], 2).tolist() == [0, 0]
-    assert metrics.sampled_negatives(rng, 3, [], 0).shape == (0,)
-    assert sorted(metrics.sampled_negatives(rng, 3, (), 3)) == [1, 2, 3]
+    assert sorted(sampling.sampled_negatives(rng, 6, [1, 2, 3], 3)) == [4, 5, 6]
+    assert sampling.sampled_negatives(rng, 3, [1, 2, 3], 2).tolist() == [0, 0]
+    assert sampling.sampled_negatives(rng, 3, [], 0).shape == (0,)
+    assert sorted(sampling.sampled_negatives(rng, 3, (), 3)) == [1, 2, 3]
 
 
 def test_13_negatives_are_reproducible_per_seed():
     seen = [[1, 2], [3], [], [50]]
     first, again, other = (
-        metrics.negatives_of_users(np.random.default_rng(seed), 50, seen, 9) for seed in (5, 5, 6))
+        sampling.negatives_of_users(np.random.default_rng(seed), 50, seen, 9) for seed in (5, 5, 6))
     assert first.shape == (4, 9) and first.dtype.kind == "i"
     assert (first == again).all() and (first != other).any()
-    assert metrics.negatives_of_users(np.random.default_rng(5), 50, [], 9).shape == (0, 9)
+    assert sampling.negatives_of_users(np.random.default_rng(5), 50, [], 9).shape == (0, 9)
 
 
 @pytest.mark.parametrize("seen, m", [([51], 3), ([-1], 3), ([1], -1)])
 def test_13_impossible_requests_raise(seen, m):
     with pytest.raises(InputError, match=r"0\.\.50"):
-        metrics.sampled_negatives(np.random.default_rng(0), 50, seen, m)
+        sampling.sampled_negatives(np.random.default_rng(0), 50, seen, m)
 
 
 @pytest.mark.parametrize("r", [1, 7, 40])
@@ -376,12 +377,12 @@ def test_14_mean_sampled_rank_by_monte_carlo(r):
     n, m, draws = 40, 9, 3000
     rng = np.random.default_rng(r)
     scores = -np.arange(n + 1.0)  # id i has rank i; id 0 is padding
-    negatives = metrics.negatives_of_users(rng, n, [[r]] * draws, m)
+    negatives = sampling.negatives_of_users(rng, n, [[r]] * draws, m)
     candidates = np.concatenate([np.full((draws, 1), r), negatives], axis=1)  # [draws, m + 1]
     g, e = greater_and_ties(scores[candidates], np.zeros(draws, int), candidates != 0)
     assert (e == 0).all()
     error = 4 * (1 + g).std(ddof=1) / math.sqrt(draws)
-    assert abs((1 + g).mean() - metrics.expected_sampled_rank(r, n, m)) <= error
+    assert abs((1 + g).mean() - sampling.expected_sampled_rank(r, n, m)) <= error
     assert error < 0.15  # 4 standard errors say something
 
 
@@ -390,16 +391,16 @@ def test_14_mean_sampled_rank_and_plug_in_against_scipy():
     with_replacement = 1 + stats.binom(m, (r - 1) / (n - 1)).mean()
     above = np.arange(m + 1)
     without = 1 + np.array([stats.hypergeom.pmf(above, n - 1, beating, m) @ above for beating in r - 1])
-    close(metrics.expected_sampled_rank(r, n, m), with_replacement)
-    close(metrics.expected_sampled_rank(r, n, m), without)
+    close(sampling.expected_sampled_rank(r, n, m), with_replacement)
+    close(sampling.expected_sampled_rank(r, n, m), without)
     sampled = np.arange(1, m + 2)
     chance = stats.binom.pmf(sampled - 1, m, ((r - 1) / (n - 1))[:, None])
-    close(chance @ metrics.rank_plug_in(sampled, n, m), r, atol=1e-11)
+    close(chance @ sampling.rank_plug_in(sampled, n, m), r, atol=1e-11)
 
 
 @pytest.mark.parametrize("n, m", [(1, 5), (5, 0)])
 def test_14_sizes_without_a_sampled_rank_raise(n, m):
-    for relation in (metrics.expected_sampled_rank, metrics.rank_plug_in):
+    for relation in (sampling.expected_sampled_rank, sampling.rank_plug_in):
         with pytest.raises(InputError, match="at least 2 items"):
             relation(1, n, m)
 
@@ -412,7 +413,7 @@ def test_15_bias_variance_with_gamma_one_is_the_conditional_mean(uniform):
     joint = stats.binom.pmf(np.arange(m + 1), m, np.arange(n)[:, None] / (n - 1))
     joint *= (np.ones(n) if uniform else prior)[:, None]
     conditional_mean = (metric[:, None] * joint).sum(axis=0) / joint.sum(axis=0)
-    close(metrics.bias_variance_estimator(metric, m, 1.0, prior), conditional_mean)
+    close(sampling.bias_variance_estimator(metric, m, 1.0, prior), conditional_mean)
 
 
 def test_15_bias_variance_minimises_its_objective():
@@ -426,14 +427,14 @@ def test_15_bias_variance_minimises_its_objective():
         return prior @ ((mean - metric) ** 2 + gamma * variance)
 
     found = optimize.minimize(objective, np.zeros(m + 1), tol=1e-12).x
-    close(metrics.bias_variance_estimator(metric, m, gamma, prior), found, atol=1e-5)
+    close(sampling.bias_variance_estimator(metric, m, gamma, prior), found, atol=1e-5)
 
 
 def test_15_small_gamma_brings_sampled_ndcg_near_the_exact_one():
     n, m = 1000, 99
     metric = np.where(np.arange(n) < 10, 1 / np.log2(np.arange(n) + 2), 0)
     chance = stats.binom.pmf(np.arange(m + 1), m, ((np.array([5, 100, 900]) - 1) / (n - 1))[:, None])
-    at_5, at_100, at_900 = chance @ metrics.bias_variance_estimator(metric, m, 0.01)
+    at_5, at_100, at_900 = chance @ sampling.bias_variance_estimator(metric, m, 0.01)
     assert abs(at_100) < 0.005  # exact 0, uncorrected .150
     assert abs((at_5 + at_900) / 2 - 0.5 / math.log2(6)) < 0.02  # exact .193, uncorrected .435
 
@@ -444,7 +445,7 @@ def test_15_small_gamma_brings_sampled_ndcg_near_the_exact_one():
     (0.1, [1, np.nan, 1, 1], "prior must")])
 def test_15_bias_variance_refuses_what_it_cannot_solve(gamma, prior, message):
     with pytest.raises(InputError, match=message):
-        metrics.bias_variance_estimator(np.ones(4), 2, gamma, prior)
+        sampling.bias_variance_estimator(np.ones(4), 2, gamma, prior)
 
 
 def test_16_single_target_metrics_against_scipy_and_sklearn():
@@ -521,8 +522,8 @@ def test_17_a_batch_gives_what_its_rows_give():
 def test_17_batch_of_negatives_is_the_loop_over_users():
     seen = [[1, 2, 3], [4], range(1, 19)]
     rng = np.random.default_rng(170)
-    loop = [metrics.sampled_negatives(rng, 20, s, 6) for s in seen]
-    assert (metrics.negatives_of_users(np.random.default_rng(170), 20, seen, 6) == np.array(loop)).all()
+    loop = [sampling.sampled_negatives(rng, 20, s, 6) for s in seen]
+    assert (sampling.negatives_of_users(np.random.default_rng(170), 20, seen, 6) == np.array(loop)).all()
 
 
 def test_18_scores_tie_in_the_precision_they_are_given_in():

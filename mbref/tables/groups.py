@@ -12,12 +12,13 @@ from mbref import evaluation, metrics, runs, training
 from mbref.baselines import counting
 from mbref.data import group_events, sequences
 from mbref.data.groups import GroupLog, read_groups
+from mbref.data.negatives import negatives_of_users
 from mbref.errors import InputError, require
+from mbref.tables import rows as tables
+from mbref.tables.kind import Kind
 from mbref.worlds import groups as worlds_groups
 
 RATES = (0.1, 0.04, 0.08)  # of items, queries and coupons in the release: "tasks overfit at different speeds"
-ROWS = {f"att-{read}2{predicted}": ("atrank", {}) for read, predicted in
-        [*((g, g) for g in "iqc"), *(("a", g) for g in "iqc"), ("a", "a")]}
 
 
 class GroupProblem(NamedTuple):
@@ -28,6 +29,11 @@ class GroupProblem(NamedTuple):
     split: group_events.GroupSplit
     validation: tuple   # over groups: candidates [S_g, 1+m] of the validation rows, the right one first
     test: tuple         # over groups: the same of the test rows
+
+
+def open_task(task):
+    """A GroupProblem from the log of a task; what else the task says is for other tables."""
+    return open_problem(task.data)
 
 
 def open_problem(path):
@@ -46,7 +52,7 @@ def candidates(log, rows, group, count, seed):
     """The object of each row and `count` distinct others that its user never meets, 0 where there are too few."""
     own = log.group == group
     known = {user: log.object[own & (log.user == user)] for user in np.unique(log.user[rows])}
-    negatives = metrics.negatives_of_users(
+    negatives = negatives_of_users(
         np.random.default_rng(seed), len(log.objects[group]) - 1, [known[user] for user in log.user[rows]], count)
     return np.concatenate([log.object[rows][:, None], negatives], axis=1)
 
@@ -66,7 +72,7 @@ def make_config(log, read, overrides):
     kinds = [len(np.unique(log.action[log.group == g])) for g in read]
     actions = tuple(len(log.actions) if several > 1 else 0 for several in kinds)  # one kind says nothing
     kind = runs.find_model("atrank", overrides).Config
-    changes = runs.typed(kind, overrides, fixed=("items", "categories", "tables", "groups", "actions"))
+    changes = runs.parse_fields(kind, overrides, fixed=("items", "categories", "tables", "groups", "actions"))
     return kind(tables=tables, groups=names, actions=actions, **changes)
 
 
@@ -94,11 +100,11 @@ def train_and_report(problem, job, progress=False):
         return float(np.mean([auc(score(params, train), log, split.validation, problem.validation, g)
                               for g in predict]))
 
-    final, search = training.search_then_refit(
+    final, search = training.fit_twice(
         model, config, replace(job.settings, rates=rates), train, refit, validate, progress=progress)
     figures = {f"AUC {log.groups[g]}": auc(score(final.params, refit), log, split.test, problem.test, g)
                for g in predict}
-    return figures, {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history]}
+    return figures, training.describe(final, search)
 
 
 def auc(score, log, rows, given, group, batch_size=64):
@@ -107,8 +113,8 @@ def auc(score, log, rows, given, group, batch_size=64):
     score: (rows [B], candidates [B, 1+m]) -> [B, 1+m]; rows of any group; given: candidates over groups.
     """
     rows, given = rows[log.group[rows] == group], given[group]
-    scores = np.concatenate([score(rows[at : at + batch_size], given[at : at + batch_size])
-                             for at in range(0, len(rows), batch_size)])
+    scores = np.concatenate([score(rows[part], given[part])
+                             for part in evaluation.batches(len(rows), batch_size)])
     positive = np.tile(np.arange(given.shape[1]) == 0, len(rows))
     return float(metrics.auc(scores.reshape(1, -1), positive[None], allowed=given.reshape(1, -1) > 0)[0])
 
@@ -124,12 +130,22 @@ def plain_rows(problem, at=()):
         scorers = {"random": lambda history, cases, size=size: np.zeros((len(cases), size)),
                    **counting.plain(events, size)}
         if rule:
-            scorers["the rule behind the log"] = lambda history, cases, test=test: rule(test[cases])
+            scorers[tables.RULE] = lambda history, cases, test=test: rule(test[cases])
         for row, score in scorers.items():
             def of_rows(rows, given, score=score, test=test, past=past):
                 return evaluation.pick_candidates(score)(past, np.searchsorted(test, rows), given)
             found.setdefault(row, {})[f"AUC {name}"] = auc(of_rows, log, test, problem.test, g)
     return found
+
+
+def describe(problem):
+    """Sentences on the log: what the reader noticed, what there is to learn from."""
+    log, split = problem.log, problem.split
+    kinds = ", ".join(f"{len(raw) - 1:,} {name} objects"
+                      for name, raw in zip(log.groups, log.objects, strict=True))
+    return [*(f"note: {note}" for note in log.notes),
+            f"{len(log.user):,} events, {len(log.users) - 1:,} users, {kinds}; held out: "
+            f"{len(split.validation):,} validation and {len(split.test):,} test events"]
 
 
 def about(problem):
@@ -141,9 +157,6 @@ def about(problem):
 def columns(problem, at=()):
     """The columns of a table on the screen."""
     return [f"AUC {name}" for name in problem.log.groups]
-
-
-figure_columns = columns
 
 
 def own_events(log, rows):
@@ -158,3 +171,6 @@ def own_past(log, group, cases):
     rows = np.concatenate([*lists, np.empty(0, int)]).astype(int)
     ptr = np.append(0, np.cumsum([len(own) for own in lists]))
     return own_events(log, rows)._replace(ptr=ptr, user=log.user[cases])
+
+
+KIND = Kind(open_task, describe, config_of, train_and_report, plain_rows, about, columns, columns)

@@ -1,11 +1,10 @@
 """Figures of `reproduce`: functions of its results, each writes one PNG."""
-import os
-from pathlib import Path
+import io
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mbref.errors import InputError
+from mbref.data.files import write_whole
 
 
 def rows(results, path, columns):
@@ -25,7 +24,7 @@ def rows(results, path, columns):
         ax.grid(axis="x", alpha=0.3)
     axes[0][0].invert_yaxis()
     fig.supxlabel("trained models: mean ± sd over seeds", fontsize=8)
-    return finish(fig, path)
+    return save_figure(fig, path)
 
 
 def label(column):
@@ -44,7 +43,7 @@ def sweep(results, path, values, parameter, column):
     ax.plot(at, [np.mean(seeds) for seeds in each], color="C0")
     ax.set(xticks=at, xticklabels=[f"{v:g}" for v in values], xlabel=parameter, ylabel=label(column))
     ax.grid(alpha=0.3)
-    return finish(fig, path)
+    return save_figure(fig, path)
 
 
 def shares(results, path, names, wanted):
@@ -65,7 +64,7 @@ def shares(results, path, names, wanted):
         ax.grid(alpha=0.3)
     axes[1].legend(fontsize=8, bbox_to_anchor=(1, 1), loc="upper left", frameon=False,
                    title="dotted: among all items", title_fontsize=8)
-    return finish(fig, path)
+    return save_figure(fig, path)
 
 
 def learning(results, path, names):
@@ -79,33 +78,20 @@ def learning(results, path, names):
     ax.set(xlabel="training steps", ylabel=f"{measure} on the validation events")
     ax.legend(fontsize=8, bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     ax.grid(alpha=0.3)
-    return finish(fig, path)
+    return save_figure(fig, path)
 
 
-def finish(fig, path):
-    """Save as PNG, a file whole or not at all, and close.  -> path, which may be a buffer, as notebooks have it.
+def save_figure(fig, path):
+    """Save as PNG and close.  -> path, which may be a buffer, as notebooks have it.
 
     Raises InputError if the file cannot be written.
     """
-    def save(target):
-        fig.savefig(target, dpi=120, bbox_inches="tight", format="png")
+    def save(file):
+        fig.savefig(file, dpi=120, bbox_inches="tight", format="png")
 
-    if hasattr(path, "write"):
+    if isinstance(path, io.BytesIO):
         save(path)
     else:
-        written(path, save)
+        write_whole(path, save)
     plt.close(fig)
     return path
-
-
-def written(path, write):
-    """write(a file beside it), which then takes the place of `path`. Raises InputError if that fails."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        write(part)
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error.strerror}): free some space or give another folder.") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 from mbref import metrics
 from mbref.candidates import choose as gate, rank as scored
 from mbref.errors import require
+from mbref.evaluation import batches
 
 CUT = 20
 SHARES = (0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0)  # wanted of the items, as a mean over sessions, where reachable
@@ -80,7 +81,7 @@ def wanted_ks(score, held, index, shares=SHARES, batch_size=64):
 
     -> {share: K}.
     """
-    logp = [score(held.history, cases)[1] for cases in batches_of(len(held.item), batch_size)]
+    logp = [score(held.history, cases)[1] for cases in batches(len(held.item), batch_size)]
     if not logp or logp[0] is None:
         return {}
     return {share: gate.k_of_share(np.concatenate(logp), share, index) for share in shares}
@@ -96,7 +97,7 @@ def ranked(score, held, index, policies, batch_size=64):
     everything, parts = np.ones(len(index.indptr) - 1, bool), {name: [] for name in (None, *policies)}
     home = np.empty(len(index.order) + 1, np.int64)
     home[index.order] = np.repeat(np.arange(len(everything)), gate.sizes_of(index))
-    for cases in batches_of(len(held.item), batch_size):
+    for cases in batches(len(held.item), batch_size):
         scores, logp = score(held.history, cases)
         own, counts = home[held.item[cases]], rivals(scores, held.item[cases], index)
         for name, policy in {None: None, **policies}.items():
@@ -129,8 +130,3 @@ def by_category(values, index):
     sums = np.zeros((len(values), values.shape[1] + 1), np.int64 if values.dtype == bool else values.dtype)
     np.cumsum(values[:, index.order - 1], axis=1, out=sums[:, 1:])
     return np.diff(sums[:, index.indptr], axis=1)
-
-
-def batches_of(cases, size):
-    """0 .. cases - 1 in parts of `size`."""
-    return np.split(np.arange(cases), range(size, cases, size))

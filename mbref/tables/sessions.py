@@ -17,30 +17,11 @@ from mbref.data.leave_one_out import Split
 from mbref.data.log import Log
 from mbref.errors import require
 from mbref.nn import optim
-from mbref.tables import session_figures as gated_figures, whole_catalogue as ranked
+from mbref.tables import rows, session_figures as gated_figures, whole_catalogue as ranked
+from mbref.tables.kind import Kind, describe_log, ready_model
 from mbref.worlds import sessions as worlds_sessions
 
 SHOWN = 0.04  # of the items that are candidates, the example of the paper's abstract
-MATCHED, RANDOM_TEXT, BOUND = "flat MTL, matched width", "random text", "oracle (a bound)"
-ITEM = {"tasks": "item"}
-ROWS = {  # row of the table: (model, fields that differ from the defaults)
-    "SASRec": ("sasrec", {"validate": "MRR@20"}),
-    "ID only": ("hiersrec", {**ITEM, "inputs": "id"}),
-    "ID + category": ("hiersrec", {**ITEM, "inputs": "id+category"}),
-    "ID + text": ("hiersrec", {**ITEM, "inputs": "id+text"}),
-    "no MTL": ("hiersrec", ITEM),
-    "no metadata": ("hiersrec", {"inputs": "id"}),
-    "flat MTL": ("hiersrec", {"hier": "none"}),
-    MATCHED: ("hiersrec", {"hier": "none"}),
-    "HierSRec": ("hiersrec", {}),
-    RANDOM_TEXT: ("hiersrec", {}),
-    **{kind: ("hiersrec", {"hier": kind}) for kind in ("stop", "logits", "tied")},
-    BOUND: ("hiersrec", {"hier": "oracle"}),
-    "item weights tied": ("hiersrec", {"item_out": "tied"}),
-    **{f"lambda = {x}": ("hiersrec", {"category_weight": x}) for x in ("0", "0.1", "0.3", "3")},
-}
-CURVES = ("HierSRec", "flat MTL", "no metadata", BOUND, "the rule behind the log")  # in the figure of shares
-LAMBDAS = {x: "HierSRec" if x == 1 else f"lambda = {x}" for x in (0, 0.1, 0.3, 1, 3)}
 
 
 class SessionProblem(NamedTuple):
@@ -72,16 +53,15 @@ def applies(model, config, task, log):
 
 def split_of(problem, job):
     """The split that a job trains on: the problem's own, or with random vectors of its seed in place of texts."""
-    if job.row != RANDOM_TEXT:
+    if job.row != rows.RANDOM_TEXT:
         return problem.split
     return runs.with_text(problem.split, problem.log, "random", job.settings.seed)
 
 
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
-    model = runs.find_model(job.model, job.overrides)
-    config = runs.make_config(model, problem.split, problem.log, problem.task, job.overrides)
-    return match_width(model, config, replace(config, hier="soft")) if job.row == MATCHED else config
+    model, config = ready_model(problem, job)
+    return match_width(model, config, replace(config, hier="soft")) if job.row == rows.MATCHED else config
 
 
 def match_width(model, config, wanted):
@@ -105,9 +85,9 @@ def train_and_report(problem, job, progress=False):
     model = runs.find_model(job.model, job.overrides)
     config, split = config_of(problem, job), split_of(problem, job)
     final, search = training.search_and_refit(model, config, job.settings, split, progress=progress)
-    about = {"steps": final.step, "validation": [(step, metric) for step, _, metric in search.history],
-             "parameters": parameters(model, config), "config": asdict(config)}
-    return report_of(split, problem.log, model, config, search.best, final.params), about
+    facts = {"parameters": parameters(model, config), "config": asdict(config)}
+    figures = report_of(split, problem.log, model, config, search.best, final.params)
+    return figures, training.describe(final, search) | facts
 
 
 def report_of(split, log, model, config, searched, final):
@@ -131,7 +111,7 @@ def plain_rows(problem, at=()):
              **counting.plain(split.refit, split.items)}
     scorers = {name: without_head(score) for name, score in plain.items()}
     rule = worlds_sessions.scorer_of(problem.task.data, problem.log)
-    scorers |= {"the rule behind the log": with_sums(rule, index)} if rule else {}
+    scorers |= {rows.RULE: with_sums(rule, index)} if rule else {}
     return {name: gated_figures.report(split, problem.log, score, score) for name, score in scorers.items()}
 
 
@@ -162,9 +142,6 @@ def with_sums(score, index):
     return both
 
 
-about = ranked.about
-
-
 def columns(problem, at=()):
     """The columns of a table on the screen: all items, then candidates of about 4%, or what is next in reach."""
     share = min(share for share in gated_figures.reachable(problem.split, problem.log) if share >= SHOWN)
@@ -174,3 +151,12 @@ def columns(problem, at=()):
 def figure_columns(problem, at=()):
     """The columns worth a figure."""
     return columns(problem)[:4]
+
+
+def describe(problem):
+    """Sentences on the log: what the reader noticed, what there is to learn from."""
+    return describe_log(problem.log, problem.split)
+
+
+KIND = Kind(from_log, describe, config_of, train_and_report, plain_rows, ranked.about, columns,
+            figure_columns)

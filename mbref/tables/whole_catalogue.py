@@ -1,9 +1,10 @@
-"""Tables of models that rank held-out events: over the whole catalogue, or by AUC against sampled negatives.
+"""Tables of models that rank held-out events: over the whole catalogue, or by AUC.
 
-One of three kinds of table; `modes` (groups of objects) and `gated` (sessions and candidates) are the others. A kind is
-a module: `config_of`, `train_and_report`, `plain_rows`, `about`, `columns` and `figure_columns` of its own problem.
+AUC is against sampled negatives. Both kinds of table share their problem: a plain log, and the same
+cases and negatives for every row.
 """
 from dataclasses import asdict, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from mbref.baselines import counting
 from mbref.data import split_files
 from mbref.data.leave_one_out import Split
 from mbref.data.log import Log
+from mbref.tables import rows
+from mbref.tables.kind import Kind, describe_log, ready_model
 from mbref.worlds import amazon as worlds_amazon, shop as worlds
 
 
@@ -23,7 +26,16 @@ class Problem(NamedTuple):
     task: runs.Task
     split: Split
     negatives: dict           # {name: sets of [S, m]}
-    measure: str = "ranking"  # the full catalogue and sampled negatives; or "AUC": against sampled negatives
+    measure: str = "ranking"  # the full catalogue and sampled negatives; or "AUC": these alone
+
+
+def open_problem(task, measure="ranking"):
+    """A Problem from a log file, or from a split file where the task's format is "split"."""
+    if task.format != "split":
+        return from_log(task, measure)
+    if measure == "AUC":
+        return from_fixed_targets(task.data)
+    return from_split_file(task.data, task.drop_target_history, task.candidates)
 
 
 def from_log(task, measure="ranking"):
@@ -32,14 +44,26 @@ def from_log(task, measure="ranking"):
     return Problem(log, task, split, uniform_negatives(split, measure), measure)
 
 
+def problem_of(run, measure="ranking"):
+    """A Problem from a finished run, a runs.Run."""
+    negatives = uniform_negatives(run.split, measure)
+    return Problem(run.log, run.task, run.split, negatives, measure)
+
+
 def uniform_negatives(split, measure="ranking"):
-    """One set of 99 fixed negatives a test event, the same for every model and seed; for AUC also one of 1."""
-    one = {"1 neg.": [evaluation.fixed_negatives(split.test, split.items, seed=2, count=1)]} if measure == "AUC" else {}
-    return {**one, "99 uniform neg.": [evaluation.fixed_negatives(split.test, split.items, seed=0)]}
+    """A set of 99 negatives a test event, the same for every model and seed; for AUC also one of 1.
+
+    -> {name: sets of [S, m]}.
+    """
+    def draw(seed, count=99):
+        return [evaluation.fixed_negatives(split.test, split.items, seed=seed, count=count)]
+
+    one = {"1 neg.": draw(2, 1)} if measure == "AUC" else {}
+    return {**one, "99 uniform neg.": draw(0)}
 
 
 def from_split_file(path, drop_target_history=False, candidates="all"):
-    """A Problem from a file of fixed training lists, targets and negatives (`sequences.fixed_log`)."""
+    """A Problem from a file of fixed training lists, targets and negatives (`split_files`)."""
     log, negatives = split_files.read_training_lists(path)
     task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
     split = runs.split_of(log, task)
@@ -49,7 +73,7 @@ def from_split_file(path, drop_target_history=False, candidates="all"):
 
 
 def from_fixed_targets(path):
-    """A Problem from a file of whole event lists with one fixed negative an event (`targets.fixed_log`)."""
+    """A Problem from a file of whole event lists with one fixed negative an event (`split_files`)."""
     log, negative, of_users = split_files.read_event_lists(path)
     task = runs.Task(str(path), "split", "any", min_events=1)
     split = split_files.with_negatives(runs.split_of(log, task), log, negative)
@@ -57,22 +81,29 @@ def from_fixed_targets(path):
     return Problem(log, task, split, {name: [rows[users]] for name, rows in of_users.items()}, "AUC")
 
 
+def describe(problem):
+    """Sentences on the log, and on test events with fewer negatives than the columns say."""
+    few = few_negatives(problem)
+    return [*describe_log(problem.log, problem.split), *([f"note: {few}"] if few else [])]
+
+
 def few_negatives(problem):
-    """A sentence on test events for which fewer negatives could be drawn than the columns say; "" if there is none."""
+    """A sentence on test events with fewer negatives than the columns say, "" if there are none."""
     short = [(one == 0).any(axis=-1) for sets in problem.negatives.values() for one in sets]  # each [S]
     few = int(np.any(short, axis=0).sum())
-    return f"for {few:,} test events fewer negatives could be drawn than the columns say" if few else ""
+    if few == 0:
+        return ""
+    return f"for {few:,} test events fewer negatives could be drawn than the columns say"
 
 
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
-    model = runs.find_model(job.model, job.overrides)
-    return runs.make_config(model, problem.split, problem.log, problem.task, job.overrides)
+    return ready_model(problem, job)[1]
 
 
-def ready(problem, job):
-    """-> (model, its config, the split with the counts it wants)."""
-    model, config = runs.find_model(job.model, job.overrides), config_of(problem, job)
+def ready_job(problem, job):
+    """-> (model, its Config, the split with the counts that it wants)."""
+    model, config = ready_model(problem, job)
     counts = protocol.optional(model, "history_counts")(config)
     if counts == "running" or problem.task.split != "leave-one-out":
         return model, config, problem.split
@@ -83,53 +114,68 @@ def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...})."""
     if job.at:
         return report_at(problem, job, progress)
-    model, config, split = ready(problem, job)
+    model, config, split = ready_job(problem, job)
     final, search = training.search_and_refit(
         model, config, job.settings, split, problem.task.candidates, progress=progress)
-    curve = [(step, metric) for step, _, metric in search.history]
-    return report_of(problem, split, model, final.params, config), {"steps": final.step, "validation": curve}
+    figures = report_of(problem, split, model, final.params, config)
+    return figures, training.describe(final, search)
 
 
 def report_at(problem, job, progress=False):
-    """As train_and_report, after each number of steps in `job.at`: all before the test events is trained on, and
-    nothing is chosen."""
-    (model, config, split), state, figures = ready(problem, job), None, {}
+    """As train_and_report, after each number of steps in `job.at`.
+
+    All before the test events is trained on, and nothing is chosen.
+    """
+    (model, config, split), state, figures = ready_job(problem, job), None, {}
     for step in job.at:
-        state = training.fit(model, config, replace(job.settings, steps=step), split.refit, state=state,
-                             progress=progress)
+        settings = replace(job.settings, steps=step)
+        state = training.fit(model, config, settings, split.refit, state=state, progress=progress)
         found = report_of(problem, split, model, state.params, config)
         figures |= {f"{column} at {step}": value for column, value in found.items()}
-    return figures, {"steps": state.step, "validation": []}
+    return figures, training.describe(state)
 
 
 def report_of(problem, split, model, params, config, progress=False):
     """The figures of a trained model on the test events.  -> {column: number}."""
     if problem.measure == "AUC":
-        return auc_of(problem, evaluation.candidate_scorer(model, params, config), progress)
-    return evaluation.report(evaluation.item_scorer(model, params, config), split.test, split.items,
-                             problem.task.candidates, problem.negatives, progress=progress)
+        return report_auc(problem, evaluation.candidate_scorer(model, params, config), progress)
+    return report_ranking(problem, split, evaluation.item_scorer(model, params, config), progress)
 
 
-def auc_of(problem, score, progress=False):
-    """AUC of a scorer of given candidates, for each kind of negatives.  -> {"AUC (1 neg.)": ...}."""
+def report_auc(problem, score, progress=False):
+    """AUC of a scorer of given candidates by each set of negatives.  -> {"AUC (1 neg.)": ...}."""
+    test = problem.split.test
     return {f"{column} ({name})": value for name, (negatives,) in problem.negatives.items()
-            for column, value in evaluation.auc(score, problem.split.test, negatives, progress=progress).items()}
+            for column, value in evaluation.auc(score, test, negatives, progress=progress).items()}
+
+
+def report_ranking(problem, split, score, progress=False):
+    """The figures of a scorer of all items.  -> {column: number}."""
+    return evaluation.report(score, split.test, split.items, problem.task.candidates,
+                             problem.negatives, progress=progress)
 
 
 def plain_rows(problem, at=()):
     """Figures of chance and of everything that only counts.  -> {row: {column: number}}."""
-    split, task, negatives = problem.split, problem.task, problem.negatives
-    scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),  # all tied: exactly chance
-               **counting.plain(split.refit, split.items)}
-    rule = worlds.scorer_of(task.data, problem.log) or worlds_amazon.scorer_of(task.data, problem.log)
-    scorers |= {"the rule behind the log": rule} if rule else {}
-    def figures(score):
-        if problem.measure == "AUC":
-            return auc_of(problem, evaluation.pick_candidates(score))
-        return evaluation.report(score, split.test, split.items, task.candidates, negatives)
+    return {name: {column + step: value for column, value in report_plain(problem, score).items()
+                   for step in steps_of(at)}
+            for name, score in plain_scorers(problem).items()}
 
-    return {name: {column + step: value for column, value in figures(score).items() for step in steps_of(at)}
-            for name, score in scorers.items()}
+
+def plain_scorers(problem):
+    """-> {row: scorer of all items}, the log's rule last where the log is a world's."""
+    split, path = problem.split, problem.task.data
+    scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),  # all tied
+               **counting.plain(split.refit, split.items)}
+    rule = worlds.scorer_of(path, problem.log) or worlds_amazon.scorer_of(path, problem.log)
+    return scorers | ({rows.RULE: rule} if rule else {})
+
+
+def report_plain(problem, score):
+    """The figures of a scorer of all items, by the problem's measure.  -> {column: number}."""
+    if problem.measure == "AUC":
+        return report_auc(problem, evaluation.pick_candidates(score))
+    return report_ranking(problem, problem.split, score)
 
 
 def steps_of(at):
@@ -139,18 +185,25 @@ def steps_of(at):
 
 def about(problem):
     """What results.json says of the log and its held-out events."""
-    test = problem.split.test
-    return dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=problem.split.items)
+    test, items = problem.split.test, problem.split.items
+    return dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=items)
 
 
 def columns(problem, at=()):
-    """The columns of a table on the screen: full ranking and each kind of sampled negatives, or AUCs."""
+    """The columns on the screen: full ranking and each kind of sampled negatives, or AUCs."""
     if problem.measure == "AUC":
         return [f"AUC ({name}){step}" for name in problem.negatives for step in steps_of(at)]
     kinds = ("", *(f" ({name})" for name in problem.negatives))
-    return [metric + kind + step for kind in kinds for metric in ("HR@10", "NDCG@10") for step in steps_of(at)]
+    return [metric + kind + step
+            for kind in kinds for metric in ("HR@10", "NDCG@10") for step in steps_of(at)]
 
 
 def figure_columns(problem, at=()):
     """The columns worth a figure: with the most negatives, at the last number of steps."""
-    return [columns(problem, at)[-1]] if problem.measure == "AUC" else ["NDCG@10" + steps_of(at)[-1]]
+    if problem.measure == "AUC":
+        return [columns(problem, at)[-1]]
+    return ["NDCG@10" + steps_of(at)[-1]]
+
+
+RANKING, AUC = (Kind(partial(open_problem, measure=measure), describe, config_of, train_and_report,
+                     plain_rows, about, columns, figure_columns) for measure in ("ranking", "AUC"))

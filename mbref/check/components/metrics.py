@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mbref import metrics
+from mbref.data import negatives
 
 
 def greater_and_ties(params, inputs, tap):
@@ -61,12 +62,12 @@ def expected_sampled_rank(params, inputs, tap):
     """1 + m (r - 1) / (n - 1): the mean rank among m negatives, drawn uniformly from the n - 1 other items, of a target
     whose rank among all n is r, counted from 1.  r [R] -> rank [R].
     """
-    return {"rank": metrics.expected_sampled_rank(inputs["r"], inputs["n"], inputs["m"])}
+    return {"rank": negatives.expected_sampled_rank(inputs["r"], inputs["n"], inputs["m"])}
 
 
 def rank_plug_in(params, inputs, tap):
     """Estimate of the rank among n items, not rounded, from the rank among m negatives.  r_sampled [R] -> rank [R]."""
-    return {"rank": metrics.rank_plug_in(inputs["r_sampled"], inputs["n"], inputs["m"])}
+    return {"rank": negatives.rank_plug_in(inputs["r_sampled"], inputs["n"], inputs["m"])}
 
 
 def bias_variance_estimator(params, inputs, tap):
@@ -75,7 +76,7 @@ def bias_variance_estimator(params, inputs, tap):
     metric [n], M(r) of the ranks r = 1..n; prior [n], weights p(r); each of m negatives, drawn with replacement, is
     better with chance (r - 1) / (n - 1) -> x [m+1], of sampled rank 1 first.
     """
-    return {"x": metrics.bias_variance_estimator(inputs["metric"], inputs["m"], inputs["gamma"], inputs["prior"])}
+    return {"x": negatives.bias_variance_estimator(inputs["metric"], inputs["m"], inputs["gamma"], inputs["prior"])}
 
 
 def mean_and_spread(params, inputs, tap):

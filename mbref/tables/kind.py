@@ -1,0 +1,39 @@
+"""What a kind of table is: the functions by which `reproduce` asks for all that differs.
+
+A problem is what all rows of a table share: the log, its held-out events and their negatives. A job
+is one training, a reproduce.Job. `at` are the numbers of steps after which to report, () for the
+end.
+"""
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mbref import runs
+
+
+class Kind(NamedTuple):
+    """The functions of one kind of table; each file of a kind ends in its own."""
+
+    open: Callable              # (runs.Task) -> problem; raises InputError for an unfit log
+    describe: Callable          # (problem) -> sentences on the log, to print before training
+    config_of: Callable         # (problem, job) -> the model's Config; raises InputError
+    train_and_report: Callable  # (problem, job, progress) -> ({column: number}, facts of training)
+    plain_rows: Callable        # (problem, at) -> {row: {column: number}} of all that only counts
+    about: Callable             # (problem) -> what results.json says of the log
+    columns: Callable           # (problem, at) -> columns of the table on the screen
+    figure_columns: Callable    # (problem, at) -> columns worth a figure; of a sweep the first
+
+
+def describe_log(log, split):
+    """What the reader noticed, and what there is to learn from.  -> sentences."""
+    seen = f"{split.test.seen.mean():.0%} of the test items met before"
+    return [*(f"note: {note}" for note in log.notes),
+            f"{len(log.user):,} events, {split.users:,} users, {split.items:,} items, "
+            f"behaviours {', '.join(log.behaviours)}; held out: {len(split.validation.item):,} "
+            f"validation and {len(split.test.item):,} test events ({seen})"]
+
+
+def ready_model(problem, job):
+    """-> (model, its Config) of a job on one plain log. Raises InputError for a bad value."""
+    model = runs.find_model(job.model, job.overrides)
+    config = runs.make_config(model, problem.split, problem.log, problem.task, job.overrides)
+    return model, config

@@ -1,0 +1,148 @@
+"""The papers' tables: rows, sweeps, small settings and logs, and what the papers printed.
+
+A row is (model, {field: text}): what differs from the defaults of the model's Config or of
+training.Settings. Numbers that a paper printed stand beside ours; they are of other data.
+"""
+from typing import NamedTuple
+
+AUC = {"validate": "AUC"}
+MATCHED, RANDOM_TEXT, BOUND = "flat MTL, matched width", "random text", "oracle (a bound)"
+RULE = "the rule behind the log"  # row of the exact scores where the log is a world's
+
+ATRANK = {f"att-{read}2{predicted}": ("atrank", {}) for read, predicted in (
+    "ii", "qq", "cc", "ai", "aq", "ac", "aa")}
+ITEM = {"tasks": "item"}
+HIERSREC = {
+    "SASRec": ("sasrec", {"validate": "MRR@20"}),
+    "ID only": ("hiersrec", {**ITEM, "inputs": "id"}),
+    "ID + category": ("hiersrec", {**ITEM, "inputs": "id+category"}),
+    "ID + text": ("hiersrec", {**ITEM, "inputs": "id+text"}),
+    "no MTL": ("hiersrec", ITEM),
+    "no metadata": ("hiersrec", {"inputs": "id"}),
+    "flat MTL": ("hiersrec", {"hier": "none"}),
+    MATCHED: ("hiersrec", {"hier": "none"}),
+    "HierSRec": ("hiersrec", {}),
+    RANDOM_TEXT: ("hiersrec", {}),
+    **{kind: ("hiersrec", {"hier": kind}) for kind in ("stop", "logits", "tied")},
+    BOUND: ("hiersrec", {"hier": "oracle"}),
+    "item weights tied": ("hiersrec", {"item_out": "tied"}),
+    **{f"lambda = {x}": ("hiersrec", {"category_weight": x}) for x in ("0", "0.1", "0.3", "3")},
+}
+HMAR = {
+    "BPR-MF": ("bpr_mf", {"rate": "0.01"}),
+    "HMAR": ("hmar", {}),
+    "without behaviour encoder": ("hmar", {"merge": "bypass"}),
+    "without indicators": ("hmar", {"indicator": "false"}),
+    "without multi-task loss": ("hmar", {"theta": "0"}),
+    "theta 0.2": ("hmar", {"theta": "0.2"}),
+    "theta 0.5": ("hmar", {"theta": "0.5"}),
+    "theta 1": ("hmar", {"theta": "1"}),
+}
+DMRAN = {
+    "BPR-MF": ("bpr_mf", {**AUC, "rate": "0.01"}),
+    "SASRec": ("sasrec", AUC),
+    "Bi-LSTM": ("bilstm", {}),
+    "Bi-LSTM+Attention": ("bilstm", {"attention": "true"}),
+    "CNN+Pooling": ("cnn", {}),
+    "ATRank": ("atrank", {}),
+    "ATRank, released": ("atrank_released", {}),
+    "DMRAN_No_Time": ("dmran", {"time": "false"}),
+    "DMRAN_Item": ("dmran", {"variant": "item"}),
+    "DMRAN_Feature": ("dmran", {"variant": "feature"}),
+    "DMRAN": ("dmran", {}),
+    "DMRAN, robust": ("dmran", {"robust": "true"}),
+    **{f"r = {r}": ("dmran", {"hops": str(r)}) for r in (2, 5, 8, 15, 20)},
+    **{f"lambda_3 = {x}": ("dmran", {"redundancy": x}) for x in ("0", "0.01", "1")},
+}
+
+# AUC, DMRAN (IJCAI 2019), table 2: Amazon Electronics, Amazon Clothing
+DMRAN_TABLE_2 = {
+    "BPR-MF": (0.8022, 0.6069),
+    "Bi-LSTM": (0.8734, 0.6590),
+    "Bi-LSTM+Attention": (0.8766, 0.6612),
+    "CNN+Pooling": (0.8804, 0.6696),
+    "ATRank": (0.8910, 0.6725),
+    "DMRAN_No_Time": (0.8712, None),
+    "DMRAN_Item": (0.8896, 0.6714),
+    "DMRAN_Feature": (0.8835, 0.6468),
+    "DMRAN": (0.8932, 0.6779),
+}
+# the same on Electronics by the number of hops; r = 5 is in a figure only
+DMRAN_HOPS = {2: 0.8896, 8: 0.8921, 10: 0.8932, 15: 0.8915, 20: 0.8910}
+PUBLISHED = {
+    **{row: {"paper: Electronics": electronics, "paper: Clothing": clothing}
+       for row, (electronics, clothing) in DMRAN_TABLE_2.items()},
+    **{f"r = {r}": {"paper: Electronics": auc} for r, auc in DMRAN_HOPS.items() if r != 10},
+}
+PUBLISHED_NOTE = "paper: AUC as the paper printed it, on Amazon data: other data than this."
+
+
+class Sweep(NamedTuple):
+    """Rows that differ in one setting, for a figure."""
+
+    name: str      # of the file
+    field: str     # of the Config
+    values: dict   # {value: row}
+    label: str     # of the axis
+
+
+SWEEPS = {
+    "theta": Sweep("theta", "theta", {
+        0: "without multi-task loss", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5",
+        1: "theta 1"},
+        "theta, weight of the class loss"),
+    "hops": Sweep("hops", "hops", {
+        r: "DMRAN" if r == 10 else f"r = {r}" for r in (2, 5, 8, 10, 15, 20)},
+        "r, number of hops"),
+    "redundancy": Sweep("redundancy", "redundancy", {
+        0: "lambda_3 = 0", 1e-4: "DMRAN", 1e-2: "lambda_3 = 0.01", 1: "lambda_3 = 1"},
+        "lambda_3, weight of the redundancy penalty"),
+    "lambda": Sweep("lambda", "category_weight", {
+        x: "HierSRec" if x == 1 else f"lambda = {x}" for x in (0, 0.1, 0.3, 1, 3)},
+        "lambda, weight of the category loss"),
+}
+
+
+class Log(NamedTuple):
+    """The small log that comes with mbref for a table, under its folder tiny_data/."""
+
+    path: str
+    format: str
+    target: str
+    split: str = "leave-one-out"
+
+
+class Paper(NamedTuple):
+    """What `reproduce` trains for a paper, and what the paper says."""
+
+    kind: str               # of its table, of reproduce.KINDS
+    own: str                # the row of the paper's own model
+    rows: dict
+    tiny: Log
+    small: dict             # {field: text} that the small log needs: few steps of small models
+    sweeps: tuple = ()
+    curves: tuple = ()      # rows in the figure of shares
+    published: dict = {}    # {row: {column: number}}
+
+
+PAPERS = {
+    "atrank": Paper("groups", "att-a2a", ATRANK, Log("groups/events.csv", "groups", "any"), {
+        # the rule of this log looks minutes back, at the newest event of a group
+        "width": "32", "table_width": "16", "length": "4", "unit": "60", "pairs": "true",
+        "optimiser": "adam", "rate": "0.003", "steps": "800", "evaluate_every": "50"}),
+    "dmran": Paper("AUC", "DMRAN", DMRAN, Log("amazon/reviews_Tiny_5.json", "amazon", "any"), {
+        "width": "32", "table_width": "16", "pairs": "true", "batch_size": "32", "steps": "1500",
+        "evaluate_every": "100", "patience": "4"},
+        (SWEEPS["hops"], SWEEPS["redundancy"]), published=PUBLISHED),
+    "hiersrec": Paper(
+        "sessions", "HierSRec", HIERSREC,
+        Log("diginetica/train-item-views.csv", "diginetica", "view", "session-rec"), {
+            "width": "48", "item_width": "32", "category_width": "16", "projection_width": "16",
+            "dropout": "0.3", "rate": "0.003", "batch_size": "64", "steps": "400",
+            "evaluate_every": "25", "patience": "4"},
+        (SWEEPS["lambda"],), ("HierSRec", "flat MTL", "no metadata", BOUND, RULE)),
+    "hmar": Paper("ranking", "HMAR", HMAR, Log("taobao/UserBehavior.csv", "taobao", "buy"), {
+        # since carts and buys are the rule of this log: buys as positives
+        "width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003",
+        "batch_size": "32", "steps": "300", "patience": "3"}, (SWEEPS["theta"],)),
+}
