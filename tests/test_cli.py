@@ -14,6 +14,8 @@ import pytest
 
 from mbref import options, runs
 from mbref.__main__ import main
+from mbref.data import sequences
+from mbref.tables.recommend import recommend
 
 pytestmark = pytest.mark.trains
 ROOT = Path(__file__).parents[1]
@@ -122,11 +124,11 @@ def test_recommendations_are_the_scores_of_the_whole_log_and_name_the_users_own_
     users, items = ("17", "4"), (*ITEMS, "1000", "2000")
     data = write_log(tmp_path / "log.csv", users, items)
     assert call("train", model, "--out", tmp_path / "run", *task(data), "--steps", 6, *SMALL)[0] == 0
-    net, params, config, kind, log, _ = runs.finished(tmp_path / "run")
+    net, params, config, kind, log, _ = runs.open_run(tmp_path / "run")
     for user in users:
         history = [line.split(",") for line in data.read_text().splitlines() if line.startswith(f"{user},")]
         window = [(item, name) for _, item, _, name, _ in history][-5:]
-        found = runs.recommend(net, params, config, kind, log, user, 99)
+        found = recommend(net, params, config, kind, log, user, 99)
         assert sorted(item for item, _, _ in found) == sorted(items)
         assert [score for _, score, _ in found] == sorted((score for _, score, _ in found), reverse=True)
         for item, score, reasons in found:
@@ -145,8 +147,8 @@ def score_without(data, user, removed, item, model, params, config):
     rows = [line.split(",") for line in data.read_text().splitlines()]
     number = sorted({row[0] for row in rows}, key=int).index(user) + 1
     part = [(items.index(i) + 1, names.index(name) + 1) for u, i, _, name, _ in rows if u == user and i != removed]
-    events = runs.sequences.from_rows(np.full(len(part), number), *np.array(part).T, 4)
-    batch = model.batch(events, np.array([0]), config)
+    events = sequences.from_rows(np.full(len(part), number), *np.array(part).T, 4)
+    batch = model.ranking_batch(events, np.array([0]), config)
     return model.score(params, batch, np.array([[items.index(item) + 1]]), config)[0, 0]
 
 
@@ -216,8 +218,8 @@ def test_the_same_command_gives_the_same_numbers(tmp_path, finished):
 
 
 def test_a_run_on_leaked_counts_is_evaluated_on_them(tmp_path, finished, monkeypatch):
-    asked, split = [], runs.sequences.leave_one_out
-    monkeypatch.setattr(runs.sequences, "leave_one_out", lambda *a: asked.append(a[3]) or split(*a))
+    asked, split = [], runs.leave_one_out
+    monkeypatch.setattr(runs, "leave_one_out", lambda *a: asked.append(a[3]) or split(*a))
     assert train(tmp_path / "run", finished / "log.csv", "--set", "counts=whole-log")[0] == 0
     assert call("evaluate", tmp_path / "run")[0] == 0
     assert asked[-2:] == ["whole-log", "whole-log"]  # of the training, of the table
@@ -515,7 +517,7 @@ def test_a_log_that_changed_or_is_gone(copied):
 def test_a_disk_that_is_full(tmp_path):
     data = write_log(tmp_path / "log.csv")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "search.part").symlink_to("/dev/full")
+    (tmp_path / "run" / "search.npz.part").symlink_to("/dev/full")
     code, out, err = train(tmp_path / "run", data)
     assert code == 2 and "done" not in out and "Traceback" not in err
     assert "cannot write" in err.splitlines()[-1] and "search.npz" in err.splitlines()[-1]

@@ -9,7 +9,7 @@ from mbref import options, runs
 from mbref.check.compare import TOLERANCE
 from mbref.data.readers import FORMATS
 from mbref.device import device
-from mbref.tables import reproduce
+from mbref.tables import rows
 
 ROOT = Path(__file__).parents[1]
 MAIN = """
@@ -89,6 +89,6 @@ def test_what_makes_cases_is_imported_by_those_who_make_them(command):
 
 
 def test_names_that_the_options_know_are_those_there_are():
-    assert options.MODELS == tuple(sorted(runs.MODELS)) and options.PAPERS == tuple(sorted(reproduce.PAPERS))
+    assert options.MODELS == tuple(sorted(runs.MODELS)) and options.PAPERS == tuple(sorted(rows.PAPERS))
     assert options.FORMATS == tuple(sorted(FORMATS)) and options.TEXTS == runs.TEXTS
     assert options.DEVICES == device.NAMES and options.DTYPES == tuple(sorted(TOLERANCE))

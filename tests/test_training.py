@@ -52,7 +52,7 @@ def same(a, b):
     """Two States agree bit for bit."""
     leaves = [[(n, x.dtype, x.tobytes()) for part in training.TREES for n, x in optim.leaves(getattr(s, part), part)]
               for s in (a, b)]
-    return leaves[0] == leaves[1] and (a.step, a.history) == (b.step, b.history)
+    return leaves[0] == leaves[1] and (a.step, a.validations) == (b.step, b.validations)
 
 
 def stopping(model, at):
@@ -83,9 +83,9 @@ def test_resuming_goes_on_as_if_never_stopped(tmp_path, model, config, float32, 
     with pytest.raises(KeyboardInterrupt):
         fit(stopping(model, first + 1), config, settings, validate=checksum, save=save)
     loaded = training.load_checkpoint(path, model, config, settings)
-    assert loaded.step == first and len(loaded.history) == first // 2
+    assert loaded.step == first and len(loaded.validations) == first // 2
     assert same(fit(model, config, settings, validate=checksum, state=loaded), never_stopped)
-    assert never_stopped.step == 8 and [h[0] for h in never_stopped.history] == [2, 4, 6, 8]
+    assert never_stopped.step == 8 and [h[0] for h in never_stopped.validations] == [2, 4, 6, 8]
     kinds = {a.dtype for part in training.TREES for _, a in optim.leaves(getattr(loaded, part))}
     assert kinds == {np.dtype(np.float32 if float32 else np.float64)}
 
@@ -220,7 +220,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch, err
 
 def test_a_full_disk(tmp_path):
     path = tmp_path / "c.npz"
-    (tmp_path / "c.part").symlink_to("/dev/full")
+    (tmp_path / "c.npz.part").symlink_to("/dev/full")
     with pytest.raises(InputError, match="c.npz"):
         training.save_checkpoint(path, training.begin(hmar, HMAR, TINY), HMAR, TINY)
     assert not path.exists()
@@ -254,28 +254,28 @@ def test_early_stopping(patience, metrics, validations, best):
     settings = replace(TINY, patience=patience, steps=steps)
     state = fit(bpr_mf, BPR, settings, validate=scripted(metrics))
     assert state.step == 2 * validations
-    assert [(step, m) for step, _, m in state.history] == list(zip(count(2, 2), metrics[:validations], strict=False))
+    assert [(step, m) for step, _, m in state.validations] == list(zip(count(2, 2), metrics[:validations], strict=False))
     assert training.best_step(state) == 2 * best
     kept = fit(bpr_mf, BPR, replace(settings, steps=2 * best))
     assert same(state._replace(params=state.best, moments={}), kept._replace(step=state.step, moments={},
-                                                                           history=state.history))
+                                                                           validations=state.validations))
     again = fit(bpr_mf, BPR, settings, validate=scripted([]), state=state)
     assert same(again, state)  # a run that is over stays over
 
 
 def test_the_last_step_is_validated_too():
     state = fit(bpr_mf, BPR, replace(TINY, steps=5), validate=checksum)
-    assert [h[0] for h in state.history] == [2, 4, 5]
+    assert [h[0] for h in state.validations] == [2, 4, 5]
 
 
 def test_without_validation_all_steps_are_used_and_the_last_parameters_kept():
     saved = []
     state = fit(bpr_mf, BPR, save=saved.append)
-    assert state.step == 8 == training.best_step(state) and state.history == ()
+    assert state.step == 8 == training.best_step(state) and state.validations == ()
     assert same(state._replace(best=state.params), state) and len(saved) == 1 and same(saved[0], state)
     nobody = SPLIT._replace(validation=leave_one_out(a_log(), "buy", min_events=99).validation)
     final, search = training.search_and_refit(bpr_mf, BPR, TINY, nobody, progress=False)
-    assert (search.step, search.history, final.step) == (8, (), 8)
+    assert (search.step, search.validations, final.step) == (8, (), 8)
 
 
 def test_the_refit_takes_the_best_number_of_steps_on_all_before_the_test_events():
@@ -290,7 +290,7 @@ def test_the_refit_takes_the_best_number_of_steps_on_all_before_the_test_events(
     split = SPLIT._replace(validation=SPLIT.validation._replace(item=np.full(len(SPLIT.validation.item), 3)))
     settings = replace(TINY, rate=0.1, float32=False)
     final, search = training.search_and_refit(toy, HMAR, settings, split, progress=False)
-    assert [h[0] for h in search.history if h[2] == 1] == [4] and search.step == 8
+    assert [h[0] for h in search.validations if h[2] == 1] == [4] and search.step == 8
     assert search.best["w"] == pytest.approx(0.4, abs=0.02) and search.params["w"] == pytest.approx(0.8, abs=0.1)
     assert final.step == 4 and final.params["w"] == pytest.approx(0.4, abs=0.02)
 
@@ -299,7 +299,7 @@ def test_the_refit_reads_the_refit_lists():
     final, search = training.search_and_refit(hmar, HMAR, TINY, SPLIT, progress=False)
     steps = replace(TINY, steps=final.step)
     anew = training.fit(hmar, HMAR, steps, SPLIT.refit, progress=False)
-    assert final.step == max(search.history, key=lambda h: h[2])[0]
+    assert final.step == max(search.validations, key=lambda h: h[2])[0]
     assert same(final, anew) and not same(final, fit(hmar, HMAR, steps))
 
 

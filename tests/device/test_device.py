@@ -153,7 +153,7 @@ def test_training_on_the_device_is_training(tmp_path):
     assert all(isinstance(a, FakeArray) for part in training.TREES for _, a in optim.leaves(getattr(there, part)))
     loaded = training.load_checkpoint(tmp_path / "there.npz", hmar, HMAR, TINY)
     assert same(loaded, to_device(there, "cpu"))
-    np.testing.assert_allclose([row[1:] for row in here.history], [row[1:] for row in there.history], rtol=1e-5)
+    np.testing.assert_allclose([row[1:] for row in here.validations], [row[1:] for row in there.validations], rtol=1e-5)
     for (name, a), (_, b) in zip(optim.leaves(here.params), optim.leaves(loaded.params), strict=True):
         assert type(b) is np.ndarray and b.dtype == np.float32
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
@@ -215,7 +215,7 @@ def test_check_leaves_other_frameworks_their_devices(as_cuda, tmp_path, capsys):
 
 def first_user(folder):
     """A raw user id of the run's log."""
-    return str(runs.finished(folder)[4].users[1])
+    return str(runs.open_run(folder).log.users[1])
 
 
 @pytest.mark.trains

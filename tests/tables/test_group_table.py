@@ -13,7 +13,7 @@ from mbref.data import split_files, targets
 from mbref.data.leave_one_out import Held, Split
 from mbref.data.sequences import from_rows
 from mbref.errors import InputError
-from mbref.tables import groups as modes, reproduce, whole_catalogue as ranked
+from mbref.tables import groups as modes, reproduce, rows, whole_catalogue as ranked
 from mbref.tables.commands import TINY
 from mbref.training import Settings
 from tests.optional import require
@@ -28,7 +28,7 @@ SMALL = ("--set", "width=8", "--set", "table_width=4", "--set", "length=5", "--s
 # What the seven modes read and predict.
 
 def test_seven_modes():
-    assert list(modes.ROWS) == ["att-i2i", "att-q2q", "att-c2c", "att-a2i", "att-a2q", "att-a2c", "att-a2a"]
+    assert list(rows.ATRANK) == ["att-i2i", "att-q2q", "att-c2c", "att-a2i", "att-a2q", "att-a2c", "att-a2a"]
     assert modes.reading(LOG, "att-q2q") == ((1,), (1,))
     assert modes.reading(LOG, "att-a2c") == ((0, 1, 2), (2,))
     assert modes.reading(LOG, "att-a2a") == ((0, 1, 2), (0, 1, 2))
@@ -109,12 +109,12 @@ def test_rates_go_with_their_groups():
     seen = []
     settings = Settings(steps=6, optimiser="sgd", rates=(0.1, 0.04, 0.08), validate="AUC", evaluate_every=6)
     job = reproduce.Job("att-a2q", "atrank", {"width": "8", "table_width": "4"}, settings)
-    real = training.search_then_refit
+    real = training.fit_twice
     try:
-        training.search_then_refit = lambda *a, **k: seen.append(a[2].rates) or real(*a, **k)
+        training.fit_twice = lambda *a, **k: seen.append(a[2].rates) or real(*a, **k)
         modes.train_and_report(PROBLEM, job)
     finally:
-        training.search_then_refit = real
+        training.fit_twice = real
     assert seen == [(0.04,)]
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from mbref import runs
 from mbref.__main__ import main
+from mbref.data.files import write_whole
 from mbref.errors import InputError
-from mbref.tables import plots, reproduce, whole_catalogue as ranked
+from mbref.tables import plots, reproduce, rows, whole_catalogue as ranked
 from mbref.tables.commands import TINY as TINY_DATA
 from mbref.worlds import shop as worlds
 
@@ -104,13 +105,13 @@ def test_what_has_no_value_is_null(tmp_path):
 
 
 def test_nothing_half_written_stays_where_the_disk_is_full(tmp_path):
-    def half(part):
-        part.write_text("half")
+    def half(file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     (tmp_path / "table.png").write_text("before")
     with pytest.raises(InputError, match="table.png .No space left on device.: free some space"):
-        plots.written(tmp_path / "table.png", half)
+        write_whole(tmp_path / "table.png", half)
     assert [path.name for path in tmp_path.iterdir()] == ["table.png"]
     assert (tmp_path / "table.png").read_text() == "before"
 
@@ -143,9 +144,9 @@ def test_a_sweep_shows_the_values_that_were_trained(tmp_path, monkeypatch):
     for name in ("rows", "learning"):
         monkeypatch.setattr(plots, name, lambda *arguments: None)
     monkeypatch.setattr(plots, "sweep", lambda results, path, values, *more: drawn.update({path.name: values}))
-    rows = {"HMAR": {"overrides": {"theta": "2"}}, "theta 1": {"overrides": {"theta": "1"}},
+    found = {"HMAR": {"overrides": {"theta": "2"}}, "theta 1": {"overrides": {"theta": "1"}},
             "without multi-task loss": {"overrides": {"theta": "0"}}}
-    reproduce.figures({"rows": rows}, tmp_path, ["NDCG@10"])
+    reproduce.draw_figures(rows.PAPERS["hmar"], {"rows": found}, tmp_path, ["NDCG@10"])
     assert list(drawn) == ["theta.png"] and list(drawn["theta.png"].items()) == [
         (0.0, "without multi-task loss"), (1.0, "theta 1"), (2.0, "HMAR")]
 
@@ -173,11 +174,11 @@ def test_whole_log_counts_reach_the_model(log):
     texts = {"steps": "30", "width": "8", "length": "5", "evaluate_every": "10", "rate": "0.02"}
     clean, leaky = (reproduce.jobs_of("hmar", 1, texts | {"counts": counts}, ["HMAR"])[0]
                     for counts in ("running", "whole-log"))
-    assert reproduce.train_and_report(problem, clean)[1] != reproduce.train_and_report(problem, leaky)[1]
+    assert ranked.train_and_report(problem, clean)[1] != ranked.train_and_report(problem, leaky)[1]
 
 
 def test_rows_change_what_they_say():
-    changes = {row: reproduce.jobs_of("hmar", 1, {}, [row])[0].overrides for row in reproduce.PAPERS["hmar"].rows}
+    changes = {row: reproduce.jobs_of("hmar", 1, {}, [row])[0].overrides for row in rows.PAPERS["hmar"].rows}
     assert changes["without behaviour encoder"] == {"merge": "bypass"}
     assert changes["without indicators"] == {"indicator": "false"}
     assert changes["without multi-task loss"] == {"theta": "0"}

@@ -12,8 +12,14 @@ from mbref.candidates import choose as gate
 from mbref.data.leave_one_out import Held
 from mbref.data.sequences import from_rows
 from mbref.errors import InputError
-from mbref.tables import reproduce, session_figures as gated_figures, sessions as gated
+from mbref.tables import (
+    reproduce,
+    rows as table_rows,
+    session_figures as gated_figures,
+    sessions as gated,
+)
 from mbref.tables.commands import TINY
+from mbref.tables.recommend import recommend
 
 pytestmark = pytest.mark.trains
 VIEWS = str(TINY / "diginetica/train-item-views.csv")
@@ -102,10 +108,10 @@ def test_report_of_the_rule(problem):
 def test_matched_width_and_random_text(problem):
     texts = {"width": "32"}
     jobs = {row: reproduce.jobs_of("hiersrec", 1, texts, [row])[0]
-            for row in ("HierSRec", "flat MTL", gated.MATCHED, gated.RANDOM_TEXT)}
+            for row in ("HierSRec", "flat MTL", table_rows.MATCHED, table_rows.RANDOM_TEXT)}
     size = {row: gated.parameters(runs.MODELS["hiersrec"], gated.config_of(problem, job)) for row, job in jobs.items()}
-    assert abs(size[gated.MATCHED] / size["HierSRec"] - 1) < 0.02 < abs(size["flat MTL"] / size["HierSRec"] - 1)
-    words, drawn = problem.split.train.text, gated.split_of(problem, jobs[gated.RANDOM_TEXT]).test.history.text
+    assert abs(size[table_rows.MATCHED] / size["HierSRec"] - 1) < 0.02 < abs(size["flat MTL"] / size["HierSRec"] - 1)
+    words, drawn = problem.split.train.text, gated.split_of(problem, jobs[table_rows.RANDOM_TEXT]).test.history.text
     assert not np.allclose(words, drawn)
     np.testing.assert_allclose(np.linalg.norm(words, axis=1), np.linalg.norm(drawn, axis=1))
     assert gated.split_of(problem, jobs["HierSRec"]) is problem.split
@@ -122,14 +128,14 @@ def test_cold_items_are_in_no_training_session():
 
 
 def test_reproduce_hiersrec(tmp_path, capsys):
-    rows = [part for row in ("HierSRec", "SASRec", gated.BOUND) for part in ("--only", row)]
+    rows = [part for row in ("HierSRec", "SASRec", table_rows.BOUND) for part in ("--only", row)]
     assert main(["reproduce", "--paper", "hiersrec", "--cold", "0.15", "--out", str(tmp_path), *FEW, *rows]) == 0
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert "coverage at 10%" in printed and "4%" not in printed
-    assert "the rule behind the log" in printed and gated.BOUND in printed
+    assert "the rule behind the log" in printed and table_rows.BOUND in printed
     assert {"MRR@20 at 10%, cold", "K at 100%", "MRR@20, 1 click"} <= set(found["HierSRec"]["mean"])
-    assert found[gated.BOUND]["overrides"]["hier"] == "oracle" and "MRR@20 at 10%" not in found["SASRec"]["mean"]
+    assert found[table_rows.BOUND]["overrides"]["hier"] == "oracle" and "MRR@20 at 10%" not in found["SASRec"]["mean"]
     assert found["HierSRec"]["mean"]["MRR@20 at 100%"] == found["HierSRec"]["mean"]["MRR@20"]
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.png", "shares.png", "learning.png"}
 
@@ -186,11 +192,11 @@ def test_evaluate_prints_gated_figures_beside_the_full_ones(tmp_path, capsys):
     assert main(["evaluate", run]) == 0
     first, second = capsys.readouterr().out.split("\n\n")
     assert "99 uniform neg." in first and second.splitlines()[-1].startswith("this run")
-    model, params, config, _, log, split = runs.finished(run)
-    searched = runs.searched(run)
+    model, params, config, _, log, split = runs.open_run(run)
+    searched = runs.load_search(run)
     validate = evaluation.validation(model, config, split, measure="MRR@20")
     search = training.load_checkpoint(tmp_path / "run/search.npz", *(runs.load(run)[i] for i in (0, 2, 3)))
-    assert training.best_step(search) < search.step and validate(searched) == max(h[2] for h in search.history)
+    assert training.best_step(search) < search.step and validate(searched) == max(h[2] for h in search.validations)
     row = gated.report_of(split, log, model, config, searched, params)
     shown = [f"{row[name]:.3f}" for name in ("MRR@20", "Recall@20", "MRR@20 at 10%", "Recall@20 at 10%",
                                              "coverage at 10%", "share at 10%")]
@@ -213,11 +219,11 @@ def test_recommend_reads_the_texts(tmp_path, capsys):
     run = str(tmp_path / "run")
     task = ("--data", VIEWS, "--format", "diginetica", "--target", "view", "--split-by", "session-rec")
     assert main(["train", "hiersrec", "--out", run, *task, "--steps", "2", "--set", "width=4"]) == 0
-    model, params, config, kind, log, split = runs.finished(run)
+    model, params, config, kind, log, split = runs.open_run(run)
     session = int(np.flatnonzero(np.diff(split.test.history.ptr) > 1)[-1])  # a test case of several clicks
     user = split.test.history.user[session]
     clicks = log.item[log.user == user]
-    found = runs.recommend(model, params, config, kind, log, log.users[user], split.items, text=split.refit.text)
+    found = recommend(model, params, config, kind, log, log.users[user], split.items, text=split.refit.text)
     batch = model.batch(split.test.history, np.array([session]), config)
     batch = batch._replace(item=clicks[None])
     scores = model.score(params, batch, None, config)[0]
