@@ -1,7 +1,5 @@
-"""Command line: python -m mbref train | evaluate | recommend | reproduce | bench | parity | cases | check | export.
-
-Exit code 2 means: mend the input.
-"""
+"""Command line: python -m mbref COMMAND; --help lists the commands. Exit code 2: mend the input."""
+import io
 import os
 import sys
 from importlib import import_module
@@ -12,12 +10,13 @@ from mbref.options import parser
 
 def main(arguments=None):
     """Run one command.  -> exit code."""
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows no ± gets an escape and not a stack trace
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no ± gets an escape
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
         if "" in arguments:
-            raise InputError(f"argument {arguments.index('') + 1} is empty: is a shell variable not set?")
+            number = arguments.index("") + 1
+            raise InputError(f"argument {number} is empty: is a shell variable not set?")
         top = parser()
         options = top.parse_args(arguments)
         code = run(options) if options.run else top.print_help()

@@ -1,11 +1,9 @@
-"""The one exception that means "the input is at fault, and this sentence says how to mend it"."""
-
-
+"""The one exception that means: the input is at fault, and this sentence says how to mend it."""
 from dataclasses import fields
 
 
 class InputError(ValueError):
-    """Bad file, option or argument. Its one sentence is printed by the command line, exit code 2."""
+    """Bad file, option or argument. The command line prints its one sentence, exit code 2."""
 
 
 def require(condition, sentence):
@@ -34,7 +32,8 @@ def require_ranges(config):
     width, heads = values.get("width", 0), values.get("heads", 1)
     require(width % heads == 0, f"width is {width}: it must be a multiple of heads, {heads}.")
     behaviours = values.get("behaviours", 1)
-    require(values.get("target", 1) <= behaviours and len(values.get("weights", ())) in (0, behaviours),
+    target, weights = values.get("target", 1), values.get("weights", ())
+    require(target <= behaviours and len(weights) in (0, behaviours),
             f"target and weights must fit the {behaviours} behaviours.")
 
 

@@ -100,7 +100,7 @@ def validation(model, config, split, candidates="all", measure="NDCG@10"):
 
 
 def places(score, held, items, candidates="all", negatives=(), batch_size=64, progress=False):
-    """Places by full ranking, then among each set of `negatives` [S, m] (0 in a row is no candidate).
+    """Places by full ranking, then among each set of `negatives` [S, m]; 0 is no candidate.
 
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
     that is there itself counts as a miss. -> list of 1 + len(negatives) Places.

@@ -1,6 +1,6 @@
 """What can be given to each command, known without importing anything that a command needs.
 
-So `--help` and a mistyped option answer at once. The names below are those of the rooms: a test compares the two.
+So `--help` and a mistyped option answer at once. A test compares the names below with the rooms'.
 """
 import argparse
 from functools import partial
@@ -12,17 +12,21 @@ PAPERS = ("atrank", "dmran", "hiersrec", "hmar")  # of reproduce
 FORMATS = ("amazon", "diginetica", "hmar", "movielens", "recbole", "rechorus", "s3rec",
            "sessionrec", "taobao", "yoochoose")  # of data.readers
 TEXTS = ("words", "random", "none")  # of runs
+SPLITS = ("leave-one-out", "session-rec", "srgnn")  # of runs
 DEVICES = ("cpu", "cuda")  # of device
 DTYPES = ("float32", "float64")  # of check.compare
-PARITY = """Compute anew what recorded states of the authors' releases hold, and compare array by array.
-Error: the largest difference relative to the largest absolute value of the array, or to a thousandth of its group's.
-Arrays that are left out are listed with the reason and not counted.
-Exit code 0: all agree; 1: some do not; 2: a file is no such state, then nothing is printed about the others either."""
+ONLY = "a family (hmar), a component (hmar.code) or a case"
+PARITY = """Compute anew what recorded states of the authors' releases hold, compare array by array.
+Error: the largest difference relative to the largest absolute value of the array, or to a
+thousandth of its group's. Arrays that are left out are listed with the reason and not counted.
+Exit code 0: all agree; 1: some do not; 2: a file is no such state, then nothing is printed about
+the others either."""
 
 
 def parser():
-    """The commands and their options. What runs a command is named by module and function, as `run`."""
-    top = argparse.ArgumentParser(prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
+    """The commands and their options; `run` names the function of a command, module first."""
+    top = argparse.ArgumentParser(
+        prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="command")
 
@@ -44,10 +48,12 @@ def add_runs(commands):
     add_settings(p)
     p.set_defaults(run="mbref.tables.commands.train", default_of=p.get_default)
 
-    p = commands.add_parser("evaluate", help="table of a run beside the plain baselines, on the test events")
+    p = commands.add_parser(
+        "evaluate", help="table of a run beside the plain baselines, on the test events")
     p.add_argument("folder", metavar="RUN")
     p.add_argument("--cases", type=positive, metavar="N",
-                   help="for a large log: N of the test events, drawn once, the same for all rows (default: all)")
+                   help="for a large log: N of the test events, drawn once, the same for all rows "
+                        "(default: all)")
     add_device(p)
     p.set_defaults(run="mbref.tables.commands.evaluate")
 
@@ -61,12 +67,15 @@ def add_runs(commands):
 
 def add_bench(commands):
     """The command that measures what a cheaper way saves."""
-    what = commands.add_parser("bench", help="what a cheaper way saves").add_subparsers(required=True, metavar="what")
-    p = what.add_parser("candidates", help="HierSRec's candidates: time and memory of the 20 best items, by four ways")
+    p = commands.add_parser("bench", help="what a cheaper way saves")
+    what = p.add_subparsers(required=True, metavar="what")
+    p = what.add_parser("candidates", help="HierSRec's candidates: time and memory of the 20 best "
+                                           "items, by four ways")
     add_sizes_of_candidates(p)
     p.set_defaults(run="mbref.bench.candidates.run")
     p.error = refuse
-    p = what.add_parser("device", help="training steps on a GPU, against the CPU and against PyTorch; needs a GPU")
+    p = what.add_parser("device", help="training steps on a GPU, against the CPU and against "
+                                       "PyTorch; needs a GPU")
     add_sizes_of_models(p)
     p.set_defaults(run="mbref.bench.device.run")
     p.error = refuse
@@ -75,24 +84,28 @@ def add_bench(commands):
 def add_sizes_of_candidates(p):
     """Options of `bench candidates`: whole numbers, shares as fractions."""
     p.add_argument("--items", type=int, nargs="+", default=[43_000, 200_000], metavar="N")
-    p.add_argument("--shares", type=float, nargs="+", default=[0.005, 0.02, 0.04, 0.1], metavar="SHARE",
-                   help="of the items that are candidates, such as 0.04")
-    for name, default in {"categories": 1000, "width": 128, "batch": 256, "repeats": 9, "seed": 0}.items():
+    p.add_argument("--shares", type=float, nargs="+", default=[0.005, 0.02, 0.04, 0.1],
+                   metavar="SHARE", help="of the items that are candidates, such as 0.04")
+    sizes = {"categories": 1000, "width": 128, "batch": 256, "repeats": 9, "seed": 0}
+    for name, default in sizes.items():
         p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
 
 
 def add_sizes_of_models(p):
     """Options of `bench device`."""
     p.add_argument("--model", action="append", choices=MODELS, help="default: all; may be repeated")
-    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch to compare with, functions <model>_loss")
-    for name, default in {"items": 10_000, "length": 50, "width": 64, "batch": 128, "repeats": 20}.items():
+    p.add_argument("--torch", metavar="FILE",
+                   help="losses in PyTorch to compare with, functions <model>_loss")
+    sizes = {"items": 10_000, "length": 50, "width": 64, "batch": 128, "repeats": 20}
+    for name, default in sizes.items():
         p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
 
 
 def add_parity(commands):
     """The command that recomputes what the releases computed."""
-    p = commands.add_parser("parity", help="do we compute what the authors' releases computed? Recorded states say",
-                            description=PARITY)
+    p = commands.add_parser(
+        "parity", description=PARITY,
+        help="do we compute what the authors' releases computed? Recorded states say")
     p.add_argument("files", nargs="*", metavar="FILE",
                    help="recorded state of a release (.npz); default: all that come with mbref")
     p.set_defaults(run="mbref.tables.commands.run_parity")
@@ -101,45 +114,56 @@ def add_parity(commands):
 def add_cases(commands):
     """The command on the golden cases themselves."""
     p = commands.add_parser("cases", help="list the golden cases")
-    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
+    p.add_argument("--only", metavar="NAME", help=ONLY)
     p.set_defaults(run="mbref.check.commands.list_cases")
 
 
 def add_check(commands):
     """The command that checks an implementation."""
-    p = commands.add_parser("check", help="check an implementation, or mbref itself, against the golden cases")
+    p = commands.add_parser(
+        "check", help="check an implementation, or mbref itself, against the golden cases")
     p.add_argument("file", nargs="?", metavar="IMPL.py",
-                   help="functions with components' names; without it and without --results: mbref itself")
-    p.add_argument("--only", metavar="NAME", help="a family (hmar), a component (hmar.code) or a case")
+                   help="functions with components' names; without it and --results: mbref itself")
+    p.add_argument("--only", metavar="NAME", help=ONLY)
     p.add_argument("--side", choices=("paper", "released"),
-                   help="which side of the departures was implemented; cases of both sides are taken in any case")
+                   help="which side of the departures was implemented; cases of both sides are "
+                        "taken in any case")
     p.add_argument("--dtype", action="append", choices=DTYPES,
                    help="default: both, and may be repeated; with --results float64, and only one")
-    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: functions in NumPy run on a GPU, with CuPy")
-    p.add_argument("--xfail", metavar="FILE", help="cases, components or families that are known to fail, one a line")
-    p.add_argument("--forward-only", action="store_true", help="ask for no gradients and no training steps")
+    p.add_argument("--device", choices=DEVICES, default="cpu",
+                   help="cuda: functions in NumPy run on a GPU, with CuPy")
+    p.add_argument("--xfail", metavar="FILE",
+                   help="cases, components or families that are known to fail, one a line")
+    p.add_argument("--forward-only", action="store_true",
+                   help="ask for no gradients and no training steps")
     p.add_argument("--json", metavar="FILE", help="write the report here, too")
-    p.add_argument("--results", metavar="DIR", help="compare arrays that another program wrote, see export")
+    p.add_argument("--results", metavar="DIR",
+                   help="compare arrays that another program wrote, see export")
     p.set_defaults(run="mbref.check.commands.check")
 
 
 def add_export(commands):
     """The command that writes cases for a program in another language."""
-    p = commands.add_parser("export", help="write what the cases give, without the answers, for another program")
+    p = commands.add_parser(
+        "export", help="write what the cases give, without the answers, for another program")
     p.add_argument("folder", metavar="DIR")
     p.add_argument("--only", metavar="NAME")
-    p.add_argument("--raw", action="store_true", help="little-endian files and a JSON of shapes in place of .npz")
+    p.add_argument("--raw", action="store_true",
+                   help="little-endian files and a JSON of shapes in place of .npz")
     p.set_defaults(run="mbref.check.commands.export")
 
 
 def add_reproduce(commands):
     """The command that makes a paper's table."""
-    p = commands.add_parser("reproduce", help="a paper's table: model, ablations, baselines; figures and results.json")
+    p = commands.add_parser(
+        "reproduce", help="a paper's table: model, ablations, baselines; figures and results.json")
     p.add_argument("--paper", choices=PAPERS, default="hmar")
     p.add_argument("--out", help="folder for results.json and the figures (default: out/PAPER)")
     p.add_argument("--seeds", type=positive, default=3)
-    p.add_argument("--only", action="append", default=[], metavar="ROW", help="train this row only; may be repeated")
-    p.add_argument("--split", metavar="FILE", help="fixed training lists, targets and negatives, instead of a log")
+    p.add_argument("--only", action="append", default=[], metavar="ROW",
+                   help="train this row only; may be repeated")
+    p.add_argument("--split", metavar="FILE",
+                   help="fixed training lists, targets and negatives, instead of a log")
     p.add_argument("--at", type=positive, nargs="+", default=[], metavar="STEP",
                    help="report after these numbers of steps, without choosing by validation")
     p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
@@ -159,28 +183,34 @@ def add_task(p):
     p.add_argument("--format", choices=FORMATS, help="of the log")
     p.add_argument("--target", help="behaviour to predict, as the log names it")
     p.add_argument("--candidates", choices=("all", "unseen"), default="all",
-                   help="what a full ranking ranks: all items, or those the user has not met (default: all)")
-    p.add_argument("--split-by", choices=("leave-one-out", "session-rec", "srgnn"), default="leave-one-out",
-                   help="hold out each user's last target events, or the last week of sessions, as either script does")
-    p.add_argument("--drop-target-history", action="store_true", help="remove earlier events on a held-out item")
+                   help="what a full ranking ranks: all items, or those the user has not met "
+                        "(default: all)")
+    p.add_argument("--split-by", choices=SPLITS, default=SPLITS[0],
+                   help="hold out each user's last target events, or the last week of sessions, "
+                        "as either script does")
+    p.add_argument("--drop-target-history", action="store_true",
+                   help="remove earlier events on a held-out item")
     add_sessions(p)
 
 
 def add_sessions(p):
     """Options of sessions alone. What is not given is left out: runs.Task knows the defaults."""
     add = partial(p.add_argument, default=argparse.SUPPRESS)
-    add("--gap", type=positive, metavar="SECONDS", help="cut users into sessions wherever more than this passes")
+    add("--gap", type=positive, metavar="SECONDS",
+        help="cut users into sessions wherever more than this passes")
     add("--days", type=positive, help="of sessions to hold out for the test (default: 7)")
     add("--min-support", type=positive, metavar="CLICKS",
         help="leave out items with fewer clicks in the training sessions (default: 5)")
-    add("--text", choices=TEXTS, help="vectors of the items of sessions, where the log has texts (default: words)")
+    add("--text", choices=TEXTS,
+        help="vectors of the items of sessions, where the log has texts (default: words)")
     add("--cold", type=fraction, metavar="SHARE",
         help="rid the training sessions of this share of the items, such as 0.15")
 
 
 def add_device(p):
     """Where a model computes, which changes nothing else."""
-    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: on a GPU, with CuPy (default: cpu)")
+    p.add_argument("--device", choices=DEVICES, default="cpu",
+                   help="cuda: on a GPU, with CuPy (default: cpu)")
 
 
 def add_settings(p):
@@ -188,7 +218,8 @@ def add_settings(p):
     p.add_argument("--seed", type=int, help="default 0")
     p.add_argument("--steps", type=positive, help="training steps at most")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                   help="any field of the model's Config or of training.Settings, such as width=32; may be repeated")
+                   help="any field of the model's Config or of training.Settings, such as "
+                        "width=32; may be repeated")
 
 
 def positive(text):

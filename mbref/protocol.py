@@ -11,16 +11,17 @@ A model has these names. B batch, C candidates, N objects; ids start at 1, 0 is 
     score_all(params, batch, config)          scores of all objects 1..N -> [B, N]
     loss(params, batch, config, rng)          a number; rng draws dropout, None draws nothing
 
-`events` are what data/ makes of a log: sequences.Sequences, or group_events.GroupEvents. Batches are
-made on the host; parameters and batch may then lie on a device. All that is random comes from rng, a
-numpy.random.Generator. Most models also have forward(params, batch, config, tap, rng), their states,
-with tap(name, array) called on intermediates.
+`events` are what data/ makes of a log: sequences.Sequences, or group_events.GroupEvents. Batches
+are made on the host; parameters and batch may then lie on a device. All that is random comes from
+rng, a numpy.random.Generator. Most models also have forward(params, batch, config, tap, rng), their
+states, with tap(name, array) called on intermediates.
 
 A model may have the names of OPTIONAL, too; `optional(model, name)` is how everything else asks.
 """
 from mbref.errors import require
 
-REQUIRED = ("Config", "init", "examples", "training_batch", "ranking_batch", "score", "score_all", "loss")
+REQUIRED = ("Config", "init", "examples", "training_batch", "ranking_batch", "score", "score_all",
+            "loss")
 OPTIONAL = {
     # fields of training.Settings that this model wants otherwise: {field: text}
     "SETTINGS": {},
@@ -32,7 +33,7 @@ OPTIONAL = {
     # predicts_categories(config): asked where there is score_categories: are its scores a prediction
     # from the session alone, with such a head?
     "predicts_categories": lambda config: True,
-    # forget_ids(params, known): parameters that know items not `known` [N+1] by their features alone
+    # forget_ids(params, known): parameters that know items not `known` [N+1] by features alone
     "forget_ids": lambda params, known: params,
 }
 
@@ -54,5 +55,5 @@ def settings(model, texts):
 
 
 def validates_by(model):
-    """The measure that the model is trained for where nobody says otherwise, such as "AUC", or ""."""
+    """The measure that the model is trained for by its own SETTINGS, such as "AUC", or ""."""
     return optional(model, "SETTINGS").get("validate", "")

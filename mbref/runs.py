@@ -1,8 +1,8 @@
-"""A run folder: what was asked (`run.json`), the search for the number of steps, and the final model.
+"""A run folder: what was asked (`run.json`), the search for the steps, the final model.
 
 `search.npz` is trained on what precedes the validation events; `final.npz` again from the start, as
-many steps as were best, on everything before the test events. Both are checkpoints of training.py, so
-each can be resumed. Here, too: which models there are, and a model's Config for a log.
+many steps as were best, on everything before the test events. Both are checkpoints of training.py,
+so each can be resumed. Here, too: which models there are, and a model's Config for a log.
 """
 import hashlib
 import json
@@ -37,7 +37,8 @@ VARIANTS = {"atrank": atrank_variants, "dmran": dmran_variants, "hiersrec": hier
             "hmar": hmar_variants}
 TEXTS = ("words", "random", "none")
 # fields of a Config that no --set changes: the log and its target decide them
-OF_THE_LOG = {"items", "users", "behaviours", "categories", "text", "target", "tables", "groups", "actions"}
+OF_THE_LOG = {"items", "users", "behaviours", "categories", "text", "target", "tables", "groups",
+              "actions"}
 VALUES = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number",
           float: "a number", str: "a word"}
 
@@ -95,8 +96,8 @@ def split_sessions(log, task):
 def with_text(split, log, kind, seed=0):
     """The split with a vector of text for every item, made from training items alone.
 
-    Without attributes of the log there are none. kind: "words"; "random" for the control, directions
-    drawn anew by `seed`; "none". Raises InputError for another.
+    Without attributes of the log there are none. kind: "words"; "random" for the control,
+    directions drawn anew by `seed`; "none". Raises InputError for another.
     """
     require(kind in TEXTS, f"text is {kind!r}: choose one of {', '.join(TEXTS)}.")
     if kind == "none" or log.attributes is None:
@@ -113,8 +114,9 @@ def with_text(split, log, kind, seed=0):
 def split_of(log, task, counts="running"):
     """Leave-one-out as the task says. Raises InputError if the log has no test event."""
     split = leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
-    require(len(split.test.item), f"no user of {task.data} has {task.min_events} events, a later one "
-                                  f"a {task.target!r}: nothing to test, choose another --target.")
+    require(len(split.test.item),
+            f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}: "
+            "nothing to test, choose another --target.")
     return split
 
 
@@ -148,7 +150,7 @@ def find_model(name, overrides=()):
 
 
 def field_names(model_name):
-    """Every name that --set may change for a model: fields of its Config and of training.Settings."""
+    """Every name that --set may change for a model: of its Config and of training.Settings."""
     model = VARIANTS.get(model_name, MODELS[model_name])
     return {f.name for kind in (model.Config, training.Settings) for f in fields(kind)} - OF_THE_LOG
 
@@ -201,16 +203,19 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     """
     folder = Path(folder)
     open_device(device)  # before anything is written
-    require(not os.path.exists(folder / "run.json"),  # unlike Path.exists, False for a name too long
-            f"{folder} already holds a run: go on with it by --resume {folder}, or give another --out.")
+    is_run = os.path.exists(folder / "run.json")  # unlike Path.exists, False for a name too long
+    require(not is_run, f"{folder} already holds a run: go on with it by --resume {folder}, "
+                        "or give another --out.")
     task = replace(task, data=str(Path(task.data).resolve()))  # for any folder to evaluate
     log, task, split = open_task(task)
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
-    about = dict(model=model_name, task=asdict(task), config=asdict(config), settings=asdict(settings))
+    about = dict(model=model_name, task=asdict(task), config=asdict(config),
+                 settings=asdict(settings))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): give another --out.") from error
+        raise InputError(f"cannot write to {folder} ({error.strerror}): "
+                         "give another --out.") from error
     write_json(folder / "run.json", about)
     try:
         resume(folder, describe, progress, device)
@@ -254,7 +259,8 @@ def as_tuples(value):
 def resume(folder, describe, progress=True, device="cpu"):
     """Finish the run in `folder` from wherever it stands, once describe(log, split) was called.
 
-    The device is no part of the run: one begun on a GPU goes on on the CPU, and the other way round.
+    The device is no part of the run: one begun on a GPU goes on on the CPU, and the other way
+    round.
     """
     folder = Path(folder)
     open_device(device)

@@ -1,8 +1,8 @@
 """Training: batches, steps, validation, early stopping, checkpoints.
 
-Models are known by their protocol alone. Everything random at step t comes from
-default_rng([seed, 1, t]), the order of epoch e from default_rng([seed, 0, e]), so a run stopped after
-any step and resumed goes on bit for bit as if it had never stopped.
+Models are known by their protocol alone. Everything random at step t comes from default_rng([seed,
+1, t]), the order of epoch e from default_rng([seed, 0, e]), so a run stopped after any step and
+resumed goes on bit for bit as if it had never stopped.
 """
 import json
 from dataclasses import asdict, dataclass, replace
@@ -35,7 +35,7 @@ class Settings:
     beta2: float = 0.98            # of Adam; HMAR's value
     clip: float = 5.0              # largest global norm of the gradients
     evaluate_every: int = 50       # steps between two validations
-    patience: int = 6              # validations without a better one before training stops; 0 = never
+    patience: int = 6              # validations without a better one that end it; 0 = never
     validate: str = "NDCG@10"      # or "MRR@20", by full ranking, or "AUC" against fixed negatives
     float32: bool = True           # float64 is for checking
 
@@ -48,7 +48,8 @@ class Settings:
         for name, value in (("rate", self.rate), ("clip", self.clip),
                             *(("rates", rate) for rate in self.rates)):
             require(0 < value < float("inf"), f"{name} is {value}: it must be a positive number.")
-        require(0 <= self.beta2 < 1, f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
+        require(0 <= self.beta2 < 1,
+                f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
 
 
 def require_least(settings, name, least):
@@ -90,8 +91,8 @@ def rule(settings, step=0, task=0):
 def rows_of_step(tasks, settings, step):
     """The task and the rows of one step.
 
-    tasks: arrays of rows as from model.examples. Every epoch has its own order of rows, and of tasks
-    if there are several; a batch belongs to one task, as in ATRank's all2all.
+    tasks: arrays of rows as from model.examples. Every epoch has its own order of rows, and of
+    tasks if there are several; a batch belongs to one task, as in ATRank's all2all.
     """
     size = settings.batch_size
     batches = [max(1, len(rows) // size) for rows in tasks]
@@ -106,7 +107,7 @@ def rows_of_step(tasks, settings, step):
 
 
 def train_step(model, config, settings, events, tasks, state):
-    """One step on the batch that belongs to its number, where the parameters are.  -> (State, loss)."""
+    """One step on the batch of its number, where the parameters are.  -> (State, loss)."""
     task, rows = rows_of_step(tasks, settings, state.step)
     rng = np.random.default_rng([settings.seed, 1, state.step])
     batch = to_device(model.training_batch(events, rows, config, rng), device_of(state.params))
@@ -120,12 +121,14 @@ def train_step(model, config, settings, events, tasks, state):
 
 
 @np.errstate(all="ignore")  # numbers that overflow end in one InputError instead of many warnings
-def fit(model, config, settings, events, validate=None, state=None, save=None, progress=True, device="cpu"):
+def fit(model, config, settings, events, validate=None, state=None, save=None, progress=True,
+        device="cpu"):
     """Train on `events` until `steps`, or until validation has not improved `patience` times.
 
-    A `state` goes on where its arrays are, a new one on `device`. validate(params) -> number, higher
-    is better; None trains all steps and keeps the last parameters. save(state) is called at every
-    validation and at the end, and on Ctrl-C, which then goes on to the caller as KeyboardInterrupt.
+    A `state` goes on where its arrays are, a new one on `device`. validate(params) -> number, the
+    higher the better; None trains all steps and keeps the last parameters. save(state) is called at
+    every validation and at the end, and on Ctrl-C, which then goes on to the caller as
+    KeyboardInterrupt.
     Raises InputError if there is nothing to train on or the loss is no longer finite.
     """
     tasks = model.examples(events, config, np.random.default_rng([settings.seed, 2]))
@@ -187,7 +190,7 @@ def describe(final, search=None):
 
 def save_checkpoint(path, state, config, settings):
     """Write everything a resumed run needs to `path` (.npz). Raises InputError if it cannot."""
-    trees = {part: to_device(tree, "cpu") for part, tree in state._asdict().items() if part in TREES}
+    trees = {part: to_device(state._asdict()[part], "cpu") for part in TREES}
     arrays = {name: a for part, tree in trees.items() for name, a in optim.leaves(tree, part)}
     about = dict(step=state.step, validations=state.validations,
                  config=asdict(config), settings=asdict(settings))
@@ -209,11 +212,13 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
         trees = {part: fill(empty[part], arrays, part) for part in TREES}
         state = State(about["step"], validations=tuple(map(tuple, about["validations"])), **trees)
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: the run is not finished, go on by `train --resume`.") from error
+        raise InputError(f"{path} does not exist: the run is not finished, "
+                         "go on by `train --resume`.") from error
     except PermissionError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): mend that.") from error
     except NO_NPZ as error:
-        raise InputError(f"{path} is no whole checkpoint of this run ({error}): delete it and train again.") from error
+        raise InputError(f"{path} is no whole checkpoint of this run ({error}): "
+                         "delete it and train again.") from error
     return to_device(state, device)
 
 
@@ -233,7 +238,8 @@ def fill(tree, arrays, path):
     return optim.tree_map(take, tree)
 
 
-def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True, device="cpu"):
+def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True,
+                     device="cpu"):
     """Find the number of steps on a split's validation events, then train anew that long.
 
     The final model learns from all before the test events. Without validation events all steps are
@@ -242,14 +248,16 @@ def search_and_refit(model, config, settings, split, candidates="all", folder=No
     validate = None
     if len(split.validation.item):
         validate = evaluation.validation(model, config, split, candidates, settings.validate)
-    return fit_twice(model, config, settings, split.train, split.refit, validate, folder, progress, device)
+    return fit_twice(model, config, settings, split.train, split.refit, validate,
+                     folder, progress, device)
 
 
-def fit_twice(model, config, settings, train, refit, validate, folder=None, progress=True, device="cpu"):
+def fit_twice(model, config, settings, train, refit, validate, folder=None, progress=True,
+              device="cpu"):
     """Fit to `train`, where validate(params) is highest, then anew to `refit` for as many steps.
 
-    With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start from
-    it if it exists.
+    With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start
+    from it if it exists.
     -> (final State, search State).
     """
     def run(name, settings, events, validate):

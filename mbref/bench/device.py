@@ -1,14 +1,15 @@
-"""What a GPU saves: every model's training step on the CPU and on the GPU, and in PyTorch on that GPU, if given.
+"""What a GPU saves: every model's training step there, on the CPU, and in PyTorch on that GPU.
 
-Time is by the clock, because that is what a GPU is for; a step ends when its loss is back on the host, which waits for
-all that the step has asked of the GPU. The steps take turns, figures are medians. Making the batch is a part of each
-step, is done on the host for all, and stands apart too.
+Time is by the clock, because that is what a GPU is for; a step ends when its loss is back on the
+host, which waits for all that the step has asked of the GPU. The steps take turns, figures are
+medians. Making the batch is a part of each step, is done on the host for all, and stands apart too.
 
-A file for --torch has functions <model>_loss(params, batch, config) -> scalar, written in PyTorch; params and batch are
-what the model gives, as tensors. Adam and clipping are PyTorch's own then.
+A file for --torch has functions <model>_loss(params, batch, config) -> scalar, written in PyTorch;
+params and batch are what the model gives, as tensors. Adam and clipping are PyTorch's own then.
 """
 import importlib.util
 import time
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from mbref.errors import InputError, require
 from mbref.nn import optim
 
 WARM_UP = 3  # steps that are not counted: CuPy compiles its kernels when they are first used
+NOTE = ("milliseconds a training step, float32; batch: of that, making it on the host; "
+        "torch: the same in PyTorch; error: of gradients")
 
 
 class Case(NamedTuple):
@@ -35,25 +38,26 @@ class Case(NamedTuple):
 
 
 def log(rng, users, items, length):
-    """Random events of users with `length` events each: times, 20 categories, text vectors of width 32."""
+    """Random events of users with `length` events each: 20 categories, text vectors of width 32."""
     n, kinds, categories = users * length, 4, 20
     user = np.repeat(np.arange(1, users + 1), length)
     item, behaviour = rng.integers(1, items + 1, n), rng.integers(1, kinds + 1, n)
     return sequences.from_rows(user, item, behaviour, kinds)._replace(
-        time=np.cumsum(rng.integers(0, 86_400, n)), category=np.append(0, rng.integers(1, categories + 1, items)),
+        time=np.cumsum(rng.integers(0, 86_400, n)),
+        category=np.append(0, rng.integers(1, categories + 1, items)),
         text=rng.normal(size=(items + 1, 32)).astype(np.float32))
 
 
 def cases(names, users=1000, items=10_000, length=50, width=64, batch=128):
     """A Case for each model's name."""
     events = log(np.random.default_rng(0), users, items, length + 1)
-    given = dict(items=items, users=users, behaviours=4, categories=20, text=32, width=width, length=length)
+    given = dict(items=items, users=users, behaviours=4, categories=20, text=32, width=width,
+                 length=length, table_width=width // 2)
     made = []
     for name in names:
         model = runs.MODELS[name]
-        fields = model.Config.__dataclass_fields__
-        config = model.Config(**{field: value for field, value in given.items() if field in fields}, **(
-            {"table_width": width // 2} if name == "atrank" else {}))
+        known = {field.name for field in fields(model.Config)}
+        config = model.Config(**{field: value for field, value in given.items() if field in known})
         tasks = model.examples(events, config, np.random.default_rng(0))
         made.append(Case(name, model, config, events, tasks, training.Settings(batch_size=batch)))
     return made
@@ -65,36 +69,44 @@ def batch_of(case, step):
     return case.model.training_batch(case.events, rows, case.config, np.random.default_rng(step))
 
 
-def ours(case, device):
+def step_on(case, device):
     """-> function of a step's number that takes the step on a device."""
-    state = training.begin(case.model, case.config, case.settings, device)
+    _, model, config, events, tasks, settings = case
+    state = training.begin(model, config, settings, device)
 
     def take(step):
         nonlocal state
-        state, _ = training.train_step(case.model, case.config, case.settings, case.events, case.tasks, state)
+        state, _ = training.train_step(model, config, settings, events, tasks, state)
 
     return take
 
 
-def in_torch(case, loss, device):
+def to_torch(x, device):
+    """Nested dicts, lists and tuples with tensors in place of arrays."""
+    import torch
+
+    if isinstance(x, np.ndarray):
+        return torch.tensor(x, device=device)
+    if isinstance(x, dict):
+        return {name: to_torch(part, device) for name, part in x.items()}
+    if isinstance(x, (list, tuple)):
+        parts = [to_torch(part, device) for part in x]
+        return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+    return x
+
+
+def step_in_torch(case, loss, device):
     """The same with a loss written in PyTorch."""
     import torch
 
-    def tensors(x):
-        if isinstance(x, np.ndarray):
-            return torch.tensor(x, device=device)
-        if isinstance(x, (list, tuple)):
-            return type(x)(*map(tensors, x)) if hasattr(x, "_fields") else type(x)(map(tensors, x))
-        return {name: tensors(part) for name, part in x.items()} if isinstance(x, dict) else x
-
     rule = training.rule(case.settings)
-    params = tensors(training.begin(case.model, case.config, case.settings).params)
+    params = to_torch(training.begin(case.model, case.config, case.settings).params, device)
     leaves = [leaf.requires_grad_() for _, leaf in optim.leaves(params)]
     adam = torch.optim.Adam(leaves, rule.rate, (rule.beta1, rule.beta2), rule.eps)
 
     def take(step):
         adam.zero_grad()
-        value = loss(params, tensors(batch_of(case, step)), case.config)
+        value = loss(params, to_torch(batch_of(case, step), device), case.config)
         value.backward()
         torch.nn.utils.clip_grad_norm_(leaves, rule.clip)
         adam.step()
@@ -103,7 +115,7 @@ def in_torch(case, loss, device):
     return take
 
 
-def measured(ways, repeats):
+def measure(ways, repeats):
     """Median milliseconds of each function of a step's number, taking turns after a warm-up."""
     times = [[] for _ in ways]
     for step in range(WARM_UP + repeats):
@@ -115,7 +127,7 @@ def measured(ways, repeats):
 
 
 def error(case, device):
-    """Largest difference of a gradient on the device from that on the CPU, over the largest entry of its array."""
+    """Largest error of a gradient on the device, relative to the largest entry of its array."""
     params, batch = training.begin(case.model, case.config, case.settings).params, batch_of(case, 0)
     there = to_device(params, device), to_device(batch, device)
     each = [value_and_grad(case.model.loss)(*where, case.config, np.random.default_rng(0))[1]
@@ -125,41 +137,49 @@ def error(case, device):
 
 
 def row(case, device, repeats, loss=None):
-    """One model's figures: milliseconds of batch, CPU, device and perhaps PyTorch; error of the gradients."""
-    ways = {"batch": lambda step: batch_of(case, step), "cpu": ours(case, "cpu"), device: ours(case, device)}
-    ways |= {"torch": in_torch(case, loss, device)} if loss else {}
-    found = dict(zip(ways, measured(list(ways.values()), repeats), strict=True))
+    """One model's figures: milliseconds of batch, CPU, device, PyTorch; the gradients' error."""
+    ways = {"batch": lambda step: batch_of(case, step), "cpu": step_on(case, "cpu"),
+            device: step_on(case, device)}
+    ways |= {"torch": step_in_torch(case, loss, device)} if loss else {}
+    found = dict(zip(ways, measure(list(ways.values()), repeats), strict=True))
     return {"model": case.name, **found, "error": error(case, device)}
 
 
 def table(rows, device):
     """The rows as text."""
-    lines = [f"{'model':10} {'batch':>8} {'cpu':>8} {device:>8} {'faster':>7} {'torch':>8} {'error':>8}"]
+    heads = ("batch", "cpu", device)
+    lines = [f"{'model':10} {' '.join(f'{head:>8}' for head in heads)} {'faster':>7} {'torch':>8} "
+             f"{'error':>8}"]
     for found in rows:
         torch = f"{found['torch']:8.2f}" if "torch" in found else f"{'-':>8}"
-        lines.append(f"{found['model']:10} {found['batch']:8.2f} {found['cpu']:8.2f} {found[device]:8.2f} "
-                     f"{found['cpu'] / found[device]:6.1f}x {torch} {found['error']:8.1e}")
-    return "\n".join([*lines, "milliseconds a training step, float32; batch: of that, making it on the host; torch: "
-                      "the same in PyTorch; error: of gradients"])
+        times = " ".join(f"{found[way]:8.2f}" for way in heads)
+        lines.append(f"{found['model']:10} {times} {found['cpu'] / found[device]:6.1f}x {torch} "
+                     f"{found['error']:8.1e}")
+    return "\n".join([*lines, NOTE])
 
 
 def losses_in(path):
-    """The functions <model>_loss of a Python file.  -> {model: function}. Raises InputError if there is none."""
+    """The functions <model>_loss of a Python file.  -> {model: function}.
+
+    Raises InputError if there is none.
+    """
     spec = importlib.util.spec_from_file_location("losses_in_torch", path)
     require(spec is not None, f"{path} is no Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as problem:  # whatever that file does
-        raise InputError(f"{path} cannot be imported ({type(problem).__name__}: {problem}).") from problem
-    found = {name: getattr(module, f"{name}_loss") for name in runs.MODELS if hasattr(module, f"{name}_loss")}
+        name = type(problem).__name__
+        raise InputError(f"{path} cannot be imported ({name}: {problem}).") from problem
+    known = vars(module)
+    found = {name: known[f"{name}_loss"] for name in runs.MODELS if f"{name}_loss" in known}
     require(found, f"{path} has no function such as hmar_loss(params, batch, config).")
     return found
 
 
 def run(options, device="cuda"):
     """Measure and print. Raises InputError without a GPU, or for sizes that make no sense."""
-    sizes = {name: getattr(options, name) for name in ("items", "length", "width", "batch")}
+    sizes = {name: vars(options)[name] for name in ("items", "length", "width", "batch")}
     require(min(*sizes.values(), options.repeats) >= 1 and options.width % 16 == 0,
             "sizes and repeats must be at least 1, and width a multiple of 16.")
     open_device(device)

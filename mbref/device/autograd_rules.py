@@ -1,8 +1,9 @@
-"""What autograd 1.9.1 lacks to differentiate arrays that are not NumPy's; loaded by device.py with the first device.
+"""What autograd 1.9.1 lacks to differentiate arrays that are not NumPy's.
 
-It does not know their type, and some of its rules make new arrays, on the host, where they must be born beside the
-gradient. Each rule here stands in for autograd's of the same name, for device arrays only: NumPy arrays go on through
-autograd's own. Besides, float32 stays float32, where some of autograd's rules make it float64.
+It does not know their type, and some of its rules make new arrays, on the host, where they must be
+born beside the gradient. Each rule here stands in for autograd's of the same name, for device
+arrays only: NumPy arrays go on through autograd's own. Besides, float32 stays float32, where some
+of autograd's rules make it float64. device.py loads this with the first device.
 
 Letters as in autograd: g is the gradient of the result by what `ans` was computed to.
 """
@@ -47,7 +48,7 @@ def space_of(xp):
 
 
 def module_of(*values):
-    """The module of the first device array among the values, traced or not; None if there is none."""
+    """The module of the first device array among the values, traced or not, or None."""
     return next((MODULES[kind] for x in values if (kind := type(getval(x))) in MODULES), None)
 
 
@@ -62,7 +63,7 @@ def stand_in(module, rule):
 
 
 def stand_in_gradient(function, makers):
-    """Differentiate autograd's `function` by `makers`, one an argument, where its result is a device array."""
+    """Differentiate `function` by `makers`, one an argument, where its result is on a device."""
     stock = primitive_vjps[function]
     defvjp(function, *makers)
     ours = primitive_vjps[function]
@@ -71,7 +72,7 @@ def stand_in_gradient(function, makers):
 
 
 def repeat_to_match_shape(g, shape, dtype, axis, keepdims):
-    """Undo sum, mean, var or std: g stretched over the axes it lost, and how often each entry is repeated."""
+    """Undo sum, mean, var or std: g stretched over the axes it lost, and how often it repeats."""
     axes = range(len(shape)) if axis is None else [a % len(shape) for a in onp.atleast_1d(axis)]
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
     return np.reshape(g, kept) + np.zeros_like(g, shape=shape), math.prod(shape[a] for a in axes)
@@ -105,7 +106,7 @@ def _array_from_scalar_or_array(args, kwargs, x):
 
 
 def parse_einsum_input(subscripts, *operands):
-    """The letters of an einsum; NumPy's parser looks at the operands' shapes only, so it gets hollow arrays."""
+    """The letters of an einsum; NumPy's parser looks at shapes only, so it gets hollow arrays."""
     hollow = [onp.broadcast_to(0.0, onp.shape(getval(x))) for x in operands]
     return onp._core.einsumfunc._parse_einsum_input((subscripts, *hollow))
 
@@ -121,6 +122,16 @@ def undo_max(ans, x, axis=None, keepdims=False):
     return lambda g: stretch(g) * winners / np.sum(winners, axis=axis, keepdims=True).astype(dtype)
 
 
+def undo_reshape(ans, x, shape, order="C"):
+    """Of reshape: the old shape."""
+    return lambda g: np.reshape(g, np.shape(x), order=order)
+
+
+def undo_ravel(ans, x, order="C"):
+    """Of ravel: the old shape."""
+    return lambda g: np.reshape(g, np.shape(x), order=order)
+
+
 STEPS = [
     (numpy_vjps, repeat_to_match_shape),
     (numpy_vjps, balanced_eq),
@@ -131,10 +142,13 @@ STEPS = [
 ]
 GRADIENTS = {
     # autograd's own pass order=None on, which CuPy refuses
-    np.reshape: [lambda ans, x, shape, order="C": lambda g: np.reshape(g, np.shape(x), order=order)],
-    np.ravel: [lambda ans, x, order="C": lambda g: np.reshape(g, np.shape(x), order=order)],
-    trace_primitives_map[onp.where]: [None, lambda ans, c, x, y: lambda g: np.where(c, g, np.zeros_like(g)),
-                                      lambda ans, c, x, y: lambda g: np.where(c, np.zeros_like(g), g)],
+    np.reshape: [undo_reshape],
+    np.ravel: [undo_ravel],
+    trace_primitives_map[onp.where]: [
+        None,
+        lambda ans, c, x, y: lambda g: np.where(c, g, np.zeros_like(g)),
+        lambda ans, c, x, y: lambda g: np.where(c, np.zeros_like(g), g),
+    ],
     np.max: [undo_max],
     np.min: [undo_max],
 }

@@ -1,11 +1,12 @@
 """CPU or GPU: move the arrays, change nothing else.
 
     params, batch = to_device((params, batch), "cuda")
-    loss, grads = value_and_grad(model.loss)(params, batch, config)  # every array is born and stays on the GPU
+    loss, grads = value_and_grad(model.loss)(params, batch, config)
 
-A NumPy function called on a CuPy array runs CuPy's (NEP 13 and 18), and one that makes an array makes it there with
-`like=` (NEP 35), so models need no branch. What autograd lacks is added by device_rules.py, once the first device is
-asked for. Those rules stand in for some of autograd's own, which are not public: so autograd is pinned, to 1.9.1.
+Every array is then born and stays on the GPU. A NumPy function called on a CuPy array runs CuPy's
+(NEP 13 and 18), and one that makes an array makes it there with `like=` (NEP 35), so models need no
+branch. What autograd lacks is added by autograd_rules.py, once the first device is asked for. Those
+rules stand in for some of autograd's own, which are not public: so autograd is pinned, to 1.9.1.
 """
 import numpy as np
 from autograd.tracer import getval
@@ -13,14 +14,15 @@ from autograd.tracer import getval
 from mbref.errors import InputError, require
 
 NAMES = ("cpu", "cuda")           # what a user can ask for
-MODULES = {"cpu": np}             # device -> its NumPy-like module; "cuda" joins when it is first asked for
+MODULES = {"cpu": np}             # device -> its NumPy-like module; "cuda" joins when asked for
 ARRAYS = {np.ndarray: "cpu"}      # array type -> device
 
 
 def to_device(tree, device):
-    """Copy every array in nested dicts, lists and tuples to `device`, "cpu" or "cuda"; what is there already stays.
+    """Every array in nested dicts, lists and tuples on `device`, "cpu" or "cuda".
 
-    Numbers, texts and None stay as they are. Raises InputError for another device, or if there is no usable GPU.
+    What is there already is not copied. Numbers, texts and None stay as they are. Raises InputError
+    for another device, or if there is no usable GPU.
     """
     open_device(device)
 
@@ -37,7 +39,7 @@ def to_device(tree, device):
 
 
 def beside(x, host_array):
-    """`host_array` on the device of the array x: for what only the host can make, such as random numbers."""
+    """`host_array` where the array x is: for what only the host can make, as random numbers."""
     return to_device(host_array, device_of(x))
 
 
@@ -56,7 +58,7 @@ def open_device(name):
 
 
 def add_device(name, xp):
-    """From now on `name` is a device whose arrays are xp.ndarray, and autograd differentiates them."""
+    """From now on `name` is a device of arrays xp.ndarray, which autograd differentiates."""
     from mbref.device import autograd_rules as device_rules
 
     device_rules.add(xp)
@@ -64,19 +66,25 @@ def add_device(name, xp):
 
 
 def import_cupy():
-    """CuPy, tried out on a GPU. Raises InputError if it is missing, or CUDA's libraries are, or a GPU."""
+    """CuPy, tried out on a GPU.
+
+    Raises InputError if it is missing, or CUDA's libraries are, or a GPU.
+    """
     try:
         import cupy
     except ImportError as error:
-        raise InputError(f'device cuda needs CuPy ({error}): pip install "mbref[cuda]", or use device cpu.') from error
+        raise InputError(f'device cuda needs CuPy ({error}): pip install "mbref[cuda]", '
+                         "or use device cpu.") from error
     try:
         cupy.cuda.runtime.getDeviceCount()
     except RuntimeError as error:
-        raise InputError(f"CuPy {cupy.__version__} finds no usable GPU ({error}): see what nvidia-smi says, "
-                         "or use device cpu.") from error
+        raise InputError(f"CuPy {cupy.__version__} finds no usable GPU ({error}): "
+                         "see what nvidia-smi says, or use device cpu.") from error
     try:
         cupy.ones((2, 2)) @ cupy.ones((2, 2))
     except Exception as error:  # ImportError, OSError or CUDA's own, by what is missing
-        raise InputError(f"CuPy {cupy.__version__} cannot compute ({' '.join(str(error).split())[:200]}): "
-                         'pip install "mbref[cuda]" brings CUDA\'s libraries, or use device cpu.') from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"CuPy {cupy.__version__} cannot compute ({reason}): "
+                         'pip install "mbref[cuda]" brings the libraries of CUDA, '
+                         "or use device cpu.") from error
     return cupy

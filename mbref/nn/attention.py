@@ -27,7 +27,7 @@ def merge_heads(x):
 
 def attention(q, k, v, allowed, heads=1, drop=lambda weights: weights, tap=ignore, name="weights",
               scaled=True):
-    """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D] -> [B, L, D].
+    """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D] -> as q.
 
     allowed [B, L, S], or None for all. scaled=False leaves out the root. `drop` is applied to the
     weights; `tap` receives them [B, H, L, S] under `name` before that.

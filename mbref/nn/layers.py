@@ -1,6 +1,6 @@
 """Layers that several papers share: pure functions of (weights, input), any number of leading axes.
 
-Glossary of shapes: B batch, L history length, D width, N items, K behaviour types. Id 0 is padding everywhere.
+Shapes: B batch, L history length, D width, N items, K behaviour types. Id 0 is padding everywhere.
 """
 import autograd.numpy as np
 from autograd.tracer import getval
@@ -8,19 +8,21 @@ from autograd.tracer import getval
 from mbref.device.device import beside
 from mbref.nn import vjps
 
+BUCKETS = 14  # of time gaps as the papers bin them: 0, [1, 2), [2, 4) ... units, the last one open
+
 
 def ignore(name, array):
-    """The default `tap`: models hand out named intermediates as tap(name, array); this one drops them."""
+    """The default `tap` drops what models hand out as tap(name, array)."""
 
 
 def glorot(rng, *shape):
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)), the fans being the last two axes (Glorot & Bengio 2010)."""
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)), of the last two axes (Glorot & Bengio 2010)."""
     limit = (6.0 / sum(shape[-2:])) ** 0.5
     return rng.uniform(-limit, limit, shape)
 
 
 def init_dense(weights):
-    """Parameters of `dense`, or of K of them at once, from drawn weights [..., D_in, D_out]; biases start at 0."""
+    """Parameters of `dense` from weights [..., D_in, D_out]; biases start at 0."""
     return {"w": weights, "b": np.zeros(weights.shape[:-2] + weights.shape[-1:])}
 
 
@@ -49,7 +51,7 @@ def init_encoder(rng, D, hidden=None, stack=()):
 
 
 def init_transformer(rng, D):
-    """Attention without biases, a feed-forward net of 2 D units, and the layer norms before them."""
+    """Attention without biases, a feed-forward net of 2 D units, the layer norms before them."""
     layers = {name: init_matrix(rng, D, D) for name in "qkvo"}
     norms = {"ln1": init_norm(D), "ln2": init_norm(D)}
     return layers | norms | {"f1": init_dense(init_matrix(rng, D, 2 * D)),
@@ -63,24 +65,28 @@ def dense(p, x):
 
 
 def lookup(table, ids):
-    """Rows of an embedding table [N+1, D] for ids [...] -> [..., D]; id 0 gives zeros and no gradient."""
+    """Rows of a table [N+1, D] for ids [...] -> [..., D]; id 0 gives zeros and no gradient."""
     return table[ids] * (ids > 0)[..., None]
 
 
 def embed(tables, ids):
-    """Embeddings of an object's F features, side by side.  tables [N_f+1, D_f]; ids [..., F] -> [..., sum of D_f]."""
+    """Embeddings of an object's F features, side by side.
+
+    tables: F of them [N_f+1, D_f]; ids [..., F] -> [..., sum of D_f].
+    """
     return np.concatenate([lookup(table, ids[..., f]) for f, table in enumerate(tables)], axis=-1)
 
 
 def time_bucket(gap, rule):
-    """Bucket of a time gap in whole units, each twice as wide as the one before.  gap [...] >= 0 -> [...].
+    """Bucket of a time gap in whole units, each twice as wide as the one before.  [...] -> [...].
 
-    "release" (ATRank's code): floor(log2(gap + 1)), 0 .. 12. "paper" (the texts of ATRank and DMRAN): 0 for gaps below
-    1, then floor(log2 gap) + 1, 0 .. 13. The last bucket is open.
+    "release" (ATRank's code): floor(log2(gap + 1)), 0 .. 12. "paper" (the texts of ATRank and
+    DMRAN): 0 for gaps below 1, then floor(log2 gap) + 1, 0 .. 13. The last bucket is open.
     """
-    powers = 2 ** np.arange(13, like=gap)  # 1, 2, 4 ... 4096
-    return np.searchsorted(powers[1:], gap + 1, side="right") if rule == "release" else np.searchsorted(
-        powers, gap, side="right")
+    powers = 2 ** np.arange(BUCKETS - 1, like=gap)  # 1, 2, 4 ... 4096
+    if rule == "release":
+        return np.searchsorted(powers[1:], gap + 1, side="right")
+    return np.searchsorted(powers, gap, side="right")
 
 
 def by_chunks(score, batch, largest=8192):
@@ -96,7 +102,7 @@ def by_chunks(score, batch, largest=8192):
 
 
 def newest(states, item):
-    """The state at the last event of histories padded on the right.  [B, L, D], [B, L] -> [B, D]."""
+    """The last event's state; histories are padded on the right.  [B, L, D], [B, L] -> [B, D]."""
     last = np.maximum(np.sum(item > 0, axis=1) - 1, 0)  # [B]
     return states[np.arange(len(last), like=last), last]
 
@@ -112,18 +118,23 @@ def relu(x):
 
 
 def layer_norm(p, x, eps=1e-8):
-    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  [..., D] -> [..., D]."""
+    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  -> as x."""
     return vjps.layer_norm(x, p["gamma"], p["beta"], eps)
 
 
 def dropout(rate, rng):
-    """A function x -> x with entries zeroed with probability `rate` and the others scaled by 1 / (1 - rate).
+    """A function x -> x with entries zeroed at `rate` and the others scaled by 1 / (1 - rate).
 
-    Without a Generator (evaluation, checks) it returns x itself. The Generator draws on the host, for any device.
+    Without a Generator (evaluation, checks) it returns x itself. The Generator draws on the host,
+    for any device.
     """
     if rng is None or rate == 0:
         return lambda x: x
-    return lambda x: x * (beside(x, rng.random(x.shape, np.float32) >= rate) * x.dtype.type(1 / (1 - rate)))
+    def drop(x):
+        keep = beside(x, rng.random(x.shape, np.float32) >= rate)
+        return x * (keep * x.dtype.type(1 / (1 - rate)))
+
+    return drop
 
 
 def stop_gradient(x):

@@ -10,7 +10,7 @@ def softplus(x):
 
 
 def sigmoid_cross_entropy(logits, labels):
-    """-log sigmoid(z) where the label is True, -log(1 - sigmoid(z)) where it is False.  both [...] -> [...]."""
+    """-log sigmoid(z) where the label is True, -log(1 - sigmoid(z)) elsewhere.  [...] -> [...]."""
     return softplus(np.where(labels, -1, 1).astype(logits.dtype) * logits)
 
 
@@ -28,7 +28,8 @@ def cross_entropy(logits, labels):
 
 def masked_mean(values, mask):
     """Mean of values [...] where mask is True; 0 if it is True nowhere."""
-    return np.sum(values * mask) / np.maximum(np.sum(mask), 1).astype(values.dtype)  # an integer would make float64
+    count = np.maximum(np.sum(mask), 1).astype(values.dtype)  # an integer would make float64
+    return np.sum(values * mask) / count
 
 
 def target_weights(behaviours, target, other=0.1):
@@ -40,4 +41,4 @@ def target_weights(behaviours, target, other=0.1):
 
 def weight_of(label, weights, dtype):
     """The weight of every label 0..K-1, one of `weights`.  label [...] -> [...]."""
-    return sum(dtype.type(w) * (label == b) for b, w in enumerate(weights))  # nothing but label is read
+    return sum(dtype.type(w) * (label == b) for b, w in enumerate(weights))

@@ -1,4 +1,8 @@
-"""Boolean masks; True means "may be attended". L is the history length, K the number of behaviour types."""
+"""Boolean masks; True means "may be attended".
+
+L is the history length, K the number of behaviour types. Masks of a length alone are on the device
+of the array `like`.
+"""
 import numpy as np
 
 
@@ -8,7 +12,7 @@ def padding(ids):
 
 
 def causal(length, like=None):
-    """True where key s is not later than query t.  -> [L, L], rows are queries; on the device of the array `like`."""
+    """True where key s is not later than query t.  -> [L, L], rows are queries."""
     return np.tri(length, dtype=bool, like=like)
 
 
@@ -23,13 +27,13 @@ def causal_real(real):
 
 
 def diagonal(length, like=None):
-    """True where key and query are the same.  -> [L, L], on the device of the array `like`."""
+    """True where key and query are the same.  -> [L, L]."""
     place = np.arange(length, like=like)  # [L]; np.eye knows no `like` of CuPy's
     return place[:, None] == place
 
 
 def behaviour(behaviours, count):
-    """M_b of every behaviour: True where event t is of type k + 1.  behaviours [B, L] -> [B, L, K]."""
+    """M_b of every behaviour: True where event t is of type k + 1.  [B, L] -> [B, L, K]."""
     return behaviours[..., None] == np.arange(1, count + 1, like=behaviours)
 
 

@@ -1,4 +1,4 @@
-"""Optimisers as pure functions of (params, gradients, state): nested dicts and lists in, new ones out."""
+"""Optimisers as pure functions: nested dicts and lists of arrays in, new ones out."""
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ class Adam(NamedTuple):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
-    epsilon_hat: bool = False   # True: eps joins the uncorrected root (TensorFlow; the paper's section 2, last lines)
+    epsilon_hat: bool = False   # True: eps joins the uncorrected root (TensorFlow; section 2)
     clip: float | None = None   # largest global norm of the gradients; None leaves them alone
 
 
@@ -25,7 +25,7 @@ class SGD(NamedTuple):
 
 
 def tree_map(function, *trees):
-    """Apply `function` to the arrays at the same place of nested dicts and lists of one structure."""
+    """Apply `function` to the arrays at the same place of trees of one structure."""
     first = trees[0]
     if isinstance(first, dict):
         return {name: tree_map(function, *(tree[name] for tree in trees)) for name in first}
@@ -35,27 +35,29 @@ def tree_map(function, *trees):
 
 
 def leaves(tree, path=""):
-    """(path, array) of every array of a nested dict or list, "blocks/0/sequence/q/w" for instance."""
-    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else None
-    if pairs is None:
+    """(path, array) of every array of a tree, "blocks/0/sequence/q/w" for instance."""
+    if not isinstance(tree, (dict, list)):
         return [(path, tree)]
-    return [leaf for name, part in pairs for leaf in leaves(part, f"{path}/{name}" if path else str(name))]
+    start = f"{path}/" if path else ""
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return [leaf for name, part in pairs for leaf in leaves(part, f"{start}{name}")]
 
 
 def global_norm(grads):
-    """sqrt of the sum of squares of all entries of all arrays: a number, or for arrays on a device one of them."""
+    """sqrt of the sum of squares of all entries of all arrays: a number, or a device's array."""
     return sum(sum_of_squares(g) for _, g in leaves(grads)) ** 0.5
 
 
 def sum_of_squares(g):
-    """In float64; on a device without a copy of g in float64."""
-    return np.sum(np.square(g, dtype=np.float64) if device_of(g) == "cpu" else np.square(g), dtype=np.float64)
+    """Sum of g^2 in float64; of a device's g the squares are not, which would be a large copy."""
+    squares = np.square(g, dtype=np.float64) if device_of(g) == "cpu" else np.square(g)
+    return np.sum(squares, dtype=np.float64)
 
 
 def clip_by_global_norm(grads, limit):
-    """Scale all gradients by one factor so that their global norm is at most `limit` (Pascanu et al. 2013)."""
+    """Gradients scaled by one factor to a norm of at most `limit` (Pascanu et al. 2013)."""
     norm = global_norm(grads)
-    if isinstance(norm, float) and norm <= limit:  # to ask a device for its norm would be to wait for it
+    if isinstance(norm, float) and norm <= limit:  # a device is not asked: that would be to wait
         return grads
     factor = limit / np.maximum(norm, limit)
     return tree_map(lambda g: g * factor.astype(g.dtype), grads)

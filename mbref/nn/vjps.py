@@ -1,8 +1,9 @@
 """Hand-derived gradients of the few functions in which training spends its time.
 
-A decorated function f is one step to autograd, with the gradient written here; `f.plain` is the same text, which
-autograd differentiates operation by operation. tests/nn/test_vjps.py ties the two together. The gradients are written in
-autograd.numpy themselves, so second derivatives follow from them.
+A decorated function f is one step to autograd, with the gradient written here; `f.plain` is the
+same text, which autograd differentiates operation by operation. tests/nn/test_vjps.py ties the two
+together. The gradients are written in autograd.numpy themselves, so second derivatives follow from
+them.
 
 Letters: g is the gradient of the loss by the output of f, and dx that by its input x.
 """
@@ -14,8 +15,8 @@ from autograd.tracer import getval
 def with_gradient(backward):
     """Decorator: autograd differentiates f(*arrays) by `backward` and no longer looks into it.
 
-    backward(g, out, *arrays) returns the gradients of all arrays, in order, None for those that are constants. It must
-    not change `g`, `out` or the arrays, which autograd may still need.
+    backward(g, out, *arrays) returns the gradients of all arrays, in order, None for those that are
+    constants. It must not change `g`, `out` or the arrays, which autograd may still need.
     """
     def decorate(f):
         def of_arguments(argnums, out, args, kwargs):
@@ -44,8 +45,8 @@ def row_dot(a, b):
 def layer_norm_backward(g, out, x, gamma, beta, eps):
     """With s = sqrt(var + eps), n = (x - mean) / s, dn = gamma g and means over the last axis:
 
-    dx = (dn - mean(dn) - n mean(n dn)) / s: x moved along 1 or along n changes only mean or s, not n. dgamma = n g and
-    dbeta = g, summed over all rows.
+    dx = (dn - mean(dn) - n mean(n dn)) / s: x moved along 1 or along n changes only mean or s, not
+    n. dgamma = n g and dbeta = g, summed over all rows.
     """
     d, rows = x.shape[-1], tuple(range(x.ndim - 1))
     centred = x - np.sum(x, axis=-1, keepdims=True) / d
@@ -57,7 +58,7 @@ def layer_norm_backward(g, out, x, gamma, beta, eps):
 
 @with_gradient(layer_norm_backward)
 def layer_norm(x, gamma, beta, eps):
-    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  [..., D] -> [..., D]."""
+    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  -> as x."""
     d = x.shape[-1]
     centred = x - np.sum(x, axis=-1, keepdims=True) / d
     variance = np.sum(centred**2, axis=-1, keepdims=True) / d  # [..., 1]
@@ -65,7 +66,7 @@ def layer_norm(x, gamma, beta, eps):
 
 
 def masked_softmax_backward(g, weights, scores, allowed):
-    """As w_i = e^(s_i) / sum of e^(s_j), w_i changes with s_j by w_i ([i = j] - w_j), so ds = w (g - sum of w g).
+    """ds = w (g - sum of w g), since dw_i / ds_j = w_i ([i = j] - w_j).
 
     Where nothing is allowed, w is 0 and so is ds.
     """
@@ -74,7 +75,7 @@ def masked_softmax_backward(g, weights, scores, allowed):
 
 @with_gradient(masked_softmax_backward)
 def masked_softmax(scores, allowed):
-    """Softmax over the last axis among the allowed entries; a row with nothing allowed is all 0, never NaN.
+    """Softmax over the last axis among the allowed entries; 0, never NaN, where there are none.
 
     scores [..., S]; allowed boolean, broadcast to scores.
     """
@@ -85,7 +86,7 @@ def masked_softmax(scores, allowed):
 
 
 def cell_again(gates, c):
-    """A step of baselines/bilstm.py's `cell` with all that its gradient needs.  -> c', (i, j, f, o, c, tanh c')."""
+    """A step of baselines/bilstm.py's `cell`.  -> c', all that its gradient needs."""
     i, j, f, o = np.split(gates, 4, axis=-1)
     i, j, f, o = sigmoid(i), np.tanh(j), sigmoid(f + 1), sigmoid(o)
     new = f * c + i * j
@@ -93,24 +94,27 @@ def cell_again(gates, c):
 
 
 def cell_backward(dh, dc, known):
-    """Gradient of c' = f c + i j, h' = o tanh c': the slope of a sigmoid s is s (1 - s), that of a tanh t is 1 - t^2.
+    """Gradient of c' = f c + i j, h' = o tanh c'.  all [2, B, D] -> [di dj df do] [2, B, 4D], dc.
 
-    First dc' += dh' o (1 - tanh^2 c'). Then di = dc' j i (1 - i), dj = dc' i (1 - j^2), df = dc' c f (1 - f),
-    do = dh' tanh c' o (1 - o), and dc = dc' f.  all [2, B, D] -> [di dj df do] [2, B, 4D], dc.
+    The slope of a sigmoid s is s (1 - s), that of a tanh t is 1 - t^2. So first
+    dc' += dh' o (1 - tanh^2 c'); then di = dc' j i (1 - i), dj = dc' i (1 - j^2),
+    df = dc' c f (1 - f), do = dh' tanh c' o (1 - o), and dc = dc' f.
     """
     i, j, f, o, c, tanh_c = known
     dc = dc + dh * o * (1 - tanh_c**2)
-    parts = dc * j * i * (1 - i), dc * i * (1 - j**2), dc * c * f * (1 - f), dh * tanh_c * o * (1 - o)
-    return np.concatenate(parts, axis=-1), dc * f
+    di, dj = dc * j * i * (1 - i), dc * i * (1 - j**2)
+    df, do = dc * c * f * (1 - f), dh * tanh_c * o * (1 - o)
+    return np.concatenate([di, dj, df, do], axis=-1), dc * f
 
 
 def scan_backward(g, out, drive, u, keep):
-    """Backpropagation through time (Werbos 1990) of baselines/bilstm.py's `scan`, whose result `out` are the states h.
+    """Backpropagation through time (Werbos 1990) of baselines/bilstm.py's `scan`.
 
-    gates_t = drive_t + h_(t-1) u, so dh_(t-1) = dgates_t u^T, and du = sum of h_(t-1)^T dgates_t over the steps; at
-    padding dh and dc pass a step unchanged. Autograd has kept only arguments and result, so all steps are taken again.
+    `out` are its states h. As gates_t = drive_t + h_(t-1) u: dh_(t-1) = dgates_t u^T, and du = sum
+    of h_(t-1)^T dgates_t over the steps; at padding dh and dc pass a step unchanged. Autograd has
+    kept only arguments and result, so all steps are taken again.
     """
-    h = np.concatenate([np.zeros_like(out[:, :1]), out[:, :-1]], axis=1)  # [2, L, B, D], the state before each step
+    h = np.concatenate([np.zeros_like(out[:, :1]), out[:, :-1]], axis=1)  # [2, L, B, D]
     c = dh = dc = np.zeros_like(h[:, 0])  # [2, B, D]
     steps, dgates = [], []
     for t in range(drive.shape[1]):

@@ -13,12 +13,11 @@ from mbref.data.target_batches import examples, one_group, ranking_batch, traini
 from mbref.errors import require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
+from mbref.nn.layers import (BUCKETS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
                              init_encoder, init_norm, layer_norm, lookup, relu, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
-BUCKETS = 14  # of (3): gaps of 0, [1, 2), [2, 4) ... units, the last one open
 
 
 @dataclass(frozen=True)

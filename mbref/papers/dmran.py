@@ -12,8 +12,8 @@ from mbref.data.target_batches import examples_in_pairs as examples, ranking_bat
 from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax, softmax
-from mbref.nn.layers import (by_chunks, dense, embed, glorot, ignore, init_dense, relu, sigmoid,
-                             stop_gradient, time_bucket)
+from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense, relu,
+                             sigmoid, stop_gradient, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 # Deviation D17, D18: of "32 or 16", 16 rows of two scores, as many as the 32 of ATRank
@@ -42,7 +42,7 @@ def init(rng, config):
     d = config.width
     sizes = [config.items, config.categories] if config.categories else [config.items]
     return {"V": [glorot(rng, size + 1, d // len(sizes)) for size in sizes],  # Deviation D2: halves
-            "W_0": init_dense(glorot(rng, 2 * d, d)), "T": glorot(rng, 14, d),
+            "W_0": init_dense(glorot(rng, 2 * d, d)), "T": glorot(rng, BUCKETS, d),
             "W_s1": glorot(rng, d, d), "W_s2": glorot(rng, config.hops, d),  # Deviation D4: no bias
             "W_s3": glorot(rng, d, d), "W_s4": glorot(rng, d, d), "W_s5": glorot(rng, d, d),
             "b_s1": np.zeros(d), "b_s2": np.zeros(d),

@@ -20,8 +20,8 @@ from mbref.tables import recommend as recommending, reproduce, rows, sessions, w
 from mbref.tables.kind import describe_log
 
 TINY = shipped.tiny_data()
-GROUPS_ONLY = ("the table of atrank reads a log of groups: give --data FOLDER/events.csv, beside it "
-               "objects.csv, and neither --format nor --target.")
+GROUPS_ONLY = ("the table of atrank reads a log of groups: give --data FOLDER/events.csv, beside "
+               "it objects.csv, and neither --format nor --target.")
 
 
 def task_of(options):
@@ -65,8 +65,8 @@ def describe(log, split):
 def train(options):
     """`train`: start a run or go on with one."""
     folder = options.resume or options.out
-    if folder is None:
-        raise InputError("--out is missing: name the folder for the new run, or an old one by --resume.")
+    require(folder is not None,
+            "--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
             refuse_others(options, "model", "device")
@@ -126,7 +126,7 @@ def print_ranking(problems, run):
 
 
 def fewer_cases(split, count):
-    """The split with `count` of its validation and its test events, always the same ones; says so."""
+    """The split with `count` of its validation and test events, always the same; says so."""
     size = len(split.test.item)
     print(f"ranked: {min(count, size):,} of the {size:,} test events, drawn once")
     rng = np.random.default_rng(0)
@@ -189,7 +189,8 @@ def train_all(kind, problem, jobs, processes):
 def log_of(options, paper):
     """The Task of `reproduce`: a split file, the paper's tiny log, or the log of the options."""
     require(paper.kind in ("ranking", "AUC") or not (options.at or options.split),
-            f"the table of {options.paper} takes neither --at nor --split: those of dmran and hmar do.")
+            f"the table of {options.paper} takes neither --at nor --split: "
+            "those of dmran and hmar do.")
     if options.split:
         target = "any" if paper.kind == "AUC" else "buy"
         return make_task(options, options.split, "split", target, "leave-one-out")
@@ -206,5 +207,6 @@ def log_of(options, paper):
 def run_parity(options):
     """`parity`: the files that were named, or all recorded states that come with mbref."""
     files = options.files or sorted(shipped.oracles().glob("*.npz"))
-    require(files, f"{shipped.oracles()} holds no recorded states: {shipped.mend(shipped.oracles())}.")
+    require(files, f"{shipped.oracles()} holds no recorded states: "
+                   f"{shipped.mend(shipped.oracles())}.")
     return parity.run(files)

@@ -63,22 +63,24 @@ def uniform_negatives(split, measure="ranking"):
 
 
 def from_split_file(path, drop_target_history=False, candidates="all"):
-    """A Problem from a file of fixed training lists, targets and negatives (`split_files`)."""
+    """A Problem from a file of fixed training lists, targets and negatives."""
     log, negatives = split_files.read_training_lists(path)
     task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
     split = runs.split_of(log, task)
     users = split.test.history.user - 1
-    named = {name.replace("neg_", "99 ") + " neg.": sets[:, users] for name, sets in negatives.items()}
+    named = {name.replace("neg_", "99 ") + " neg.": sets[:, users]
+             for name, sets in negatives.items()}
     return Problem(log, task, split, named)
 
 
 def from_fixed_targets(path):
-    """A Problem from a file of whole event lists with one fixed negative an event (`split_files`)."""
+    """A Problem from a file of whole event lists with one fixed negative an event."""
     log, negative, of_users = split_files.read_event_lists(path)
     task = runs.Task(str(path), "split", "any", min_events=1)
     split = split_files.with_negatives(runs.split_of(log, task), log, negative)
     users = split.test.history.user - 1
-    return Problem(log, task, split, {name: [rows[users]] for name, rows in of_users.items()}, "AUC")
+    named = {name: [every[users]] for name, every in of_users.items()}
+    return Problem(log, task, split, named, "AUC")
 
 
 def describe(problem):
@@ -89,7 +91,8 @@ def describe(problem):
 
 def few_negatives(problem):
     """A sentence on test events with fewer negatives than the columns say, "" if there are none."""
-    short = [(one == 0).any(axis=-1) for sets in problem.negatives.values() for one in sets]  # each [S]
+    short = [(one == 0).any(axis=-1)
+             for sets in problem.negatives.values() for one in sets]  # each [S]
     few = int(np.any(short, axis=0).sum())
     if few == 0:
         return ""
@@ -185,8 +188,9 @@ def steps_of(at):
 
 def about(problem):
     """What results.json says of the log and its held-out events."""
-    test, items = problem.split.test, problem.split.items
-    return dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()), items=items)
+    test = problem.split.test
+    return dict(**asdict(problem.task), cases=len(test.item), seen=int(test.seen.sum()),
+                items=problem.split.items)
 
 
 def columns(problem, at=()):

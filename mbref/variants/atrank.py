@@ -12,7 +12,7 @@ from mbref.data.target_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
+from mbref.nn.layers import (BUCKETS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
                              init_encoder, init_norm, layer_norm, lookup, relu, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import atrank
@@ -43,7 +43,7 @@ class Config(atrank.Config):
 
 def columns(config):
     """Columns of the one-hot code of a time bucket; the release gives its open last bucket none."""
-    return 12 if config.bucket == "release" else atrank.BUCKETS
+    return 12 if config.bucket == "release" else BUCKETS
 
 
 def init(rng, config):

@@ -12,8 +12,8 @@ from mbref.data.target_batches import examples_in_pairs as examples, ranking_bat
 from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax
-from mbref.nn.layers import (by_chunks, dense, embed, glorot, ignore, init_dense, layer_norm, relu,
-                             stop_gradient, time_bucket)
+from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense,
+                             layer_norm, relu, stop_gradient, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import dmran
 from mbref.papers.dmran import SETTINGS, fusion, item_attention, redundancy
@@ -52,7 +52,7 @@ def init(rng, config):
     params = {"V": [glorot(rng, size + 1, d // len(sizes)) for size in sizes],
               "W_0": init_dense(glorot(rng, 2 * d if config.time else d, d))}
     if config.time:
-        params["T"] = glorot(rng, 14, d)
+        params["T"] = glorot(rng, BUCKETS, d)
     if config.variant != "feature":
         params |= {"W_s1": glorot(rng, d, d), "W_s2": glorot(rng, config.hops, d)}
     if config.variant != "item":

@@ -66,7 +66,7 @@ def test_steps_in_torch_are_training_steps(name):
         seen["params"] = params
         return bench_device.losses_in(LOSSES)[name](params, batch, config)
 
-    step, state = bench_device.in_torch(case, loss, "cpu"), training.begin(case.model, config, case.settings)
+    step, state = bench_device.step_in_torch(case, loss, "cpu"), training.begin(case.model, config, case.settings)
     for number in (0, 1):
         step(number)
         batch = bench_device.batch_of(case, number)
