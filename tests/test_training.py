@@ -469,8 +469,8 @@ BOTH = np.array([0, 1])
 def test_counting_by_hand():
     assert counting.popularity(SEEN, 4)(SEEN, BOTH).tolist() == [[2, 3, 2, 0]] * 2
     assert counting.popularity_users(SEEN, 4)(SEEN, BOTH).tolist() == [[1, 2, 2, 0]] * 2
-    assert counting.seen_before(SEEN, 4)(SEEN, BOTH).tolist() == [[2, 1, 1, 0], [0, 2, 1, 0]]
-    assert counting.seen_before(SEEN, 4)(SEEN, BOTH[:0]).shape == (0, 4)
+    assert counting.repeats(SEEN, 4)(SEEN, BOTH).tolist() == [[2, 1, 1, 0], [0, 2, 1, 0]]
+    assert counting.repeats(SEEN, 4)(SEEN, BOTH[:0]).shape == (0, 4)
     # Neighbours of 3: 1 once, 2 once. Within 2 events: 1, 2, and 2 twice.
     assert counting.co_occurrence(SEEN, 4, 1, reach=1)(SEEN, BOTH).tolist() == [[1, 1, 0, 0]] * 2
     assert counting.co_occurrence(SEEN, 4, 1, reach=2)(SEEN, BOTH).tolist() == [[1, 3, 0, 0]] * 2

@@ -1,9 +1,9 @@
-"""Bi-LSTM and Bi-LSTM + Attention over the items of a history, as baselines in ATRank's release. Neither knows time.
+"""Bi-LSTM and Bi-LSTM + Attention over the items of a history, two baselines of ATRank's release.
 
-Source: github.com/jinze1994/ATRank @ 2031fd1, folders rnn/ and rnn_att/; the defaults are theirs. The cell is that of
-Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), run over the history in both directions.
-
-Glossary of shapes: B batch, L history length, C candidates, D width, N items. Id 0 is padding, on the right.
+Neither reads times. Source: github.com/jinze1994/ATRank @ 2031fd1, folders rnn/ and rnn_att/; the
+defaults are theirs. The cell is that of Hochreiter & Schmidhuber (1997) with the forget gate of
+Gers et al. (2000), run over the history in both directions. B batch, L history length,
+C candidates, D width, N items. Id 0 is padding, on the right.
 """
 from dataclasses import dataclass
 
@@ -18,19 +18,20 @@ from mbref.nn.layers import by_chunks, dense, embed, glorot, ignore, init_dense,
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.nn.vjps import scan_backward, sigmoid, with_gradient
 
-SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
+# as released
+SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
 
 
 @dataclass(frozen=True)
 class Config:
     """Shapes and switches."""
-    items: int                         # N
-    categories: int = 0                # 0: the items have none, and their own embedding is D wide, else D/2
-    width: int = 128                   # D of item codes, of the LSTM in each direction and of the user vector; 128
-    attention: bool = False            # True: the candidate weights the states (rnn_att/), else the last ones count
-    penalty: float = 5e-5              # L2 on user vector and target embedding; 5e-5
-    pairs: bool = False                # True: a target and its negative in one row, their history encoded once
-    length: int = 50                   # newest events that are read; the release reads all
+    items: int               # N
+    categories: int = 0      # 0: the items have none; else half of an item's code is its category's
+    width: int = 128         # D of item codes, of the LSTM in each direction and of the user vector
+    attention: bool = False  # True: the candidate weights all states (rnn_att/); else the ends
+    penalty: float = 5e-5    # L2 of user vector and target embedding
+    pairs: bool = False      # True: a row trains a target and its negative together
+    length: int = 50         # newest events that are read; the release reads all
 
     def __post_init__(self):
         require_ranges(self)
@@ -38,12 +39,12 @@ class Config:
 
 
 def init(rng, config):
-    """Parameters as a nested dict of float64 arrays; as released: Glorot-uniform weights and tables, biases 0."""
+    """Draw the parameters as released: Glorot-uniform weights and tables, biases 0."""
     d = config.width
-    tables = (config.items, config.categories) if config.categories else (config.items,)
-    kernel = glorot(rng, 2, 2 * d, 4 * d)  # of both directions: rows for [x ; h], columns for the gates i, j, f, o
+    sizes = [config.items, config.categories] if config.categories else [config.items]
+    kernel = glorot(rng, 2, 2 * d, 4 * d)  # two directions; rows of [x ; h], columns of i, j, f, o
     return {
-        "tables": [glorot(rng, size + 1, d // len(tables)) for size in tables],
+        "tables": [glorot(rng, size + 1, d // len(sizes)) for size in sizes],
         "bias": np.zeros(config.items + 1),
         "lstm": init_dense(kernel[:, :d]) | {"u": kernel[:, d:]},
         "user": init_dense(glorot(rng, 2 * d, d)),
@@ -61,9 +62,12 @@ def ranking_batch(events, cases, config):
 
 
 def cell(gates, c):
-    """One step: c' = sigmoid(f + 1) c + sigmoid(i) tanh(j), h' = sigmoid(o) tanh(c').  [.., 4D], [.., D] -> h', c'."""
+    """One step: c' = sigmoid(f + 1) c + sigmoid(i) tanh(j), h' = sigmoid(o) tanh(c').
+
+    gates [..., 4D], c [..., D] -> h', c' [..., D].
+    """
     i, j, f, o = np.split(gates, 4, axis=-1)
-    c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j)  # the 1 lets an untrained cell remember (Gers et al.)
+    c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j)  # with the 1 an untrained cell remembers
     return sigmoid(o) * np.tanh(c), c
 
 
@@ -71,7 +75,8 @@ def cell(gates, c):
 def scan(drive, u, keep):
     """h after every step, from what the events and the h before add to the gates.  -> [2, L, B, D].
 
-    drive [2, L, B, 4D] is x W + b, u [2, D, 4D], keep [2, L, B, 1] is 0 at padding, which keeps the state, else 1.
+    drive [2, L, B, 4D] is x W + b; u [2, D, 4D]. keep [2, L, B, 1] is 1 at events and 0 at padding,
+    which leaves the state as it was.
     """
     h = c = np.zeros_like(stop_gradient(drive[:, 0, :, : u.shape[1]]))  # [2, B, D]
     states = []
@@ -83,23 +88,24 @@ def scan(drive, u, keep):
 
 
 def lstm(p, x, real):
-    """States h of a run over the history forwards and of one backwards.  x [B, L, D], real [B, L] -> [L, 2, B, D].
+    """States h of two runs over the history.  x [B, L, D], real [B, L] -> [L, 2, B, D].
 
-    Both directions go through one loop, [0] forwards and [1] backwards, so state t has read the t + 1 oldest events
-    forwards and the t + 1 last positions backwards: there padding comes first and leaves the state at 0.
+    One loop runs both: forwards, where state t has read the t + 1 oldest events, and backwards,
+    where it has read the t + 1 last positions. There padding comes first and leaves the state at 0.
     """
     x, real = np.swapaxes(x, 0, 1), np.swapaxes(real, 0, 1)  # [L, B, D], [L, B]
     x = np.stack([x, np.flipud(x)])  # [2, L, B, D]
     keep = np.stack([real, np.flipud(real)])[..., None].astype(x.dtype)  # [2, L, B, 1]
-    drive = np.reshape(x, (2, -1, x.shape[-1])) @ p["w"] + np.expand_dims(p["b"], 1)  # [2, L*B, 4D], all in one product
-    return np.swapaxes(scan(np.reshape(drive, x.shape[:-1] + drive.shape[-1:]), p["u"], keep), 0, 1)
+    drive = np.reshape(x, (2, -1, x.shape[-1])) @ p["w"] + np.expand_dims(p["b"], 1)  # [2, L*B, 4D]
+    drive = np.reshape(drive, x.shape[:-1] + drive.shape[-1:])  # [2, L, B, 4D]
+    return np.swapaxes(scan(drive, p["u"], keep), 0, 1)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """O: states of both directions at every position, forwards | backwards, and their ends.  -> [B, L, 2D], [B, 2D].
+    """States of both directions, side by side, at every position, and their ends.
 
-    The ends are the forward state at the newest event and the backward state at the oldest. rng is not used: the
-    baseline has no dropout.
+    The ends are the forward state at the newest event and the backward one at the oldest. Nothing
+    is drawn from rng. -> [B, L, 2D], [B, 2D].
     """
     history = batch.histories[0]
     x = embed(params["tables"], batch.features[0][history.item])  # [B, L, D]
@@ -110,7 +116,10 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 
 def user_vectors(params, batch, states, x, config, tap=ignore):
-    """u: from the ends, the same for all candidates; or from what candidates x [B, C, D] find.  -> [B, 1 or C, D]."""
+    """u: from the ends, the same for all candidates; or from what candidates x [B, C, D] find.
+
+    -> [B, 1 or C, D].
+    """
     outputs, ends = states
     if not config.attention:
         return dense(params["user"], np.expand_dims(ends, 1))
@@ -142,7 +151,7 @@ def score_all(params, batch, config):
 
 
 def loss(params, batch, config, rng=None):
-    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar."""
+    """Mean cross entropy, plus half the penalty times the squares of all u and x.  -> scalar."""
     z, u, x = logits(params, batch, forward(params, batch, config), batch.candidate, config)
     real = batch.candidate > 0  # [B, C]
     size = np.sum((u**2 + x**2) * real[..., None])

@@ -1,9 +1,9 @@
-"""CNN + Pooling: the text-classification CNN (Kim, EMNLP 2014) over a history, as a baseline in ATRank's release.
+"""CNN + Pooling: the CNN of texts (Kim, EMNLP 2014) over a history, a baseline of ATRank's release.
 
-Source: github.com/jinze1994/ATRank @ 2031fd1, folder cnn/; the defaults are its. Events are coded with time as ATRank
-does; filters that span 1 .. 10 events slide over them, and the strongest answer of each describes the history.
-
-Glossary of shapes: B batch, L history length, C candidates, D width, N items. Id 0 is padding, on the right.
+Source: github.com/jinze1994/ATRank @ 2031fd1, folder cnn/; the defaults are its. Events are coded
+with time as ATRank's release does; filters that span 1 .. 10 events slide over them, and the
+strongest answer of each describes the history. B batch, L history length, C candidates, D width,
+N items, n filters of one size. Id 0 is padding, on the right.
 """
 from dataclasses import dataclass
 
@@ -25,23 +25,24 @@ from mbref.nn.layers import (
 )
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
-SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}  # as released
+# as released
+SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
 BUCKETS = 12  # columns of the one-hot code of a time bucket; the open last bucket has none
 
 
 @dataclass(frozen=True)
 class Config:
     """Shapes and switches."""
-    items: int                         # N
-    categories: int = 0                # 0: the items have none, and their own embedding is D wide, else D/2
-    width: int = 128                   # D of item codes, events and the user vector; 128
-    sizes: int = 10                    # filters span 1 .. sizes events; 10
-    filters: int = 32                  # of each size; 32
-    dropout: float = 0.0               # of the pooled features; 0
-    penalty: float = 5e-5              # L2 on user vector and target embedding; 5e-5
-    pairs: bool = False                # True: a target and its negative in one row, their history encoded once
-    length: int = 50                   # newest events that are read; the release reads all
-    unit: int = 86400                  # seconds in one unit of time gap: a day
+    items: int              # N
+    categories: int = 0     # 0: the items have none; else half of an item's code is its category's
+    width: int = 128        # D of item codes, events and the user vector
+    sizes: int = 10         # filters span 1 .. sizes events
+    filters: int = 32       # n, of each size
+    dropout: float = 0.0    # of the pooled features
+    penalty: float = 5e-5   # L2 of user vector and target embedding
+    pairs: bool = False     # True: a row trains a target and its negative together
+    length: int = 50        # newest events that are read; the release reads all
+    unit: int = 86400       # seconds in one unit of time gap: a day
 
     def __post_init__(self):
         require_ranges(self)
@@ -49,9 +50,9 @@ class Config:
 
 
 def init(rng, config):
-    """Parameters as a nested dict of float64 arrays; as released: Glorot-uniform, filters N(0, .1) cut at 2 sd."""
+    """Draw the parameters as released: Glorot-uniform, but filters from N(0, .1^2) cut at 2 sd."""
     d, n = config.width, config.filters
-    tables = (config.items, config.categories) if config.categories else (config.items,)
+    tables = [config.items, config.categories] if config.categories else [config.items]
     return {
         "tables": [glorot(rng, size + 1, d // len(tables)) for size in tables],
         "bias": np.zeros(config.items + 1),
@@ -71,7 +72,10 @@ def truncated_normal(rng, *shape):
 
 
 def events_code(params, history, features, padding):
-    """[item ; category ; time] of every event in one linear layer, 0 where there is none.  -> [B, L + padding, D]."""
+    """[item ; category ; time] of every event through one layer, 0 at padding.
+
+    `padding`: how many empty events are added. -> [B, L + padding, D].
+    """
     item, gap = (np.pad(x, ((0, 0), (0, padding))) for x in (history.item, history.gap))
     x = embed(params["tables"], features[item])  # [B, L + padding, D]
     time = time_bucket(gap, "release")[..., None] == np.arange(BUCKETS, like=gap)
@@ -80,14 +84,15 @@ def events_code(params, history, features, padding):
 
 
 def convolve(p, x, size):
-    """A filter on every stretch of `size` whole events (valid convolution).  x [B, L, D] -> [B, L - size + 1, n]."""
-    stretch = np.concatenate([np.roll(x, -step, axis=1) for step in range(size)], axis=-1)  # [B, L, size*D]
-    return dense(p, stretch)[:, : x.shape[1] - size + 1]  # the others run past the end, where roll starts anew
+    """Filters on every stretch of `size` whole events.  x [B, L, D] -> [B, L - size + 1, n]."""
+    shifts = [np.roll(x, -step, axis=1) for step in range(size)]
+    stretches = np.concatenate(shifts, axis=-1)  # [B, L, size*D]
+    return dense(p, stretches)[:, : x.shape[1] - size + 1]  # later ones run past the end
 
 
 def max_over_time(x):
-    """The largest value of every feature, picked so that float32 stays float32 under autograd.  [B, L, n] -> [B, n]."""
-    best = np.argmax(stop_gradient(x), axis=1)  # [B, n]
+    """The largest value of every feature.  [B, L, n] -> [B, n]."""
+    best = np.argmax(stop_gradient(x), axis=1)  # [B, n]; autograd's gradient of max is float64
     b, n = (np.arange(size, like=best) for size in best.shape)
     return x[b[:, None], best, n]
 
@@ -95,13 +100,13 @@ def max_over_time(x):
 def forward(params, batch, config, tap=ignore, rng=None):
     """u: the user vector.  -> [B, D]. rng: draws dropout (training only).
 
-    Padding takes part in the maximum, so a feature is never below relu(bias). After `sizes` empty events every filter
-    has seen all that more of them (the release pads to 500) could show.
+    Padding takes part in the maximum, so a feature is never below relu(bias). After `sizes` empty
+    events every filter has seen all that more of them (the release pads to 500) could show.
     """
     x = events_code(params, batch.histories[0], batch.features[0], config.sizes)
     tap("input", x)
-    pooled = [max_over_time(relu(convolve(p, x, size))) for size, p in enumerate(params["filters"], 1)]
-    pooled = np.concatenate(pooled, axis=-1)  # [B, sizes * filters]
+    answers = [convolve(p, x, size) for size, p in enumerate(params["filters"], 1)]
+    pooled = np.concatenate([max_over_time(relu(a)) for a in answers], axis=-1)  # [B, sizes*n]
     tap("pooled", pooled)
     return dense(params["user"], dropout(config.dropout, rng)(pooled))
 
@@ -124,7 +129,7 @@ def logits(params, batch, u, candidates):
 
 
 def loss(params, batch, config, rng=None):
-    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar."""
+    """Mean cross entropy, plus half the penalty times the squares of all u and x.  -> scalar."""
     u = forward(params, batch, config, rng=rng)
     z, x = logits(params, batch, u, batch.candidate)
     real = batch.candidate > 0  # [B, C]

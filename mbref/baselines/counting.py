@@ -1,6 +1,7 @@
-"""Baselines that count and do not learn: popularity, co-occurrence, "seen before". They stand in every table.
+"""Baselines that count and do not learn: popularity, co-occurrence, repeats. Every table has them.
 
-Each maker takes the training sequences and returns a scorer (history, cases) -> [S, N] as in evaluation.py.
+Each maker takes the training sequences and gives a scorer: f(history, cases) -> scores [S, N] of
+the S cases, which are sequences of `history`, as evaluation.py asks for.
 """
 import numpy as np
 
@@ -8,7 +9,7 @@ from mbref.data.sequences import owner
 
 
 def newest(history, case, last=None):
-    """Item ids of the `last` newest events of one history, oldest first; of all events without `last`."""
+    """Item ids of one history, oldest first: of its `last` newest events, or of all."""
     items = history.item[history.ptr[case] : history.ptr[case + 1]]
     return items if last is None else items[-last:]
 
@@ -26,25 +27,37 @@ def popularity_users(events, items):
     return lambda history, cases: np.tile(count, (len(cases), 1))
 
 
-def seen_before(events, items):
+def repeats(events, items):
     """Score of an item: how often the user has met it, by any behaviour. Needs no training."""
-    return lambda history, cases: np.array(
-        [np.bincount(newest(history, c), minlength=items + 1)[1:] for c in cases], float).reshape(-1, items)
+    def score(history, cases):
+        scores = np.zeros((len(cases), items))
+        for row, case in zip(scores, cases, strict=True):
+            row[:] = np.bincount(newest(history, case), minlength=items + 1)[1:]
+        return scores
+
+    return score
 
 
-def co_occurrence(events, items, last, reach=5):
-    """Score of an item: how often it came within `reach` events of the user's `last` newest ones, in any sequence.
+def count_pairs(events, items, reach):
+    """How often two items came within `reach` events of one another, in any sequence.
 
-    Both directions count, and so does an item beside itself.
+    Both orders count, and so does an item beside itself. -> the pairs as sorted keys a (N + 1) + b,
+    and the count of each.
     """
     of = owner(events)  # [n]
     size, keys = items + 1, [np.empty(0, np.int64)]
-    for d in range(1, reach + 1):
-        together = of[d:] == of[:-d]
-        a, b = events.item[:-d][together], events.item[d:][together]
+    for distance in range(1, reach + 1):
+        together = of[distance:] == of[:-distance]
+        a, b = events.item[:-distance][together], events.item[distance:][together]
         keys += [a * size + b, b * size + a]
-    keys, count = np.unique(np.concatenate(keys), return_counts=True)  # sorted pairs and how often
-    start = np.searchsorted(keys, np.arange(size + 1) * size)  # the pairs of item i are start[i]:start[i + 1]
+    return np.unique(np.concatenate(keys), return_counts=True)
+
+
+def co_occurrence(events, items, last, reach=5):
+    """Score of an item: how often it came near the user's `last` newest ones, see count_pairs."""
+    size = items + 1
+    keys, count = count_pairs(events, items, reach)
+    start = np.searchsorted(keys, np.arange(size + 1) * size)  # pairs of i: start[i]:start[i + 1]
 
     def score(history, cases):
         scores = np.zeros((len(cases), size))
@@ -58,7 +71,7 @@ def co_occurrence(events, items, last, reach=5):
 
 
 def category_recency(events, items):
-    """Score of an item: one over how many events ago the user last met its category. Needs no training."""
+    """Score of an item: one over how many events ago its category was met. Needs no training."""
     category = events.category
 
     def score(history, cases):
@@ -66,7 +79,7 @@ def category_recency(events, items):
         for row, case in zip(scores, cases, strict=True):
             age = np.full(category.max(initial=0) + 1, np.inf)
             past = category[newest(history, case)]
-            age[past] = np.arange(len(past), 0, -1)  # of equal indices the last assignment, the newest event, stays
+            age[past] = np.arange(len(past), 0, -1)  # of equal indices the last, the newest, stays
             age[0] = np.inf  # unknown is no category
             row[:] = 1 / age[category[1:]]
         return scores
@@ -87,13 +100,14 @@ def co_occurrence_then_popularity(events, items, last):
 
 def plain(events, items):
     """Every counting baseline under the name it has in the tables.  -> {name: scorer}."""
-    by_category = {} if events.category is None else {"category recency": category_recency(events, items)}
-    return {
+    scorers = {
         "popularity, events": popularity(events, items),
         "popularity, users": popularity_users(events, items),
         "co-occurrence, last item": co_occurrence(events, items, 1),
         "co-occurrence, last 10": co_occurrence(events, items, 10),
         "co-occurrence, popularity": co_occurrence_then_popularity(events, items, 10),
-        "seen before": seen_before(events, items),
-        **by_category,
+        "seen before": repeats(events, items),
     }
+    if events.category is not None:
+        scorers["category recency"] = category_recency(events, items)
+    return scorers

@@ -1,11 +1,11 @@
-"""SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018). Knows the order, not the behaviours.
+"""SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018).
 
-Where the paper and the authors' code (github.com/kang205/SASRec) differ, this follows the code: queries alone are
-normalised, and residuals start from the normalised value. `loss` is the full softmax, which ranks better than the
-paper's cross entropy with one negative; that is there too.
-
-Glossary of shapes: B batch, L window length, D width, N items, C candidates, R positions with a next item.
-Ids start at 1; 0 is padding. Histories are padded on the left, so the newest event is at L - 1.
+It knows the order of events, not their behaviours. Where the paper and the authors' code
+(github.com/kang205/SASRec) differ, this follows the code: queries alone are normalised, and
+residuals start from the normalised value. The loss is a softmax over all items, which ranks better
+than the paper's cross entropy against one negative; that is there, too. B batch, L window length,
+D width, N items, C candidates, R positions with a next item. Id 0 is padding, on the left: the
+newest event is at L - 1.
 """
 from dataclasses import dataclass
 
@@ -29,19 +29,20 @@ from mbref.nn.layers import (
 )
 from mbref.nn.losses import masked_mean, softplus
 
-SETTINGS = {"steps": "4000", "evaluate_every": "100", "patience": "8"}  # as MovieLens-100K needs it, best near 2200
+# as MovieLens-100K needs it, where the best step is near 2200
+SETTINGS = {"steps": "4000", "evaluate_every": "100", "patience": "8"}
 
 
 @dataclass(frozen=True)
 class Config:
     """Shapes and switches."""
-    items: int                         # N
-    width: int = 64                    # D; 50
-    length: int = 50                   # L; 50, for MovieLens-1M 200
-    heads: int = 1                     # of every attention; 1
-    blocks: int = 2                    # 2
-    dropout: float = 0.3               # of inputs, attention weights and feed-forward layers; .5, for MovieLens-1M .2
-    loss: str = "softmax"              # over all items, or "bce": against one sampled negative, as in the paper
+    items: int             # N
+    width: int = 64        # D; of the authors 50
+    length: int = 50       # L; of the authors 50, on MovieLens-1M 200
+    heads: int = 1         # of every attention
+    blocks: int = 2
+    dropout: float = 0.3   # of inputs, attention weights and hidden layers; of the authors .5 or .2
+    loss: str = "softmax"  # over all items; "bce": against one drawn negative, as in the paper
 
     def __post_init__(self):
         require_choice(self, loss=("softmax", "bce"))
@@ -49,7 +50,7 @@ class Config:
 
 
 def init(rng, config):
-    """Parameters as a nested dict of float64 arrays; Glorot-uniform weights and tables, biases 0."""
+    """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
     D = config.width
 
     def block():
@@ -68,7 +69,7 @@ def input_code(params, item, config):
 
 
 def encoder_block(p, x, allowed, heads, drop, tap=ignore):
-    """Attention, then a feed-forward layer for every position by itself.  x [B, L, D], allowed [B, L, L] -> same."""
+    """Attention, then a feed-forward net.  x [B, L, D], allowed [B, L, L] -> [B, L, D]."""
     query = layer_norm(p["ln_q"], x)
     q, k, v = dense(p["q"], query), dense(p["k"], x), dense(p["v"], x)
     y = layer_norm(p["ln_f"], attention(q, k, v, allowed, heads, drop, tap) + query)
@@ -76,12 +77,13 @@ def encoder_block(p, x, allowed, heads, drop, tap=ignore):
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """Hidden states after each event.  -> [B, L, D]. rng: draws dropout (training only).
+    """Hidden states after each event; rng draws dropout.  -> [B, L, D].
 
-    No event attends to padding, so what stands there does not matter and needs no mask between the blocks.
+    No event attends to padding, so what stands there needs no mask between the blocks.
     """
     drop = dropout(config.dropout, rng)
-    allowed = masks.causal(batch.item.shape[1], batch.item) & masks.padding(batch.item)[:, None]  # [B, L, L]
+    real = masks.padding(batch.item)  # [B, L]
+    allowed = masks.causal(real.shape[1], real) & real[:, None]  # [B, L, L]
     x = drop(input_code(params, batch.item, config))
     tap("input", x)
     for block in params["blocks"]:
@@ -107,7 +109,8 @@ def softmax_loss(table, z, item):
     scores = z @ table[1:].T  # [R, N]
     top = np.max(stop_gradient(scores), axis=-1, keepdims=True)  # [R, 1]
     total = np.log(np.sum(np.exp(scores - top), axis=-1)) + top[:, 0]  # [R]
-    return np.sum(total - np.sum(z * table[item], axis=-1)) / len(item)  # np.mean's gradient would be float64
+    fit = total - np.sum(z * table[item], axis=-1)  # [R]
+    return np.sum(fit) / len(item)  # the gradient of np.mean is float64
 
 
 def loss(params, batch, config, rng=None):

@@ -8,7 +8,8 @@ class TorchSASRec(torch.nn.Module):
 
     def __init__(self, params, heads):
         super().__init__()
-        self.item, self.position = (torch.nn.Parameter(torch.tensor(params[name])) for name in ("item", "position"))
+        self.item, self.position = (torch.nn.Parameter(torch.tensor(params[name]))
+                                    for name in ("item", "position"))
         self.blocks = torch.nn.ModuleList([self.block(p, heads) for p in params["blocks"]])
         self.ln = self.norm(params["ln"])
 
@@ -27,20 +28,23 @@ class TorchSASRec(torch.nn.Module):
     def block(self, p, heads):
         d = len(p["q"]["b"])
         attention = torch.nn.MultiheadAttention(d, heads, batch_first=True, dtype=torch.float64)
-        attention.in_proj_weight.data = torch.tensor(np.concatenate([p[name]["w"].T for name in "qkv"]))
+        weights = np.concatenate([p[name]["w"].T for name in "qkv"])
+        attention.in_proj_weight.data = torch.tensor(weights)
         attention.in_proj_bias.data = torch.tensor(np.concatenate([p[name]["b"] for name in "qkv"]))
         attention.out_proj.weight.data = torch.eye(d, dtype=torch.float64)
-        return torch.nn.ModuleDict({"attention": attention} | {name: self.norm(p[name]) for name in ("ln_q", "ln_f")}
-                                   | {name: self.linear(p[name]) for name in ("f1", "f2")})
+        norms = {name: self.norm(p[name]) for name in ("ln_q", "ln_f")}
+        layers = {name: self.linear(p[name]) for name in ("f1", "f2")}
+        return torch.nn.ModuleDict({"attention": attention} | norms | layers)
 
     def forward(self, item, heads):
         real, length = (item > 0)[..., None], item.shape[1]
         ahead = torch.ones(length, length, dtype=bool).triu(1)
-        blocked = (ahead | (item == 0)[:, None]) & ~torch.eye(length, dtype=bool)  # itself, or torch gives nan
+        itself = torch.eye(length, dtype=bool)  # is never blocked, or torch gives nan
+        blocked = ((ahead | (item == 0)[:, None]) & ~itself).repeat_interleave(heads, 0)
         x = (self.item[item] * self.item.shape[1] ** 0.5 + self.position) * real
         for block in self.blocks:
             query = block["ln_q"](x)
-            y = query + block["attention"](query, x, x, attn_mask=blocked.repeat_interleave(heads, 0))[0]
+            y = query + block["attention"](query, x, x, attn_mask=blocked)[0]
             y = block["ln_f"](y)
             x = (y + block["f2"](block["f1"](y).relu())) * real
         return self.ln(x)
@@ -55,8 +59,9 @@ def named_gradients(module):
         return {"w": weight.numpy().T, "b": bias.numpy()}
 
     def block(b):
-        weights, biases = (x.grad.chunk(3) for x in (b["attention"].in_proj_weight, b["attention"].in_proj_bias))
-        return ({name: linear(w, bias) for name, w, bias in zip("qkv", weights, biases, strict=True)}
+        both = b["attention"].in_proj_weight, b["attention"].in_proj_bias
+        parts = zip("qkv", *(x.grad.chunk(3) for x in both), strict=True)
+        return ({name: linear(weight, bias) for name, weight, bias in parts}
                 | {name: linear(b[name].weight.grad, b[name].bias.grad) for name in ("f1", "f2")}
                 | {name: norm(b[name]) for name in ("ln_q", "ln_f")})
 
