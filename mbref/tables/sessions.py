@@ -1,8 +1,8 @@
-"""HierSRec's table: what follows in a session, ranked among all items and among those of the likely categories alone.
+"""HierSRec's table: the next click, ranked among all items and among those of likely categories.
 
-Source: the abstract of arXiv 2309.06533; what it leaves open is ours. A target outside the candidates is a miss that
-stays in the denominator, K is chosen on validation sessions, and full and gated figures come from the same scores.
-A `scorer` here is (history, cases) -> scores [B, N] and log p of the next category [B, C], or None without that head.
+Source: the abstract of arXiv 2309.06533; what it leaves open is ours. A target outside the
+candidates is a miss that stays in the denominator, K is chosen on validation sessions, and both
+rankings come from the same scores. session_figures.py says what a two-head scorer is.
 
 Shapes: S cases, B of them in a batch, N items, C categories with class 0 = unknown.
 """
@@ -17,11 +17,11 @@ from mbref.data.leave_one_out import Split
 from mbref.data.log import Log
 from mbref.errors import require
 from mbref.nn import optim
-from mbref.tables import rows, session_figures as gated_figures, whole_catalogue as ranked
+from mbref.tables import rows, session_figures, whole_catalogue
 from mbref.tables.kind import Kind, describe_log, ready_model
-from mbref.worlds import sessions as worlds_sessions
+from mbref.worlds import sessions as session_world
 
-SHOWN = 0.04  # of the items that are candidates, the example of the paper's abstract
+SHOWN = 0.04  # of the items are candidates, the example of the paper's abstract
 
 
 class SessionProblem(NamedTuple):
@@ -33,11 +33,14 @@ class SessionProblem(NamedTuple):
 
 
 def from_log(task):
-    """A SessionProblem from a log file. Raises InputError for one that this table cannot be made of."""
-    require(task.split != "leave-one-out", "this table splits sessions by date: give --split-by session-rec or srgnn.")
-    require(task.candidates == "all", "a session may click an item again: --candidates unseen is not for this table.")
+    """A SessionProblem from a log file. Raises InputError for one that has no such table."""
+    require(task.split != "leave-one-out",
+            "this table splits sessions by date: give --split-by session-rec or srgnn.")
+    require(task.candidates == "all",
+            "a session may click an item again: --candidates unseen is not for this table.")
     log, task, split = runs.open_task(task)
-    require(log.category is not None, f"{task.data} has no categories, which candidates are chosen by.")
+    require(log.category is not None,
+            f"{task.data} has no categories, which candidates are chosen by.")
     return SessionProblem(log, task, split)
 
 
@@ -52,7 +55,7 @@ def applies(model, config, task, log):
 # One row of the table.
 
 def split_of(problem, job):
-    """The split that a job trains on: the problem's own, or with random vectors of its seed in place of texts."""
+    """The split that a job trains on: the problem's, or one with random vectors as its texts."""
     if job.row != rows.RANDOM_TEXT:
         return problem.split
     return runs.with_text(problem.split, problem.log, "random", job.settings.seed)
@@ -61,41 +64,46 @@ def split_of(problem, job):
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
     model, config = ready_model(problem, job)
-    return match_width(model, config, replace(config, hier="soft")) if job.row == rows.MATCHED else config
+    if job.row == rows.MATCHED:
+        return match_width(model, config, replace(config, hier="soft"))
+    return config
 
 
 def match_width(model, config, wanted):
-    """`config` with a larger width, a multiple of its heads, with about as many parameters as `wanted`."""
-    size, wider = parameters(model, wanted), config
-    while parameters(model, wider) < size:
+    """`config` with a larger width, a multiple of heads, and about the parameters of `wanted`."""
+    size, wider = count_parameters(model, wanted), config
+    while count_parameters(model, wider) < size:
         config, wider = wider, replace(wider, width=wider.width + wider.heads)
-    return min(wider, config, key=lambda c: abs(parameters(model, c) - size))
+    return min(wider, config, key=lambda c: abs(count_parameters(model, c) - size))
 
 
-def parameters(model, config):
+def count_parameters(model, config):
     """How many numbers a model learns."""
-    return sum(a.size for _, a in optim.leaves(model.init(np.random.default_rng(0), config), ""))
+    params = model.init(np.random.default_rng(0), config)
+    return sum(a.size for _, a in optim.leaves(params))
 
 
 def train_and_report(problem, job, progress=False):
-    """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ..., ...}).
+    """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...}).
 
     K is chosen with the model that did not train on the validation sessions.
     """
     model = runs.find_model(job.model, job.overrides)
     config, split = config_of(problem, job), split_of(problem, job)
     final, search = training.search_and_refit(model, config, job.settings, split, progress=progress)
-    facts = {"parameters": parameters(model, config), "config": asdict(config)}
+    facts = {"parameters": count_parameters(model, config), "config": asdict(config)}
     figures = report_of(split, problem.log, model, config, search.best, final.params)
     return figures, training.describe(final, search) | facts
 
 
 def report_of(split, log, model, config, searched, final):
-    """The figures of a trained model: `final` parameters on the test cases, K by those of the search.  -> as `report`.
+    """Figures of the `final` parameters on the test cases; K is by those of the search.
+
+    -> {column: number}, as session_figures.report
     """
-    chosen, tested = (scorer(model, forget_ids(model, params, events, split.items), config)
-                      for params, events in ((searched, split.train), (final, split.refit)))
-    return gated_figures.report(split, log, chosen, tested)
+    choosing, tested = (two_heads(model, forget_ids(model, params, events, split.items), config)
+                        for params, events in ((searched, split.train), (final, split.refit)))
+    return session_figures.report(split, log, choosing, tested)
 
 
 def forget_ids(model, params, events, items):
@@ -105,20 +113,25 @@ def forget_ids(model, params, events, items):
 
 
 def plain_rows(problem, at=()):
-    """Full figures of chance and of everything that only counts; the log's rule with its own gate."""
-    split, index = problem.split, gated_figures.index_of(problem.split, problem.log)
-    plain = {"random": lambda history, cases: np.zeros((len(cases), split.items)),
-             **counting.plain(split.refit, split.items)}
-    scorers = {name: without_head(score) for name, score in plain.items()}
-    rule = worlds_sessions.scorer_of(problem.task.data, problem.log)
-    scorers |= {rows.RULE: with_sums(rule, index)} if rule else {}
-    return {name: gated_figures.report(split, problem.log, score, score) for name, score in scorers.items()}
+    """Figures of chance, of all that only counts, and of the log's rule, which has two heads."""
+    split, index = problem.split, session_figures.index_of(problem.split, problem.log)
+
+    def chance(history, cases):
+        return np.zeros((len(cases), split.items))
+
+    plain = {"random": chance, **counting.plain(split.refit, split.items)}
+    scorers = {name: one_head(score) for name, score in plain.items()}
+    rule = session_world.scorer_of(problem.task.data, problem.log)
+    if rule:
+        scorers[rows.RULE] = sum_heads(rule, index)
+    return {name: session_figures.report(split, problem.log, score, score)
+            for name, score in scorers.items()}
 
 
-def scorer(model, params, config):
-    """A trained model as a scorer of items and, where it has that head, of categories."""
+def two_heads(model, params, config):
+    """A trained model as a two-head scorer."""
     if protocol.optional(model, "score_categories") is None:
-        return without_head(evaluation.item_scorer(model, params, config))
+        return one_head(evaluation.item_scorer(model, params, config))
 
     def score(history, cases):
         batch = model.ranking_batch(history, cases, config)
@@ -127,25 +140,27 @@ def scorer(model, params, config):
     return score
 
 
-def without_head(score):
-    """A scorer of items as one that knows nothing of categories."""
+def one_head(score):
+    """A scorer of items as a two-head scorer that predicts no categories."""
     return lambda history, cases: (score(history, cases), None)
 
 
-def with_sums(score, index):
-    """A scorer of probabilities [B, N] of items as one that sums them for every category."""
+def sum_heads(score, index):
+    """A scorer that gives probabilities [B, N] as a two-head scorer: it adds up each category's."""
     def both(history, cases):
         p = score(history, cases)
         with np.errstate(divide="ignore"):  # a category without items has probability 0
-            return p, np.log(gated_figures.by_category(p, index))
+            return p, np.log(session_figures.sum_by_category(p, index))
 
     return both
 
 
 def columns(problem, at=()):
-    """The columns of a table on the screen: all items, then candidates of about 4%, or what is next in reach."""
-    share = min(share for share in gated_figures.reachable(problem.split, problem.log) if share >= SHOWN)
-    return ["MRR@20", "Recall@20", *(f"{name} at {share:.0%}" for name in ("MRR@20", "Recall@20", "coverage", "share"))]
+    """The columns of a table on the screen: all items, then candidates of about 4%, or the next."""
+    reachable = session_figures.reachable(problem.split, problem.log)
+    share = min(share for share in reachable if share >= SHOWN)
+    names = "MRR@20", "Recall@20", "coverage", "share"
+    return ["MRR@20", "Recall@20", *(f"{name} at {share:.0%}" for name in names)]
 
 
 def figure_columns(problem, at=()):
@@ -158,5 +173,5 @@ def describe(problem):
     return describe_log(problem.log, problem.split)
 
 
-KIND = Kind(from_log, describe, config_of, train_and_report, plain_rows, ranked.about, columns,
-            figure_columns)
+KIND = Kind(from_log, describe, config_of, train_and_report, plain_rows, whole_catalogue.about,
+            columns, figure_columns)

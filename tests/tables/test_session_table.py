@@ -1,4 +1,4 @@
-"""HierSRec's table: gated figures by hand and against the definition, K of a share, cold items, rows, a smoke run."""
+"""HierSRec's table: figures of candidates by hand and by definition, K, cold items, rows, runs."""
 import json
 from dataclasses import replace
 from functools import partial
@@ -8,100 +8,125 @@ import pytest
 
 from mbref import evaluation, metrics, runs, training
 from mbref.__main__ import main
-from mbref.candidates import choose as gate
+from mbref.baselines import sasrec
+from mbref.candidates import choose
 from mbref.data.leave_one_out import Held
 from mbref.data.sequences import from_rows
 from mbref.errors import InputError
-from mbref.tables import (
-    reproduce,
-    rows as table_rows,
-    session_figures as gated_figures,
-    sessions as gated,
-)
+from mbref.papers import hiersrec as paper
+from mbref.tables import reproduce, rows as table_rows, session_figures, sessions
 from mbref.tables.commands import TINY
 from mbref.tables.recommend import recommend
+from mbref.variants import hiersrec as variants
 
 pytestmark = pytest.mark.trains
 VIEWS = str(TINY / "diginetica/train-item-views.csv")
 TASK = runs.Task(VIEWS, "diginetica", "view", split="session-rec")
-FEW = ("--steps", "2", "--set", "evaluate_every=2", "--set", "width=4", "--set", "length=5", "--set", "item_width=4",
-       "--set", "category_width=2", "--set", "projection_width=2", "--set", "batch_size=8", "--seeds", "1",
-       "--jobs", "1")
+SMALL = ("width=4", "length=5", "item_width=4", "category_width=2", "projection_width=2",
+         "batch_size=8")
+SET_SMALL = [part for text in SMALL for part in ("--set", text)]
+FEW = ("--steps", "2", "--set", "evaluate_every=2", *SET_SMALL, "--seeds", "1", "--jobs", "1")
+FROM_VIEWS = ("--data", VIEWS, "--format", "diginetica", "--target", "view", "--split-by",
+              "session-rec")
+
+
+SHOWN = ["MRR@20 at 10%", "Recall@20 at 10%", "coverage at 10%", "share at 10%"]
 
 
 @pytest.fixture(scope="module")
 def problem():
-    return gated.from_log(TASK)
+    return sessions.from_log(TASK)
 
 
 def held_of(items, clicks=1):
     """A case for each of the items, each after `clicks` clicks on item 1."""
     user = np.repeat(np.arange(1, len(items) + 1), clicks)
-    return Held(from_rows(user, np.ones(len(user), int), np.ones(len(user), int), 1), np.array(items),
-                np.zeros(len(items), bool))
+    history = from_rows(user, np.ones(len(user), int), np.ones(len(user), int), 1)
+    return Held(history, np.array(items), np.zeros(len(items), bool))
+
+
+def scorer_of(scores, logp):
+    """These scores [S, N] and log p [S, C] as a two-head scorer."""
+    return lambda history, cases: (scores[cases], logp[cases])
 
 
 def test_places_by_hand():
-    index = gate.index_of(np.array([0, 1, 1, 2, 2, 2]), 3)  # items 1, 2 | 3, 4, 5; nothing in class 0
+    index = choose.index_of(np.array([0, 1, 1, 2, 2, 2]), 3)  # items 1, 2 | 3, 4, 5; class 0 empty
     scores = np.array([[5., 1, 4, 4, 0], [5., 1, 4, 4, 0], [5., 1, 4, 4, 0]])
     logp = np.log(np.array([[.1, .2, .7]] * 3))
-    full, among = gated_figures.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of([3, 1, 5]), index,
-                               {"one": partial(gate.topk, K=1), "all": partial(gate.topk, K=9)}, batch_size=2)
-    assert full.greater.tolist() == [1, 0, 4] and full.ties.tolist() == [1, 0, 0] and full.inside.all()
+    policies = {"one": partial(choose.topk, K=1), "all": partial(choose.topk, K=9)}
+    full, among = session_figures.rank_targets(scorer_of(scores, logp), held_of([3, 1, 5]), index,
+                                               policies, batch_size=2)
+    assert full.greater.tolist() == [1, 0, 4] and full.ties.tolist() == [1, 0, 0]
+    assert full.inside.all()
     places, share = among["one"]  # only items 3, 4, 5 are candidates: the best item, 1, is a miss
     assert places.greater.tolist() == [0, metrics.MISS, 2] and places.ties.tolist() == [1, 0, 0]
     assert places.inside.tolist() == [True, False, True] and share.tolist() == [0.6] * 3
-    found = gated_figures.figures(places, {"": np.ones(3, bool), ", last": np.arange(3) == 2}, k=2, kind=" at x")
-    assert found["Recall@2 at x"] == pytest.approx(1 / 3) and found["coverage at x"] == pytest.approx(2 / 3)
+    groups = {"": np.ones(3, bool), ", last": np.arange(3) == 2}
+    found = session_figures.figures(places, groups, k=2, kind=" at x")
+    assert found["Recall@2 at x"] == pytest.approx(1 / 3)
+    assert found["coverage at x"] == pytest.approx(2 / 3)
     assert found["MRR@2 at x"] == pytest.approx((0.75 + 0 + 0) / 3)  # place 1 or 2; a miss; place 3
     assert found["coverage at x, last"] == 1
     everything, share = among["all"]
-    assert all(np.array_equal(a, b) for a, b in zip(everything, full, strict=True)) and share.tolist() == [1] * 3
+    assert all(np.array_equal(a, b) for a, b in zip(everything, full, strict=True))
+    assert share.tolist() == [1] * 3
 
 
 def test_places_are_those_of_a_mask():
     rng = np.random.default_rng(0)
     category = np.append(0, rng.integers(0, 6, 40))
-    index, scores, logp = gate.index_of(category, 7), rng.integers(0, 9, (30, 40)) * 1.0, rng.normal(size=(30, 7))
+    index, scores = choose.index_of(category, 7), rng.integers(0, 9, (30, 40)) * 1.0
+    logp = rng.normal(size=(30, 7))
     target = rng.integers(1, 41, 30)
-    full, among = gated_figures.ranked(lambda history, cases: (scores[cases], logp[cases]), held_of(target), index,
-                               {K: partial(gate.topk, K=K) for K in (1, 3)}, batch_size=7)
-    for places, allowed in [(full, None), *((among[K][0], gate.items_of(gate.topk(logp, K), index)) for K in (1, 3))]:
+    policies = {K: partial(choose.topk, K=K) for K in (1, 3)}
+    full, among = session_figures.rank_targets(scorer_of(scores, logp), held_of(target), index,
+                                               policies, batch_size=7)
+    masks = {K: choose.items_of(choose.topk(logp, K), index) for K in (1, 3)}
+    for places, allowed in [(full, None), *((among[K][0], masks[K]) for K in (1, 3))]:
         greater, ties = metrics.greater_and_ties(scores, target - 1, allowed)
-        assert places.greater.tolist() == greater.tolist() and places.ties.tolist() == ties.tolist()
+        assert places.greater.tolist() == greater.tolist()
+        assert places.ties.tolist() == ties.tolist()
 
 
 def test_scores_that_are_not_finite():
-    index = gate.index_of(np.array([0, 0, 0]), 1)
+    index = choose.index_of(np.array([0, 0, 0]), 1)
     with pytest.raises(InputError, match="finite"):
-        gated_figures.ranked(lambda history, cases: (np.array([[np.nan, 1.0]]), None), held_of([1]), index, {})
+        session_figures.rank_targets(lambda history, cases: (np.array([[np.nan, 1.0]]), None),
+                                     held_of([1]), index, {})
 
 
 def test_k_is_that_of_the_validation_sessions():
-    index = gate.index_of(np.array([0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2]), 3)  # sizes 1, 2, 7
+    index = choose.index_of(np.array([0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2]), 3)  # sizes 1, 2, 7
     logp = np.log(np.array([[.5, .4, .1]]))
-    ks = gated_figures.wanted_ks(lambda history, cases: (None, logp), held_of([1]), index, (0.01, 0.25, 1.0))
+    ks = session_figures.choose_ks(lambda history, cases: (None, logp), held_of([1]), index,
+                                   (0.01, 0.25, 1.0))
     assert ks == {0.01: 1, 0.25: 2, 1.0: 3}
-    other = np.log(np.array([[.5, .4, .1], [.1, .2, .7]]))  # shares of K = 1, 2: .1, .3 and .7, .9, so .4 and .6
-    ks = gated_figures.wanted_ks(lambda history, cases: (None, other[cases]), held_of([1, 1]), index, (0.3, 0.6), 1)
+    other = np.log(np.array([[.5, .4, .1], [.1, .2, .7]]))  # K = 1, 2: .1, .3 and .7, .9: .4, .6
+    ks = session_figures.choose_ks(lambda history, cases: (None, other[cases]), held_of([1, 1]),
+                                   index, (0.3, 0.6), 1)
     assert ks == {0.3: 1, 0.6: 2}
-    assert gated_figures.wanted_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
+    assert session_figures.choose_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
 
 
 def test_report_of_the_rule(problem):
-    rows = gated.plain_rows(problem)
+    rows = sessions.plain_rows(problem)
     best, together = rows["the rule behind the log"], rows["co-occurrence, last item"]
     assert rows["random"]["Recall@20"] == pytest.approx(20 / problem.split.items)
-    assert best["MRR@20"] == best["MRR@20 at 100%"] and best["coverage at 100%"] == best["share at 100%"] == 1
-    assert best["Recall@20"] > together["Recall@20"] and not any(" at " in column for column in together)
-    for kind in (f" at {share:.0%}" for share in gated_figures.reachable(problem.split, problem.log)):
+    assert best["MRR@20"] == best["MRR@20 at 100%"]
+    assert best["coverage at 100%"] == best["share at 100%"] == 1
+    assert best["Recall@20"] > together["Recall@20"]
+    assert not any(" at " in column for column in together)
+    shares = session_figures.reachable(problem.split, problem.log)
+    for kind in (f" at {share:.0%}" for share in shares):
         assert best[f"Recall@20{kind}"] <= best[f"coverage{kind}"]
         change = best[f"Recall@20{kind}"] - best["Recall@20"]
         assert change == pytest.approx(best[f"gained{kind}"] - best[f"lost{kind}"])
         assert best[f"lowest share{kind}"] <= best[f"share{kind}"] <= best[f"highest share{kind}"]
-    sizes = [best[f"cases, {name}"] for name in gated_figures.LENGTHS]
+    sizes = [best[f"cases, {name}"] for name in session_figures.LENGTHS]
     assert sum(sizes) == best["cases"] == len(problem.split.test.item)
-    weighted = sum(n * best[f"MRR@20, {name}"] for n, name in zip(sizes, gated_figures.LENGTHS, strict=True))
+    weighted = sum(n * best[f"MRR@20, {name}"]
+                   for n, name in zip(sizes, session_figures.LENGTHS, strict=True))
     assert weighted / best["cases"] == pytest.approx(best["MRR@20"])
 
 
@@ -109,12 +134,16 @@ def test_matched_width_and_random_text(problem):
     texts = {"width": "32"}
     jobs = {row: reproduce.jobs_of("hiersrec", 1, texts, [row])[0]
             for row in ("HierSRec", "flat MTL", table_rows.MATCHED, table_rows.RANDOM_TEXT)}
-    size = {row: gated.parameters(runs.MODELS["hiersrec"], gated.config_of(problem, job)) for row, job in jobs.items()}
-    assert abs(size[table_rows.MATCHED] / size["HierSRec"] - 1) < 0.02 < abs(size["flat MTL"] / size["HierSRec"] - 1)
-    words, drawn = problem.split.train.text, gated.split_of(problem, jobs[table_rows.RANDOM_TEXT]).test.history.text
+    size = {row: sessions.count_parameters(runs.find_model(job.model, job.overrides),
+                                           sessions.config_of(problem, job))
+            for row, job in jobs.items()}
+    off = {row: abs(size[row] / size["HierSRec"] - 1) for row in size}
+    assert off[table_rows.MATCHED] < 0.02 < off["flat MTL"]
+    words = problem.split.train.text
+    drawn = sessions.split_of(problem, jobs[table_rows.RANDOM_TEXT]).test.history.text
     assert not np.allclose(words, drawn)
     np.testing.assert_allclose(np.linalg.norm(words, axis=1), np.linalg.norm(drawn, axis=1))
-    assert gated.split_of(problem, jobs["HierSRec"]) is problem.split
+    assert sessions.split_of(problem, jobs["HierSRec"]) is problem.split
 
 
 def test_cold_items_are_in_no_training_session():
@@ -123,25 +152,30 @@ def test_cold_items_are_in_no_training_session():
     assert np.array_equal(known, np.bincount(split.refit.item, minlength=split.items + 1) > 0)
     assert (~known[1:]).mean() >= 0.149 and len(split.test.item) == 916
     assert (split.train.text[1:][~known[1:]] != 0).any()
-    groups = gated_figures.groups_of(split)
-    assert np.array_equal(groups[", cold"], ~known[split.test.item]) and np.all(groups[", warm"] ^ groups[", cold"])
+    groups = session_figures.group_cases(split)
+    assert np.array_equal(groups[", cold"], ~known[split.test.item])
+    assert np.all(groups[", warm"] ^ groups[", cold"])
 
 
 def test_reproduce_hiersrec(tmp_path, capsys):
     rows = [part for row in ("HierSRec", "SASRec", table_rows.BOUND) for part in ("--only", row)]
-    assert main(["reproduce", "--paper", "hiersrec", "--cold", "0.15", "--out", str(tmp_path), *FEW, *rows]) == 0
+    out = ("--out", str(tmp_path))
+    assert main(["reproduce", "--paper", "hiersrec", "--cold", "0.15", *out, *FEW, *rows]) == 0
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert "coverage at 10%" in printed and "4%" not in printed
     assert "the rule behind the log" in printed and table_rows.BOUND in printed
     assert {"MRR@20 at 10%, cold", "K at 100%", "MRR@20, 1 click"} <= set(found["HierSRec"]["mean"])
-    assert found[table_rows.BOUND]["overrides"]["hier"] == "oracle" and "MRR@20 at 10%" not in found["SASRec"]["mean"]
+    assert found[table_rows.BOUND]["overrides"]["hier"] == "oracle"
+    assert "MRR@20 at 10%" not in found["SASRec"]["mean"]
     assert found["HierSRec"]["mean"]["MRR@20 at 100%"] == found["HierSRec"]["mean"]["MRR@20"]
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.png", "shares.png", "learning.png"}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"results.json", "table.png", "shares.png", "learning.png"}
 
 
 @pytest.mark.parametrize("options, says", [
-    (("--at", "5"), "neither --at"), (("--candidates", "unseen"), "unseen"), (("--cold", "2"), "--cold"),
+    (("--at", "5"), "neither --at"), (("--candidates", "unseen"), "unseen"),
+    (("--cold", "2"), "--cold"),
     (("--data", VIEWS, "--format", "diginetica", "--target", "view"), "--split-by"),
     (("--set", "hier=deep"), "hier"),
 ])
@@ -153,7 +187,8 @@ def test_wrong_options_are_one_sentence(tmp_path, capsys, options, says):
 
 
 def test_bench_candidates_from_the_command_line(capfd):
-    small = ("--items", "300", "--shares", "0.1", "--categories", "10", "--width", "4", "--batch", "8")
+    small = ("--items", "300", "--shares", "0.1", "--categories", "10", "--width", "4", "--batch",
+             "8")
     assert main(["bench", "candidates", *small, "--repeats", "1"]) == 0
     assert "dense in parts" in capfd.readouterr().out
     assert main(["bench", "candidates", "--shares", "2"]) == 2
@@ -162,32 +197,28 @@ def test_bench_candidates_from_the_command_line(capfd):
 
 def test_items_never_trained_on_are_their_metadata_alone():
     events = from_rows(np.array([1, 1]), np.array([1, 3]), np.ones(2, int), 1)
-    params = {"b_i": np.array([1, 9, 3], np.float32), "E_I": np.array([[0], [2], [9], [4]], np.float32)}
-    made = gated.without_ids(params, events)
-    assert made["b_i"].tolist() == [1, 0, 3] and made["E_I"].tolist() == [[0], [2], [0], [4]]
-    assert made["b_i"].dtype == made["E_I"].dtype == np.float32 and params["b_i"][1] == 9
-    free = {"E_I": params["E_I"]}
-    assert gated.without_ids(free, events) is free
-    assert list(gated.without_ids({"b_i": params["b_i"]}, events)) == ["b_i"]
+    params = {"b_i": np.array([1, 9, 3]), "E_I": np.array([[0], [2], [9], [4]])}
+    found = sessions.forget_ids(variants, params, events, 3)
+    assert found["b_i"].tolist() == [1, 0, 3] and found["E_I"].tolist() == [[0], [2], [0], [4]]
+    for model in (paper, sasrec):
+        assert sessions.forget_ids(model, params, events, 3) is params
 
 
 def test_shares_that_whole_categories_can_make(problem):
-    """Of 12 categories of 30 to 60 items none is 4% of them; the share of a column is within half a category of it."""
-    assert gated_figures.reachable(problem.split, problem.log) == (0.1, 0.25, 0.5, 1.0)
-    assert gated.columns(problem) == ["MRR@20", "Recall@20", "MRR@20 at 10%", "Recall@20 at 10%", "coverage at 10%",
-                                      "share at 10%"]
-    best = gated.plain_rows(problem)["the rule behind the log"]
+    """Of 12 categories of 30 to 60 items none is 4%; a column is within half a category of it."""
+    assert session_figures.reachable(problem.split, problem.log) == (0.1, 0.25, 0.5, 1.0)
+    assert sessions.columns(problem) == ["MRR@20", "Recall@20", *SHOWN]
+    best = sessions.plain_rows(problem)["the rule behind the log"]
     assert not any(" at 4%" in column for column in best)
     for share in (0.1, 0.25, 0.5, 1.0):
         assert best[f"share at {share:.0%}"] == pytest.approx(share, abs=60 / 379 / 2)
 
 
-def test_evaluate_prints_gated_figures_beside_the_full_ones(tmp_path, capsys):
+def test_evaluate_prints_figures_of_candidates_beside_the_full_ones(tmp_path, capsys):
     run = str(tmp_path / "run")
-    few = (*FEW[2:FEW.index("--seeds")], "--steps", "60", "--set", "evaluate_every=1", "--set", "rate=0.05", "--set",
-           "patience=1")  # stops one step after the best
-    task = ("--data", VIEWS, "--format", "diginetica", "--target", "view", "--split-by", "session-rec")
-    assert main(["train", "hiersrec", "--out", run, *task, *few]) == 0
+    few = (*SET_SMALL, "--steps", "60", "--set", "evaluate_every=1", "--set", "rate=0.05",
+           "--set", "patience=1")  # stops one step after the best
+    assert main(["train", "hiersrec", "--out", run, *FROM_VIEWS, *few]) == 0
     capsys.readouterr()
     assert main(["evaluate", run]) == 0
     first, second = capsys.readouterr().out.split("\n\n")
@@ -195,56 +226,60 @@ def test_evaluate_prints_gated_figures_beside_the_full_ones(tmp_path, capsys):
     model, params, config, _, log, split = runs.open_run(run)
     searched = runs.load_search(run)
     validate = evaluation.validation(model, config, split, measure="MRR@20")
-    search = training.load_checkpoint(tmp_path / "run/search.npz", *(runs.load(run)[i] for i in (0, 2, 3)))
-    assert training.best_step(search) < search.step and validate(searched) == max(h[2] for h in search.validations)
-    row = gated.report_of(split, log, model, config, searched, params)
-    shown = [f"{row[name]:.3f}" for name in ("MRR@20", "Recall@20", "MRR@20 at 10%", "Recall@20 at 10%",
-                                             "coverage at 10%", "share at 10%")]
+    known = [runs.load(run)[i] for i in (0, 2, 3)]
+    search = training.load_checkpoint(tmp_path / "run/search.npz", *known)
+    assert training.best_step(search) < search.step
+    assert validate(searched) == max(metric for _, _, metric in search.validations)
+    row = sessions.report_of(split, log, model, config, searched, params)
+    shown = [f"{row[name]:.3f}" for name in ("MRR@20", "Recall@20", *SHOWN)]
     assert second.splitlines()[-1].split()[2:] == shown
 
 
 def test_k_is_of_the_search_and_figures_of_the_final_model(problem):
     job, = reproduce.jobs_of("hiersrec", 1, {"width": "4"}, ["HierSRec"])
-    model, config = runs.MODELS["hiersrec"], gated.config_of(problem, job)
+    model, config = runs.MODELS["hiersrec"], sessions.config_of(problem, job)
     searched, final = (model.init(np.random.default_rng(seed), config) for seed in (0, 1))
     searched["category"]["b"][:] = np.arange(13)  # the same categories for all
-    row = gated.report_of(problem.split, problem.log, model, config, searched, final)
-    scorers = [gated.scorer(model, params, config) for params in (searched, final)]
-    assert row == gated_figures.report(problem.split, problem.log, *scorers)
+    row = sessions.report_of(problem.split, problem.log, model, config, searched, final)
+    scorers = [sessions.two_heads(model, params, config) for params in (searched, final)]
+    assert row == session_figures.report(problem.split, problem.log, *scorers)
     for pair in ([scorers[0]] * 2, [scorers[1]] * 2):
-        assert row != gated_figures.report(problem.split, problem.log, *pair)
+        assert row != session_figures.report(problem.split, problem.log, *pair)
 
 
 def test_recommend_reads_the_texts(tmp_path, capsys):
     run = str(tmp_path / "run")
-    task = ("--data", VIEWS, "--format", "diginetica", "--target", "view", "--split-by", "session-rec")
-    assert main(["train", "hiersrec", "--out", run, *task, "--steps", "2", "--set", "width=4"]) == 0
+    few = ("--steps", "2", "--set", "width=4")
+    assert main(["train", "hiersrec", "--out", run, *FROM_VIEWS, *few]) == 0
     model, params, config, kind, log, split = runs.open_run(run)
-    session = int(np.flatnonzero(np.diff(split.test.history.ptr) > 1)[-1])  # a test case of several clicks
+    sizes = np.diff(split.test.history.ptr)
+    session = int(np.flatnonzero(sizes > 1)[-1])  # a test case of several clicks
     user = split.test.history.user[session]
     clicks = log.item[log.user == user]
-    found = recommend(model, params, config, kind, log, log.users[user], split.items, text=split.refit.text)
-    batch = model.batch(split.test.history, np.array([session]), config)
-    batch = batch._replace(item=clicks[None])
-    scores = model.score(params, batch, None, config)[0]
-    assert {item: pytest.approx(score, abs=1e-5) for item, score, _ in found} == dict(
-        zip(log.items[1:].tolist(), scores.tolist(), strict=True))
+    found = recommend(model, params, config, kind, log, log.users[user], split.items,
+                           text=split.refit.text)
+    batch = model.ranking_batch(split.test.history, np.array([session]), config)
+    scores = model.score_all(params, batch._replace(item=clicks[None]), config)[0]
+    want = dict(zip(log.items[1:].tolist(), scores.tolist(), strict=True))
+    assert {item: score for item, score, _ in found} == pytest.approx(want, abs=1e-5)
     capsys.readouterr()
     assert main(["recommend", run, "--user", log.users[user], "-k", "2"]) == 0
     assert capsys.readouterr().out.splitlines()[0].split()[1] == found[0].item
 
 
 def test_shown_is_the_share_of_the_abstract_where_it_is_in_reach(problem, monkeypatch):
-    monkeypatch.setattr(gated_figures, "reachable", lambda split, log: gated_figures.SHARES)
-    assert gated.columns(problem)[2:] == ["MRR@20 at 4%", "Recall@20 at 4%", "coverage at 4%", "share at 4%"]
-    assert gated.figure_columns(problem) == gated.columns(problem)[:4]
+    monkeypatch.setattr(session_figures, "reachable", lambda split, log: session_figures.SHARES)
+    names = "MRR@20", "Recall@20", "coverage", "share"
+    assert sessions.columns(problem)[2:] == [f"{name} at 4%" for name in names]
+    assert sessions.figure_columns(problem) == sessions.columns(problem)[:4]
 
 
-@pytest.mark.parametrize("change", [{"tasks": "item"}, {"hier": "oracle"}])
-def test_without_an_own_prediction_nothing_is_gated(problem, change):
-    model, config = runs.MODELS["hiersrec"], gated.hiersrec.Config(items=3, categories=2)
-    assert gated.applies(model, config, problem.task, problem.log)
-    assert not gated.applies(model, replace(config, **change), problem.task, problem.log)
-    assert not gated.applies(runs.MODELS["sasrec"], config, problem.task, problem.log)
-    assert not gated.applies(model, config, replace(problem.task, split="leave-one-out"), problem.log)
-    assert not gated.applies(model, config, problem.task, problem.log._replace(category=None))
+def test_without_an_own_prediction_there_are_no_candidates(problem):
+    log, task, config = problem.log, problem.task, variants.Config(items=3, categories=2)
+    assert sessions.applies(paper, paper.Config(items=3, categories=2), task, log)
+    assert sessions.applies(variants, config, task, log)
+    for change in ({"tasks": "item"}, {"hier": "oracle"}):
+        assert not sessions.applies(variants, replace(config, **change), task, log)
+    assert not sessions.applies(sasrec, sasrec.Config(items=3), task, log)
+    assert not sessions.applies(paper, config, replace(task, split="leave-one-out"), log)
+    assert not sessions.applies(paper, config, task, log._replace(category=None))
