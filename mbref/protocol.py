@@ -30,8 +30,8 @@ OPTIONAL = {
     # score_categories(params, batch, config): the scores of all items [B, N], and log p of what
     # category comes next [B, C+1], or None where the Config leaves out that head
     "score_categories": None,
-    # predicts_categories(config): asked where there is score_categories: are its scores a prediction
-    # from the session alone, with such a head?
+    # predicts_categories(config), asked where there is score_categories: are its scores a
+    # prediction from the session alone, with such a head?
     "predicts_categories": lambda config: True,
     # forget_ids(params, known): parameters that know items not `known` [N+1] by features alone
     "forget_ids": lambda params, known: params,

@@ -168,9 +168,9 @@ def losses_in(path):
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:  # whatever that file does
-        name = type(problem).__name__
-        raise InputError(f"{path} cannot be imported ({name}: {problem}).") from problem
+    except Exception as failure:  # whatever that file does
+        name = type(failure).__name__
+        raise InputError(f"{path} cannot be imported ({name}: {failure}).") from failure
     known = vars(module)
     found = {name: known[f"{name}_loss"] for name in runs.MODELS if f"{name}_loss" in known}
     require(found, f"{path} has no function such as hmar_loss(params, batch, config).")
