@@ -7,15 +7,19 @@ from mbref.data import group_events, targets
 from mbref.errors import require
 
 
-def one_group(items, categories, groups=()):
-    """The tables and features of a plain log, and no actions where none are given.
+def fill_groups(config):
+    """Set what a new Config leaves out: tables and groups of a plain log, and no actions anywhere.
 
-    -> {field of a Config: value}. Raises InputError if there are neither items nor groups.
+    Raises InputError if there are neither items nor groups, or not as many actions as groups.
     """
-    known = tuple(pair for pair in (("item", items), ("category", categories)) if pair[1])
-    groups = groups or (tuple(name for name, _ in known),)
+    sizes = (("item", config.items), ("category", config.categories))
+    tables = config.tables or tuple((name, size) for name, size in sizes if size)
+    groups = config.groups or (tuple(name for name, _ in tables),)
+    actions = config.actions or (0,) * len(groups)
     require(groups[0], "give the number of items, or tables, groups and actions of several groups.")
-    return {"tables": known, "groups": groups, "actions": (0,) * len(groups)}
+    require(len(actions) == len(groups), "give one number of actions a group.")
+    for name, value in {"tables": tables, "groups": groups, "actions": actions}.items():
+        object.__setattr__(config, name, value)  # a frozen Config is set here alone
 
 
 def maker(events):

@@ -1,16 +1,16 @@
 """ATRank: attention over all behaviours of a user (Zhou et al., AAAI 2018), in its printed form.
 
-Steps (1)-(7) after excerpts, as the full paper was not at hand: (1) groups of behaviours, (2) their
-embedding, (3) time, (4) one space, (5) self- and (6) vanilla attention, (7) score and loss.
-"Deviation D3": a row of released/LEDGER.md; other choices: variants/atrank.py. B batch, L and S
-events of a group and of all, C candidates, D width, F features; 0 is padding, on the right.
+Steps after excerpts, as the full paper was not at hand: (1) groups of behaviours, (2) embedding,
+(3) time, (4) one space, (5) self- and (6) vanilla attention, (7) score and loss. "Deviation D3": a
+row of released/LEDGER.md; other readings: variants/atrank.py. B batch, L events of a group, S of
+all groups, C candidates, D width, F features of an object; 0 is padding, on the right.
 """
 from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref.data.target_batches import examples, one_group, ranking_batch, training_batch
-from mbref.errors import require_ranges
+from mbref.data.target_batches import examples, fill_groups, ranking_batch, training_batch
+from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (BUCKETS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
@@ -27,30 +27,31 @@ class Config:
     categories: int = 0      # 0: the items have none
     tables: tuple = ()       # (feature, number of ids) of every embedding table
     groups: tuple = ()       # the features of each group's objects, the object itself first
-    actions: tuple = ()      # how many kinds of action each group has; 0: it is not read
+    actions: tuple = ()      # how many kinds of action each group has; 0: none is read
     table_width: int = 64    # of every embedding table
     width: int = 128         # D
     heads: int = 8           # K semantic spaces
     blocks: int = 1          # steps (5) and (6) stacked this often
-    dropout: float = 0.0     # of the attention weights
+    dropout: float = 0.0     # Deviation D11: none by default; of the attention weights
     penalty: float = 5e-5    # of the L2 in (7)
     pairs: bool = False      # True: a row trains a target and its negative together
     length: int = 50         # newest events that are read of each group
     unit: int = 86400        # seconds in one unit of time gap: a day
 
     def __post_init__(self):
-        for name, value in one_group(self.items, self.categories, self.groups).items():
-            object.__setattr__(self, name, getattr(self, name) or value)
+        fill_groups(self)
         require_ranges(self)
+        require(self.width >= 4, f"width is {self.width}: it must be at least 4.")
 
 
 def init(rng, config):
     """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
     t, D = config.table_width, config.width
 
-    def group(features, actions):  # F_M
+    def group(features, actions):  # Deviation D6: F_M has rows for object, action and time
         action = {"action": glorot(rng, actions + 1, t)} if actions else {}
-        return init_dense(glorot(rng, (len(features) + (actions > 0)) * t + BUCKETS, D)) | action
+        rows = (len(features) + len(action)) * t + BUCKETS
+        return init_dense(glorot(rng, rows, D)) | action
 
     def block():  # Deviation D10: a hidden layer of D/4
         return init_encoder(rng, D, D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
@@ -62,32 +63,32 @@ def init(rng, config):
 
 
 def behaviour_code(params, group, features, history, ids):
-    """u of a group's events, in the space of all.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
+    """u: a group's events in the space of all groups.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
     x = embed([params["tables"][name] for name in features], ids[history.item])  # emb(o)
     action = [lookup(group["action"], history.behaviour)] if "action" in group else []
-    bucket = time_bucket(history.gap, "paper")[..., None]  # [B, L, 1]
-    time = (bucket == np.arange(BUCKETS, like=bucket)).astype(x.dtype)  # [B, L, 14]
-    return relu(dense(group, np.concatenate([x, *action, time], axis=-1)))  # Deviation D3-D6
+    bucket = time_bucket(history.gap, "paper")[..., None]  # Deviation D5: as printed  [B, L, 1]
+    time = (bucket == np.arange(BUCKETS, like=bucket)).astype(x.dtype)  # Deviation D4: one-hot
+    return relu(dense(group, np.concatenate([x, *action, time], axis=-1)))  # Deviation D3: a ReLU
 
 
 def target_code(params, group, features, ids):
-    """h_t: candidates through their group's layer, without action and time.  -> [B, C, D].  (6)."""
-    x = embed([params["tables"][name] for name in features], ids)  # Deviation D7: not x itself
+    """h_t: candidates through F_M without action and time.  ids [B, C, F] -> [B, C, D].  (6)."""
+    x = embed([params["tables"][name] for name in features], ids)  # Deviation D7: h_t is not x
     return relu(dense({"w": group["w"][: x.shape[-1]], "b": group["b"]}, x))
 
 
 def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="weights"):
     """Bilinear attention, residual, norm; feed-forward, residual, norm.  -> as query.  (5), (6)."""
-    q, v = relu(dense(p["q"], query)), relu(dense(p["v"], memory))  # Deviation D2
-    k = memory @ p["k"]["w"]  # the W_k of all spaces, side by side: softmax(S_k W_k S^T)
+    q, v = relu(dense(p["q"], query)), relu(dense(p["v"], memory))
+    k = memory @ p["k"]["w"]  # Deviation D1, D2: no key layer; q k^T is S_k W_k S^T of all spaces
     drop = dropout(config.dropout, rng)
-    a = attention(q, k, v, allowed, config.heads, drop, tap, name, scaled=False)  # Deviation D1, D9
-    y = layer_norm(p["ln"], a + query)
+    a = attention(q, k, v, allowed, config.heads, drop, tap, name, scaled=False)
+    y = layer_norm(p["ln"], a + query)  # Deviation D9: no layer between
     return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """C: events of all groups [B, S, D], and which are real [B, S]. rng draws dropout.  (5)."""
+    """All groups' events [B, S, D] and which are real [B, S]; rng draws dropout.  (5)."""
     real = np.concatenate([masks.padding(history.item) for history in batch.histories], axis=1)
     groups = zip(params["groups"], config.groups, batch.histories, batch.features, strict=True)
     x = np.concatenate([behaviour_code(params, *group) for group in groups], axis=1)  # [B, S, D]
