@@ -1,7 +1,7 @@
 """Other readings of ATRank: the form of its release, and the points where the paper is silent.
 
-At its defaults this is papers/atrank.py, from which it takes all that does not change; RELEASED sets
-the form of the release's folder atrank/. Shapes as there.
+At its defaults this is papers/atrank.py, from which it takes all that does not change; RELEASED
+sets the form of the release's folder atrank/. Shapes as there.
 """
 from dataclasses import dataclass
 
@@ -18,20 +18,21 @@ from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import atrank
 from mbref.papers.atrank import SETTINGS
 
-RELEASED = {"scores": "dot", "group_relu": False, "bucket": "release", "query": "raw", "item_bias": True}
+RELEASED = {"scores": "dot", "group_relu": False, "bucket": "release", "query": "raw",
+            "item_bias": True}
 
 
 @dataclass(frozen=True)
 class Config(atrank.Config):
     """Switches beside the paper's own settings."""
     # points of the ledger
-    scores: str = "bilinear"       # "dot": of ReLU layers, over sqrt(D/H)  # Deviation D1, D2
-    group_relu: bool = True        # False: F_M is linear  # Deviation D3
-    bucket: str = "paper"          # "release": floor(log2(gap + 1)), 12 columns  # Deviation D5
-    query: str = "group"           # "raw": the target is its embedding  # Deviation D7
-    item_bias: bool = False        # True: b_i in (7)  # Deviation D8
-    hidden: int = 0                # width of the feed-forward nets; 0 = D/4  # Deviation D10
-    weight_decay: float = 0.0      # L2 on all weights in (7)  # Deviation D12
+    scores: str = "bilinear"    # "dot": keys are a layer, too, and scores are divided by sqrt(D/H)
+    group_relu: bool = True     # False: F_M is linear
+    bucket: str = "paper"       # "release": floor(log2(gap + 1)), of which 0 to 11 have a column
+    query: str = "group"        # "raw": the target is its embedding
+    item_bias: bool = False     # True: b_i in (7)
+    hidden: int = 0             # width of the feed-forward nets; 0: D/4
+    weight_decay: float = 0.0   # of the L2 on all weights in (7)
 
     def __post_init__(self):
         super().__post_init__()
@@ -42,8 +43,8 @@ class Config(atrank.Config):
 
 
 def columns(config):
-    """Columns of the one-hot code of a time bucket; the release gives its open last bucket none."""
-    return 12 if config.bucket == "release" else BUCKETS
+    """Columns of the one-hot code of a time bucket; the release gives its open last one none."""
+    return 12 if config.bucket == "release" else BUCKETS  # Deviation D5: two rules
 
 
 def init(rng, config):
@@ -52,33 +53,41 @@ def init(rng, config):
 
     def group(features, actions):
         action = {"action": glorot(rng, actions + 1, t)} if actions else {}
-        rows = (len(features) + (actions > 0)) * t + columns(config)
+        rows = (len(features) + len(action)) * t + columns(config)
         return init_dense(glorot(rng, rows, D)) | action
 
-    sizes = dict(config.tables)
-    bias = [np.zeros(sizes[features[0]] + 1) for features in config.groups]
-    return {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
-            "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],
-            **({"bias": bias} if config.item_bias else {}),  # Deviation D8
-            "self": [init_block(rng, D, config.hidden) for _ in range(config.blocks)],
-            "vanilla": [init_block(rng, D, config.hidden) for _ in range(config.blocks)]}
+    params = {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
+              "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)]}
+    if config.item_bias:
+        objects = [params["tables"][features[0]] for features in config.groups]
+        params["bias"] = [np.zeros(len(table)) for table in objects]
+    for part in ("self", "vanilla"):
+        params[part] = [init_block(rng, D, config.hidden) for _ in range(config.blocks)]
+    return params
 
 
 def init_block(rng, D, hidden=0):
     """Draw the parameters of attention_block; a `hidden` of 0 is a quarter of the width."""
-    return init_encoder(rng, D, hidden or D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
-
-
-def group_code(params, config, g, x, action, time):
-    """F_M [object ; action ; time]: events of group g in the space of all.  -> [..., D].  (2), (4)."""
-    parts = [x, lookup(params["groups"][g]["action"], action), time] if config.actions[g] else [x, time]
-    code = dense(params["groups"][g], np.concatenate(parts, axis=-1))
-    return relu(code) if config.group_relu else code
+    hidden = hidden or D // 4  # Deviation D10: the width is not known
+    return init_encoder(rng, D, hidden) | {"ln": init_norm(D), "ln_f": init_norm(D)}
 
 
 def object_code(params, config, g, ids):
-    """emb(o): the embeddings of an object's features, side by side.  ids [..., F] -> [..., F t].  (2)."""
+    """emb(o) of group g: an object's features, side by side.  ids [..., F] -> [..., F t].  (2)."""
     return embed([params["tables"][name] for name in config.groups[g]], ids)
+
+
+def group_code(params, config, g, x, action, time):
+    """F_M [object ; action ; time] of group g.  -> [..., D].  (2), (4)."""
+    p = params["groups"][g]
+    parts = [x, lookup(p["action"], action), time] if config.actions[g] else [x, time]
+    return project(p, config, np.concatenate(parts, axis=-1))
+
+
+def project(p, config, x):
+    """F_M with or without its ReLU."""
+    code = dense(p, x)
+    return relu(code) if config.group_relu else code  # Deviation D3: linear as released
 
 
 def behaviour_code(params, config, g, history, ids):
@@ -93,14 +102,14 @@ def target_code(params, config, g, ids):
     """h_t: a candidate's embedding, or that through its group's layer.  -> [B, C, D].  (6)."""
     x = object_code(params, config, g, ids)
     if config.query == "raw":
-        return x
+        return x  # Deviation D7: as released
     p = params["groups"][g]
-    code = dense({"w": p["w"][: x.shape[-1]], "b": p["b"]}, x)  # no action, no time
-    return relu(code) if config.group_relu else code
+    own_rows = p["w"][: x.shape[-1]]  # without those of action and time
+    return project({"w": own_rows, "b": p["b"]}, config, x)
 
 
 def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="weights"):
-    """One block of (5) and (6).  query [B, C, D], memory [B, S, D], allowed [B, C, S] -> as query."""
+    """One block with either scores.  query [B, C, D], memory [B, S, D] -> as query.  (5), (6)."""
     if config.scores == "bilinear":
         return atrank.attention_block(p, query, memory, allowed, config, rng, tap, name)
     drop = dropout(config.dropout, rng)
@@ -108,14 +117,16 @@ def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="we
 
 
 def dot_block(p, query, memory, allowed, heads, drop=lambda x: x, tap=ignore, name="weights"):
-    """The released block: keys are a ReLU layer, too, and scores are divided by sqrt(D/H)."""
-    q, k, v = (relu(dense(p[part], x)) for part, x in (("q", query), ("k", memory), ("v", memory)))
-    y = layer_norm(p["ln"], attention(q, k, v, allowed, heads, drop, tap, name) + query)
+    """The released block: ReLU layers for queries, keys and values, scores over sqrt(D/H)."""
+    q, v = relu(dense(p["q"], query)), relu(dense(p["v"], memory))
+    k = relu(dense(p["k"], memory))  # Deviation D1, D2: a key layer
+    a = attention(q, k, v, allowed, heads, drop, tap, name)
+    y = layer_norm(p["ln"], a + query)
     return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """C: events of all groups [B, S, D], and which are real [B, S].  (5)."""
+    """All groups' events [B, S, D] and which are real [B, S]; rng draws dropout.  (5)."""
     real = np.concatenate([masks.padding(history.item) for history in batch.histories], axis=1)
     codes = [behaviour_code(params, config, g, history, batch.features[g])
              for g, history in enumerate(batch.histories)]
@@ -141,7 +152,9 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     x = target_code(params, config, batch.group, batch.features[batch.group][candidates])
     u = user_vectors(params, x, states, config, tap, rng)
     z = np.sum(u * x, axis=-1)
-    return z + params["bias"][batch.group][candidates] if config.item_bias else z, u, x
+    if config.item_bias:  # Deviation D8: as released
+        z = z + params["bias"][batch.group][candidates]
+    return z, u, x
 
 
 def score(params, batch, candidates, config):
@@ -162,6 +175,6 @@ def loss(params, batch, config, rng=None):
     real = batch.candidate > 0  # [B, C]
     size = np.sum((u**2 + x**2) * real[..., None])
     total = masked_mean(sigmoid_cross_entropy(z, batch.label), real) + config.penalty / 2 * size
-    if config.weight_decay:
+    if config.weight_decay:  # Deviation D12: of all weights
         total = total + config.weight_decay / 2 * np.sum(flatten(params)[0] ** 2)
     return total

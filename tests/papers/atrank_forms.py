@@ -55,7 +55,7 @@ FORMS = {
     "printed, no penalty": BASE.changed(penalty=0.0),
     "printed, pairs": BASE.changed(pairs=True),
     "printed, three groups": printed(**MALL),
-    "printed, three groups, pairs": printed(**MALL, pairs=True, blocks=2),
+    "printed, three groups, pairs": printed(**MALL, pairs=True),
     "released": RELEASED,
     "bilinear": RELEASED.changed(scores="bilinear"),
     "paper's buckets": RELEASED.changed(bucket="paper"),
