@@ -66,7 +66,7 @@ def from_ours(batch, user):
 
     def history(h):
         return History(np.maximum(h.item - 1, 0), np.maximum(h.behaviour - 1, 0),
-                       time_bucket(h.gap, "release"), np.sum(h.item > 0, axis=1))  # Deviation D5
+                       time_bucket(h.gap, "release"), np.sum(h.item > 0, axis=1))  # Deviation D5: its rule
 
     features = tuple(x[1:] - (np.arange(x.shape[1]) == 0) for x in batch.features)  # the object itself comes first
     candidate = None if batch.candidate is None else batch.candidate - 1

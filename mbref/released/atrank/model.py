@@ -54,8 +54,8 @@ def init_blocks(rng, config):
 
 def init_block(rng, width):
     """Parameters of attention_block."""
-    shapes = {name: (width, width) for name in "qkv"}  # Deviation D2
-    shapes |= {"f1": (width, width // 4), "f2": (width // 4, width)}  # Deviation D10
+    shapes = {name: (width, width) for name in "qkv"}  # Deviation D2: keys are a layer
+    shapes |= {"f1": (width, width // 4), "f2": (width // 4, width)}  # Deviation D10: D/4
     norms = {name: {"gamma": np.ones(width), "beta": np.zeros(width)} for name in ("ln", "ln_f")}
     return {name: init_dense(glorot(rng, *shape)) for name, shape in shapes.items()} | norms
 
@@ -83,8 +83,8 @@ def object_code(params, config, group, ids):
 
 def group_code(params, config, group, x, action, time):
     """F_M [object ; action ; time]: events of any group in one space.  -> [..., D].  (2), (4)."""
-    parts = [x, action, time] if config.actions[group] else [x, time]  # Deviation D4, D6
-    return dense(params["groups"][group], np.concatenate(parts, axis=-1))  # Deviation D3
+    parts = [x, action, time] if config.actions[group] else [x, time]  # Deviation D4, D6: beside x
+    return dense(params["groups"][group], np.concatenate(parts, axis=-1))  # Deviation D3: linear
 
 
 def behaviour_code(params, config, group, history, features):
@@ -93,7 +93,7 @@ def behaviour_code(params, config, group, history, features):
     if not config.time:
         return x
     action = params["tables"]["action"][history.action] if config.actions[group] else None
-    time = history.time[..., None] == np.arange(BUCKETS, like=history.time)  # [B, L, 12]  # Deviation D4
+    time = history.time[..., None] == np.arange(BUCKETS, like=history.time)  # Deviation D4: one-hot  [B, L, 12]
     return group_code(params, config, group, x, action, time.astype(x.dtype))
 
 
@@ -101,7 +101,7 @@ def target_code(params, config, group, ids):
     """h_t: a candidate's embedding, or that through its group layer without action and time.  -> [B, C, D].  (6)."""
     x = object_code(params, config, group, ids)
     if config.query == "raw":
-        return x  # Deviation D7
+        return x  # Deviation D7: not through F_M
     widths = (params["tables"]["action"].shape[1] if config.actions[group] else 0, BUCKETS)
     return group_code(params, config, group, x, *(np.zeros_like(x, shape=x.shape[:-1] + (width,)) for width in widths))
 
@@ -114,10 +114,10 @@ def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, C or S, D/H]
     keys = keys[:, None, None].astype(q.dtype)  # [B, 1, 1, S]
     queries = queries[:, None, :, None].astype(q.dtype)  # [B, 1, C, 1]
-    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # [B, H, C, S]  # Deviation D1
+    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # Deviation D1: dot products  [B, H, C, S]
     weights = np.exp(log_softmax(scores * keys + MASKED * (1 - keys))) * queries
     tap(name, weights)
-    return merge_heads(drop(weights) @ v)  # Deviation D9
+    return merge_heads(drop(weights) @ v)  # Deviation D9: no layer after it
 
 
 def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
@@ -125,10 +125,10 @@ def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
 
     query [B, C, D], memory [B, S, D], keys [B, S], queries [B, C] -> [B, C, D].
     """
-    q, k, v = (relu(dense(p[part], x)) for part, x in (("q", query), ("k", memory), ("v", memory)))  # Deviation D2
+    q, k, v = (relu(dense(p[part], x)) for part, x in (("q", query), ("k", memory), ("v", memory)))  # Deviation D2: ReLU layers
     a = masked_attention(q, k, v, keys, queries, heads, drop, tap, name)
     y = layer_norm(p["ln"], a + query)
-    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)  # Deviation D10
+    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)  # Deviation D10: residual, norm
 
 
 def real_events(batch, config):
@@ -157,7 +157,7 @@ def self_attention(params, x, real, config, drop, tap):
 
 def vanilla_attention(params, x, states, real, config, drop, tap):
     """e: what each candidate finds in the history; every block reads the final states.  x [B, C, D] -> same.  (6)."""
-    for block in params["vanilla"]:  # Deviation D13
+    for block in params["vanilla"]:  # Deviation D13: all read the same
         x = attention_block(block, x, states, real, np.ones_like(x[..., 0]), config.heads, drop, tap, "vanilla_weights")
     return x
 
@@ -184,7 +184,7 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     x = target_code(params, config, batch.group, batch.features[batch.group][candidates])
     drop, real = dropout(config.dropout, rng), real_events(batch, config)
     u = NETS[config.net].vectors(params, x, states, real, config, drop, tap)
-    return np.sum(u * x, axis=-1) + params["bias"][batch.group][candidates], u, x  # Deviation D8
+    return np.sum(u * x, axis=-1) + params["bias"][batch.group][candidates], u, x  # Deviation D8: item bias
 
 
 def score(params, batch, candidates, config):
@@ -203,4 +203,4 @@ def loss(params, batch, config, rng=None):
     """
     z, u, x = logits(params, batch, forward(params, batch, config, rng=rng), batch.candidate, config, rng=rng)
     fit = softplus(z[:, 1:] - z[:, :1]) if config.net == "mf" else sigmoid_cross_entropy(z, batch.label)  # [B, 1]
-    return np.sum(fit) / fit.size + 0.5 * config.penalty * (np.sum(u**2) + np.sum(x**2))  # Deviation D12
+    return np.sum(fit) / fit.size + 0.5 * config.penalty * (np.sum(u**2) + np.sum(x**2))  # Deviation D12: a sum

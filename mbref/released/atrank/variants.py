@@ -17,8 +17,8 @@ class Config:
     net: str = "att"                   # from history to user vector: att, cnn, rnn, rna (with attention), mf (a table)
     width: int = 128                   # D; 128, in multi/ 256
     heads: int = 8                     # 8, in multi/ 4
-    blocks: int = 1                    # steps (5) and (6) stacked this often; 1  # Deviation D13
-    dropout: float = 0.0               # of attention weights, and of what cnn pools; 0, in multi/ .1  # Deviation D11
+    blocks: int = 1                    # steps (5) and (6) stacked this often; 1  # Deviation D13: 1
+    dropout: float = 0.0               # of attention weights, and of what cnn pools; 0, in multi/ .1  # Deviation D11: as said
     penalty: float = 5e-5              # L2 on user vector and target embedding in (7); 5e-5, in multi/ 1e-5
     time: bool = True                  # False: events are their objects' embeddings, without time and F_M
     query: str = "raw"                 # (6): the target is its embedding, or goes through its "group" layer
@@ -55,7 +55,7 @@ VARIANTS = {  # what sets a folder apart from atrank/
     "bpr": {"net": "mf", "time": False, "read": ()},
     "multi": {"groups": (("item", "shop", "category", "brand"), ("query",), ("coupon", "shop", "category")),
               "actions": (True, False, False), "read": (0, 1, 2), "query": "group", "width": 256, "heads": 4,
-              "dropout": 0.1, "penalty": 1e-5, "sizes": 8, "padded": 30, "last": False},  # Deviation D6, D7
+              "dropout": 0.1, "penalty": 1e-5, "sizes": 8, "padded": 30, "last": False},  # Deviation D6, D7: actions and layers
 }
 
 
