@@ -45,16 +45,18 @@ def examples(events, items, rng, pairs=False):
     another anyway.
     """
     of_group = events.log.group[events.rows]
-    return [_examples(events.log, events.rows[of_group == g], g, rng, pairs) for g in events.predict]
+    return [_examples(events.log, events.rows[of_group == g], g, rng, pairs)
+            for g in events.predict]
 
 
 def _examples(log, rows, group, rng, pairs):
     """Targets `rows` of one group with a negative each, not among the user's objects in those rows.
     """
-    known = sequences.from_rows(log.user[rows], log.object[rows], log.action[rows], len(log.actions))
-    negative = sequences.draw_negatives(
-        rng, known, sequences.owner(known), log.object[rows][:, None], len(log.objects[group]) - 1)[:, 0]
-    three = np.stack([rows, log.object[rows], negative], axis=1)  # [M, 3]
+    positive, size = log.object[rows], len(log.objects[group]) - 1
+    known = sequences.from_rows(log.user[rows], positive, log.action[rows], len(log.actions))
+    owner = sequences.owner(known)
+    negative = sequences.draw_negatives(rng, known, owner, positive[:, None], size)[:, 0]
+    three = np.stack([rows, positive, negative], axis=1)  # [M, 3]
     return three if pairs else np.concatenate([three[:, :2], three[:, ::2]])
 
 
@@ -62,14 +64,16 @@ def training_batch(events, rows, length, items, unit=1):
     """Rows of `examples` [B, 1+C], all of one group, as a Batch."""
     event, candidate = rows[:, 0], rows[:, 1:]
     label = candidate == events.log.object[event][:, None]
-    return ranking_batch(events, event, length, items, unit)._replace(candidate=candidate, label=label)
+    batch = ranking_batch(events, event, length, items, unit)
+    return batch._replace(candidate=candidate, label=label)
 
 
 def ranking_batch(events, cases, length, items, unit=1):
     """What each of the events `cases` [B], all of one group, is predicted from."""
     log, group = events.log, int(events.log.group[cases[0]])
     histories = tuple(history(log, g, cases, length, unit) for g in events.read)
-    return targets.Batch(histories, tuple(log.features[g] for g in events.read), events.read.index(group))
+    features = tuple(log.features[g] for g in events.read)
+    return targets.Batch(histories, features, events.read.index(group))
 
 
 def history(log, group, cases, length, unit):
@@ -77,5 +81,6 @@ def history(log, group, cases, length, unit):
     own = np.flatnonzero(log.group == group)
     first = np.searchsorted(own, np.searchsorted(log.user, log.user[cases]))
     stop = np.searchsorted(own, cases)
-    part = sequences.Sequences(None, None, log.object[own], log.action[own], None, None, log.time[own])
+    part = sequences.Sequences(
+        None, None, log.object[own], log.action[own], None, None, log.time[own])
     return targets.cut(part, np.maximum(first, stop - length), stop, log.time[cases], unit)

@@ -5,8 +5,8 @@ Two CSV files in one folder, each with a header; columns may come in any order a
 ignored.
 
     events.csv     user,group,object,action,time        one event a line, time in seconds since 1970
-    objects.csv    group,object,shop,category,brand     one object a line; a feature is empty where its group has
-                                                        none (see FEATURES) or where it is unknown
+    objects.csv    group,object,shop,category,brand     one object a line; a feature is empty where
+                                                        its group has none or where it is unknown
 
 Both are read as UTF-8; a byte order mark, CRLF line ends and blank lines are accepted. Anything
 else that does not fit raises InputError with the file, the line and the mend. One fault is mended
@@ -47,8 +47,8 @@ class GroupLog(NamedTuple):
     objects: tuple[np.ndarray, ...]  # over groups: [N_g + 1] likewise
     groups: tuple[str, ...]  # G names
     actions: tuple[str, ...]  # A names
-    features: tuple[np.ndarray, ...]  # over groups: [N_g + 1, F_g] ids; column 0 the object itself, 0 = unknown
-    feature_names: tuple[tuple[str, ...], ...]  # over groups: F_g names; one name is one numbering in all groups
+    features: tuple[np.ndarray, ...]  # over groups: [N_g + 1, F_g] ids, the object itself first
+    feature_names: tuple[tuple[str, ...], ...]  # over groups: F_g names, each one numbering
     sizes: dict[str, int]  # feature name -> how many ids it has, 0 not counted
     notes: tuple[str, ...]  # sentences: what the reader dropped or noticed
 
@@ -66,13 +66,20 @@ def read_groups(path):
     objects = tuple(order_ids(raw for group, raw in catalogue if group == name) for name in groups)
     features, sizes = feature_tables(catalogue, objects)
     users = order_ids(event[0] for event in events)
-    number = [{raw: n for n, raw in enumerate(raws.tolist())} for raws in (users, *objects)]
-    rows = np.array([(number[0][user], groups.index(group), number[1 + groups.index(group)][raw],
-                      1 + actions.index(action), time) for user, group, raw, action, time in events], np.int64)
+    number_of_user, *number = map(number_ids, (users, *objects))
+    rows = np.array([(number_of_user[user], g := groups.index(group), number[g][raw],
+                      1 + actions.index(action), time)
+                     for user, group, raw, action, time in events], np.int64)  # [n, 5]
     # stable: equal times stay in the order of the file
     rows = rows[np.lexsort((rows[:, 4], rows[:, 0]))]
-    return GroupLog(*(frozen(column.copy()) for column in rows.T), users, objects, groups, actions, features,
-                    tuple((name, *FEATURES[name]) for name in groups), sizes, tuple(notes))
+    columns = (frozen(column.copy()) for column in rows.T)
+    names = tuple((name, *FEATURES[name]) for name in groups)
+    return GroupLog(*columns, users, objects, groups, actions, features, names, sizes, tuple(notes))
+
+
+def number_ids(raws):
+    """{raw id: its number} from raw ids in order."""
+    return {raw: n for n, raw in enumerate(raws.tolist())}
 
 
 def read_catalogue(path, notes):
@@ -85,7 +92,8 @@ def read_catalogue(path, notes):
             if row[name] and name not in FEATURES[group]:
                 raise line_error(path, line, f"group {group} has no {name}, leave that field empty")
         if key in catalogue:
-            raise line_error(path, line, f"{group} {key[1]} is already in line {lines[key]}, delete one of the two")
+            raise line_error(path, line, f"{group} {key[1]} is already in line {lines[key]}, "
+                                         "delete one of the two")
         catalogue[key], lines[key] = {name: row[name] for name in FEATURES[group]}, line
     return catalogue
 
@@ -97,13 +105,15 @@ def read_events(path, catalogue, notes):
         user, group, raw, action, time = row.values()
         _require_group(path, line, group)
         if action not in ACTIONS[group]:
-            raise line_error(path, line, f"action {action!r} is unknown, the actions of group {group} are "
-                                     f"{', '.join(ACTIONS[group])}")
+            raise line_error(path, line, f"action {action!r} is unknown, the actions of group "
+                                         f"{group} are {', '.join(ACTIONS[group])}")
         if (group, raw) not in catalogue:
-            raise line_error(path, line, f"{group} {raw} has no line in objects.csv, add it there or delete this line")
+            raise line_error(path, line, f"{group} {raw} has no line in objects.csv, "
+                                         "add it there or delete this line")
         events.append((user, group, raw, action, seconds(path, line, time)))
     if not events:
-        raise InputError(f"{path.name}: holds no events (only a header or a cut line), give a file with at least one")
+        raise InputError(f"{path.name}: holds no events (only a header or a cut line), "
+                         "give a file with at least one")
     return events
 
 
@@ -138,7 +148,8 @@ def _rows(path, columns, notes, may_be_empty=()):
     for name in columns:
         if header.count(name) != 1:
             problem = "has no" if name not in header else "has more than one"
-            raise line_error(path, line, f"the header {problem} column {name}, it must name {', '.join(columns)}")
+            raise line_error(path, line, f"the header {problem} column {name}, "
+                                         f"it must name {', '.join(columns)}")
     needed = [header.index(name) for name in columns if name not in may_be_empty]
     for line, fields, last in reader:
         if last and not ended:
@@ -147,7 +158,9 @@ def _rows(path, columns, notes, may_be_empty=()):
             if cut:
                 return
         if len(fields) != len(header):
-            raise line_error(path, line, f"{len(fields)} fields where the header has {len(header)}, mend the line")
+            raise line_error(path, line,
+                             f"{len(fields)} fields where the header has {len(header)}, "
+                                         "mend the line")
         row = {name: fields[header.index(name)] for name in columns}
         for name in columns:
             if not row[name] and name not in may_be_empty:
@@ -165,7 +178,8 @@ def _csv_rows(path, text):
             if fields not in ([], [""]):
                 yield reader.line_num, fields, reader.line_num == lines
     except csv.Error as error:
-        raise line_error(path, reader.line_num, f"is not CSV ({error}), mend its quotation marks") from None
+        raise line_error(path, reader.line_num,
+                         f"is not CSV ({error}), mend its quotation marks") from None
 
 
 def _text(path):
@@ -173,9 +187,11 @@ def _text(path):
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file, events.csv and objects.csv belong in one folder") from None
+        raise InputError(f"{path}: there is no such file, events.csv and objects.csv "
+                         "belong in one folder") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), check its permissions") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}), "
+                         "check its permissions") from None
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:  # zero bytes are valid UTF-8, but no text file has them

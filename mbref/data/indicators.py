@@ -7,7 +7,7 @@ import autograd.numpy as np  # in checks, counts are differentiated, too
 
 
 def map_counts(batch, change):
-    """The batch with change(counts) in place of all counts: of events, of candidates, of all items."""
+    """The batch with change(counts) in place of all counts, of events and of candidates."""
     follow = batch.next
     if follow is not None:
         follow = follow._replace(counts=change(follow.counts),

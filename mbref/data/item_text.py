@@ -19,10 +19,12 @@ ALIKE = 1e-6  # relative difference below which two entries count as equal
 def text_vectors(tokens, train_items, columns=1024, width=64):
     """A vector for the text of every item, of `width` or the text's rank.  -> [N+1, M].
 
-    1. Every token goes to one of `columns` by crc32, with the sign of the highest bit; tokens of an item that meet
+    1. Every token goes to one of `columns` by crc32, with the sign of the highest bit; tokens of an
+       item that meet
        in a column add up. (Never Python's own hash: it differs from process to process.)
-    2. Times idf = log((1 + n) / (1 + df)) + 1, with df of the n training items having the column; each row is then
-       scaled to length 1. 3. Projected on the first right singular vectors of the training items' rows.
+    2. Times idf = log((1 + n) / (1 + df)) + 1, with df of the n training items having the column;
+       each row is then scaled to length 1.
+    3. Projected on the first right singular vectors of the training items' rows.
 
     tokens: Attributes, or a list of N + 1 lists of tokens, that of item 0 not read. train_items:
     item numbers, in any order and number; idf and SVD see these alone, so that the text of an item
@@ -31,7 +33,8 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
     items or of sums by rounding only, unless two singular values are equal. Raises InputError for
     no tokens, none in training, item numbers that are none, columns or width below 1.
     """
-    require(tokens is not None, "this log has no attributes to make text vectors from: choose vectors without text.")
+    require(tokens is not None, "this log has no attributes to make text vectors from: "
+                                "choose vectors without text.")
     require(columns >= 1 and width >= 1, f"columns {columns} and width {width} must be 1 or more.")
     entries = _hashed(tokens, columns)  # Deviation HierSRec D17: no language model
     train = np.unique(np.asarray(train_items))
@@ -40,7 +43,8 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
             f"train_items must be item numbers in 1..{items - 1}, at least one.")
     idf = _idf(entries, train, columns)
     vectors = _right_vectors(_gram(entries, train, idf), width)  # [H, M]
-    return np.concatenate([_rows(entries, chunk, idf) @ vectors for chunk in _chunks(np.arange(items))])
+    return np.concatenate([_rows(entries, chunk, idf) @ vectors
+                           for chunk in _chunks(np.arange(items))])
 
 
 def random_vectors(rng, like):

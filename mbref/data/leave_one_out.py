@@ -24,7 +24,7 @@ class Split(NamedTuple):
     train: Sequences       # every user's events before the validation event
     validation: Held       # the last target event but one
     test: Held             # the last target event
-    refit: Sequences       # every user's events before the test event, for training again once all is chosen
+    refit: Sequences       # every user's events before the test event, to train on at last
     items: int             # N
     users: int             # U
     behaviours: int        # K
@@ -42,7 +42,8 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     unknown behaviour or switch.
     """
     if target not in (*log.behaviours, "any"):
-        raise InputError(f"unknown target behaviour {target!r}: this log has {', '.join(log.behaviours)}, any.")
+        raise InputError(f"unknown target behaviour {target!r}: "
+                         f"this log has {', '.join(log.behaviours)}, any.")
     if counts not in ("running", "window", "whole-log"):
         raise InputError(f"unknown counts {counts!r}: choose running, window or whole-log.")
     is_target = np.array([target in (name, "any") for name in ("", *log.behaviours)])[log.behaviour]
@@ -51,13 +52,16 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     for rows in np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1):
         before_test, test_row = hold_out(rows, log.item, is_target, drop_target_history)
         # Deviation HMAR D16: validation is the last target event but one
-        before_validation, validation_row = hold_out(before_test, log.item, is_target, drop_target_history)
+        before_validation, validation_row = hold_out(
+            before_test, log.item, is_target, drop_target_history)
         test.append((before_test, test_row))
         validation.append((before_validation, validation_row))
         refit.append(before_test)
         train.append(before_validation)
     K = len(log.behaviours)
-    whole = whole_log_counts(log.user, log.item, log.behaviour, K) if counts == "whole-log" else None
+    whole = None
+    if counts == "whole-log":
+        whole = whole_log_counts(log.user, log.item, log.behaviour, K)
     return Split(
         of_rows(log, train, whole), _hold(log, validation, whole), _hold(log, test, whole),
         of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K,
@@ -80,11 +84,15 @@ def _hold(log, cases, whole):
     held = np.array([row for _, row in cases], int)
     seen = np.array([np.any(log.item[history] == log.item[row]) for history, row in cases], bool)
     history = of_rows(log, [history for history, _ in cases], whole)
-    return Held(history._replace(now=None if log.time is None else log.time[held]), log.item[held], seen)
+    if log.time is not None:
+        history = history._replace(now=log.time[held])
+    return Held(history, log.item[held], seen)
 
 
 def draw_cases(held, count, rng):
     """`count` of the held-out events, in their order, or all if there are not as many."""
     which = np.sort(rng.choice(len(held.item), min(count, len(held.item)), replace=False))
-    of_cases = {name: x[which] for name in ("now", "oracle") if (x := getattr(held.history, name)) is not None}
-    return Held(take(held.history, which)[0]._replace(**of_cases), held.item[which], held.seen[which])
+    history, _ = take(held.history, which)
+    of_cases = {name: x[which] for name in ("now", "oracle")
+                if (x := getattr(held.history, name)) is not None}
+    return Held(history._replace(**of_cases), held.item[which], held.seen[which])

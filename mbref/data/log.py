@@ -26,7 +26,7 @@ class Log(NamedTuple):
     item: np.ndarray  # [n] 1..N
     behaviour: np.ndarray  # [n] 1..K; behaviour k is called behaviours[k - 1]
     time: np.ndarray | None  # [n] seconds since 1970; None where the file has none
-    category: np.ndarray | None  # [n] 1..C of the event's item, 0 = unknown; None where the file has none
+    category: np.ndarray | None  # [n] 1..C of the event's item, 0 = unknown
     users: np.ndarray  # [U + 1] raw ids as text; entry 0 is "" (padding)
     items: np.ndarray  # [N + 1] likewise
     categories: np.ndarray | None  # [C + 1] likewise

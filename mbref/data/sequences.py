@@ -23,13 +23,13 @@ class Sequences(NamedTuple):
     user: np.ndarray       # [S] 1..U
     item: np.ndarray       # [n] 1..N
     behaviour: np.ndarray  # [n] 1..K
-    counts: np.ndarray     # [n, K] how often the user met this item, by behaviour, up to and including this event
+    counts: np.ndarray     # [n, K] how often the user has met this item, this event included
     before: np.ndarray     # [n, K] the same, strictly before this event
     time: np.ndarray | None = None      # [n] seconds since 1970, where the log has times
-    negative: np.ndarray | None = None  # [n] an item fixed once as this event's negative, where the caller gives them
-    now: np.ndarray | None = None       # [S] seconds at which the next event of a held-out history is asked for
-    category: np.ndarray | None = None  # [N+1] of every item, 0 = unknown, where the log has categories
-    text: np.ndarray | None = None      # [N+1, M] a fixed vector of every item's text, where the caller gives them
+    negative: np.ndarray | None = None  # [n] an item fixed as this event's negative, where given
+    now: np.ndarray | None = None       # [S] seconds at which a held-out history's next event comes
+    category: np.ndarray | None = None  # [N+1] of every item, 0 = unknown, where the log has some
+    text: np.ndarray | None = None      # [N+1, M] a fixed vector of every item's text, where given
     oracle: np.ndarray | None = None    # [S] category of a held-out event, for upper bounds only
 
 
@@ -83,9 +83,10 @@ def of_rows(log, lists, whole=None):
     """One sequence for each array of log rows in `lists`, those without rows left out."""
     lists = [rows for rows in lists if len(rows)]
     rows = np.concatenate([*lists, np.empty(0, int)]).astype(int)
-    sequences = from_rows(log.user[rows], log.item[rows], log.behaviour[rows], len(log.behaviours))._replace(
-        time=None if log.time is None else log.time[rows], category=item_categories(log))
-    return sequences if whole is None else sequences._replace(counts=whole[rows], before=whole[rows])
+    made = from_rows(log.user[rows], log.item[rows], log.behaviour[rows], len(log.behaviours))
+    time = None if log.time is None else log.time[rows]
+    made = made._replace(time=time, category=item_categories(log))
+    return made if whole is None else made._replace(counts=whole[rows], before=whole[rows])
 
 
 def item_categories(log):
@@ -140,7 +141,8 @@ def draw_negatives(rng, sequences, s, positive, items):
         return np.zeros_like(positive)
     # sorted keys of (sequence, item)
     met = np.unique(owner(sequences) * (items + 1) + sequences.item)
-    selective = np.bincount(met // (items + 1), minlength=len(sequences.user))[s] <= items / 2  # [B]
+    many = np.bincount(met // (items + 1), minlength=len(sequences.user))  # [S]
+    selective = many[s] <= items / 2  # [B]
     negative = np.zeros_like(positive)
     again = positive > 0
     while again.any():

@@ -30,7 +30,7 @@ class SessionSplit(NamedTuple):
     train: Sequences          # every item of the log occurs here
     validation: Sequences     # later sessions
     test: Sequences           # the latest ones
-    log: Log                  # the clicks of all three parts; items, sessions and categories numbered anew from 1
+    log: Log                  # the clicks of all parts; items, sessions and categories count from 1
     notes: tuple[str, ...]    # what was left after each step
 
 
@@ -54,8 +54,10 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
     an empty part.
     """
     require(rule in RULES, f"unknown rule {rule!r}: choose one of {', '.join(RULES)}.")
-    require(support in SUPPORTS, f"unknown support {support!r}: choose one of {', '.join(SUPPORTS)}.")
-    require(min_support >= 1 and days >= 1, f"min_support {min_support} and days {days} must be 1 or more.")
+    require(support in SUPPORTS,
+            f"unknown support {support!r}: choose one of {', '.join(SUPPORTS)}.")
+    require(min_support >= 1 and days >= 1,
+            f"min_support {min_support} and days {days} must be 1 or more.")
     require(log.time is not None, "this log has no times, so its sessions cannot be split by date.")
     rows = np.arange(len(log.user))
     steps = [("as read", rows), ("without sessions of one click", rows := _long(log, rows))]
@@ -68,10 +70,12 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
         rows = _known_only(log, rows, _clicks(log, training) >= min_support)
     steps.append((f"without items of fewer than {min_support} clicks in {SUPPORTS[support]}", rows))
     if rule == "srgnn":
-        steps.append(("without the sessions of the split day", rows := rows[part[log.user[rows]] != NOWHERE]))
+        steps.append(("without the sessions of the split day",
+                      rows := rows[part[log.user[rows]] != NOWHERE]))
     rows = _known_only(log, rows, _clicks(log, rows[part[log.user[rows]] == TRAIN]) > 0)
     steps.append(("without items unknown to training", rows))
-    return _in_parts(renumbered(log, rows), part[log.user[rows]], tuple(_note(log, *step) for step in steps))
+    return _in_parts(renumbered(log, rows), part[log.user[rows]],
+                     tuple(_note(log, *step) for step in steps))
 
 
 def _long(log, rows):
@@ -91,7 +95,8 @@ def _known_only(log, rows, known):
 
 def _parts(log, rows, rule, days):
     """The part of each session by the date of its rows.  -> [U+1]; none is NOWHERE."""
-    require(len(rows) > 0, "no session has two clicks on items that are kept: lower min_support or give more data.")
+    require(len(rows) > 0, "no session has two clicks on items that are kept: lower min_support or "
+                           "give more data.")
     starts = np.flatnonzero(np.diff(log.user[rows], prepend=0))
     if rule == "srgnn":
         at = log.time[rows[starts]] // DAY * DAY
@@ -111,8 +116,10 @@ def _in_parts(log, part, notes):
     """SessionSplit of a log whose rows lie in `part` [n]. Raises InputError if one is empty."""
     for name, number in (("training", TRAIN), ("validation", VALIDATION), ("test", TEST)):
         if not (part == number).any():
-            raise InputError(f"no session is left for {name}: change days, lower min_support or give more data.")
-    train, validation, test = (of_rows(log, [np.flatnonzero(part == number)]) for number in (TRAIN, VALIDATION, TEST))
+            raise InputError(f"no session is left for {name}: change days, lower min_support or "
+                             "give more data.")
+    train, validation, test = (of_rows(log, [np.flatnonzero(part == number)])
+                               for number in (TRAIN, VALIDATION, TEST))
     return SessionSplit(train, validation, test, log, notes)
 
 
@@ -131,10 +138,12 @@ def renumbered(log, rows):
     """
     user, users, _ = _anew(log.user[rows], log.users)
     item, items, kept = _anew(log.item[rows], log.items)
-    log = log._replace(user=user, users=users, item=item, items=items, behaviour=frozen(log.behaviour[rows]),
+    log = log._replace(user=user, users=users, item=item, items=items,
+                       behaviour=frozen(log.behaviour[rows]),
                        time=None if log.time is None else frozen(log.time[rows]),
                        category=None if log.category is None else log.category[rows],
-                       attributes=None if log.attributes is None else _attributes_of(log.attributes, kept))
+                       attributes=None if log.attributes is None
+                       else _attributes_of(log.attributes, kept))
     if log.category is None:
         return log
     category, categories, _ = _anew(log.category, log.categories)
@@ -167,13 +176,17 @@ def cut_sessions(log, gap=1800):
 
     The sessions of user "7" are called "7/1", "7/2", ... Raises InputError for a log without times.
     """
-    require(log.time is not None, "this log has no times, so its events cannot be cut into sessions.")
-    first = np.append(True, (np.diff(log.user) != 0) | (np.diff(log.time) > gap))  # [n] begins a session
+    require(log.time is not None,
+            "this log has no times, so its events cannot be cut into sessions.")
+    new = (np.diff(log.user) != 0) | (np.diff(log.time) > gap)
+    first = np.append(True, new)  # [n] begins a session
     user = log.user[first]  # [S]
     number = np.arange(len(user)) - np.searchsorted(user, user) + 1  # [S] from 1 for each user
-    names = ["", *(f"{raw}/{k}" for raw, k in zip(log.users[user].tolist(), number.tolist(), strict=True))]
+    raws = log.users[user].tolist()
+    names = ["", *(f"{raw}/{k}" for raw, k in zip(raws, number.tolist(), strict=True))]
     note = f"cut into {len(user):,} sessions where more than {gap} seconds pass"
-    return log._replace(user=frozen(np.cumsum(first)), users=frozen(np.array(names)), notes=(*log.notes, note))
+    return log._replace(user=frozen(np.cumsum(first)), users=frozen(np.array(names)),
+                        notes=(*log.notes, note))
 
 
 # Cases.
@@ -184,12 +197,14 @@ def prefixes(sequences):
     A session of n clicks gives n - 1 cases, in order. -> Held, with `now` the time of the click to
     find.
     """
-    place = np.arange(len(sequences.item)) - sequences.ptr[owner(sequences)]  # [n] from 0 in its session
+    start = sequences.ptr[owner(sequences)]
+    place = np.arange(len(sequences.item)) - start  # [n] from 0 in its session
     held = np.flatnonzero(place > 0)  # Deviation HierSRec D15: every prefix
     of, size = owner(sequences)[held], place[held]
     rows = _ranges(sequences.ptr[of], size)
     events = {name: x[rows] for name in OF_EVENTS if (x := getattr(sequences, name)) is not None}
-    history = sequences._replace(ptr=np.append(0, np.cumsum(size)), user=sequences.user[of], **events,
+    history = sequences._replace(ptr=np.append(0, np.cumsum(size)), user=sequences.user[of],
+                                 **events,
                                  now=None if sequences.time is None else sequences.time[held])
     return Held(history, sequences.item[held], sequences.before[held].sum(axis=1) > 0)
 
@@ -203,11 +218,18 @@ def as_split(parts, cold=None):
     log, known = parts.log, np.union1d(parts.train.user, parts.validation.user)
     rows = np.flatnonzero(np.isin(log.user, known))
     rows = rows if cold is None else _long(log, rows[~cold[log.item[rows]]])
-    validation, test = (held._replace(history=held.history._replace(oracle=held.history.category[held.item]))
-                        if log.category is not None else held
-                        for held in map(prefixes, (parts.validation, parts.test)))
-    return Split(parts.train, validation, test, of_rows(log, [rows]), len(log.items) - 1, len(log.users) - 1,
+    validation, test = map(with_oracle, (parts.validation, parts.test))
+    return Split(parts.train, validation, test, of_rows(log, [rows]), len(log.items) - 1,
+                 len(log.users) - 1,
                  len(log.behaviours))
+
+
+def with_oracle(sequences):
+    """The cases of `prefixes` with the category of the click to find, where items have one."""
+    held = prefixes(sequences)
+    if sequences.category is None:
+        return held
+    return held._replace(history=held.history._replace(oracle=sequences.category[held.item]))
 
 
 def cold(split, share, rng):
@@ -226,9 +248,12 @@ def cold(split, share, rng):
     session = owner(train)[rows]
     long = np.bincount(session)[session] >= 2
     rows, session = rows[long], session[long]
-    require(len(rows) > 0, f"no session is left without {share} of the items: choose a smaller share.")
-    left = from_rows(train.user[session], train.item[rows], train.behaviour[rows], train.counts.shape[1])
-    made = train._replace(ptr=left.ptr, user=left.user, item=left.item, behaviour=left.behaviour, counts=left.counts,
+    require(len(rows) > 0,
+            f"no session is left without {share} of the items: choose a smaller share.")
+    left = from_rows(train.user[session], train.item[rows], train.behaviour[rows],
+                     train.counts.shape[1])
+    made = train._replace(ptr=left.ptr, user=left.user, item=left.item, behaviour=left.behaviour,
+                          counts=left.counts,
                           before=left.before, time=None if train.time is None else train.time[rows])
     unknown = np.bincount(left.item, minlength=items + 1) == 0
     unknown[0] = False

@@ -1,6 +1,6 @@
 """What travels with mbref: small logs, golden cases and recorded states of the releases.
 
-An installed package holds them inside. In a clone, which `pip install -e .` uses, they stand beside it.
+An installed package holds them inside; in a clone they stand beside it.
 """
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +24,7 @@ def oracles():
 
 
 def mend(path):
-    """What to do where `path`, which came with mbref, is missing or damaged.  -> end of a sentence."""
+    """The end of a sentence on `path`, which came with mbref and is missing or damaged."""
     if is_installed():
         return "install mbref again"
     return f"bring it back by git checkout {path}"

@@ -19,16 +19,19 @@ def read_training_lists(path):
         users = np.arange(1, len(file["ptr"]))
         # the targets go last
         user = np.concatenate([np.repeat(users, np.diff(file["ptr"])), users])
-        item, behaviour = np.append(file["tr_item"], file["target"]), np.append(file["tr_beh"] + 1, np.ones_like(users))
+        item = np.append(file["tr_item"], file["target"])
+        behaviour = np.append(file["tr_beh"] + 1, np.ones_like(users))
         ids = [np.arange(file[name] + 1).astype(str) for name in ("usernum", "itemnum")]
         negatives = {name: file[name] for name in ("neg_clean", "neg_release")}
         if not len(user) == len(item) == len(behaviour):
             raise ValueError("its columns have different lengths")
     except NO_NPZ as error:
-        raise InputError(f"{path} is no split file ({error}): give .npz with tr_item, tr_beh, ptr, target.") from error
+        raise InputError(f"{path} is no split file ({error}): "
+                         "give .npz with tr_item, tr_beh, ptr, target.") from error
     order = np.argsort(user, kind="stable")
     shop = ("buy", "cart", "fav", "pv")
-    return Log(user[order], item[order], behaviour[order], None, None, *ids, None, shop, ()), negatives
+    columns = (column[order] for column in (user, item, behaviour))
+    return Log(*columns, None, None, *ids, None, shop, ()), negatives
 
 
 def read_event_lists(path):
@@ -44,11 +47,14 @@ def read_event_lists(path):
         if not len(item) == len(time) == len(negative) == ptr[-1] or len(more) != len(ptr) - 1:
             raise ValueError("its columns have different lengths")
         user = np.repeat(np.arange(1, len(ptr)), np.diff(ptr))
-        ids = [np.append("", np.arange(size).astype(str)) for size in (len(ptr) - 1, len(category), category.max() + 1)]
-        log = Log(user, item + 1, np.ones_like(item), time, category[item] + 1, *ids, ("event",), ())
+        sizes = len(ptr) - 1, len(category), category.max() + 1
+        ids = [np.append("", np.arange(size).astype(str)) for size in sizes]
+        behaviour = np.ones_like(item)
+        log = Log(user, item + 1, behaviour, time, category[item] + 1, *ids, ("event",), ())
         one = negative[ptr[1:] - 1][:, None] + 1
     except (*NO_NPZ, IndexError) as error:
-        raise InputError(f"{path} is no split file ({error}): give .npz with item, time, ptr, neg, cate.") from error
+        raise InputError(f"{path} is no split file ({error}): "
+                         "give .npz with item, time, ptr, neg, cate.") from error
     return log, negative + 1, {"1 fixed": one, "100 fixed": more + 1}
 
 

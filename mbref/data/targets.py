@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     """One row a target. Of a plain log, the items are the only group."""
 
     histories: tuple[History, ...]        # one a group
-    features: tuple[np.ndarray, ...]      # one a group: [N+1, F] the ids of each object: itself, category, ...
+    features: tuple[np.ndarray, ...]      # one a group: [N+1, F] ids of each object: itself, ...
     group: int = 0                        # of the candidates
     candidate: np.ndarray | None = None   # [B, C] for the loss; 0 = none could be drawn
     label: np.ndarray | None = None       # [B, C] True for the target itself
@@ -45,7 +45,8 @@ def examples(events, items, rng, pairs=False):
     event = np.flatnonzero(np.arange(len(first)) > first)  # [M]
     positive, negative = events.item[event], events.negative
     if negative is None:  # Deviation DMRAN D16: none of the user's items, drawn once
-        negative = sequences.draw_negatives(rng, events, sequences.owner(events), events.item[:, None], items)[:, 0]
+        owner = sequences.owner(events)
+        negative = sequences.draw_negatives(rng, events, owner, events.item[:, None], items)[:, 0]
     rows = np.stack([event, positive, negative[event]], axis=1)  # [M, 3]
     return [rows if pairs else np.concatenate([rows[:, :2], rows[:, ::2]])]
 
@@ -56,7 +57,8 @@ def training_batch(events, rows, length, items, unit=1):
     start = events.ptr[np.searchsorted(events.ptr, event, side="right") - 1]
     now = None if events.time is None else events.time[event]
     history = cut(events, np.maximum(start, event - length), event, now, unit)
-    return Batch((history,), (item_features(events, items),), 0, candidate, candidate == events.item[event][:, None])
+    label = candidate == events.item[event][:, None]
+    return Batch((history,), (item_features(events, items),), 0, candidate, label)
 
 
 def ranking_batch(events, cases, length, items, unit=1):

@@ -6,7 +6,7 @@ from mbref.data import windows
 
 
 def examples(events, config, rng):
-    """Rows to draw training batches from: all windows.  -> one array [W, 3] of sequences.windows."""
+    """Rows to draw training batches from, one array a task: all windows [W, 3]."""
     return [windows.windows(events, config.length)]
 
 

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     behaviour: np.ndarray  # [B, L]
     counts: np.ndarray     # [B, L, K] historical indicator of each event
     next: Next | None = None             # for the loss
-    history: np.ndarray | None = None    # [B, N+1, K] counts of every item over the whole history, for ranking
+    history: np.ndarray | None = None    # [B, N+1, K] counts of every item, for ranking
     at: np.ndarray | None = None         # [R] places in `next.item`, flat, where an event follows
 
 
@@ -45,7 +45,8 @@ def windows(sequences, length, newest_only=False):
     cuts = []
     for s, (start, end) in enumerate(zip(sequences.ptr[:-1], sequences.ptr[1:] - 1, strict=True)):
         stops = range(end, start, -length)
-        cuts += [(s, max(stop - length, start), stop) for stop in (stops[:1] if newest_only else stops)]
+        stops = stops[:1] if newest_only else stops
+        cuts += [(s, max(stop - length, start), stop) for stop in stops]
     return np.array(cuts, int).reshape(-1, 3)
 
 
@@ -55,7 +56,8 @@ def pad_left(values, first, stop, length):
         return np.zeros((len(stop), length) + values.shape[1:], values.dtype)
     row = stop[:, None] - np.arange(length, 0, -1)  # [B, L]
     real = row >= first[:, None]
-    return np.where(real.reshape(real.shape + (1,) * (values.ndim - 1)), values[np.where(real, row, 0)], 0)
+    wide = real.reshape(real.shape + (1,) * (values.ndim - 1))  # [B, L, 1...]
+    return np.where(wide, values[np.where(real, row, 0)], 0)
 
 
 def training_batch(sequences, cuts, length, items, rng, counts="running"):
@@ -64,10 +66,12 @@ def training_batch(sequences, cuts, length, items, rng, counts="running"):
     sequences, shift = take(sequences, s)
     s, first, stop = np.arange(len(s)), first + shift, stop + shift
     batch = _inputs(sequences, s, first, stop, length, counts)
-    item, behaviour = (pad_left(x, first + 1, stop + 1, length) for x in (sequences.item, sequences.behaviour))
+    item, behaviour = (pad_left(x, first + 1, stop + 1, length)
+                       for x in (sequences.item, sequences.behaviour))
     negative = draw_negatives(rng, sequences, s, item, items)
     if counts == "window":
-        item_counts, negative_counts = (window_counts(x, batch.item, batch.behaviour, sequences.counts.shape[1])
+        K = sequences.counts.shape[1]
+        item_counts, negative_counts = (window_counts(x, batch.item, batch.behaviour, K)
                                         for x in (item, negative))
     else:
         row = np.where(item > 0, stop[:, None] + 1 - np.arange(length, 0, -1), 0)  # [B, L]
@@ -82,7 +86,8 @@ def ranking_batch(held_history, cases, length, items, counts="running"):
     first, stop = held_history.ptr[cases], held_history.ptr[cases + 1]
     newest = np.maximum(first, stop - length)
     batch = _inputs(held_history, cases, newest, stop, length, counts)
-    history = np.zeros((len(cases), items + 1, held_history.counts.shape[1]), np.float32)  # [B, N+1, K]
+    K = held_history.counts.shape[1]
+    history = np.zeros((len(cases), items + 1, K), np.float32)  # [B, N+1, K]
     for b, rows in enumerate(map(slice, newest if counts == "window" else first, stop)):
         np.add.at(history[b], (held_history.item[rows], held_history.behaviour[rows] - 1), 1)
     return batch._replace(history=history)
@@ -90,8 +95,8 @@ def ranking_batch(held_history, cases, length, items, counts="running"):
 
 def _inputs(sequences, s, first, stop, length, counts):
     item, behaviour, before = (
-        pad_left(x, first, stop, length) for x in (sequences.item, sequences.behaviour, sequences.counts)
-    )
+        pad_left(x, first, stop, length)
+        for x in (sequences.item, sequences.behaviour, sequences.counts))
     if counts == "window":
         before = window_counts(item, item, behaviour, sequences.counts.shape[1])
     return Batch(sequences.user[s], item, behaviour, before)
@@ -103,5 +108,6 @@ def window_counts(candidates, item, behaviour, behaviours):
     candidates, item, behaviour [B, L] -> [B, L, K].
     """
     length = item.shape[1]
-    met = (candidates[:, :, None] == item[:, None, :]) & (item > 0)[:, None, :] & masks.causal(length, item)
+    same = (candidates[:, :, None] == item[:, None, :]) & (item > 0)[:, None, :]  # [B, L, L]
+    met = same & masks.causal(length, item)
     return met.astype(np.float32) @ masks.behaviour(behaviour, behaviours).astype(np.float32)

@@ -10,13 +10,14 @@ category. Every item has one of a few brands. Every category has three followers
 window of WINDOWS: what is bought within two days (an accessory), in the second week (a supply) and
 in the second month (a successor). A user reviews 8 to 18 different items. For each of them
 
-1. the user waits some whole days, see GAPS; if nothing is pending at the end of the wait, another wait is drawn
-   instead, TRIES in all;
-2. pending are: for every earlier item whose age in days lies in a window, that window's follower of the item's
-   category. With probability NEED one of them is taken, all equally likely, and an item of it by popularity,
-   times BRAND for the brand of the earlier item;
-3. otherwise, or if nothing is pending, it is an item of the whole shop by popularity, more often from where the
-   user has bought before: times 1 + FAVOUR * how many items of its category the user has.
+1. the user waits some whole days, see GAPS; if nothing is pending at the end of the wait, another
+   wait is drawn instead, TRIES in all;
+2. pending are: for every earlier item whose age in days lies in a window, that window's follower
+   of the item's category. With probability NEED one of them is taken, all equally likely, and an
+   item of it by popularity, times BRAND for the brand of the earlier item;
+3. otherwise, or if nothing is pending, it is an item of the whole shop by popularity, more often
+   from where the user has bought before: times 1 + FAVOUR * how many items of its category the
+   user has.
 
 Several needs from different categories are pending side by side, and which they are cannot be told
 from the order of the items alone. Ratings and texts are chance and mean nothing. The day of a
@@ -71,7 +72,8 @@ def make_store(rng, items=300, categories=20, brands=6):
 
 def amazon_world(rng, store, users=200):
     """Events (user 1.., item 1..N, day since 1970) by user, in order of time."""
-    return [(user, item, day) for user in range(1, users + 1) for item, day in user_events(rng, store)]
+    return [(user, item, day) for user in range(1, users + 1)
+            for item, day in user_events(rng, store)]
 
 
 def user_events(rng, store):
@@ -112,7 +114,8 @@ def best_scores(store, history, now):
              for category, brand in needs(store, history, now)]
     # nothing new there: not pending
     asked = [weights / weights.sum() for weights in asked if weights.any()]
-    owned = np.bincount(store.category[[item for item, _ in history]], minlength=store.follower.shape[1])
+    owned = np.bincount(store.category[[item for item, _ in history]],
+                        minlength=store.follower.shape[1])
     favoured = unmet * (1 + FAVOUR * owned[store.category])
     favoured /= favoured.sum()
     return NEED * np.mean(asked, axis=0) + (1 - NEED) * favoured if asked else favoured
@@ -137,7 +140,8 @@ def meta_line(store, item):
     """
     category, brand = int(store.category[item]), int(store.brand[item])
     return repr({
-        "asin": f"B{FIRST_ITEM + item}", "title": f"Maker {brand}'s no. {item}" if item % 4 == 0 else f"Item {item}",
+        "asin": f"B{FIRST_ITEM + item}", "title": f"Maker {brand}'s no. {item}" if item % 4 == 0
+        else f"Item {item}",
         "brand": f"Maker {brand}", "categories": [["Tiny", f"Shelf {category:02d}"]],
     }) + "\n"
 
@@ -160,7 +164,8 @@ def scorer_of(path, log, seed=1):
     store, reviews, _ = store_and_texts(seed)
     if Path(path).read_bytes() != reviews.encode():
         return None
-    number = np.array([0] + [int(asin[1:]) - FIRST_ITEM for asin in log.items[1:]])  # [N + 1] in the store
+    own = [int(asin[1:]) - FIRST_ITEM for asin in log.items[1:]]
+    number = np.array([0, *own])  # [N + 1] in the store
 
     def score(history, cases):
         days = history.time // DAY
@@ -175,7 +180,8 @@ def scorer_of(path, log, seed=1):
 def main(arguments=None):
     """Command line: write the two files of one seed into a folder."""
     write_files("worlds_amazon", "Write a synthetic log in the format of the Amazon dumps.",
-                lambda seed: dict(zip((REVIEWS, META), store_and_texts(seed)[1:], strict=True)), arguments)
+                lambda seed: dict(zip((REVIEWS, META), store_and_texts(seed)[1:], strict=True)),
+                arguments)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def make_mall(rng, sizes=(200, 60, 40), categories=20, shops=10, brands=8):
     popularity = tuple(np.append(0.0, (1 + place // categories) ** -0.5) for place in places)
     shop = [np.append(0, 1 + permutation(rng, size) % shops) for size in sizes]
     shop[QUERY] = np.zeros_like(shop[QUERY])
-    return Mall(category, tuple(shop), np.append(0, 1 + permutation(rng, sizes[ITEM]) % brands), popularity)
+    return Mall(category, tuple(shop), np.append(0, 1 + permutation(rng, sizes[ITEM]) % brands),
+                popularity)
 
 
 def groups_world(rng, mall, users=150):
@@ -75,7 +76,8 @@ def user_events(rng, mall):
         group = draw(rng, NEXT_GROUP[group])
         thing = draw(rng, best_scores(mall, events, group))
         names = ACTIONS[GROUPS[group]]
-        action = names[draw(rng, [ITEM_ACTIONS[name] for name in names])] if group == ITEM else names[0]
+        action = names[draw(rng,
+                            [ITEM_ACTIONS[name] for name in names])] if group == ITEM else names[0]
         _, fewest, most = WAITS[draw(rng, [wait[0] for wait in WAITS])]
         time += whole(rng, fewest, most)
         events.append((group, thing, action, time))
@@ -98,12 +100,14 @@ def hint(mall, history, group):
     if group == COUPON:
         return mall.shop[COUPON] == mall.shop[ITEM][last(history, ITEM, TAKEN)]
     source = QUERY if group == ITEM else COUPON
-    return mall.category[group] == mall.category[source][last(history, source, ACTIONS[GROUPS[source]])]
+    return mall.category[group] == mall.category[source][last(history, source,
+                                                              ACTIONS[GROUPS[source]])]
 
 
 def last(history, group, actions):
     """The object of the last event of `group` with one of `actions`; 0 if there is none."""
-    return next((event[1] for event in reversed(history) if event[0] == group and event[2] in actions), 0)
+    return next((event[1] for event in reversed(history) if event[0] == group
+                 and event[2] in actions), 0)
 
 
 # Files. Raw ids are numbers of equal length, so that groups.read_groups numbers everything as here.
@@ -126,7 +130,8 @@ def objects_text(mall):
     for group, name in enumerate(GROUPS):
         for n in range(1, len(mall.category[group])):
             shop, category = f"s{mall.shop[group][n]:02d}", f"c{mall.category[group][n]:02d}"
-            rows.append((name, raw_id(group, n), *(("", "") if group == QUERY else (shop, category)),
+            rows.append((name, raw_id(group, n),
+                         *(("", "") if group == QUERY else (shop, category)),
                          f"b{mall.brand[n]}" if group == ITEM else ""))
     return "".join(",".join(row) + "\n" for row in rows)
 
@@ -160,7 +165,8 @@ def scorer_of(path, log, seed=1):
 def main(arguments=None):
     """Command line: write the two files of one seed into a folder."""
     write_files("worlds_groups", "Write a synthetic log of items, queries and coupons.",
-                lambda seed: dict(zip(("events.csv", "objects.csv"), mall_and_texts(seed)[1:], strict=True)), arguments)
+                lambda seed: dict(zip(("events.csv", "objects.csv"), mall_and_texts(seed)[1:],
+                                      strict=True)), arguments)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,10 @@ def make_shop(rng, sizes=SIZES):
     cycle = 1 + permutation(rng, len(sizes))
     after = np.zeros(len(sizes) + 1, np.int64)
     after[cycle] = np.roll(cycle, -1)
-    words = [[], *(words_of(rng, c, kind) for c, kind in zip(category.tolist(), line.tolist(), strict=True))]
-    return Shop(np.append(0, category), np.append(0, line), np.append(0.0, popularity), after, words)
+    words = [[], *(words_of(rng, c, kind)
+                   for c, kind in zip(category.tolist(), line.tolist(), strict=True))]
+    return Shop(np.append(0, category), np.append(0, line), np.append(0.0, popularity), after,
+                words)
 
 
 def words_of(rng, category, line):
@@ -94,7 +96,8 @@ def best_scores(shop, history):
     if not len(history):
         return anywhere
     last = history[-1]
-    stay = shop.popularity * (shop.category == shop.category[last]) * np.where(shop.line == shop.line[last], KIN, 1)
+    kin = np.where(shop.line == shop.line[last], KIN, 1)
+    stay = shop.popularity * (shop.category == shop.category[last]) * kin
     move = shop.popularity * (shop.category == shop.after[shop.category[last]])
     return STAY * stay / stay.sum() + MOVE * move / move.sum() + (1 - STAY - MOVE) * anywhere
 
@@ -116,7 +119,8 @@ def shop_and_texts(seed):
     views = [line for session, (day, clicks) in enumerate(sessions_world(rng, shop), start=1)
              for line in view_lines(rng, session, day, clicks)]
     items = range(1, len(shop.category))
-    products = [f"{FIRST_ITEM + i};{whole(rng, 4, 12)};{','.join(map(str, shop.words[i]))}\n" for i in items]
+    products = [f"{FIRST_ITEM + i};{whole(rng, 4, 12)};{','.join(map(str, shop.words[i]))}\n"
+                for i in items]
     categories = [f"{FIRST_ITEM + i};{FIRST_CATEGORY + shop.category[i]}\n" for i in items]
     return shop, {VIEWS: "".join(["sessionId;userId;itemId;timeframe;eventdate\n", *views]),
                   PRODUCTS: "".join(["itemId;pricelog2;product.name.tokens\n", *products]),
@@ -133,7 +137,8 @@ def scorer_of(path, log, seed=1):
     if Path(path).read_bytes() != texts[VIEWS].encode():
         return None
     number = np.append(0, log.items[1:].astype(int) - FIRST_ITEM)  # [N + 1] in the shop
-    table = np.array([best_scores(shop, [item] if item else [])[number[1:]] for item in number])  # [N + 1, N]
+    scores = [best_scores(shop, [item] if item else []) for item in number]
+    table = np.array(scores)[:, number[1:]]  # [N + 1, N]
 
     def score(history, cases):
         start, stop = history.ptr[cases], history.ptr[np.asarray(cases) + 1]

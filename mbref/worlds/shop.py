@@ -8,15 +8,17 @@ The rule. Popularity falls as 1 / rank (Zipf) among categories and among the ite
 Every category has one complement; the complements form one cycle. A user makes several visits in
 the nine days from 2017-11-25 to 2017-12-03 (UTC+8). At each visit the user
 
-1. buys one item with probability BUY, but not at the first visit. It is drawn from the wishes, with
-   probability WISHED if there are any, otherwise from the new items.
-   Wishes: items whose last event other than a view is a cart or a fav, in proportion to WISH_WEIGHT.
-   New items: those the user has never met, by popularity, in the complement of the category last bought in
-   (in the whole shop before the first purchase). If all of them have been met, they count as new again;
-2. browses one category: with probability FOLLOW the complement of the category last bought in; otherwise, or
-   before the first purchase, one of three favourite categories. Each of 4 to 8 views is, with probability
-   STRAY, of any item of the shop instead. After a view the item is put in the cart with probability CART and
-   marked fav with probability FAV;
+1. buys one item with probability BUY, but not at the first visit. It is drawn from the wishes,
+   with probability WISHED if there are any, otherwise from the new items.
+   Wishes: items whose last event other than a view is a cart or a fav, in proportion to
+   WISH_WEIGHT.
+   New items: those the user has never met, by popularity, in the complement of the category last
+   bought in (in the whole shop before the first purchase). If all of them have been met, they
+   count as new again;
+2. browses one category: with probability FOLLOW the complement of the category last bought in;
+   otherwise, or before the first purchase, one of three favourite categories. Each of 4 to 8
+   views is, with probability STRAY, of any item of the shop instead. After a view the item is put
+   in the cart with probability CART and marked fav with probability FAV;
 3. exchanges one favourite category for another with probability DRIFT.
 
 Views alone say little about the next purchase; the carts, the favs and the last purchase say all
@@ -115,7 +117,8 @@ def browse(rng, shop, category):
     for _ in range(whole(rng, 4, 8)):
         item = draw(rng, shop.popularity if rng.random() < STRAY else inside)
         steps.append((item, "pv"))
-        steps += [(item, name) for name, chance in (("cart", CART), ("fav", FAV)) if rng.random() < chance]
+        steps += [(item, name) for name, chance in (("cart", CART), ("fav", FAV))
+                  if rng.random() < chance]
     return steps
 
 
@@ -151,7 +154,7 @@ def standing(shop, history):
     return wishes, [event[0] for event in history], last
 
 
-# All chance goes through Generator.random, so that the committed file depends on no other stream of NumPy's.
+# All chance goes through Generator.random: no other stream of NumPy's may change the file.
 
 def draw(rng, weights):
     """Index in 0..n-1 with probability in proportion to weights [n]."""
@@ -209,12 +212,14 @@ def write_files(module, description, texts_of, arguments=None):
 
 def main(arguments=None):
     """Command line: write the log of one seed."""
-    parser = argparse.ArgumentParser("python -m mbref.worlds.shop", description="Write a synthetic shop log.")
+    parser = argparse.ArgumentParser("python -m mbref.worlds.shop",
+                                     description="Write a synthetic shop log.")
     parser.add_argument("path", help="CSV file to write")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
-        Path(options.path).write_text(shop_and_text(options.seed)[1], encoding="ascii", newline="\n")
+        Path(options.path).write_text(shop_and_text(options.seed)[1], encoding="ascii",
+                                      newline="\n")
     except OSError as error:
         parser.error(f"{options.path} cannot be written ({error.strerror}), check the folder")
 

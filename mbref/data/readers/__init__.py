@@ -1,13 +1,13 @@
 """Interaction logs from ten public file formats, each one function path -> Log.
 
-    taobao     UserBehavior.csv of Alibaba Tianchi data set 649 (ATRank): user,item,category,behaviour,seconds
-    hmar       the text files of the HMAR release: a header line, then "user item behaviour" in order of time
-    recbole    RecBole atomic files: x.inter with a typed header and, beside it, x.item for the categories
+    taobao     UserBehavior.csv of Tianchi data set 649: user,item,category,behaviour,seconds
+    hmar       the text files of the HMAR release: a header line, then "user item behaviour"
+    recbole    RecBole atomic files: x.inter with a typed header and x.item for the categories
     movielens  u.data of MovieLens 100K (GroupLens): user, item, rating, seconds, separated by tabs
-    amazon     Amazon reviews as JSON lines, plain or .gz, and beside them meta_x.json for the categories
-    s3rec      the S3-Rec release: x.txt with "user item item ..." and beside it x_item2attributes.json
-    rechorus   ReChorus: tab-separated user_id, item_id, time and beside it item_meta.csv for the categories
-    diginetica train-item-views.csv of CIKM Cup 2016 and beside it product-categories.csv and products.csv
+    amazon     Amazon reviews as JSON lines, plain or .gz, and meta_x.json for the categories
+    s3rec      the S3-Rec release: x.txt with "user item item ..." and x_item2attributes.json
+    rechorus   ReChorus: tab-separated user_id, item_id, time and item_meta.csv for the categories
+    diginetica train-item-views.csv of CIKM Cup 2016, product-categories.csv and products.csv
     yoochoose  yoochoose-clicks.dat of RecSys Challenge 2015: session,time,item,category
     sessionrec the files of session-rec: tab-separated SessionId, ItemId, Time
 

@@ -42,17 +42,20 @@ def amazon(path, behaviours=None):
     """
     notes, names = [], ("review",) if behaviours is None else tuple(behaviours)
     require(behaviours is None or sorted(names) == sorted(RATED),
-            f"behaviours {behaviours!r} do not fit format amazon: leave them out or give {', '.join(RATED)}.")
-    reviews = _records(path, lambda record: _review(record, behaviours is not None), REVIEW_MEND, notes)
+            f"behaviours {behaviours!r} do not fit format amazon: leave them out or give "
+            f"{', '.join(RATED)}.")
+    reviews = _records(path, lambda record: _review(record, behaviours is not None), REVIEW_MEND,
+                       notes)
     events = ((line, *review, "") for line, review in reviews)
     log = _without_repeats(path, text.log(path, events, (names,), notes, note_unsorted=True))
     metadata = _metadata(Path(path))
     if not metadata.exists():
         return _without_categories(log, metadata)
     wanted, notes = set(log.items.tolist()), []
-    category = {item: last for _, (item, last) in _records(metadata, _item_category, META_MEND, notes)
-                if item in wanted}
-    return text.with_item_categories(log._replace(notes=(*log.notes, *notes)), category, metadata.name)
+    records = _records(metadata, _item_category, META_MEND, notes)
+    category = {item: last for _, (item, last) in records if item in wanted}
+    return text.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
+                                     metadata.name)
 
 
 def s3rec(path, behaviours=None):
@@ -71,7 +74,8 @@ def s3rec(path, behaviours=None):
         return _without_categories(log, source)
     lists = _attribute_lists(source)
     last = {item: ids[-1] for item, ids in lists.items() if ids}
-    return text.with_item_categories(log, last, source.name)._replace(attributes=_attributes(log, lists))
+    log = log._replace(attributes=_attributes(log, lists))
+    return text.with_item_categories(log, last, source.name)
 
 
 def rechorus(path, behaviours=None):
@@ -94,13 +98,14 @@ def rechorus(path, behaviours=None):
     width, columns = _columns(source, lines, ("item_id", "i_category"))
     rows = text.rows(source, lines, "\t", width, columns, notes, may_be_empty=("i_category",))
     category = {item: category for _, (item, category) in rows}
-    return text.with_item_categories(log._replace(notes=(*log.notes, *notes)), category, source.name)
+    return text.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
+                                     source.name)
 
 
 def _without_categories(log, source):
     """The log with a note that the file `source` would hold the categories."""
-    return log._replace(notes=(*log.notes, f"{source.name}: there is no such file beside the log, so items have "
-                                           "no categories"))
+    note = f"{source.name}: there is no such file beside the log, so items have no categories"
+    return log._replace(notes=(*log.notes, note))
 
 
 # Raw reviews: JSON lines.
@@ -120,17 +125,19 @@ def _records(path, converted, mend, notes):
             values = converted(_record(raw))
         except ValueError as reason:
             if not raw.endswith((b"\n", b"}")):
-                notes.append(f"{text.name_of(path)} line {line}: dropped, it is incomplete and has no line break "
-                             "(a truncated file)")
+                notes.append(f"{text.name_of(path)} line {line}: dropped, it is incomplete and has "
+                             "no line break (a truncated file)")
                 continue
             broken, first = broken + 1, first or f"the first is line {line}: {reason}"
         else:
             good += 1
             yield line, values
     if broken and (not good or broken > max(BROKEN_LINES, BROKEN_SHARE * (good + broken))):
-        raise InputError(f"{text.name_of(path)}: {broken} of {good + broken} lines are broken ({first}), {mend}")
+        raise InputError(f"{text.name_of(path)}: {broken} of {good + broken} lines are broken "
+                         f"({first}), {mend}")
     if broken:
-        notes.append(f"{text.name_of(path)}: skipped {broken} of {good + broken} lines as broken ({first})")
+        notes.append(f"{text.name_of(path)}: skipped {broken} of {good + broken} lines as broken "
+                     f"({first})")
 
 
 def _record(raw):
@@ -164,7 +171,8 @@ def _raw_id(record, names):
 
 def _stars(record):
     """Rating in 0..5 of a review. Raises ValueError."""
-    value = next((text.number(str(record[name])) for name in RATING if name in record), float("nan"))
+    value = next((text.number(str(record[name])) for name in RATING if name in record),
+                 float("nan"))
     if not 0 <= value <= 5:
         raise ValueError(f"it has no {' or '.join(RATING)} in 0..5")
     return value
@@ -201,8 +209,9 @@ def _without_repeats(path, log):
     if not len(repeats):
         return log
     columns = (text.frozen(np.delete(column, repeats)) for column in log[:4])
-    note = f"{text.name_of(path)}: dropped {len(repeats)} of {len(log.user)} reviews, each repeats another one " \
-           "in user, item and time"
+    note = (f"{text.name_of(path)}: dropped {len(repeats)} of {len(log.user)} reviews, each "
+            "repeats "
+            "another one in user, item and time")
     return log._replace(**dict(zip(log._fields, columns, strict=False)), notes=(*log.notes, note))
 
 
@@ -235,17 +244,22 @@ def _sequence_events(path, notes):
         if not ended:
             notes.append(text.cut_line(path, line, 1 + len(items), 2))
         elif not items:
-            raise text.line_error(path, line, "1 field where a user and at least one item separated by single "
-                                              "spaces are expected, mend the line or choose another format")
+            raise text.line_error(path, line,
+                                  "1 field where a user and at least one item separated "
+                                              "by single spaces are expected, mend the line or "
+                                              "choose another format")
         for item in items:
             if not item.isdecimal():
-                raise text.line_error(path, line, f"item {item!r} is not a whole number, write the items of a user "
-                                                  "separated by single spaces or choose another format")
+                raise text.line_error(path, line, f"item {item!r} is not a whole number, write the "
+                                                  "items of a user "
+                                                  "separated by single spaces or choose another "
+                                                  "format")
             yield line, user, item, "review", 0, ""
         again += user in seen
         seen.add(user)
     if again:
-        notes.append(f"{text.name_of(path)}: joined {again} lines to an earlier line of the same user")
+        notes.append(f"{text.name_of(path)}: joined {again} lines to an earlier line of the same "
+                     "user")
 
 
 def _attribute_lists(path):
@@ -255,12 +269,16 @@ def _attribute_lists(path):
     try:
         lists = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name}: is not JSON ({error}), mend the file or move it away") from None
+        raise InputError(f"{path.name}: is not JSON ({error}), "
+                         "mend the file or move it away") from None
     if not isinstance(lists, dict):
-        raise InputError(f"{path.name}: is not a JSON object of item and attributes, mend it or move it away")
+        raise InputError(f"{path.name}: is not a JSON object of item and attributes, mend it or "
+                         "move it away")
     for item, ids in lists.items():
-        if not isinstance(ids, list) or not all(isinstance(id, (int, str)) and str(id) for id in ids):
-            raise InputError(f"{path.name}: item {item!r} has no list of attribute ids, mend it or move the file away")
+        if not isinstance(ids, list) or not all(isinstance(id, (int, str)) and str(id)
+                                                for id in ids):
+            raise InputError(f"{path.name}: item {item!r} has no list of attribute ids, mend it or "
+                             "move the file away")
     return {item: [str(id) for id in ids] for item, ids in lists.items()}
 
 

@@ -62,11 +62,13 @@ def raw_lines(path, unpack=False):
     except IsADirectoryError:
         raise InputError(f"{path}: is a directory, give the file inside it") from None
     except EOFError:
-        raise InputError(f"{name_of(path)}: the gzip file ends too early, download it again") from None
+        raise InputError(f"{name_of(path)}: the gzip file ends too early, "
+                         "download it again") from None
     except (gzip.BadGzipFile, zlib.error):
         raise InputError(f"{name_of(path)}: the gzip file is damaged, download it again") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), check its permissions") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}), "
+                         "check its permissions") from None
 
 
 def lines(path):
@@ -109,7 +111,8 @@ def positions(path, line, names, needed):
     """
     for name in needed:
         if name not in names:
-            raise line_error(path, line, f"the header has no column {name}, add it or choose another format")
+            raise line_error(path, line,
+                             f"the header has no column {name}, add it or choose another format")
     return {name: position for position, name in enumerate(names)}
 
 
@@ -121,7 +124,7 @@ def rows(path, lines, separator, width, columns, notes, may_be_empty=()):
     """
     for line, text, ended in lines:
         fields = [field.strip() for field in text.split(separator)]
-        found = len(fields) if fields[-1] or ended else len(fields) - 1  # "a,b," is cut after its second
+        found = len(fields) - (not fields[-1] and not ended)  # "a,b," is cut after its second
         if not ended:
             notes.append(cut_line(path, line, found, width))
             if found < width:
@@ -180,10 +183,11 @@ def seconds(path, line, text, per_second=1):
     """A time since 1970 in units of 1 / per_second s. Raises InputError for no such time."""
     value = number(text)
     if not isfinite(value):
-        raise line_error(path, line, f"time {text!r} is not a finite number, write seconds since 1970")
+        raise line_error(path, line,
+                         f"time {text!r} is not a finite number, write seconds since 1970")
     if not 0 <= value < LATEST:
-        raise line_error(path, line, f"time {text} is not in 0..{LATEST}, write seconds since 1970, "
-                                     "not milliseconds")
+        raise line_error(path, line, f"time {text} is not in 0..{LATEST}, "
+                                     "write seconds since 1970, not milliseconds")
     return int(value * per_second)
 
 
@@ -191,9 +195,11 @@ def stars(path, line, text):
     """A rating from 0 to 5. Raises InputError for anything else."""
     value = number(text)
     if not isfinite(value):
-        raise line_error(path, line, f"rating {text!r} is not a finite number, write one from 0 to 5")
+        raise line_error(path, line,
+                         f"rating {text!r} is not a finite number, write one from 0 to 5")
     if not 0 <= value <= 5:
-        raise line_error(path, line, f"rating {text} is not in 0..5, rescale the ratings to five stars")
+        raise line_error(path, line,
+                         f"rating {text} is not in 0..5, rescale the ratings to five stars")
     return value
 
 
@@ -212,13 +218,14 @@ def vocabularies(behaviours, default):
 def refuse_names(format, behaviours):
     """Raise InputError if the caller names behaviours that the format does not have."""
     if behaviours is not None:
-        raise InputError(f"format {format} has no behaviour names, leave the argument behaviours out")
+        raise InputError(f"format {format} has no behaviour names, leave the argument behaviours "
+                         "out")
 
 
 def no_events(path):
     """InputError for a file without events."""
-    return InputError(f"{name_of(path)}: holds no events (it is empty, or has only a header or a cut line), "
-                      "give a file with at least one")
+    return InputError(f"{name_of(path)}: holds no events (it is empty, or has only a header or a "
+                      "cut line), give a file with at least one")
 
 
 def log(path, events, vocabularies, notes, note_unsorted=False, per_second=1):
@@ -250,9 +257,10 @@ def log(path, events, vocabularies, notes, note_unsorted=False, per_second=1):
     time = np.array(time)
     order = np.lexsort((time, user))  # stable: equal times stay in the order of the file
     if note_unsorted and (np.diff(order)[np.diff(user[order]) == 0] < 0).any():
-        notes.append(f"{name_of(path)}: was not in order of time, so each user's events are sorted here "
-                     "(equal times stay in the order of the file)")
-    columns = [frozen(column[order]) for column in (user, item, behaviour, time // per_second, category)]
+        notes.append(f"{name_of(path)}: was not in order of time, so each user's events are sorted "
+                     "here (equal times stay in the order of the file)")
+    columns = [frozen(column[order])
+               for column in (user, item, behaviour, time // per_second, category)]
     made = Log(*columns, users, items, categories, vocabulary, tuple(notes))
     return made if len(categories) > 1 else made._replace(category=None, categories=None)
 
@@ -268,7 +276,8 @@ def with_item_categories(log, category, source):
     categories, of_item = renumbered(codes, column)  # of_item [N + 1]
     notes, unknown = log.notes, int((of_item[1:] == 0).sum())
     if unknown:
-        notes += (f"{source}: has no category for {unknown} of {len(log.items) - 1} items, they get 0 (unknown)",)
+        notes += (f"{source}: has no category for {unknown} of {len(log.items) - 1} items, they "
+                  "get 0 (unknown)",)
     return log._replace(category=frozen(of_item[log.item]), categories=categories, notes=notes)
 
 
@@ -278,7 +287,8 @@ def _fitting(path, first_line, vocabularies):
         fitting = [names for names in vocabularies if name in names]
         if not fitting:
             allowed = " or ".join(f"({', '.join(names)})" for names in vocabularies)
-            raise line_error(path, line, f"behaviour {name!r} is unknown, allowed here are {allowed}")
+            raise line_error(path, line,
+                             f"behaviour {name!r} is unknown, allowed here are {allowed}")
         vocabularies = fitting
     return vocabularies[0]
 

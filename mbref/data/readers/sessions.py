@@ -16,11 +16,12 @@ from mbref.data.readers import lines as text
 from mbref.data.readers.amazon import _attributes, _without_categories
 
 ITEM = ("itemId", "item_id")  # both spellings are in circulation
-VIEWS = {"session": ("sessionId", "session_id"), "item": ITEM, "timeframe": ("timeframe",), "eventdate": ("eventdate",)}
+VIEWS = {"session": ("sessionId", "session_id"), "item": ITEM, "timeframe": ("timeframe",),
+         "eventdate": ("eventdate",)}
 CATEGORIES = {"item": ITEM, "category": ("categoryId", "category_id")}
 PRODUCTS = {"item": ITEM, "tokens": ("product.name.tokens",)}
 CLICKS = {"session": ("SessionId",), "item": ("ItemId",), "time": ("Time",)}
-NO_CATEGORY = ("0", "S")  # of yoochoose: missing, and "clicked as a special offer", which says nothing of the item
+NO_CATEGORY = ("0", "S")  # of yoochoose: missing, and a "special offer" of any kind
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -52,8 +53,10 @@ def yoochoose(path, behaviours=None):
     """
     text.refuse_names("yoochoose", behaviours)
     notes = []
-    rows = text.headerless(path, "yoochoose", text.rows(path, text.lines(path), *text.layout("yoochoose"), notes))
-    events = ((line, session, item, "click", _stamp(path, line, time), "" if category in NO_CATEGORY else category)
+    rows = text.headerless(path, "yoochoose",
+                           text.rows(path, text.lines(path), *text.layout("yoochoose"), notes))
+    events = ((line, session, item, "click", _stamp(path, line, time), "" if category in NO_CATEGORY
+               else category)
               for line, (session, time, item, category) in rows)
     log = text.log(path, events, (("click",),), notes, per_second=1000)
     return log if log.category is None else _with_last_category(log, text.name_of(path))
@@ -76,7 +79,8 @@ def _table(path, separator, columns, notes, may_be_empty=()):
     """Yield (line, values of `columns`, {name: its spellings}) of a file with a header."""
     lines = text.lines(path)
     line, names = text.header(path, lines, separator)
-    spelled = {name: next((s for s in spellings if s in names), spellings[0]) for name, spellings in columns.items()}
+    spelled = {name: next((s for s in spellings if s in names), spellings[0])
+               for name, spellings in columns.items()}
     place = text.positions(path, line, names, spelled.values())
     places = {name: place[spelling] for name, spelling in spelled.items()}
     yield from text.rows(path, lines, separator, len(names), places, notes, may_be_empty)
@@ -88,9 +92,11 @@ def _milliseconds(path, line, timeframe, eventdate):
     """Milliseconds since 1970 of a timeframe on a day. Raises InputError."""
     day, offset = _day(eventdate), text.number(timeframe)
     if day is None or day < 0:
-        raise text.line_error(path, line, f"eventdate {eventdate!r} is no day since 1970, write it as YYYY-MM-DD")
+        raise text.line_error(path, line, f"eventdate {eventdate!r} is no day since 1970, write it "
+                                          "as YYYY-MM-DD")
     if not 0 <= offset < text.LATEST:  # false for nan, too
-        raise text.line_error(path, line, f"timeframe {timeframe!r} is not a number in 0..{text.LATEST}, write "
+        raise text.line_error(path, line,
+                              f"timeframe {timeframe!r} is not a number in 0..{text.LATEST}, write "
                                           "milliseconds")
     return day + int(offset)
 
@@ -113,7 +119,8 @@ def _stamp(path, line, time):
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None or moment < EPOCH:
-        raise text.line_error(path, line, f"time {time!r} is no time since 1970, write it as 2014-04-07T10:51:09.277Z")
+        raise text.line_error(path, line, f"time {time!r} is no time since 1970, write it as "
+                                          "2014-04-07T10:51:09.277Z")
     return _since_1970(moment)
 
 
@@ -145,7 +152,8 @@ def _with_tokens(log, path):
         return log
     notes, wanted = [], set(log.items.tolist())
     lists = {item: [token for token in tokens.split(",") if token]
-             for _, (item, tokens) in _table(source, ";", PRODUCTS, notes, may_be_empty=("tokens",)) if item in wanted}
+             for _, (item, tokens) in _table(source, ";", PRODUCTS, notes, may_be_empty=("tokens",))
+             if item in wanted}
     attributes = _attributes(log, lists)
     nameless = int((np.diff(attributes.ptr)[1:] == 0).sum())
     if nameless:
@@ -162,7 +170,8 @@ def _with_last_category(log, source):
     of_item[log.item[known]] = log.category[known]
     several = np.unique(log.item[known][log.category[known] != of_item[log.item[known]]])
     category = dict(zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True))
-    return text.with_item_categories(log._replace(notes=log.notes + _several(source, len(several))), category, source)
+    return text.with_item_categories(log._replace(notes=log.notes + _several(source, len(several))),
+                                     category, source)
 
 
 def _several(source, count):

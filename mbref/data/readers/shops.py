@@ -24,7 +24,8 @@ def taobao(path, behaviours=None):
     category.
     """
     notes = []
-    rows = text.headerless(path, "taobao", text.rows(path, text.lines(path), *text.layout("taobao"), notes))
+    rows = text.headerless(path, "taobao",
+                           text.rows(path, text.lines(path), *text.layout("taobao"), notes))
     events = ((line, user, item, behaviour, text.seconds(path, line, time), category)
               for line, (user, item, category, behaviour, time) in rows)
     log = text.log(path, events, text.vocabularies(behaviours, (SHOP,)), notes)
@@ -41,7 +42,8 @@ def hmar(path, behaviours=None):
     vocabularies = text.vocabularies(behaviours, HMAR_VOCABULARIES)
     line, header, _ = next(lines, (0, "", True))
     if header.split(" ")[-1] in {name for names in vocabularies for name in names}:
-        notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks like an event")
+        notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks like "
+                     "an event")
     rows = text.rows(path, lines, *text.layout("hmar"), notes)
     events = ((line, user, item, behaviour, 0, "") for line, (user, item, behaviour) in rows)
     return text.log(path, events, vocabularies, notes)._replace(time=None)
@@ -87,7 +89,8 @@ def _typed_header(path, lines, needed):
     """(number of columns, {column name: position}) from RecBole's header of `name:type` fields."""
     line, fields = text.header(path, lines)
     if not all(":" in field for field in fields):
-        raise text.line_error(path, line, "is not a RecBole header (user_id:token, item_id:token, ... with tabs "
+        raise text.line_error(path, line, "is not a RecBole header (user_id:token, item_id:token, "
+                                          "... with tabs "
                                           "between), add one or choose another format")
     names = [field.split(":")[0].strip() for field in fields]
     return len(fields), text.positions(path, line, names, needed)
@@ -95,7 +98,8 @@ def _typed_header(path, lines, needed):
 
 def _rated_event(path, line, row):
     """One event for text.log from {field: text}; rating and time may be absent."""
-    behaviour = rating_to_behaviour(text.stars(path, line, row["rating"])) if "rating" in row else "click"
+    behaviour = rating_to_behaviour(text.stars(path, line,
+                                               row["rating"])) if "rating" in row else "click"
     seconds = text.seconds(path, line, row["time"]) if "time" in row else 0
     return line, row["user"], row["item"], behaviour, seconds, ""
 
@@ -108,7 +112,8 @@ def _item_categories(path, notes):
     width, header = _typed_header(path, lines, needed=("item_id",))
     field = next((name for name in header if name in CATEGORY_FIELDS), None)
     if field is None:
-        notes.append(f"{path.name}: not used, it has none of the columns {', '.join(CATEGORY_FIELDS)}")
+        notes.append(f"{path.name}: not used, it has none of the columns "
+                     f"{', '.join(CATEGORY_FIELDS)}")
         return None
     columns = {"item": header["item_id"], "category": header[field]}
     rows = text.rows(path, lines, "\t", width, columns, notes, may_be_empty=("category",))
