@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.readers.lines import frozen, line_error, order_ids, seconds
+from mbref.data.readers.lines import freeze, line_error, order_ids, seconds
 from mbref.errors import InputError, require
 
 ACTIONS = {"item": ("view", "fav", "cart", "buy"), "query": ("search",), "coupon": ("receive",)}
@@ -72,7 +72,7 @@ def read_groups(path):
                      for user, group, raw, action, time in events], np.int64)  # [n, 5]
     # stable: equal times stay in the order of the file
     rows = rows[np.lexsort((rows[:, 4], rows[:, 0]))]
-    columns = (frozen(column.copy()) for column in rows.T)
+    columns = (freeze(column.copy()) for column in rows.T)
     names = tuple((name, *FEATURES[name]) for name in groups)
     return GroupLog(*columns, users, objects, groups, actions, features, names, sizes, tuple(notes))
 
@@ -133,7 +133,7 @@ def feature_tables(catalogue, objects):
         rows = [[n, *(number[name][catalogue[group, raw][name]] for name in FEATURES[group])]
                 for n, raw in enumerate(raws.tolist()) if n]
         padding = [0] * (1 + len(FEATURES[group]))
-        tables.append(frozen(np.array([padding, *rows], np.int64)))
+        tables.append(freeze(np.array([padding, *rows], np.int64)))
     return tuple(tables), sizes
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mbref.data.leave_one_out import Held, Split
 from mbref.data.log import Attributes, Log
-from mbref.data.readers.lines import frozen
+from mbref.data.readers.lines import freeze
 from mbref.data.sequences import OF_EVENTS, Sequences, from_rows, of_rows, owner
 from mbref.errors import InputError, require
 
@@ -62,19 +62,19 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
     rows = np.arange(len(log.user))
     steps = [("as read", rows), ("without sessions of one click", rows := _long(log, rows))]
     if support == "all":
-        rows = _known_only(log, rows, _clicks(log, rows) >= min_support)
+        rows = _keep_known(log, rows, _clicks(log, rows) >= min_support)
         part = _parts(log, rows, rule, days)  # [U+1]
     else:
         part = _parts(log, rows, rule, days)
         training = rows[part[log.user[rows]] == TRAIN]  # Deviation HierSRec D18: counted here alone
-        rows = _known_only(log, rows, _clicks(log, training) >= min_support)
+        rows = _keep_known(log, rows, _clicks(log, training) >= min_support)
     steps.append((f"without items of fewer than {min_support} clicks in {SUPPORTS[support]}", rows))
     if rule == "srgnn":
         steps.append(("without the sessions of the split day",
                       rows := rows[part[log.user[rows]] != NOWHERE]))
-    rows = _known_only(log, rows, _clicks(log, rows[part[log.user[rows]] == TRAIN]) > 0)
+    rows = _keep_known(log, rows, _clicks(log, rows[part[log.user[rows]] == TRAIN]) > 0)
     steps.append(("without items unknown to training", rows))
-    return _in_parts(renumbered(log, rows), part[log.user[rows]],
+    return _in_parts(keep_rows(log, rows), part[log.user[rows]],
                      tuple(_note(log, *step) for step in steps))
 
 
@@ -88,7 +88,7 @@ def _clicks(log, rows):
     return np.bincount(log.item[rows], minlength=len(log.items))
 
 
-def _known_only(log, rows, known):
+def _keep_known(log, rows, known):
     """Those of the rows whose item is `known` [N+1], in sessions of two or more."""
     return _long(log, rows[known[log.item[rows]]])
 
@@ -131,7 +131,7 @@ def _note(log, step, rows):
 
 # A log of fewer events.
 
-def renumbered(log, rows):
+def keep_rows(log, rows):
     """The log of these rows; users, items and categories are numbered anew from 1.
 
     Attributes keep their numbers and names. rows [m], ascending. -> Log.
@@ -139,8 +139,8 @@ def renumbered(log, rows):
     user, users, _ = _anew(log.user[rows], log.users)
     item, items, kept = _anew(log.item[rows], log.items)
     log = log._replace(user=user, users=users, item=item, items=items,
-                       behaviour=frozen(log.behaviour[rows]),
-                       time=None if log.time is None else frozen(log.time[rows]),
+                       behaviour=freeze(log.behaviour[rows]),
+                       time=None if log.time is None else freeze(log.time[rows]),
                        category=None if log.category is None else log.category[rows],
                        attributes=None if log.attributes is None
                        else _attributes_of(log.attributes, kept))
@@ -155,7 +155,7 @@ def _anew(column, names):
     kept = np.unique(column[column > 0])
     number = np.zeros(len(names), np.int64)
     number[kept] = np.arange(1, len(kept) + 1)
-    return frozen(number[column]), frozen(names[np.append(0, kept)]), kept
+    return freeze(number[column]), freeze(names[np.append(0, kept)]), kept
 
 
 def _attributes_of(attributes, items):
@@ -163,7 +163,7 @@ def _attributes_of(attributes, items):
     size = np.diff(attributes.ptr)[items]
     ptr = np.append(0, np.cumsum(np.append(0, size)))
     value = attributes.value[_ranges(attributes.ptr[items], size)]
-    return Attributes(frozen(ptr), frozen(value), attributes.names)
+    return Attributes(freeze(ptr), freeze(value), attributes.names)
 
 
 def _ranges(start, size):
@@ -185,7 +185,7 @@ def cut_sessions(log, gap=1800):
     raws = log.users[user].tolist()
     names = ["", *(f"{raw}/{k}" for raw, k in zip(raws, number.tolist(), strict=True))]
     note = f"cut into {len(user):,} sessions where more than {gap} seconds pass"
-    return log._replace(user=frozen(np.cumsum(first)), users=frozen(np.array(names)),
+    return log._replace(user=freeze(np.cumsum(first)), users=freeze(np.array(names)),
                         notes=(*log.notes, note))
 
 

@@ -8,7 +8,7 @@ import pytest
 from mbref.data.log import Attributes, Log
 from mbref.data.readers import read
 from mbref.data.sequences import from_rows
-from mbref.data.sessions import cold, cut_sessions, prefixes, renumbered, session_split
+from mbref.data.sessions import cold, cut_sessions, prefixes, keep_rows, session_split
 from mbref.errors import InputError
 from tests.optional import find_logs, given, settings, st
 
@@ -135,9 +135,9 @@ def test_metadata_follow_the_items():
             column[0] = 1
 
 
-def test_renumbered_keeps_all_of_a_whole_log():
+def test_keep_rows_keeps_all_of_a_whole_log():
     log = log_of(SESSIONS, {"p": "C"})
-    for one, other in zip(log, renumbered(log, np.arange(len(log.user))), strict=True):
+    for one, other in zip(log, keep_rows(log, np.arange(len(log.user))), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -47,10 +47,10 @@ def amazon(path, behaviours=None):
     reviews = _records(path, lambda record: _review(record, behaviours is not None), REVIEW_MEND,
                        notes)
     events = ((line, *review, "") for line, review in reviews)
-    log = _without_repeats(path, text.log(path, events, (names,), notes, note_unsorted=True))
+    log = _drop_repeats(path, text.log(path, events, (names,), notes, note_unsorted=True))
     metadata = _metadata(Path(path))
     if not metadata.exists():
-        return _without_categories(log, metadata)
+        return _note_no_categories(log, metadata)
     wanted, notes = set(log.items.tolist()), []
     records = _records(metadata, _item_category, META_MEND, notes)
     category = {item: last for _, (item, last) in records if item in wanted}
@@ -71,7 +71,7 @@ def s3rec(path, behaviours=None):
     log = text.log(path, _sequence_events(path, notes), (("review",),), notes)._replace(time=None)
     source = Path(path).with_name(Path(path).stem + "_item2attributes.json")
     if not source.exists():
-        return _without_categories(log, source)
+        return _note_no_categories(log, source)
     lists = _attribute_lists(source)
     last = {item: ids[-1] for item, ids in lists.items() if ids}
     log = log._replace(attributes=_attributes(log, lists))
@@ -93,7 +93,7 @@ def rechorus(path, behaviours=None):
     log = text.log(path, events, (("click",),), notes)
     source = Path(path).with_name("item_meta.csv")
     if not source.exists():
-        return _without_categories(log, source)
+        return _note_no_categories(log, source)
     notes, lines = [], text.lines(source)
     width, columns = _columns(source, lines, ("item_id", "i_category"))
     rows = text.rows(source, lines, "\t", width, columns, notes, may_be_empty=("i_category",))
@@ -102,7 +102,7 @@ def rechorus(path, behaviours=None):
                                      source.name)
 
 
-def _without_categories(log, source):
+def _note_no_categories(log, source):
     """The log with a note that the file `source` would hold the categories."""
     note = f"{source.name}: there is no such file beside the log, so items have no categories"
     return log._replace(notes=(*log.notes, note))
@@ -110,10 +110,10 @@ def _without_categories(log, source):
 
 # Raw reviews: JSON lines.
 
-def _records(path, converted, mend, notes):
-    """Yield (line, converted(record)) of the lines that hold a record {field: value}.
+def _records(path, convert, mend, notes):
+    """Yield (line, convert(record)) of the lines that hold a record {field: value}.
 
-    `converted` raises ValueError with the reason for a record it cannot use. Such lines, and those
+    `convert` raises ValueError with the reason for a record it cannot use. Such lines, and those
     that are no record, are skipped; `notes` says how many. Raises InputError, ending in `mend`, if
     they are too many.
     """
@@ -122,7 +122,7 @@ def _records(path, converted, mend, notes):
         if not raw.strip():
             continue
         try:
-            values = converted(_record(raw))
+            values = convert(_record(raw))
         except ValueError as reason:
             if not raw.endswith((b"\n", b"}")):
                 notes.append(f"{text.name_of(path)} line {line}: dropped, it is incomplete and has "
@@ -200,7 +200,7 @@ def _day_seconds(day):
         return float("nan")
 
 
-def _without_repeats(path, log):
+def _drop_repeats(path, log):
     """The log without reviews that repeat user, item and time; a note counts them."""
     # stable: the earlier of two equal reviews comes first
     order = np.lexsort((log.item, log.time, log.user))
@@ -208,7 +208,7 @@ def _without_repeats(path, log):
     repeats = order[1:][(keys[:, 1:] == keys[:, :-1]).all(axis=0)]
     if not len(repeats):
         return log
-    columns = (text.frozen(np.delete(column, repeats)) for column in log[:4])
+    columns = (lines.freeze(np.delete(column, repeats)) for column in log[:4])
     note = (f"{text.name_of(path)}: dropped {len(repeats)} of {len(log.user)} reviews, each "
             "repeats "
             "another one in user, item and time")
@@ -265,7 +265,7 @@ def _sequence_events(path, notes):
 def _attribute_lists(path):
     """{raw item: [raw attribute, ...]} from S3-Rec's JSON. Raises InputError for any other shape.
     """
-    content = "".join(text.decoded(path, line, raw) for line, raw in text.raw_lines(path))
+    content = "".join(lines.decode(path, line, raw) for line, raw in text.raw_lines(path))
     try:
         lists = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -288,9 +288,9 @@ def _attributes(log, lists):
     of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]
     codes = {"": 0}
     column = [codes.setdefault(raw, len(codes)) for raws in of_item for raw in raws]
-    names, value = text.renumbered(codes, column)
+    names, value = lines.number_codes(codes, column)
     ptr = np.cumsum([0, *map(len, of_item)], dtype=np.int64)
-    return Attributes(text.frozen(ptr), text.frozen(value), names)
+    return Attributes(lines.freeze(ptr), lines.freeze(value), names)
 
 
 def _columns(path, lines, needed):

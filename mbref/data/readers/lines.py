@@ -74,12 +74,12 @@ def raw_lines(path, unpack=False):
 def lines(path):
     """Yield (line number, text, whether it had a line break); blank lines are left out."""
     for line, raw in raw_lines(path):
-        text = decoded(path, line, raw).rstrip("\r\n").strip(" ")
+        text = decode(path, line, raw).rstrip("\r\n").strip(" ")
         if text:
             yield line, text, raw.endswith(b"\n")
 
 
-def decoded(path, line, raw):
+def decode(path, line, raw):
     """Bytes of one line -> text. Raises InputError if it is not UTF-8."""
     try:
         text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
@@ -158,7 +158,7 @@ def _width_problem(text, found, width, separator):
     return f"{problem}, mend the line or choose another format"
 
 
-def headerless(path, format, rows):
+def refuse_header(path, format, rows):
     """Pass the rows on. Raises InputError for a first row in which nothing is a number."""
     for index, (line, values) in enumerate(rows):
         if index == 0 and all(value[0] in "\"'" for value in values):
@@ -249,17 +249,17 @@ def log(path, events, vocabularies, notes, note_unsorted=False, per_second=1):
         first_line.setdefault(name, line)
     if not user:
         raise no_events(path)
-    vocabulary = _fitting(path, first_line, vocabularies)
-    users, user = renumbered(users, user)
-    items, item = renumbered(items, item)
-    categories, category = renumbered(categories, category)
+    vocabulary = _find_vocabulary(path, first_line, vocabularies)
+    users, user = number_codes(users, user)
+    items, item = number_codes(items, item)
+    categories, category = number_codes(categories, category)
     behaviour = np.array([vocabulary.index(name) + 1 for name in names])[np.array(behaviour)]
     time = np.array(time)
     order = np.lexsort((time, user))  # stable: equal times stay in the order of the file
     if note_unsorted and (np.diff(order)[np.diff(user[order]) == 0] < 0).any():
         notes.append(f"{name_of(path)}: was not in order of time, so each user's events are sorted "
                      "here (equal times stay in the order of the file)")
-    columns = [frozen(column[order])
+    columns = [freeze(column[order])
                for column in (user, item, behaviour, time // per_second, category)]
     made = Log(*columns, users, items, categories, vocabulary, tuple(notes))
     return made if len(categories) > 1 else made._replace(category=None, categories=None)
@@ -273,15 +273,15 @@ def with_item_categories(log, category, source):
     raws = ["", *(category.get(raw, "") for raw in log.items[1:].tolist())]
     codes = {"": 0}
     column = [codes.setdefault(raw, len(codes)) for raw in raws]
-    categories, of_item = renumbered(codes, column)  # of_item [N + 1]
+    categories, of_item = number_codes(codes, column)  # of_item [N + 1]
     notes, unknown = log.notes, int((of_item[1:] == 0).sum())
     if unknown:
         notes += (f"{source}: has no category for {unknown} of {len(log.items) - 1} items, they "
                   "get 0 (unknown)",)
-    return log._replace(category=frozen(of_item[log.item]), categories=categories, notes=notes)
+    return log._replace(category=freeze(of_item[log.item]), categories=categories, notes=notes)
 
 
-def _fitting(path, first_line, vocabularies):
+def _find_vocabulary(path, first_line, vocabularies):
     """First vocabulary with every name; `first_line` is {name: line}, in the order of the file."""
     for name, line in first_line.items():
         fitting = [names for names in vocabularies if name in names]
@@ -293,7 +293,7 @@ def _fitting(path, first_line, vocabularies):
     return vocabularies[0]
 
 
-def renumbered(codes, column):
+def number_codes(codes, column):
     """Codes in order of appearance -> numbers in order of the raw ids.
 
     codes {raw: code} with "" at 0, column [n] codes -> (raw ids with "" at 0, column [n] numbers)
@@ -315,10 +315,10 @@ def order_ids(raws):
         ordered = sorted(raws, key=lambda raw: (int(raw), raw))
     except ValueError:
         ordered = sorted(raws)
-    return frozen(np.array(["", *ordered]))
+    return freeze(np.array(["", *ordered]))
 
 
-def frozen(column):
+def freeze(column):
     """The same array, read-only from now on."""
     column.setflags(write=False)
     return column

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mbref.data.readers import lines as text
-from mbref.data.readers.amazon import _attributes, _without_categories
+from mbref.data.readers.amazon import _attributes, _note_no_categories
 
 ITEM = ("itemId", "item_id")  # both spellings are in circulation
 VIEWS = {"session": ("sessionId", "session_id"), "item": ITEM, "timeframe": ("timeframe",),
@@ -53,7 +53,7 @@ def yoochoose(path, behaviours=None):
     """
     text.refuse_names("yoochoose", behaviours)
     notes = []
-    rows = text.headerless(path, "yoochoose",
+    rows = lines.refuse_header(path, "yoochoose",
                            text.rows(path, text.lines(path), *text.layout("yoochoose"), notes))
     events = ((line, session, item, "click", _stamp(path, line, time), "" if category in NO_CATEGORY
                else category)
@@ -135,7 +135,7 @@ def _with_categories(log, path):
     """The log with the categories of product-categories.csv, if that is beside it."""
     source = path.with_name("product-categories.csv")
     if not source.exists():
-        return _without_categories(log, source)
+        return _note_no_categories(log, source)
     notes, wanted, category, changed = [], set(log.items.tolist()), {}, set()
     for _, (item, raw) in _table(source, ";", CATEGORIES, notes, may_be_empty=("category",)):
         if item in wanted and raw:

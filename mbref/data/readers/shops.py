@@ -24,12 +24,12 @@ def taobao(path, behaviours=None):
     category.
     """
     notes = []
-    rows = text.headerless(path, "taobao",
+    rows = lines.refuse_header(path, "taobao",
                            text.rows(path, text.lines(path), *text.layout("taobao"), notes))
     events = ((line, user, item, behaviour, text.seconds(path, line, time), category)
               for line, (user, item, category, behaviour, time) in rows)
     log = text.log(path, events, text.vocabularies(behaviours, (SHOP,)), notes)
-    return log._replace(notes=log.notes + _moved_items(path, log))
+    return log._replace(notes=log.notes + _note_moved_items(path, log))
 
 
 def hmar(path, behaviours=None):
@@ -60,11 +60,11 @@ def recbole(path, behaviours=None):
     """
     text.refuse_names("recbole", behaviours)
     notes, lines = [], text.lines(path)
-    width, header = _typed_header(path, lines, needed=("user_id", "item_id"))
+    width, header = _read_header(path, lines, needed=("user_id", "item_id"))
     columns = {ours: header[theirs] for ours, theirs in RECBOLE_FIELDS.items() if theirs in header}
     items = Path(path).with_suffix(".item")
     category = _item_categories(items, notes)
-    events = (_rated_event(path, line, dict(zip(columns, values, strict=True)))
+    events = (_rating_event(path, line, dict(zip(columns, values, strict=True)))
               for line, values in text.rows(path, lines, "\t", width, columns, notes))
     log = text.log(path, events, (RATED if "rating" in columns else ("click",),), notes)
     if category is not None:
@@ -80,12 +80,12 @@ def movielens(path, behaviours=None):
     text.refuse_names("movielens", behaviours)
     notes, (separator, width, columns) = [], text.layout("movielens")
     rows = text.rows(path, text.lines(path), separator, width, columns, notes)
-    events = (_rated_event(path, line, dict(zip(columns, values, strict=True)))
-              for line, values in text.headerless(path, "movielens", rows))
+    events = (_rating_event(path, line, dict(zip(columns, values, strict=True)))
+              for line, values in lines.refuse_header(path, "movielens", rows))
     return text.log(path, events, (RATED,), notes)
 
 
-def _typed_header(path, lines, needed):
+def _read_header(path, lines, needed):
     """(number of columns, {column name: position}) from RecBole's header of `name:type` fields."""
     line, fields = text.header(path, lines)
     if not all(":" in field for field in fields):
@@ -96,7 +96,7 @@ def _typed_header(path, lines, needed):
     return len(fields), text.positions(path, line, names, needed)
 
 
-def _rated_event(path, line, row):
+def _rating_event(path, line, row):
     """One event for text.log from {field: text}; rating and time may be absent."""
     behaviour = rating_to_behaviour(text.stars(path, line,
                                                row["rating"])) if "rating" in row else "click"
@@ -109,7 +109,7 @@ def _item_categories(path, notes):
     if not path.exists():
         return None
     lines = text.lines(path)
-    width, header = _typed_header(path, lines, needed=("item_id",))
+    width, header = _read_header(path, lines, needed=("item_id",))
     field = next((name for name in header if name in CATEGORY_FIELDS), None)
     if field is None:
         notes.append(f"{path.name}: not used, it has none of the columns "
@@ -120,7 +120,7 @@ def _item_categories(path, notes):
     return {item: category.split(" ")[0] for _, (item, category) in rows}
 
 
-def _moved_items(path, log):
+def _note_moved_items(path, log):
     """() or the note on items that occur under several categories."""
     pairs = np.unique(np.stack([log.item, log.category]), axis=1)  # [2, different pairs]
     moved = np.flatnonzero(np.bincount(pairs[0]) > 1)
