@@ -3,8 +3,8 @@
     from mbref.check import check
     check("hmar.behaviour_mask", my_function)
 
-my_function is f(params, inputs, tap) -> {output: array}, or takes parameters and inputs by their names, such as
-f(behaviour), and returns the output. `python -m mbref cases` lists the components.
+my_function is f(params, inputs, tap) -> {output: array}, or takes parameters and inputs by their
+names, such as f(behaviour), and returns the output. `python -m mbref cases` lists the components.
 """
 import inspect
 
@@ -17,63 +17,68 @@ from mbref.errors import require
 def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float64", gradients=None):
     """Check one component, or one Case. Prints a few lines, unless quiet.
 
-    name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases to take, such as
-    "basic" or ["basic", "heads"]; None takes all. gradients: None compares them for torch and jax alone.
-    Raises AssertionError if a case fails, saying in which situation; InputError for a name that does not exist.
+    name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases
+    to take, such as "basic" or ["basic", "heads"]; None takes all. gradients: None compares them
+    for torch and jax alone. Raises AssertionError if a case fails, saying in which situation;
+    InputError for a name that does not exist.
     """
-    chosen = chosen_cases(name, cases)
+    chosen = choose_cases(name, cases)
     gradients = backend != "numpy" if gradients is None else gradients
-    results = [_run.run_case(case, by_name(function, case), backend, dtype, gradients) for case in chosen]
-    bad = [result for result in results if not result.passed]
-    if bad:
-        raise AssertionError(told(bad, results))
+    results = [_run.run_case(case, adapt(function, case), backend, dtype, gradients)
+               for case in chosen]
+    if not all(result.passed for result in results):
+        raise AssertionError(describe_failures(results))
     if not quiet:
         print(f"{chosen[0].component}: {len(results)} cases pass")
 
 
-def chosen_cases(name, names):
+def choose_cases(name, names):
     """The cases of one component, or one Case, as far as `names` takes them in.  -> list of Case."""
     if isinstance(name, Case):
         return [name]
     known = manifest()["components"]
     require(name in known, f"there is no component {name!r}: choose one of {', '.join(known)}.")
+    known = {case.id.partition("/")[2]: case for case in cases(f"{name}/")}
     names = [names] if isinstance(names, str) else names
-    chosen = [case for case in cases(f"{name}/") if names is None or case.id.partition("/")[2] in names]
-    known = ", ".join(case.id.partition("/")[2] for case in cases(f"{name}/"))
-    require(chosen, f"{name} has no case {names}: it has {known}.")
+    chosen = [case for key, case in known.items() if names is None or key in names]
+    require(chosen, f"{name} has no case {names}: it has {', '.join(known)}.")
     return chosen
 
 
-def by_name(function, case):
+def adapt(function, case):
     """A function of (params, inputs, tap) from one that takes some of them by their own names."""
     names = list(inspect.signature(function).parameters)
     if names[:3] == ["params", "inputs", "tap"]:
         return function
 
-    def adapted(params, inputs, tap):
-        offered = {**inputs, **(params if isinstance(params, dict) else {}), "params": params, "tap": tap}
-        unknown = [name for name in names if name not in offered]
-        require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be {', '.join(sorted(offered))}.")
-        out = function(**{name: offered[name] for name in names})
-        return out if isinstance(out, dict) else {output_of(case): out}
+    def call(params, inputs, tap):
+        by_name = params if isinstance(params, dict) else {}
+        given = {**inputs, **by_name, "params": params, "tap": tap}
+        unknown = [name for name in names if name not in given]
+        require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be "
+                             f"{', '.join(sorted(given))}.")
+        out = function(**{name: given[name] for name in names})
+        return out if isinstance(out, dict) else {only_output(case): out}
 
-    return adapted
+    return call
 
 
-def output_of(case):
+def only_output(case):
     """The name of the only output of a case."""
     outputs = case.entry["outputs"]
     require(len(outputs) == 1, f"return a dict of {', '.join(outputs)}.")
     return outputs[0]
 
 
-def told(bad, results):
-    """What a failed check says: situations and kinds of trouble, none of the expected numbers."""
+def describe_failures(results):
+    """What a failed check says: situations and kinds of trouble, no expected numbers.  -> text."""
+    bad = [result for result in results if not result.passed]
     lines = [f"{bad[0].case.component}: {len(bad)} of {len(results)} cases fail"]
     for result in bad:
-        wrong = [row for row in result.rows if not row.times <= 1]
-        why = result.note or (f"{wrong[0].name} {wrong[0].problem or 'differs'}" if wrong else
-                              f"{report.listed(result.missing)} was not returned")
-        lines.append(f"  fails for {report.situations(result.case)} ({result.case.id}: {why})")
-    hints = set(report.known_faults(results).values()) - {None}
+        why = result.note or f"{report.list_names(result.missing)} was not returned"
+        if result.wrong and not result.note:
+            why = f"{result.wrong[0].name} {result.wrong[0].problem or 'differs'}"
+        situations = report.situations(result.case)
+        lines.append(f"  fails for {situations} ({result.case.id}: {why})")
+    hints = set(report.name_faults(results).values()) - {None}
     return "\n".join([*lines, *(f"  looks like: {hint}" for hint in sorted(hints))])

@@ -1,6 +1,7 @@
-"""The golden cases on disk: tiny_data/cases/manifest.json and one .npz of float64, int64 and bool a case.
+"""The golden cases on disk: tiny_data/cases/manifest.json, and an .npz of numbers for every case.
 
-Keys of an .npz are paths: inputs/, params/ and cotangents/ are given; taps/, outputs/, grads/ and steps/ are expected.
+Keys of an .npz are paths: inputs/, params/ and cotangents/ are given; taps/, outputs/, grads/ and
+steps/ are expected.
 """
 import json
 from functools import cache
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.check.compare import group
 from mbref.data import shipped
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
@@ -24,7 +26,7 @@ class Case(NamedTuple):
     id: str             # component/name
     component: str      # "hmar.code"; whole models are "hmar", "atrank", ...
     side: str           # "paper", "released", or "both" where the two do not differ
-    flags: tuple        # what it is for, see flags.py
+    flags: tuple        # what it is for: names in "flags" of the manifest
     config: dict        # numbers and words that the function gets among its inputs
     file: str
     kind: str           # "values", "metric" (1e-12), "model"
@@ -36,43 +38,44 @@ class Case(NamedTuple):
 
 @cache
 def manifest(root=ROOT):
-    """The manifest as it stands in `root`.  -> dict. Raises InputError if it is missing or damaged."""
-    return read_json(Path(root) / "manifest.json", ("components", "cases"))
+    """The manifest in `root`.  -> dict. Raises InputError if it is missing or damaged."""
+    return read_json(Path(root) / "manifest.json", ("flags", "components", "cases"))
 
 
 def read_json(path, names):
-    """A JSON object that came with mbref and has these names.  -> dict. Raises InputError if it is damaged."""
+    """A JSON object that came with mbref and has these names.  -> dict. Raises InputError."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise damaged(path, error) from error
+        raise file_error(path, error) from error
     if not isinstance(content, dict) or not content.keys() >= set(names):
-        raise damaged(path, f"it is no object with {' and '.join(names)}")
+        raise file_error(path, f"it is no object with {' and '.join(names)}")
     return content
 
 
-def damaged(path, error):
-    """The InputError that names a file which came with mbref, and the mend."""
+def file_error(path, error):
+    """The InputError that names a damaged file which came with mbref, and the mend."""
     reason = getattr(error, "strerror", None) or error or type(error).__name__
     return InputError(f"{path} is missing or damaged ({reason}): {shipped.mend(path)}.")
 
 
-def case_of(entry, components):
+def make_case(entry, components):
     """The Case of an entry of the manifest."""
-    kind = components[entry["component"]]["kind"]
-    return Case(entry["id"], entry["component"], entry["side"], tuple(entry["flags"]), entry["config"], entry["file"],
-                kind, entry)
+    kind, flags = components[entry["component"]]["kind"], tuple(entry["flags"])
+    names = "id", "component", "side", "config", "file"
+    return Case(**{name: entry[name] for name in names}, flags=flags, kind=kind, entry=entry)
 
 
 def cases(name=None, side=None, root=ROOT):
-    """The golden cases, for pytest.mark.parametrize("case", cases("hmar"), ids=str).  -> list of Case.
+    """The golden cases, for pytest.mark.parametrize("case", cases("hmar"), ids=str).  -> list.
 
-    name: "hmar" takes the model and all its components, "hmar.code" one component, "hmar/" the model alone, and
-    "hmar.code/basic" one case. side: "paper" or "released" leaves out the cases of the other side.
-    Raises InputError if no case has that name.
+    name: "hmar" takes the model and all its components, "hmar.code" one component, "hmar/" the
+    model alone, and "hmar.code/basic" one case. side: "paper" or "released" leaves out the cases of
+    the other side. Raises InputError if no case has that name.
     """
     content = manifest(root)
-    found = [case_of(entry, content["components"]) for entry in content["cases"] if matches(entry["id"], name)]
+    found = [make_case(entry, content["components"])
+             for entry in content["cases"] if matches(entry["id"], name)]
     require(found, f"there is no case {name!r}: python -m mbref cases lists them.")
     return [case for case in found if side in (None, case.side) or case.side == "both"]
 
@@ -85,26 +88,27 @@ def matches(id, name):
 
 
 def arrays(case, root=ROOT):
-    """All arrays of a case by their paths.  -> dict. Raises InputError if the file is missing or damaged."""
+    """All arrays of a case by their paths.  -> dict. Raises InputError if the file is damaged."""
     path = Path(root) / case.file
     try:
         with np.load(path, allow_pickle=False) as z:
             return {key: z[key] for key in z.files}
     except NO_NPZ as error:
-        raise damaged(path, error) from error
+        raise file_error(path, error) from error
 
 
-def part(everything, group):
-    """The arrays below `group`, without its name.  {"params/w": a} -> {"w": a}."""
-    return {key[len(group) + 1 :]: a for key, a in everything.items() if key.startswith(group + "/")}
+def part(everything, name):
+    """The arrays of one group, without its name.  {"params/w": a} -> {"w": a}."""
+    return {key[len(name) + 1 :]: a for key, a in everything.items() if group(key) == name}
 
 
-def expected(everything):
-    """What is compared, in the order of the forward pass.  -> dict."""
-    return {key: a for group in EXPECTED for key, a in everything.items() if key.startswith(group + "/")}
+def answers(everything, gradients=True):
+    """What is compared, in the order of the forward pass; without gradients, that pass alone."""
+    groups = EXPECTED if gradients else EXPECTED[:2]
+    return {key: a for name in groups for key, a in everything.items() if group(key) == name}
 
 
-def nested(flat):
+def nest(flat):
     """{"blocks/0/q/w": a} -> {"blocks": [{"q": {"w": a}}]}: names that are numbers make lists."""
     tree = {}
     for path, a in flat.items():

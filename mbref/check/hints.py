@@ -1,13 +1,14 @@
-"""What the arrays that are wrong look like: the known faults whose traces tiny_data/cases/faults.json keeps.
+"""Name what arrays that are wrong look like: faults.json knows how known faults show.
 
-The faults themselves stand in tests/golden; of each, the file says which cases it fails and by how much.
+The faults themselves stand in tests/golden; of each, the file says which cases it fails and by how
+much.
 """
 from functools import cache
 
 from mbref.check import casefile
 
 DTYPES = ("float64", "float32")
-ALIKE = 0.02       # errors of the same fault in two implementations differ by rounding alone
+ALIKE = 0.02       # errors of one fault in two implementations differ by rounding alone
 MOSTLY = 0.9       # share of the wrong arrays that must be off by as much as the fault makes them
 MOST_NAMES = 3     # what looks like more faults than this looks like none
 INF = float("inf")
@@ -15,70 +16,68 @@ INF = float("inf")
 
 @cache
 def signatures(root=casefile.ROOT):
-    """What is kept of every fault.  -> list of {"name", "component", dtype: {case: errors of its arrays}}.
+    """How every known fault shows.  -> list of {"name", "component", dtype: {case: errors}}.
 
-    The errors, see error_of, are in the order of `compared`. Cases that a fault passes are left out.
-    Raises InputError if the file is missing or damaged.
+    The errors of a case's arrays, see round_error, are in the order of `array_names`. Cases that a
+    fault passes are left out. Raises InputError if the file is missing or damaged.
     """
-    return [in_full(one) for one in casefile.read_json(root / "faults.json", ("faults",))["faults"]]
+    return [lengthen(one) for one in casefile.read_json(root / "faults.json", ("faults",))["faults"]]
 
 
-def in_full(one):
-    """A fault from the file: there cases go without their component, and float32's errors are null where float64's."""
-    both = {dtype: {f"{one['component']}/{case}": errors for case, errors in one[dtype].items()} for dtype in DTYPES}
-    return one | both | {"float32": {case: errors or both["float64"][case] for case, errors in both["float32"].items()}}
+def lengthen(one):
+    """A fault of the file, where cases lack their component, and float32 is null if as float64."""
+    both = {dtype: {f"{one['component']}/{case}": errors for case, errors in one[dtype].items()}
+            for dtype in DTYPES}
+    twice = both["float64"]
+    single = {case: errors or twice[case] for case, errors in both["float32"].items()}
+    return one | both | {"float32": single}
 
 
-def in_short(one):
-    """The same the other way."""
-    twice = one["float64"]
-    single = {case: None if case in twice and all(map(alike, errors, twice[case])) else errors
-              for case, errors in one["float32"].items()}
-    return one | {dtype: {case.partition("/")[2]: errors for case, errors in found.items()}
-                  for dtype, found in zip(DTYPES, (twice, single), strict=True)}
+def array_names(case):
+    """The arrays that faults are known by, in order: no steps, which follow from gradients."""
+    return [name for name in casefile.answers(casefile.arrays(case))
+            if not name.startswith("steps/")]
 
 
-def compared(case):
-    """Names of the arrays that faults are known by, in the order of the case. Steps follow from gradients.  -> list."""
-    return [name for name in casefile.expected(casefile.arrays(case)) if not name.startswith("steps/")]
+def wrong_arrays(errors, names):
+    """What a fault makes wrong in the cases of {id: names}.  -> {(case id, array): error}."""
+    return {(case, name): error for case in names if case in errors
+            for name, error in zip(names[case], errors[case], strict=False) if error != 0}
 
 
-def shown_by(errors, arrays):
-    """What a fault makes wrong in some cases, whose arrays are given by id.  -> {(case id, array): error}."""
-    return {(case, name): error for case, names in arrays.items() if case in errors
-            for name, error in zip(names, errors[case], strict=False) if error != 0}
+def name_fault(results):
+    """The known fault, or two or three, that one component's results look like, or None.
 
-
-def looks_like(results):
-    """The known fault, or two or three, that the results of one component in one dtype look like, or None.
-
-    results: run.Result of every case that was run, also of those that pass. First those faults that make the arrays
-    wrong by as much; if there is none, those that make the same arrays wrong, unless these are all there are.
+    results: run.Result of every case that was run in one dtype, also of those that pass. First
+    those faults that make the arrays wrong by as much; if there is none, those that make the same
+    arrays wrong, unless these are all there are.
     """
     component, dtype = results[0].case.component, results[0].dtype
-    rows = [(r.case.id, row) for r in results for row in r.rows if not row.name.startswith("steps/")]
-    seen = {(case, row.name): error_of(row) for case, row in rows}
-    arrays = {r.case.id: compared(r.case) for r in results}
-    known = {fault["name"]: shown_by(fault[dtype], arrays) for fault in signatures() if fault["component"] == component}
-    failing = broken(seen)
+    seen = {(r.case.id, row.name): round_error(row) for r in results for row in r.rows
+            if not row.name.startswith("steps/")}
+    names = {r.case.id: array_names(r.case) for r in results}
+    known = {fault["name"]: wrong_arrays(fault[dtype], names)
+             for fault in signatures() if fault["component"] == component}
+    failing = kinds(seen)
     if not failing:
         return None
-    names = [name for name, wrong in known.items() if agreement(seen, wrong) >= MOSTLY]
-    if not names and len(failing) < len(seen):
-        names = [name for name, wrong in known.items() if failing == broken({key: wrong.get(key, 0) for key in seen})]
-    return " or ".join(names) if 0 < len(names) <= MOST_NAMES else None
+    found = [name for name, wrong in known.items() if agreement(seen, wrong) >= MOSTLY]
+    if not found and len(failing) < len(seen):
+        found = [name for name, wrong in known.items()
+                 if failing == kinds({key: wrong.get(key, 0) for key in seen})]
+    return " or ".join(found) if 0 < len(found) <= MOST_NAMES else None
 
 
-def broken(errors):
-    """The arrays that are wrong, and whether they are numbers at all.  -> {(case id, array): bool}."""
+def kinds(errors):
+    """Of the arrays that are wrong, are they no numbers at all?  -> {(case id, array): bool}."""
     return {key: error is None for key, error in errors.items() if error != 0}
 
 
-def error_of(row):
-    """How wrong an array (compare.Row) is: 0 if it is right, else its largest absolute error, of three digits.
+def round_error(row):
+    """How wrong an array (compare.Row) is: 0 if right, else its largest error, of three digits.
 
-    Whole numbers, of which many are off by 1: [error, where]. None if there is no such number: not finite, another
-    shape.
+    Whole numbers, of which many are off by 1: [error, where]. None if there is no such number: not
+    finite, another shape.
     """
     if row.times <= 1:
         return 0
@@ -89,9 +88,10 @@ def error_of(row):
 
 
 def agreement(seen, wrong):
-    """Share of the arrays, of those that are wrong in `seen` or in `wrong`, that are wrong by as much.  -> 0 .. 1."""
-    either = [(error, wrong.get(key, 0)) for key, error in seen.items() if error != 0 or key in wrong]
-    return sum(alike(*pair) for pair in either) / max(len(either), 1)
+    """Share of the arrays wrong in `seen` or in `wrong` that are wrong by as much.  -> 0 .. 1."""
+    either = [alike(error, wrong.get(key, 0)) for key, error in seen.items()
+              if error != 0 or key in wrong]
+    return sum(either) / max(len(either), 1)
 
 
 def alike(a, b):

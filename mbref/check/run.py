@@ -25,9 +25,19 @@ class Result(NamedTuple):
     got: dict = {}          # the arrays that were offered
 
     @property
+    def wrong(self):
+        """The rows of arrays that are wrong."""
+        return [row for row in self.rows if not row.times <= 1]
+
+    @property
+    def worst(self):
+        """The row that is furthest off."""
+        return max(self.rows, key=lambda row: row.times)
+
+    @property
     def failures(self):
         """Names of the arrays that are wrong or missing."""
-        return [row.name for row in self.rows if not row.times <= 1] + self.missing
+        return [row.name for row in self.wrong] + self.missing
 
     @property
     def passed(self):
@@ -38,10 +48,24 @@ class Result(NamedTuple):
 def load_implementation(path):
     """A Python file of functions named after components, hmar_code for "hmar.code".
 
-    -> ({component: function}, backend). BACKEND in the file is "numpy" (if it is not there), "torch" or "jax".
-    Raises InputError if the file cannot be imported, names another backend, or has no such function.
+    -> ({component: function}, backend). BACKEND in the file is "numpy" (if it is not there),
+    "torch" or "jax". Raises InputError if the file cannot be imported, names another backend, or
+    has no such function.
     """
-    path = Path(path)
+    module = import_file(Path(path))
+    backend = getattr(module, "BACKEND", "numpy")
+    require(backend in ADAPTERS,
+            f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
+    found = {name: getattr(module, name.replace(".", "_"), None)
+             for name in casefile.manifest()["components"]}
+    functions = {name: function for name, function in found.items() if callable(function)}
+    require(functions, f"{path} has no function with the name of a component, such as "
+                       "hmar_behaviour_mask: python -m mbref cases lists them.")
+    return functions, backend
+
+
+def import_file(path):
+    """The module in a file.  Raises InputError if it cannot be imported."""
     require(not path.is_dir(), f"{path} is a folder: give a Python file of functions.")
     require(path.is_file(), f"there is no file {path}.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -49,55 +73,48 @@ def load_implementation(path):
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a stranger's file does, it is reported in one sentence
+    except (Exception, SystemExit) as error:  # whatever a stranger's file does, in one sentence
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path} cannot be imported ({what}).") from error
-    backend = getattr(module, "BACKEND", "numpy")
-    require(backend in ADAPTERS, f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
-    known = casefile.manifest()["components"]
-    functions = {name: f for name in known if callable(f := getattr(module, name.replace(".", "_"), None))}
-    require(functions, f"{path} has no function with the name of a component, such as hmar_behaviour_mask: "
-                       "python -m mbref cases lists them.")
-    return functions, backend
-
-
-def wanted(case, everything, gradients):
-    """What is expected of this case; without gradients, the forward pass alone."""
-    want = casefile.expected(everything)
-    return want if gradients else {key: a for key, a in want.items() if group(key) in ("taps", "outputs")}
+    return module
 
 
 def run_case(case, function, backend="numpy", dtype="float64", gradients=True, root=casefile.ROOT):
     """One case.  -> Result; what `function` raises ends up in its note."""
     everything = casefile.arrays(case, root)
-    want, forward = (wanted(case, everything, which) for which in (gradients, False))
+    want = casefile.answers(everything, gradients)
     try:
         with np.errstate(all="ignore"):  # an overflow that matters shows in what comes back
-            return judge(case, want, offered_by(case, everything, want, function, backend, dtype), dtype)
-    except (Exception, SystemExit) as error:  # the function may raise anything, and the other cases must go on
-        result = run_case(case, function, backend, dtype, False, root) if len(want) > len(forward) else None
-        if result and result.rows:  # it is the gradients that raise
-            note = f"no gradients ({type(error).__name__}: {error}); --forward-only does without"
-            return judge(case, want, result.got, dtype)._replace(note=note)
-        return failed(case, want, dtype, f"it raised {type(error).__name__}: {error}")
+            got = compute(case, everything, want, function, backend, dtype)
+            return judge(case, want, got, dtype)
+    except (Exception, SystemExit) as error:  # the function may raise anything; others must go on
+        raised = f"{type(error).__name__}: {error}"
+    if len(want) > len(casefile.answers(everything, gradients=False)):
+        forward = run_case(case, function, backend, dtype, False, root)
+        if forward.rows:  # it is the gradients that raise
+            note = f"no gradients ({raised}); --forward-only does without"
+            return judge(case, want, forward.got, dtype)._replace(note=note)
+    return fail(case, want, dtype, f"it raised {raised}")
 
 
-def offered_by(case, everything, want, function, backend, dtype):
+def compute(case, everything, want, function, backend, dtype):
     """Taps, outputs, gradients and ten steps of an implementation.  -> dict by path."""
-    params, arrays, cotangents = (casefile.part(everything, name) for name in ("params", "inputs", "cotangents"))
-    differentiate = {key.partition("/")[2] for key in want if group(key) == "grads"}
-    inputs = arrays | case.config
-    taps, outputs, grads = ADAPTERS[backend](function, params, inputs, cotangents, differentiate, dtype)
-    got = {f"taps/{k}": a for k, a in taps.items()} | {f"outputs/{k}": a for k, a in outputs.items()}
-    got |= {f"grads/{k}": a for k, a in grads.items()}
+    adapter, inputs = ADAPTERS[backend], casefile.part(everything, "inputs") | case.config
+    params, cotangents = (casefile.part(everything, name) for name in ("params", "cotangents"))
+    differentiate = set(casefile.part(want, "grads"))
+    found = adapter(function, params, inputs, cotangents, differentiate, dtype)
+    got = {f"{name}/{k}": a for name, arrays in zip(casefile.EXPECTED, found, strict=False)
+           for k, a in arrays.items()}
+    _, outputs, grads = found
     if "steps/losses" in want and grads:
-        got["steps/losses"] = outputs["losses"] if "losses" in outputs else ten_steps(
-            ADAPTERS[backend], function, params, inputs, dtype)
+        losses = outputs.get("losses")  # an implementation may train by itself
+        got["steps/losses"] = (ten_steps(adapter, function, params, inputs, dtype)
+                               if losses is None else losses)
     return got
 
 
 def ten_steps(adapter, function, params, inputs, dtype):
-    """Losses before each of ten steps of plain gradient descent, params - rate * gradient.  -> [10]."""
+    """Losses before each of ten steps of plain gradient descent, params - rate * gradient."""
     losses, names = [], {f"params/{name}" for name in params}
     for _ in range(STEPS):
         _, outputs, grads = adapter(function, params, inputs, {"loss": np.ones(())}, names, dtype)
@@ -107,28 +124,32 @@ def ten_steps(adapter, function, params, inputs, dtype):
 
 
 def judge(case, want, got, dtype, problems=()):
-    """Compare the arrays `got` with those of a case.  problems {name: why it could not be read}.  -> Result."""
+    """Compare `got` with a case's arrays.  problems: {name: why it cannot be read}.  -> Result."""
     floor, problems = FLOOR if dtype == "float64" else FLOOR_FLOAT32, dict(problems)
     rows = {row.name: row for row in compare(want, got, tolerance(case.kind, dtype), floor)}
-    rows |= {key: Row(key, np.inf, (), np.inf, problem) for key, problem in problems.items() if key in want}
-    absent = [key for key in want if key not in rows]
-    missing = [key for key in absent if group(key) != "taps"]
+    rows |= {key: Row(key, np.inf, (), np.inf, why) for key, why in problems.items() if key in want}
     others = [key for key in (*got, *problems) if is_unknown(key, want)]
     note = f"unknown names: {', '.join(others)}" if others else ""
-    return Result(case, dtype, [rows[key] for key in want if key in rows], absent, missing, note, got)
+    absent = [key for key in want if key not in rows]
+    in_order = [rows[key] for key in want if key in rows]
+    return Result(case, dtype, in_order, absent, list(filter(is_required, absent)), note, got)
+
+
+def is_required(key):
+    """Is this no tap, which may be left out?"""
+    return group(key) != "taps"
 
 
 def is_unknown(key, want):
-    """Is this none of a case's names? Groups that are not compared, and what was given, are let through."""
+    """Is this none of a case's names? What was given, and groups not compared, are let through."""
     if key in want or key == "outputs/losses" or group(key) in casefile.GIVEN:
         return False
     return group(key) not in casefile.EXPECTED or group(key) in map(group, want)
 
 
-def failed(case, want, dtype, why):
+def fail(case, want, dtype, why):
     """The Result of an implementation from which nothing came.  why: a sentence."""
-    required = [key for key in want if group(key) != "taps"]
-    return Result(case, dtype, [], list(want), required, why)
+    return Result(case, dtype, [], list(want), list(filter(is_required, want)), why)
 
 
 def run(functions, backend, chosen, dtypes, gradients=True):

@@ -1,4 +1,4 @@
-"""What recipes of cases are made of: numbers of 8 significant bits, histories of chosen lengths, parameters."""
+"""Plans of cases, and what they draw: 8-bit numbers, histories of chosen lengths, parameters."""
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -11,20 +11,29 @@ B, T, D = 3, 7, 8   # rows, events, width of most cases
 MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)  # lengths of histories
 
 
-class Recipe(NamedTuple):
-    """How a case is drawn."""
+class Component(NamedTuple):
+    """What the manifest says of a component, beside the docstring of its function."""
+
+    equation: str                      # of the paper
+    differentiate: tuple = ()          # inputs with a gradient; all floats of params have one
+    kind: str = "values"               # "metric": tolerance 1e-12; "model": a loss, ten steps
+    function: Callable | None = None   # mbref's side, which registry.py finds by the name
+
+
+class Plan(NamedTuple):
+    """How a case of a component is drawn."""
 
     name: str
-    flags: tuple
+    flags: tuple           # what the case is for, see flags.py
     build: Callable        # rng -> params, inputs; params nested, inputs flat
     config: dict           # numbers and words that the function gets among its inputs
     side: str = "both"
-    recorded: tuple = ()   # files of tests/oracles: recorded states of a release that mbref's function reproduces
+    recorded: tuple = ()   # states of a release in tests/oracles that mbref's function reproduces
 
 
-def recipes(build, *rows, side="both", recorded=()):
-    """(name, flags, what build(rng, draw) is told, config for the function) as Recipes."""
-    return [Recipe(name, flags, partial(build, draw=draw), config, side, recorded)
+def plan(build, *rows, side="both", recorded=()):
+    """The plans of one component.  rows: (name, flags, draw, config), where build(rng, draw) draws."""
+    return [Plan(name, flags, partial(build, draw=draw), config, side, recorded)
             for name, flags, draw, config in rows]
 
 

@@ -13,14 +13,13 @@ import numpy as np
 
 from mbref.check import casefile, compare, run
 from mbref.check.adapters import numpy_adapter
-from mbref.check.components.registry import REGISTRY
-from mbref.check.flags import FLAGS
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from tests.golden import admission
 from tests.golden.draw import round8
-from tests.golden.registry import BY_HAND, RECIPES
+from tests.golden.flags import FLAGS
+from tests.golden.registry import BY_HAND, COMPONENTS, PLANS
 
 SAME = 1e-12   # of scale, between machines
 SEEDS = 50     # tried in turn until a case is admitted
@@ -39,14 +38,14 @@ def flat(tree):
     return dict(optim.leaves(tree)) if tree else {}
 
 
-def given(component, recipe, seed):
+def given(component, plan, seed):
     """Inputs, parameters and cotangents of a case, drawn from its id and seed.  -> flat dict with group names."""
-    rng = np.random.default_rng([seed, zlib.crc32(f"{component}/{recipe.name}".encode())])
-    params, inputs = recipe.build(rng)
-    require(not inputs.keys() & recipe.config.keys(), f"{component}/{recipe.name}: an array is named like a setting.")
+    rng = np.random.default_rng([seed, zlib.crc32(f"{component}/{plan.name}".encode())])
+    params, inputs = plan.build(rng)
+    require(not inputs.keys() & plan.config.keys(), f"{component}/{plan.name}: an array is named like a setting.")
     arrays = {f"inputs/{k}": as_stored(a) for k, a in inputs.items()}
     arrays |= {f"params/{k}": as_stored(a) for k, a in flat(params).items()}
-    outputs = REGISTRY[component].function(params, inputs | recipe.config, lambda name, a: None)
+    outputs = COMPONENTS[component].function(params, inputs | plan.config, lambda name, a: None)
     if arrays_to_differentiate(component, arrays):
         for name, a in outputs.items():
             if np.asarray(a).dtype.kind == "f":
@@ -67,41 +66,41 @@ def as_stored(a):
 
 def arrays_to_differentiate(component, arrays):
     """Paths of parameters, all floats of them, and of the component's differentiable inputs."""
-    inputs = {f"inputs/{name}" for name in REGISTRY[component].differentiate}
+    inputs = {f"inputs/{name}" for name in COMPONENTS[component].differentiate}
     return [k for k, a in arrays.items() if k in inputs or k.startswith("params/") and a.dtype.kind == "f"]
 
 
-def answered(component, recipe, arrays):
+def answered(component, plan, arrays):
     """The case with what mbref computes.  -> flat dict in forward order."""
     params, inputs, cotangents = (casefile.part(arrays, name) for name in casefile.GIVEN[1::-1] + ("cotangents",))
     free = set(arrays_to_differentiate(component, arrays))
-    function, inputs = REGISTRY[component].function, inputs | recipe.config
+    function, inputs = COMPONENTS[component].function, inputs | plan.config
     taps, outputs, grads = numpy_adapter(function, params, inputs, cotangents, free, "float64")
     found = {f"taps/{k}": a for k, a in taps.items()} | {f"outputs/{k}": a for k, a in outputs.items()}
     found |= {f"grads/{k}": grads[k] for k in arrays if k in grads}
-    if REGISTRY[component].kind == "model":
+    if COMPONENTS[component].kind == "model":
         found["steps/losses"] = run.ten_steps(numpy_adapter, function, params, inputs, "float64")
     return arrays | {k: as_stored(a) for k, a in found.items()}
 
 
-def admitted(component, recipe, oracles):
+def admitted(component, plan, oracles):
     """The first seed whose case is let in.  -> (arrays, seed, agreeing oracles, float32 noise), or the last reason."""
     for seed in range(SEEDS):
-        arrays = answered(component, recipe, given(component, recipe, seed))
-        reason, noise = admission.refusal(component, recipe, arrays, BY_HAND.get(component))
+        arrays = answered(component, plan, given(component, plan, seed))
+        reason, noise = admission.refusal(component, plan, arrays, BY_HAND.get(component))
         if not reason:
-            return arrays, seed, admission.agreeing(component, recipe, arrays, oracles), noise
+            return arrays, seed, admission.agreeing(component, plan, arrays, oracles), noise
     return reason
 
 
-def entry_of(component, recipe, arrays, seed, oracles, noise, digest):
+def entry_of(component, plan, arrays, seed, oracles, noise, digest):
     """The manifest's entry of a case."""
     sizes = {k.partition("/")[2]: list(a.shape) for k, a in arrays.items() if k.startswith("inputs/") and a.ndim}
     outputs = [k.partition("/")[2] for k in arrays if k.startswith("outputs/")]
-    return {"id": f"{component}/{recipe.name}", "component": component, "equation": REGISTRY[component].equation,
-            "side": recipe.side, "flags": list(recipe.flags), "config": recipe.config, "oracles": sorted(oracles),
+    return {"id": f"{component}/{plan.name}", "component": component, "equation": COMPONENTS[component].equation,
+            "side": plan.side, "flags": list(plan.flags), "config": plan.config, "oracles": sorted(oracles),
             "sizes": sizes, "outputs": outputs, "seed": seed, "noise_float32": float(f"{noise:.1e}"),
-            "file": f"{component}/{recipe.name}.npz", "sha256": digest}
+            "file": f"{component}/{plan.name}.npz", "sha256": digest}
 
 
 def make(only=None, oracles=(), root=casefile.ROOT):
@@ -111,36 +110,36 @@ def make(only=None, oracles=(), root=casefile.ROOT):
     """
     known = {entry["id"]: entry for entry in read_manifest(root)}
     report = []
-    for component, of_component in RECIPES.items():
-        for recipe in of_component:
-            id = f"{component}/{recipe.name}"
-            require(set(recipe.flags) <= set(FLAGS), f"{id} has a flag that flags.py does not explain.")
+    for component, of_component in PLANS.items():
+        for plan in of_component:
+            id = f"{component}/{plan.name}"
+            require(set(plan.flags) <= set(FLAGS), f"{id} has a flag that flags.py does not explain.")
             if casefile.matches(id, only):
-                made, entry = make_one(id, component, recipe, known.get(id), oracles, root)
+                made, entry = make_one(id, component, plan, known.get(id), oracles, root)
                 known |= {id: entry} if entry else {}
                 report.append(made)
-    order = [f"{component}/{recipe.name}" for component, some in RECIPES.items() for recipe in some]
+    order = [f"{component}/{plan.name}" for component, some in PLANS.items() for plan in some]
     write_manifest([known[id] for id in order if id in known], root)
     return report
 
 
-def make_one(id, component, recipe, entry, oracles, root):
+def make_one(id, component, plan, entry, oracles, root):
     """One case: compared if it exists, else written.  -> Made, its entry or None."""
-    path = root / component / f"{recipe.name}.npz"
+    path = root / component / f"{plan.name}.npz"
     if entry and path.exists():
         kept = casefile.arrays(casefile.case_of(entry, components_of()), root)
-        problem = difference(kept, answered(component, recipe, given(component, recipe, entry["seed"])))
-        more = admission.agreeing(component, recipe, kept, oracles) if oracles else []
+        problem = difference(kept, answered(component, plan, given(component, plan, entry["seed"])))
+        more = admission.agreeing(component, plan, kept, oracles) if oracles else []
         entry = entry | {"oracles": sorted({*entry["oracles"], *more})}
         return Made(id, "differs" if problem else "same", problem), entry
-    found = admitted(component, recipe, oracles)
+    found = admitted(component, plan, oracles)
     if isinstance(found, str):
         return Made(id, "refused", found), None
     arrays, seed, names, noise = found
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Made(id, "new", f"seed {seed}"), entry_of(component, recipe, arrays, seed, names, noise, digest)
+    return Made(id, "new", f"seed {seed}"), entry_of(component, plan, arrays, seed, names, noise, digest)
 
 
 def difference(kept, again):
@@ -156,7 +155,7 @@ def difference(kept, again):
 def components_of():
     """What the manifest says of the components."""
     return {name: {"equation": c.equation, "kind": c.kind, "differentiate": list(c.differentiate),
-                   "about": " ".join((c.function.__doc__ or "").split())} for name, c in REGISTRY.items()}
+                   "about": " ".join((c.function.__doc__ or "").split())} for name, c in COMPONENTS.items()}
 
 
 def defaults():

@@ -1,4 +1,5 @@
-"""How the golden cases are drawn, and the by-hand forms that admit them, by component."""
+"""Every component of the kit: what the manifest says of it, its cases and its by-hand form, by name."""
+from mbref.check.components.registry import own_functions
 from tests.golden.atrank import cases as atrank
 from tests.golden.atrank_groups import cases as atrank_groups
 from tests.golden.candidates import cases as candidates
@@ -11,8 +12,12 @@ from tests.golden.metrics import cases as metrics
 from tests.golden.optim import cases as optim
 from tests.golden.shared import by_hand as shared_by_hand, cases as shared
 
-CASES = (shared, optim, metrics, estimates, hmar, hmar_released, atrank, atrank_groups, dmran, hiersrec, candidates)
-HANDS = (shared_by_hand, optim, metrics, estimates, hmar_by_hand, hmar_released, atrank, atrank_groups, dmran_by_hand,
-         hiersrec_by_hand, candidates)
-RECIPES = {name: rows for family in CASES for name, rows in family.RECIPES.items()}
+CASES = (shared, optim, metrics, estimates, hmar, hmar_released, atrank, atrank_groups, dmran,
+         hiersrec, candidates)
+HANDS = (shared_by_hand, optim, metrics, estimates, hmar_by_hand, hmar_released, atrank,
+         atrank_groups, dmran_by_hand, hiersrec_by_hand, candidates)
+OWN = own_functions()
+COMPONENTS = {name: row._replace(function=OWN[name])
+              for family in CASES for name, row in family.COMPONENTS.items()}
+PLANS = {name: plans for family in CASES for name, plans in family.PLANS.items()}
 BY_HAND = {name: function for family in HANDS for name, function in family.BY_HAND.items()}

@@ -15,12 +15,12 @@ import pytest
 
 from mbref.check import casefile, cases
 from mbref.check.adapters import numpy_adapter
-from mbref.check.components.registry import REGISTRY, Component
-from mbref.check.flags import FLAGS
+from mbref.check.components.registry import own_functions
 from mbref.nn.layers import relu, stop_gradient
 from tests.golden import admission, make
-from tests.golden.draw import Recipe, round8
-from tests.golden.registry import BY_HAND, RECIPES
+from tests.golden.draw import Component, Plan, round8
+from tests.golden.flags import FLAGS
+from tests.golden.registry import BY_HAND, COMPONENTS, PLANS
 
 ROOT = casefile.ROOT
 MANIFEST = json.loads((ROOT / "manifest.json").read_text())
@@ -48,7 +48,7 @@ def test_manifest_schema():
         assert all(isinstance(v, (int, float, str, bool, list)) for v in entry["config"].values())
     ids = [entry["id"] for entry in MANIFEST["cases"]]
     assert len(set(ids)) == len(ids)
-    assert {entry["component"] for entry in MANIFEST["cases"]} == set(MANIFEST["components"]) == set(REGISTRY)
+    assert {entry["component"] for entry in MANIFEST["cases"]} == set(MANIFEST["components"]) == set(COMPONENTS)
     assert all(part["about"] and part["equation"] for part in MANIFEST["components"].values())
     assert MANIFEST["components"] == make.components_of() and MANIFEST["defaults"] == as_json(make.defaults())
 
@@ -102,7 +102,7 @@ def test_what_is_given_starts_from_the_same_numbers_in_float32(case):
 @of_every_case
 def test_gradients_of_all_that_is_differentiated(case):
     arrays = casefile.arrays(case)
-    grads, differentiable = casefile.part(arrays, "grads"), REGISTRY[case.component].differentiate
+    grads, differentiable = casefile.part(arrays, "grads"), COMPONENTS[case.component].differentiate
     assert {name for name in grads if name.startswith("inputs/")} == {f"inputs/{name}" for name in differentiable}
     assert {name for name in grads if name.startswith("params/")} == {n for n in arrays if n.startswith("params/")}
     assert all(grads[name].shape == arrays[name].shape for name in grads)
@@ -116,7 +116,7 @@ ALL_ZERO = {  # a mean of nothing, a minimum, a softmax over one row, no row at 
     "dmran.alignment/one_hop", "dmran.feature_attention/one_alone"}
 
 
-@pytest.mark.parametrize("component", REGISTRY)
+@pytest.mark.parametrize("component", COMPONENTS)
 def test_every_component_has_three_cases_and_one_for_a_fault(component):
     own = cases(component + "/")
     assert len(own) >= 3 and any("Basic" in case.flags for case in own) or component == "hmar.released"
@@ -147,8 +147,8 @@ def test_the_page_explains_every_flag_and_every_field():
     assert used == set(FLAGS), "a flag without a case, or the other way round"
 
 
-def test_components_and_recipes_match():
-    assert set(RECIPES) == set(BY_HAND) == set(REGISTRY)
+def test_every_component_has_plans_and_a_by_hand_form():
+    assert set(PLANS) == set(BY_HAND) == set(COMPONENTS) == set(own_functions())
 
 
 # What lets a case in.
@@ -158,13 +158,13 @@ def small(case):
     return case.kind != "model" and sum(a.size for n, a in casefile.arrays(case).items() if n.startswith("grads")) < 150
 
 
-def recipe_of(case):
-    return next(r for r in RECIPES[case.component] if f"{case.component}/{r.name}" == case.id)
+def find_plan(case):
+    return next(r for r in PLANS[case.component] if f"{case.component}/{r.name}" == case.id)
 
 
 @pytest.mark.parametrize("case", list(filter(small, CASES)), ids=str)
 def test_committed_cases_are_let_in(case):
-    reason, _ = admission.refusal(case.component, recipe_of(case), casefile.arrays(case), BY_HAND[case.component])
+    reason, _ = admission.refusal(case.component, find_plan(case), casefile.arrays(case), BY_HAND[case.component])
     assert reason == ""
 
 
@@ -172,10 +172,10 @@ def test_committed_cases_are_let_in(case):
 def gate(monkeypatch):
     """Ask the gate about a function of x that stands in the registry.  function, by_hand, x -> reason."""
     def ask(function, by_hand, x, flags=("Basic",)):
-        monkeypatch.setitem(REGISTRY, "layers.dense", Component(function, "", ("x",)))
-        recipe = Recipe("made", flags, lambda rng: ({}, {"x": onp.array(x)}), {})
-        arrays = make.answered("layers.dense", recipe, make.given("layers.dense", recipe, 0))
-        return admission.refusal("layers.dense", recipe, arrays, by_hand)[0]
+        monkeypatch.setitem(COMPONENTS, "layers.dense", Component("", ("x",), function=function))
+        plan = Plan("made", flags, lambda rng: ({}, {"x": onp.array(x)}), {})
+        arrays = make.answered("layers.dense", plan, make.given("layers.dense", plan, 0))
+        return admission.refusal("layers.dense", plan, arrays, by_hand)[0]
     return ask
 
 
@@ -272,7 +272,7 @@ def test_cotangents_are_not_ones():
     ones = {"y": onp.ones_like(arrays["cotangents/y"])}
     params, inputs = (casefile.part(arrays, name) for name in ("params", "inputs"))
     same_gamma = {**params, "gamma": onp.ones_like(params["gamma"])}
-    args = REGISTRY["layers.layer_norm"].function, same_gamma, inputs | case.config
+    args = COMPONENTS["layers.layer_norm"].function, same_gamma, inputs | case.config
     blind = numpy_adapter(*args, ones, {"inputs/x"}, "float64")[2]["inputs/x"]
     seeing = numpy_adapter(*args, casefile.part(arrays, "cotangents"), {"inputs/x"}, "float64")[2]["inputs/x"]
     assert onp.abs(blind).max() < 1e-12 < 0.1 < onp.abs(seeing).max()

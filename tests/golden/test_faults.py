@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from mbref.check import casefile, check, compare, hints, report, run
-from mbref.check.components.registry import REGISTRY
 from tests.golden import kill_matrix as matrix
 from tests.golden.__main__ import main
 from tests.golden.atrank import faults as atrank
@@ -18,6 +17,7 @@ from tests.golden.hiersrec import faults as hiersrec, faults_model as hiersrec_m
 from tests.golden.hmar import faults as hmar, faults_loss as hmar_loss
 from tests.golden.metrics import faults as metrics
 from tests.golden.optim import faults as optim
+from tests.golden.registry import COMPONENTS
 from tests.golden.shared import faults as shared, faults_attention as attention
 from tests.optional import require
 
@@ -49,7 +49,7 @@ def same(stored, computed):
 # The list.
 
 def test_there_are_faults_of_every_component_and_no_two_of_one_name():
-    assert {fault.component for fault in matrix.FAULTS} == set(REGISTRY)
+    assert {fault.component for fault in matrix.FAULTS} == set(COMPONENTS)
     assert len(set(IDS)) == len(IDS) >= 60
     assert not [name for name in IDS if " or " in name]  # which stands between the names of a hint
 
@@ -86,7 +86,7 @@ RIGHT = {
     "atrank.target_code": [planted(atrank_groups.right.target_code, atrank_groups.atrank,
                                    target_code=atrank_groups.at())],
     "atrank.user_vectors": [atrank_groups.user_vectors()],
-    "atrank.groups": [atrank.model(of=atrank_groups.right), planted_events(atrank_groups.right.model)],
+    "atrank.groups": [atrank.model(of=atrank_groups.right), planted_events(atrank_groups.right.groups)],
     "atrank": [atrank.model(), planted_events(atrank.right.model)],
     "dmran.history_code": [dmran.history_code()],
     "dmran.item_attention": [dmran.item_attention()],
@@ -135,11 +135,11 @@ def test_without_the_one_thing_wrong_a_faults_own_text_is_right(component):
             assert not result.failures, (case.id, result.note, result.failures)
 
 
-@pytest.mark.parametrize("component", REGISTRY)
+@pytest.mark.parametrize("component", COMPONENTS)
 def test_mbrefs_own_function_is_no_fault(component):
     for dtype in compare.TOLERANCE:
         for case in cases_of(component):
-            assert not matrix.result(Fault("none", component, REGISTRY[component].function), case, dtype).failures
+            assert not matrix.result(Fault("none", component, COMPONENTS[component].function), case, dtype).failures
 
 
 # The matrix.
@@ -321,7 +321,7 @@ def test_the_command_prints_the_matrix(capsys):
 
 
 def test_the_command_fails_on_a_fault_that_nothing_catches(monkeypatch, capsys):
-    harmless = Fault("no fault at all", "masks.causal", REGISTRY["masks.causal"].function)
+    harmless = Fault("no fault at all", "masks.causal", COMPONENTS["masks.causal"].function)
     monkeypatch.setattr(matrix, "FAULTS", [matrix.FAULTS[0], harmless])
     assert main(["--kill-matrix"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "masks.causal: no fault at all"

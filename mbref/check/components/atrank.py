@@ -3,6 +3,7 @@ import autograd.numpy as np
 
 from mbref.check.components.reading import config_of, where_real
 from mbref.data.targets import Batch, History
+from mbref.nn import layers
 from mbref.variants import atrank
 
 
@@ -19,6 +20,14 @@ def read_config(inputs, **more):
     features = inputs["groups"][0] if "groups" in inputs else ("item", "category")
     width = len(features) * inputs.get("table_width", 64)
     return config_of(atrank.Config, inputs, **{**atrank.RELEASED, "width": width, **more})
+
+
+def time_bucket(params, inputs, tap):
+    """Bucket of a time gap.  gap [B, T] whole numbers >= 0 -> bucket [B, T].
+
+    rule "release": floor(log2(gap + 1)), at most 12. "paper": 0 below 1, then floor(log2 gap) + 1, at most 13.
+    """
+    return {"bucket": layers.time_bucket(inputs["gap"], inputs["rule"])}
 
 
 def behaviour_code(params, inputs, tap):

@@ -60,12 +60,12 @@ def user_vectors(params, inputs, tap):
     return {"e": atrank.user_vectors(params, inputs["x"], states, config, tap)}
 
 
-def score(params, inputs, tap):
+def groups_score(params, inputs, tap):
     """Logits of candidates of `group`.  candidate [B, C] -> scores [B, C]. Config and params as atrank.groups."""
     return {"scores": atrank.score(params, batch_of(inputs), inputs["candidate"], read_config(inputs))}
 
 
-def model(params, inputs, tap):
+def groups(params, inputs, tap):
     """The loss of a batch, as atrank, whose candidates belong to `group`.  -> loss [].
 
     The events of all groups attend to each other, S = the sum of L_g of them, groups one after the other; candidate,

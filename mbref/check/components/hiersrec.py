@@ -68,7 +68,7 @@ def projection(params, inputs, tap):
     return {"g": hiersrec.projection(params, inputs["logp"], config, inputs["oracle"])}
 
 
-def join(params, inputs, tap):
+def joined(params, inputs, tap):
     """q = [s ; g], session and category vector side by side, and log p of the categories.  s [R, D], oracle [R]
     -> q [R, D + d_p], logp [R, C+1].
 

@@ -6,7 +6,7 @@ from mbref.released.hmar.data import Batch, Next
 SHOWN = ("input", "merged", "states")
 
 
-def model(params, inputs, tap):
+def released(params, inputs, tap):
     """The loss of a batch.  -> loss []. Each event predicts the next one; padding is on the left.
 
     variant "taobao", "tianchi", "yelp", "movielens": the model file, see VARIANTS in released/hmar.py; heads. item,

@@ -12,12 +12,13 @@ from tests.golden.draw import (
     MIXED,
     ONE,
     B,
+    Component,
     D,
     ids,
     moved,
     normal,
+    plan,
     real_right,
-    recipes,
     round8,
 )
 from tests.golden.shared.by_hand import rows, spread
@@ -148,30 +149,37 @@ def block_row(name, flags, lengths, draw=(), heads=2, scores="dot"):
 
 
 FEW = (S, 3, 1)
-RECIPES = {
+PLANS = {
     "atrank.behaviour_code": [
-        *recipes(behaviour_code_case, row("basic", ("Basic", "Padding"), MIXED),
+        *plan(behaviour_code_case, row("basic", ("Basic", "Padding"), MIXED),
                  row("long_gap", ("LongGap",), FULL, {"years": 15}),
                  row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}),
                  side="released"),
-        *recipes(behaviour_code_case, printed("paper", ("Switch", "LongGap"), FULL, {"years": 15}), side="paper")],
+        *plan(behaviour_code_case, printed("paper", ("Switch", "LongGap"), FULL, {"years": 15}), side="paper")],
     "atrank.attention_block": [
-        *recipes(attention_block_case, block_row("basic", ("Basic", "Padding"), FEW),
+        *plan(attention_block_case, block_row("basic", ("Basic", "Padding"), FEW),
                  block_row("heads", ("Heads",), (S, S, S), heads=4),
                  block_row("self", ("Basic", "SingleEvent"), (1, S, 2), {"self": True}, heads=1),
                  block_row("empty_history", ("EmptyHistory",), (S, 0, 2)),
                  block_row("low_variance", ("LowVariance",), FEW, {"spread": 2.0**-13}), side="released"),
-        *recipes(attention_block_case, block_row("bilinear", ("Switch", "Heads"), FEW, scores="bilinear"),
+        *plan(attention_block_case, block_row("bilinear", ("Switch", "Heads"), FEW, scores="bilinear"),
                  block_row("bilinear_empty", ("Switch", "EmptyHistory"), (S, 0, 2), scores="bilinear"), side="paper")],
     "atrank.score": [
-        *recipes(score_case, row("basic", ("Basic", "Padding"), MIXED),
+        *plan(score_case, row("basic", ("Basic", "Padding"), MIXED),
                  row("empty_history", ("EmptyHistory", "UnknownCategory"), EMPTY, {"unknown": 0.5}),
                  row("single_event", ("SingleEvent", "Tied"), ONE, {"items": 2}, heads=1), side="released"),
-        *recipes(score_case, printed("paper", ("Switch",), MIXED), side="paper")],
+        *plan(score_case, printed("paper", ("Switch",), MIXED), side="paper")],
     "atrank": [
-        *recipes(model_case, row("basic", ("Basic", "Heads", "Padding"), MIXED, rate=0.05),
+        *plan(model_case, row("basic", ("Basic", "Heads", "Padding"), MIXED, rate=0.05),
                  row("empty_history", ("EmptyHistory", "NoNegative"), EMPTY, {"without": 0.6}, rate=0.05),
                  row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL,
                      {"unknown": 0.6, "items": 3, "years": 15}, rate=0.05), side="released"),
-        *recipes(model_case, printed("paper", ("Switch",), MIXED, {"years": 15}, rate=0.05), side="paper")],
+        *plan(model_case, printed("paper", ("Switch",), MIXED, {"years": 15}, rate=0.05), side="paper")],
+}
+
+COMPONENTS = {
+    "atrank.behaviour_code": Component("ATRank steps (2)-(4)"),
+    "atrank.attention_block": Component("ATRank steps (5), (6)", ("query", "memory")),
+    "atrank.score": Component("ATRank step (7)"),
+    "atrank": Component("ATRank steps (2)-(7)", kind="model"),
 }

@@ -5,7 +5,7 @@ from mbref.check.components.atrank import read_config
 from mbref.variants import atrank
 from tests.golden.atrank import by_hand
 from tests.golden.atrank.cases import params_of
-from tests.golden.draw import B, ids, moved, normal, real_right, recipes, round8
+from tests.golden.draw import B, Component, ids, moved, normal, plan, real_right, round8
 from tests.golden.shared.by_hand import rows, spread
 
 C, S, D = 2, 6, 4  # a narrow model: it has many parameters
@@ -147,35 +147,43 @@ def row(name, flags, lengths, draw=(), base=SHOP, **config):
     return name, flags, {"lengths": lengths, "config": config} | dict(draw), config
 
 
-RECIPES = {
+PLANS = {
     "atrank.group_code": [
-        *recipes(group_code_case, row("basic", ("Basic", "Padding"), SOME[:1], base=ITEMS),
+        *plan(group_code_case, row("basic", ("Basic", "Padding"), SOME[:1], base=ITEMS),
                  row("unknown", ("UnknownCategory", "EmptyHistory"), ((5, 0, 3),), {"unknown": 0.5}, base=ITEMS),
                  row("without_action", ("Switch", "RepeatedItem"), SOME[:1], {"objects": 2}, base=ITEMS, actions=[0]),
                  side="released"),
-        *recipes(group_code_case, row("paper", ("Switch", "LongGap"), SOME[:1], {"years": 15}, base=ITEMS, **PRINTED),
+        *plan(group_code_case, row("paper", ("Switch", "LongGap"), SOME[:1], {"years": 15}, base=ITEMS, **PRINTED),
                  side="paper")],
     "atrank.target_code": [
-        *recipes(target_code_case, row("basic", ("Basic",), SOME[:1], base=ITEMS),
+        *plan(target_code_case, row("basic", ("Basic",), SOME[:1], base=ITEMS),
                  row("raw", ("Switch",), SOME[:1], base=ITEMS, query="raw"),
                  row("other_group", ("Switch", "UnknownCategory"), SOME, {"unknown": 0.6}, group=1), side="released"),
-        *recipes(target_code_case, row("paper", ("Switch",), SOME[:1], base=ITEMS, **PRINTED), side="paper")],
+        *plan(target_code_case, row("paper", ("Switch",), SOME[:1], base=ITEMS, **PRINTED), side="paper")],
     "atrank.user_vectors": [
-        *recipes(user_vectors_case, ("basic", ("Basic", "Heads", "Padding"), {"blocks": 2, "lengths": (S, 3, 1)},
+        *plan(user_vectors_case, ("basic", ("Basic", "Heads", "Padding"), {"blocks": 2, "lengths": (S, 3, 1)},
                                      {"heads": 2, "scores": "dot"}),
                  ("empty_history", ("EmptyHistory",), {"blocks": 1, "lengths": (S, 0, 1)},
                   {"heads": 1, "scores": "dot"}), side="released"),
-        *recipes(user_vectors_case, ("bilinear", ("Switch", "SingleEvent"), {"blocks": 1, "lengths": (S, 1, 1)},
+        *plan(user_vectors_case, ("bilinear", ("Switch", "SingleEvent"), {"blocks": 1, "lengths": (S, 1, 1)},
                                      {"heads": 2, "scores": "bilinear"}), side="paper")],
     "atrank.groups_score": [
-        *recipes(score_case, row("basic", ("Basic", "Padding"), SOME),
+        *plan(score_case, row("basic", ("Basic", "Padding"), SOME),
                  row("empty_groups", ("EmptyHistory", "UnknownCategory"), GONE, {"unknown": 0.4}, group=1),
                  side="released"),
-        *recipes(score_case, row("paper", ("Switch", "RepeatedItem"), SOME, {"objects": 2}, **PRINTED), side="paper")],
+        *plan(score_case, row("paper", ("Switch", "RepeatedItem"), SOME, {"objects": 2}, **PRINTED), side="paper")],
     "atrank.groups": [
-        *recipes(model_case, row("basic", ("Basic", "Heads", "Padding"), SOME, rate=0.05),
+        *plan(model_case, row("basic", ("Basic", "Heads", "Padding"), SOME, rate=0.05),
                  row("empty_groups", ("EmptyHistory", "NoNegative", "UnknownCategory"), GONE,
                      {"unknown": 0.4, "without": 0.6}, group=1, rate=0.05), side="released"),
-        *recipes(model_case, row("paper", ("Switch", "LongGap"), SOME, {"years": 15}, group=1, blocks=2, rate=0.05,
+        *plan(model_case, row("paper", ("Switch", "LongGap"), SOME, {"years": 15}, group=1, blocks=2, rate=0.05,
                                  **PRINTED), side="paper")],
+}
+
+COMPONENTS = {
+    "atrank.group_code": Component("ATRank steps (2)-(4)"),
+    "atrank.target_code": Component("ATRank step (6)"),
+    "atrank.user_vectors": Component("ATRank step (6)", ("x", "states")),
+    "atrank.groups_score": Component("ATRank step (7)"),
+    "atrank.groups": Component("ATRank steps (2)-(7)", kind="model"),
 }

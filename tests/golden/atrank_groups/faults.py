@@ -148,8 +148,8 @@ GROUPS = {
         "dot products for bilinear scores": fed(right.user_vectors, lambda i: {"scores": "dot"}),
         "heads interleaved in the width": planted(right.user_vectors, att, split_heads=split_interleaved),
     },
-    "atrank.groups_score": of_both(right.score),
-    "atrank.groups": of_both(right.model) | {
+    "atrank.groups_score": of_both(right.groups_score),
+    "atrank.groups": of_both(right.groups) | {
         "labels the wrong way round": model(labels=lambda label: ~label, of=right),
         "penalty of the user vector alone": model(lambda u, x, real: np.sum(u**2 * real), of=right),
         "penalty of missing candidates too": model(lambda u, x, real: np.sum(u**2 + x**2), of=right),

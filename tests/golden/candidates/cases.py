@@ -3,7 +3,7 @@ import autograd.numpy as np
 from autograd.tracer import getval
 
 from mbref.metrics import MISS
-from tests.golden.draw import log_probabilities, normal, recipes, with_ties
+from tests.golden.draw import Component, log_probabilities, normal, plan, with_ties
 from tests.golden.hiersrec.by_hand import by_probability
 from tests.golden.hiersrec.cases import CATEGORIES, EVERY, ITEMS, category_of, filled
 from tests.golden.shared.by_hand import rows
@@ -150,35 +150,44 @@ def two_level_case(rng, draw):
 
 
 RHO = np.arange(1, 17) / 16
-RECIPES = {
-    "hiersrec.candidates_share": recipes(
+PLANS = {
+    "hiersrec.candidates_share": plan(
         share_case, ("basic", ("Basic",), {"rho": RHO}, {}),
         ("ties", ("SeveralTop",), {"levels": True, "rho": RHO}, {}),
         ("halfway", ("Ties",), {"halfway": True, "rho": (0.375, 0.625, 0.875)}, {}),
         ("empty_category", ("EmptyCategory",), {"empty": (1, 3), "rho": RHO}, {})),
-    "hiersrec.places": recipes(
+    "hiersrec.places": plan(
         places_case, ("basic", ("Basic",), {"most": 16, "share": 0.6} | EVERY, {"n": 3}),
         ("ties", ("Ties",), {"most": 1, "share": 0.8} | EVERY, {"n": 4}),
         ("masked", ("Masked", "Ties"), {"most": 2, "share": 0.6, "outside": (0, 2)} | EVERY, {"n": 3}),
         ("cutoff", ("Cutoff", "EmptyCategory"), {"most": 8, "share": 0.4, "outside": (3,), "empty": (0, 2)}, {"n": 7}),
         ("nothing", ("EmptyHistory", "Masked"), {"most": 8, "share": 0, "outside": range(B)} | EVERY, {"n": 2})),
-    "hiersrec.gap": recipes(
+    "hiersrec.gap": plan(
         gap_case, ("basic", ("Basic", "Masked"), {"ties": 0, "outside": 0.4}, {"k": 3}),
         ("ties", ("Ties", "Masked"), {"ties": 4, "outside": 0.4}, {"k": 3}),
         ("all_inside", ("Ties",), {"ties": 3, "outside": 0}, {"k": 4}),
         ("cutoff", ("Cutoff", "Masked"), {"ties": 3, "outside": 0.5}, {"k": 40})),
-    "hiersrec.inject_target": recipes(
+    "hiersrec.inject_target": plan(
         inject_case, ("basic", ("Basic",), {"share": 0.4, "inside": 2}, {}),
         ("masked", ("Masked",), {"share": 0.5, "inside": 0}, {}),
         ("nothing", ("EmptyHistory", "Masked"), {"share": 0, "inside": 0}, {})),
-    "hiersrec.backfill": recipes(
+    "hiersrec.backfill": plan(
         backfill_case, ("basic", ("Basic",), {"share": 0.4}, {"n": 5}),
         ("ties", ("Ties",), {"share": 0.2, "levels": 2}, {"n": 4}),
         ("enough", ("Basic",), {"share": 0.7}, {"n": 3}),
         ("cutoff", ("Cutoff", "EmptyHistory"), {"share": 0}, {"n": 20})),
-    "hiersrec.two_level_logp": recipes(
+    "hiersrec.two_level_logp": plan(
         two_level_case, ("basic", ("Basic",), EVERY, {}),
         ("unknown_category", ("UnknownCategory",), {"unknown": 0.5}, {}),
         ("empty_category", ("EmptyCategory",), {"empty": (1, 3)}, {}),
         ("large", ("LargeValues",), {"spread": 500} | EVERY, {})),
+}
+
+COMPONENTS = {
+    "hiersrec.candidates_share": Component("HierSRec step (6)"),
+    "hiersrec.places": Component("HierSRec step (6)"),
+    "hiersrec.gap": Component("HierSRec step (6)", kind="metric"),
+    "hiersrec.inject_target": Component("HierSRec step (6), a leak"),
+    "hiersrec.backfill": Component("HierSRec step (6)"),
+    "hiersrec.two_level_logp": Component("Goodman 2001", ("category_logp", "item_logits")),
 }

@@ -11,12 +11,13 @@ from tests.golden.draw import (
     MIXED,
     ONE,
     B,
+    Component,
     D,
     T,
     moved,
     normal,
+    plan,
     real_right,
-    recipes,
     round8,
 )
 
@@ -99,50 +100,50 @@ def row(name, flags, lengths, draw=(), **config):
 
 
 ATTEND = {"lengths": MIXED, "hops": HOPS, "spread": 1}
-RECIPES = {
-    "dmran.history_code": recipes(
+PLANS = {
+    "dmran.history_code": plan(
         history_code_case, row("basic", ("Basic", "Padding"), MIXED),
         row("long_gap", ("LongGap",), FULL, {"years": 15}),
         row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}, categories=CATEGORIES),
         row("without_time", ("Switch", "RepeatedItem"), MIXED, {"items": 2}, time=False), side="paper"),
-    "dmran.item_attention": recipes(
+    "dmran.item_attention": plan(
         item_attention_case, ("basic", ("Basic", "Padding"), ATTEND, {}),
         ("few_events", ("FewEvents", "EmptyHistory"), ATTEND | {"lengths": (2, 0, 1)}, {}),
         ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}), ("large", ("LargeValues",), ATTEND | {"spread": 64}, {}),
         side="paper"),
-    "dmran.redundancy": recipes(
+    "dmran.redundancy": plan(
         redundancy_case, ("basic", ("Basic",), ATTEND, {}), ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}),
         ("own_events", ("SingleEvent",), {"single": True, "hops": HOPS}, {}),
         ("few_events", ("FewEvents", "EmptyHistory"), ATTEND | {"lengths": (2, 0, 1)}, {}), side="paper"),
-    "dmran.alignment": recipes(
+    "dmran.alignment": plan(
         pairs_case, ("basic", ("Basic",), {"hops": HOPS}, {}),
         ("others", ("NoDiagonal",), {"hops": 3, "others": True}, {}),
         ("one_hop", ("OneHop",), {"hops": 1}, {}),
         ("rows_of_nothing", ("EmptyHistory", "Padding"), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
-    "dmran.feature_attention": recipes(
+    "dmran.feature_attention": plan(
         pairs_case, ("basic", ("Basic",), {"hops": HOPS}, {}),
         ("others", ("NoDiagonal",), {"hops": 3, "others": True}, {}),
         ("one_alone", ("OneHop", "NoDiagonal"), {"hops": 1, "others": True}, {}),
         ("robust", ("Switch", "NoDiagonal"), {"hops": 3, "others": True, "robust": True}, {"robust": True}),
         ("rows_of_nothing", ("EmptyHistory", "Padding"), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
-    "dmran.vanilla": recipes(
+    "dmran.vanilla": plan(
         vanilla_case, ("basic", ("Basic",), {"rows": (HOPS,) * B}, {"pool": "attention"}),
         ("rows_of_nothing", ("EmptyHistory", "Padding"), {"rows": (HOPS, 0, 2)}, {"pool": "attention"}),
         ("large", ("LargeValues",), {"rows": (HOPS, 1, 3), "spread": 300}, {"pool": "attention"}),
         ("mean", ("Switch", "Padding"), {"rows": (HOPS, 1, 2)}, {"pool": "mean"}),
         ("robust", ("Switch", "Heads", "EmptyHistory"), {"rows": (HOPS, 0, 2), "robust": True},
          {"robust": True, "heads": 2}), side="paper"),
-    "dmran.fusion": recipes(
+    "dmran.fusion": plan(
         fusion_case, ("basic", ("Basic",), {"spread": 1, "candidates": C}, {}),
         ("large", ("LargeValues",), {"spread": 60, "candidates": C}, {}),
         ("one_candidate", ("SingleEvent",), {"spread": 2, "candidates": 1}, {}), side="paper"),
-    "dmran.score": recipes(
+    "dmran.score": plan(
         score_case, row("basic", ("Basic", "Padding"), MIXED),
         row("empty_history", ("EmptyHistory", "FewEvents"), EMPTY),
         row("others", ("NoDiagonal", "Switch"), FULL, diagonal=False, item_bias=True),
         row("single_event", ("SingleEvent", "FewEvents"), ONE),
         row("item", ("Switch", "EmptyHistory"), EMPTY, variant="item", pool="mean"), side="paper"),
-    "dmran": recipes(
+    "dmran": plan(
         model_case, row("basic", ("Basic", "Padding"), MIXED, rate=0.05),
         row("empty_history", ("EmptyHistory", "FewEvents"), EMPTY, rate=0.05),
         row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL, {"unknown": 0.6, "items": 3,
@@ -151,4 +152,16 @@ RECIPES = {
         row("robust", ("Switch", "Heads"), MIXED, robust=True, heads=4, width=4, rate=0.02),
         row("unfused", ("Switch", "EmptyHistory"), EMPTY, fuse=False, weight_decay=0.01, item_bias=True, time=False,
             rate=0.05), side="paper"),
+}
+
+COMPONENTS = {
+    "dmran.history_code": Component("DMRAN eq. 1, 2"),
+    "dmran.item_attention": Component("DMRAN eq. 3-7", ("H",)),
+    "dmran.redundancy": Component("DMRAN eq. 22", ("A",)),
+    "dmran.alignment": Component("DMRAN eq. 9-11", ("M",)),
+    "dmran.feature_attention": Component("DMRAN eq. 12, 13", ("M",)),
+    "dmran.vanilla": Component("DMRAN eq. 14, 15", ("M", "i_c")),
+    "dmran.fusion": Component("DMRAN eq. 16", ("h", "h_hat")),
+    "dmran.score": Component("DMRAN eq. 17"),
+    "dmran": Component("DMRAN eq. 1-22", kind="model"),
 }

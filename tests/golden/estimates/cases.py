@@ -3,7 +3,7 @@ from math import comb
 
 import numpy as np
 
-from tests.golden.draw import normal, recipes, round8
+from tests.golden.draw import Component, normal, plan, round8
 
 # By hand.
 
@@ -101,23 +101,32 @@ def pairs_case(rng, draw):
 def of_ranks(name, last, basic):
     """Cases of a map of ranks; last(n, m): the last of them."""
     row = lambda title, flags, n, m: (title, flags, {"name": name, "last": last(n, m)}, {"n": n, "m": m})
-    return recipes(ranks_case, row("basic", ("Basic",), *basic), row("every_rank", ("SmallSample",), 6, 4),
+    return plan(ranks_case, row("basic", ("Basic",), *basic), row("every_rank", ("SmallSample",), 6, 4),
                    row("two_items", ("SmallSample",), 2, 3), row("many_negatives", ("SmallSample",), 5, 12))
 
 
-RECIPES = {
+PLANS = {
     "metrics.expected_sampled_rank": of_ranks("r", lambda n, m: n, (50, 9)),
     "metrics.rank_plug_in": of_ranks("r_sampled", lambda n, m: m + 1, (64, 20)),
-    "metrics.bias_variance_estimator": recipes(
+    "metrics.bias_variance_estimator": plan(
         metric_case, ("basic", ("Basic",), {"n": 8}, {"m": 3, "gamma": 0.25}),
         ("prior", ("Switch",), {"n": 8, "falling": True}, {"m": 3, "gamma": 0.5}),
         ("conditional_mean", ("Switch",), {"n": 9, "falling": True}, {"m": 4, "gamma": 1.0}),
         ("three_ranks", ("SmallSample",), {"n": 3}, {"m": 5, "gamma": 0.5})),
-    "metrics.mean_and_spread": recipes(
+    "metrics.mean_and_spread": plan(
         values_case, ("basic", ("Basic",), {"size": 7}, {}), ("two_values", ("SmallSample",), {"size": 2}, {}),
         ("low_variance", ("LowVariance",), {"size": 5, "around": 4096}, {})),
-    "metrics.paired_bootstrap": recipes(
+    "metrics.paired_bootstrap": plan(
         pairs_case, ("basic", ("Basic",), {"size": 8, "resamples": 41}, {}),
         ("three_cases", ("SmallSample",), {"size": 3, "resamples": 8}, {}),
         ("ties", ("Ties",), {"size": 6, "resamples": 24, "alike": 3}, {})),
+}
+
+COMPONENTS = {
+    "metrics.expected_sampled_rank": Component("Krichene & Rendle 2020", kind="metric"),
+    "metrics.rank_plug_in": Component("Krichene & Rendle 2020", kind="metric"),
+    # no kind "metric": right solutions of its linear system in float32 differ by 1e-6
+    "metrics.bias_variance_estimator": Component("after Krichene & Rendle 2020"),
+    "metrics.mean_and_spread": Component("mean and sample sd", kind="metric"),
+    "metrics.paired_bootstrap": Component("paired bootstrap, percentiles", kind="metric"),
 }

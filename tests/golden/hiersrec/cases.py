@@ -9,6 +9,7 @@ from tests.golden.draw import (
     MIXED,
     ONE,
     B,
+    Component,
     D,
     dense as drawn_dense,
     ids,
@@ -16,8 +17,8 @@ from tests.golden.draw import (
     moved,
     norm,
     normal,
+    plan,
     real_right,
-    recipes,
     round8,
     with_ties,
 )
@@ -137,55 +138,55 @@ def hier(name, flags, draw=(), **config):
 
 
 EVERY = {"empty": ()}
-RECIPES = {
-    "hiersrec.item_features": recipes(
+PLANS = {
+    "hiersrec.item_features": plan(
         features_case, row("basic", ("Basic", "Padding"), MIXED),
         row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}),
         row("without_text", ("Switch", "RepeatedItem"), FULL, {"items": 2}, inputs="id+category")),
-    "hiersrec.encoder_block": recipes(
+    "hiersrec.encoder_block": plan(
         block_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED}, {"heads": 1}),
         ("heads", ("Heads",), {"lengths": FULL}, {"heads": 4}),
         ("low_variance", ("LowVariance",), {"lengths": FULL, "spread": 2.0**-13}, {"heads": 2}),
         ("single_event", ("SingleEvent", "EmptyHistory"), {"lengths": (1, 0, 2)}, {"heads": 2})),
-    "hiersrec.encode": recipes(
+    "hiersrec.encode": plan(
         encode_case, row("basic", ("Basic", "Padding"), MIXED), row("mean", ("Switch",), MIXED, pool="mean"),
         row("empty_history", ("EmptyHistory", "UnknownCategory"), EMPTY, {"unknown": 0.5}),
         row("blocks", ("Heads", "RepeatedItem"), FULL, {"items": 3}, blocks=2, heads=4)),
-    "hiersrec.category_logp": recipes(
+    "hiersrec.category_logp": plan(
         logp_case, ("basic", ("Basic",), {"classes": 5, "spread": 1}, {}),
         ("large", ("LargeValues",), {"classes": 5, "spread": 500}, {}),
         ("two_classes", ("Basic",), {"classes": 2, "spread": 2}, {})),
-    "hiersrec.projection": recipes(
+    "hiersrec.projection": plan(
         projection_case, hier("soft", ("Basic",)), hier("stop", ("StopGradient", "Switch")), hier("tied", ("Switch",)),
         hier("logits", ("Switch",)), hier("oracle", ("Switch", "StopGradient")),
         row("certain", ("LargeValues",), FULL, {"spread": 30.0}, hier="soft")),
-    "hiersrec.joined": recipes(
+    "hiersrec.joined": plan(
         join_case, hier("soft", ("Basic",)), hier("none", ("Switch",)), hier("oracle", ("Switch",)),
         hier("tied", ("Switch",)), hier("stop", ("StopGradient", "Switch")),
         row("one_task", ("Switch",), FULL, tasks="item", hier="soft")),
-    "hiersrec.item_logits": recipes(
+    "hiersrec.item_logits": plan(
         logits_case, row("basic", ("Basic",), FULL),
         row("tied", ("Tied", "Switch", "UnknownCategory"), FULL, {"unknown": 0.4}, item_out="tied"),
         row("one_task", ("Switch",), FULL, tasks="item")),
-    "hiersrec.candidates_topk": recipes(
+    "hiersrec.candidates_topk": plan(
         choice_case, ("basic", ("Basic",), {}, {"k": 2}), ("ties", ("SeveralTop",), {"levels": True}, {"k": 3}),
         ("all", ("Cutoff",), {}, {"k": 9})),
-    "hiersrec.candidates_mass": recipes(
+    "hiersrec.candidates_mass": plan(
         choice_case, ("basic", ("Basic",), {}, {"tau": 0.8}), ("ties", ("SeveralTop",), {"levels": True}, {"tau": 0.7}),
         ("first", ("Cutoff",), {}, {"tau": 0.001})),
-    "hiersrec.candidates_budget": recipes(
+    "hiersrec.candidates_budget": plan(
         choice_case, ("basic", ("Basic",), EVERY, {"rho": 0.5}),
         ("ties", ("SeveralTop",), {"levels": True} | EVERY, {"rho": 0.4}),
         ("empty_category", ("EmptyCategory",), {"empty": (1, 3)}, {"rho": 0.6})),
-    "hiersrec.candidate_items": recipes(
+    "hiersrec.candidate_items": plan(
         items_case, ("basic", ("Basic",), {"share": 0.5} | EVERY, {}),
         ("empty_category", ("EmptyCategory",), {"share": 0.6, "empty": (0, 2)}, {}),
         ("nothing", ("EmptyHistory",), {"share": 0.0} | EVERY, {})),
-    "hiersrec.score": recipes(
+    "hiersrec.score": plan(
         score_case, row("basic", ("Basic", "Padding"), MIXED),
         row("single_event", ("SingleEvent", "UnknownCategory"), ONE, {"unknown": 0.5}),
         row("tied", ("Tied", "Switch"), MIXED, hier="tied", item_out="tied", pool="mean")),
-    "hiersrec": recipes(
+    "hiersrec": plan(
         model_case, row("basic", ("Basic", "Heads", "Padding"), MIXED, rate=0.02),
         row("unknown_category", ("UnknownCategory", "RepeatedItem", "EmptyHistory"), EMPTY,
             {"unknown": 0.6, "items": 3}, rate=0.02),
@@ -193,4 +194,20 @@ RECIPES = {
         row("tied", ("Tied", "Switch", "NoNegative"), MIXED, {"items": 5, "cold": True}, hier="tied", item_out="tied",
             rate=0.02),
         row("weighted", ("Switch",), MIXED, pool="mean", category_weight=0.25, rate=0.02)),
+}
+
+COMPONENTS = {
+    "hiersrec.item_features": Component("HierSRec step (1)"),
+    "hiersrec.encoder_block": Component("HierSRec step (1)", ("h",)),
+    "hiersrec.encode": Component("HierSRec step (1)"),
+    "hiersrec.category_logp": Component("HierSRec step (2)", ("s",)),
+    "hiersrec.projection": Component("HierSRec step (3)", ("logp",)),
+    "hiersrec.joined": Component("HierSRec steps (2)-(4)", ("s",)),
+    "hiersrec.item_logits": Component("HierSRec step (4)", ("q",)),
+    "hiersrec.candidates_topk": Component("HierSRec step (6)"),
+    "hiersrec.candidates_mass": Component("HierSRec step (6)"),
+    "hiersrec.candidates_budget": Component("HierSRec step (6)"),
+    "hiersrec.candidate_items": Component("HierSRec step (6)"),
+    "hiersrec.score": Component("HierSRec step (4)"),
+    "hiersrec": Component("HierSRec steps (1)-(5)", kind="model"),
 }

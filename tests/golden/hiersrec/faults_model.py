@@ -65,10 +65,10 @@ FAULTS = {
         "softmax over the sessions": join(axis=0),
         "probabilities instead of their logarithms": join(shown=np.exp),
         "no gradient from the category head to the session": join(head=stop_gradient),
-        "gradient through the probabilities stopped": of_form("soft", "stop", right.join),
-        "gradient through the probabilities not stopped": of_form("stop", "soft", right.join),
-        "the predicted category where the true one is meant": of_form("oracle", "soft", right.join),
-        "the true category where the predicted one is meant": of_form("soft", "oracle", right.join),
+        "gradient through the probabilities stopped": of_form("soft", "stop", right.joined),
+        "gradient through the probabilities not stopped": of_form("stop", "soft", right.joined),
+        "the predicted category where the true one is meant": of_form("oracle", "soft", right.joined),
+        "the true category where the predicted one is meant": of_form("soft", "oracle", right.joined),
     },
     "hiersrec.score": {
         "state of the last place, even where it is padding": planted(

@@ -9,6 +9,7 @@ from tests.golden.draw import (
     FULL,
     MIXED,
     B,
+    Component,
     D,
     T,
     dense,
@@ -16,8 +17,8 @@ from tests.golden.draw import (
     moved,
     norm,
     normal,
+    plan,
     real_left,
-    recipes,
 )
 
 ITEMS, K, C = 9, 3, 4
@@ -139,60 +140,60 @@ def model_row(name, flags, lengths, draw=(), **config):
 
 NARROW = {"width": 4}   # for more cases in little space
 ONE_KIND = {"lengths": MIXED, "kinds": 1}
-RECIPES = {
-    "hmar.behaviour_mask": recipes(
+PLANS = {
+    "hmar.behaviour_mask": plan(
         behaviour_case, ("basic", ("Basic",), {"lengths": FULL, "kinds": K}, {}),
         ("empty_history", ("EmptyHistory", "Padding"), {"lengths": EMPTY, "kinds": K}, {}),
         ("one_behaviour", ("OneBehaviour", "Padding"), ONE_KIND, {})),
-    "hmar.indicator": recipes(
+    "hmar.indicator": plan(
         events_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "items": 4}, {"count": K}),
         ("repeated_item", ("RepeatedItem", "FullHistory"), {"lengths": FULL, "items": 2}, {"count": K}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "items": 3}, {"count": K}),
         ("one_behaviour", ("OneBehaviour",), ONE_KIND | {"items": 3}, {"count": 2})),
-    "hmar.candidate_counts": recipes(
+    "hmar.candidate_counts": plan(
         candidate_counts_case, ("basic", ("Basic",), {"lengths": FULL, "items": 4}, {"count": K}),
         ("repeated_item", ("RepeatedItem", "Padding"), {"lengths": MIXED, "items": 2}, {"count": K}),
         ("no_candidate", ("NoNegative", "EmptyHistory"), {"lengths": EMPTY, "items": 3, "without": 0.4}, {"count": K})),
-    "hmar.code": recipes(
+    "hmar.code": plan(
         code_case, ("basic", ("Basic",), {"most": 3}, {}), ("no_counts", ("EmptyHistory",), {"most": 0}, {}),
         ("many", ("RepeatedItem",), {"most": 100}, {}),
         ("log", ("Switch", "RepeatedItem"), {"most": 100}, {"count_scale": "log1p"}),
         ("without", ("Switch",), {"most": 3}, {"indicator": False})),
-    "hmar.input_code": recipes(
+    "hmar.input_code": plan(
         input_code_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL, "length": T}, {}),
         ("long_position", ("Padding",), {"lengths": MIXED, "length": T + 3}, {}),
         ("repeated_item", ("RepeatedItem", "EmptyHistory"), {"lengths": EMPTY, "length": T, "items": 2}, {})),
-    "hmar.candidate_code": recipes(
+    "hmar.candidate_code": plan(
         candidate_code_case, ("basic", ("Basic",), {"most": 3, "without": 0}, {}),
         ("no_counts", ("EmptyHistory",), {"most": 0, "without": 0}, {}),
         ("no_candidate", ("NoNegative",), {"most": 2, "without": 0.5}, {})),
-    "hmar.behaviour_encoder": recipes(
+    "hmar.behaviour_encoder": plan(
         behaviour_encoder_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL}, {"heads": 1}),
         ("heads", ("Heads", "Padding"), {"lengths": MIXED}, {"heads": 2}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY}, {"heads": 2}),
         ("one_behaviour", ("OneBehaviour",), ONE_KIND, {"heads": 1})),
-    "hmar.sequence_encoder": recipes(
+    "hmar.sequence_encoder": plan(
         sequence_encoder_case, ("basic", ("Basic", "FullHistory"), {"lengths": FULL, "spread": 1}, {"heads": 1}),
         ("heads", ("Heads", "Padding"), {"lengths": MIXED, "spread": 1}, {"heads": 4}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "spread": 1}, {"heads": 2}),
         ("low_variance", ("LowVariance",), {"lengths": FULL, "spread": 2.0**-13}, {"heads": 2})),
-    "hmar.class_logits": recipes(
+    "hmar.class_logits": plan(
         class_case, ("basic", ("Basic",), {"kinds": K, "spread": 1}, {}),
         ("one_behaviour", ("OneBehaviour",), {"kinds": 1, "spread": 1}, {}),
         ("large", ("LargeValues",), {"kinds": K, "spread": 32}, {})),
-    "hmar.ranking_loss": recipes(
+    "hmar.ranking_loss": plan(
         ranking_loss_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "spread": 1, "without": 0}, {}),
         ("no_negative", ("NoNegative",), {"lengths": FULL, "spread": 1, "without": 0.5}, {}),
         ("large", ("LargeValues",), {"lengths": FULL, "spread": 256, "without": 0}, {}),
         ("empty_history", ("EmptyHistory",), {"lengths": (0, 0, 0), "spread": 1, "without": 0}, {})),
     "hmar.score": [
-        *recipes(score_case, model_row("basic", ("Basic", "Padding"), MIXED),
+        *plan(score_case, model_row("basic", ("Basic", "Padding"), MIXED),
                  model_row("target_counts", ("Switch",), FULL, candidate_counts="target", target=2),
                  model_row("empty_history", ("EmptyHistory", "RepeatedItem"), EMPTY, {"items": 3})),
-        *recipes(score_case, model_row("bypass", ("Switch", "OneBehaviour"), MIXED, {"kinds": 1}, merge="bypass",
+        *plan(score_case, model_row("bypass", ("Switch", "OneBehaviour"), MIXED, {"kinds": 1}, merge="bypass",
                                        **NARROW), side="released")],
     "hmar": [
-        *recipes(model_case, model_row("basic", ("Basic", "Heads"), FULL, rate=0.01),
+        *plan(model_case, model_row("basic", ("Basic", "Heads"), FULL, rate=0.01),
                  model_row("empty_history", ("EmptyHistory", "Padding"), EMPTY, rate=0.01),
                  model_row("one_behaviour", ("OneBehaviour", "RepeatedItem"), MIXED, {"kinds": 1, "items": 3},
                            rate=0.01),
@@ -200,6 +201,21 @@ RECIPES = {
                            candidate_counts="target", rate=0.01),
                  model_row("blocks", ("Heads", "Switch"), MIXED, {"items": 4}, blocks=2, count_scale="log1p",
                            positives="target", rate=0.01, **NARROW)),
-        *recipes(model_case, model_row("bypass", ("Switch", "Padding"), MIXED, {"items": 4}, merge="bypass", rate=0.01,
+        *plan(model_case, model_row("bypass", ("Switch", "Padding"), MIXED, {"items": 4}, merge="bypass", rate=0.01,
                                        **NARROW), side="released")],
+}
+
+COMPONENTS = {
+    "hmar.behaviour_mask": Component("HMAR step (3)"),
+    "hmar.indicator": Component("HMAR step (2)"),
+    "hmar.candidate_counts": Component("HMAR step (2)"),
+    "hmar.code": Component("HMAR steps (1), (2)", ("item_code", "counts")),
+    "hmar.input_code": Component("HMAR step (1)", ("counts",)),
+    "hmar.candidate_code": Component("HMAR step (5)", ("counts",)),
+    "hmar.behaviour_encoder": Component("HMAR step (3)", ("x",)),
+    "hmar.sequence_encoder": Component("HMAR step (4)", ("s", "residual")),
+    "hmar.class_logits": Component("HMAR step (6)", ("q", "z")),
+    "hmar.ranking_loss": Component("HMAR step (7)", ("positive", "negative")),
+    "hmar.score": Component("HMAR step (5)"),
+    "hmar": Component("HMAR steps (1)-(7)", kind="model"),
 }

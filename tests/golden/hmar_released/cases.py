@@ -7,7 +7,7 @@ from autograd.tracer import getval
 
 from mbref.by_hand import hmar as by_hand
 from mbref.released.hmar import model as hmar
-from tests.golden.draw import FULL, MIXED, B, D, T, ids, moved, real_left, recipes, round8
+from tests.golden.draw import FULL, MIXED, B, Component, D, T, ids, moved, plan, real_left, round8
 
 ITEMS = 9
 TINY = 1e-24   # what the release adds inside its logarithms
@@ -122,15 +122,17 @@ def recorded(*names):
     return tuple(f"hmar__{name}.npz" for name in names)
 
 
-RECIPES = {"hmar.released": [
-    *recipes(model_case, row("taobao", ("Basic", "Padding"), MIXED, "taobao"),
+PLANS = {"hmar.released": [
+    *plan(model_case, row("taobao", ("Basic", "Padding"), MIXED, "taobao"),
              row("taobao_one_behaviour", ("OneBehaviour", "RepeatedItem"), FULL, "taobao", kinds=1, items=3),
              side="released", recorded=recorded("taobao_init", "taobao_pert")),
-    *recipes(model_case, row("tianchi", ("Switch", "Padding"), MIXED, "tianchi"),
+    *plan(model_case, row("tianchi", ("Switch", "Padding"), MIXED, "tianchi"),
              row("tianchi_full", ("Switch", "FullHistory"), FULL, "tianchi"), side="released",
              recorded=recorded("tianchi_init", "tianchi_pert")),
-    *recipes(model_case, row("yelp", ("Switch", "Padding"), MIXED, "yelp"), side="released",
+    *plan(model_case, row("yelp", ("Switch", "Padding"), MIXED, "yelp"), side="released",
              recorded=recorded("yelp_init")),
-    *recipes(model_case, row("movielens", ("Switch", "Padding"), MIXED, "movielens"), side="released",
+    *plan(model_case, row("movielens", ("Switch", "Padding"), MIXED, "movielens"), side="released",
              recorded=recorded("movielens_init")),
 ]}
+
+COMPONENTS = {"hmar.released": Component("HMAR steps (1)-(7), as released", kind="model")}

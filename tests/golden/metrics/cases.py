@@ -4,7 +4,7 @@ from itertools import permutations
 import numpy as np
 
 from mbref.metrics import MISS
-from tests.golden.draw import B, normal, recipes
+from tests.golden.draw import B, Component, normal, plan
 
 C = 6
 
@@ -134,7 +134,7 @@ def users_case(rng, draw):
 def of_places(k=3, beyond=40):
     """Cases of a metric of one target."""
     draw, expected = {"most": 4, "ties": 0}, {"k": k, "ties": "expected"}
-    return recipes(places_case, ("basic", ("Basic",), draw, expected),
+    return plan(places_case, ("basic", ("Basic",), draw, expected),
                    ("ties", ("Ties",), draw | {"ties": 4}, expected),
                    ("masked", ("Masked",), draw | {"miss": True}, expected),
                    ("cutoff", ("Cutoff", "Ties"), draw | {"ties": 2, "miss": True}, expected | {"k": beyond}),
@@ -143,26 +143,37 @@ def of_places(k=3, beyond=40):
 
 def of_lists():
     """Cases of a metric of several targets."""
-    return recipes(positives_case, ("basic", ("Basic",), {}, {"k": 3}), ("ties", ("Ties",), {"levels": 3}, {"k": 2}),
+    return plan(positives_case, ("basic", ("Basic",), {}, {"k": 3}), ("ties", ("Ties",), {"levels": 3}, {"k": 2}),
                    ("constant", ("Ties",), {"levels": 1}, {"k": 2}),
                    ("masked", ("Masked", "Ties"), {"levels": 3, "without": 0.5}, {"k": 3}),
                    ("cutoff", ("Cutoff", "Masked"), {"without": 0.5}, {"k": 10}))
 
 
 HALF = {"ties": "half"}
-RECIPES = {
-    "metrics.greater_and_ties": recipes(
+PLANS = {
+    "metrics.greater_and_ties": plan(
         place_case, ("basic", ("Basic",), {}, {}), ("ties", ("Ties",), {"levels": 3}, {}),
         ("masked", ("Masked", "Ties"), {"levels": 2, "without": 0.5}, {}),
         ("masked_others", ("Masked",), {"without": 1.0}, {})),
     "metrics.hit_rate": of_places(), "metrics.mrr": of_places(), "metrics.ndcg": of_places(),
     "metrics.recall_many": of_lists(), "metrics.ndcg_many": of_lists(),
-    "metrics.auc": recipes(
+    "metrics.auc": plan(
         positives_case, ("basic", ("Basic",), {}, HALF), ("ties", ("Ties",), {"levels": 3}, HALF),
         ("strict", ("Ties", "Switch"), {"levels": 3}, {"ties": "strict"}),
         ("masked", ("Masked",), {"without": 0.5}, HALF)),
-    "metrics.macro_auc": recipes(
+    "metrics.macro_auc": plan(
         users_case, ("basic", ("Basic",), {"first": [True, False] * 3}, {}),
         ("no_positive", ("Undefined",), {"first": False, "levels": 4}, {}),
         ("no_negative", ("Undefined", "Ties"), {"first": True, "levels": 3}, {})),
+}
+
+COMPONENTS = {
+    "metrics.greater_and_ties": Component("rank with ties"),
+    "metrics.hit_rate": Component("McSherry & Najork 2008", kind="metric"),
+    "metrics.mrr": Component("McSherry & Najork 2008", kind="metric"),
+    "metrics.ndcg": Component("McSherry & Najork 2008", kind="metric"),
+    "metrics.recall_many": Component("McSherry & Najork 2008", kind="metric"),
+    "metrics.ndcg_many": Component("McSherry & Najork 2008", kind="metric"),
+    "metrics.auc": Component("DMRAN eq. 23", kind="metric"),
+    "metrics.macro_auc": Component("DMRAN eq. 23", kind="metric"),
 }

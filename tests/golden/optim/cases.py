@@ -1,7 +1,7 @@
 """Cases of the optimisers, and the same by hand: one list of all entries, updated number by number."""
 import numpy as np
 
-from tests.golden.draw import normal, recipes, round8
+from tests.golden.draw import Component, normal, plan, round8
 
 W, BIAS = (4, 3), (3,)
 
@@ -94,17 +94,17 @@ def steps_case(rng, draw):
 NEVER = 1e9   # a norm that no gradient has
 ADAM = {"rate": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "epsilon_hat": False, "clip": NEVER}
 
-RECIPES = {
-    "optim.clip_by_global_norm": recipes(
+PLANS = {
+    "optim.clip_by_global_norm": plan(
         grads_case, ("basic", ("Basic", "Clipped"), {"sizes": (1, 1)}, {"limit": 4.0}),
         ("below", ("Basic",), {"sizes": (0.5, 0.5)}, {"limit": 2.5}),
         ("one_large", ("Clipped",), {"sizes": (1, 64)}, {"limit": 16.0}),
         ("zero", ("ZeroGradient",), {"sizes": (0, 0)}, {"limit": 1.0})),
-    "optim.sgd": recipes(
+    "optim.sgd": plan(
         steps_case, ("basic", ("Basic",), {"sizes": (1, 1, 1)}, {"rate": 0.1, "clip": NEVER}),
         ("clipped", ("Clipped",), {"sizes": (0.1, 16, 1)}, {"rate": 0.25, "clip": 1.0}),
         ("zero", ("ZeroGradient",), {"sizes": (1, 0, 1)}, {"rate": 0.25, "clip": 2.0})),
-    "optim.adam": recipes(
+    "optim.adam": plan(
         steps_case, ("basic", ("Basic",), {"sizes": (4, 2, 4, 8)}, ADAM),
         ("first_step", ("FirstStep",), {"sizes": (4,)}, ADAM | {"beta2": 0.98}),
         ("tiny", ("TinyGradients",), {"sizes": (1e-8, 2e-8, 1e-9)}, ADAM),
@@ -112,4 +112,10 @@ RECIPES = {
          ADAM | {"beta2": 0.98, "epsilon_hat": True}),
         ("clipped", ("Clipped",), {"sizes": (1, 64, 4)}, ADAM | {"beta2": 0.98, "clip": 8.0}),
         ("zero", ("ZeroGradient", "FirstStep"), {"sizes": (0, 4, 4)}, ADAM | {"clip": 4.0})),
+}
+
+COMPONENTS = {
+    "optim.clip_by_global_norm": Component("Pascanu et al. 2013"),
+    "optim.sgd": Component("p - rate g"),
+    "optim.adam": Component("Kingma & Ba 2015, algorithm 1"),
 }

@@ -7,15 +7,16 @@ from tests.golden.draw import (
     MIXED,
     ONE,
     B,
+    Component,
     D,
     T,
     dense,
     ids,
     norm,
     normal,
+    plan,
     real_left,
     real_right,
-    recipes,
     round8,
 )
 
@@ -112,89 +113,112 @@ def mean_case(rng, draw):
     return {}, {"values": normal(rng, B, T), "mask": real_right(draw["lengths"])}
 
 
-RECIPES = {
-    "layers.dense": recipes(
+PLANS = {
+    "layers.dense": plan(
         dense_case, ("basic", ("Basic",), {"out": 5, "rows": B}, {}), ("square", ("Basic",), {"out": D, "rows": B}, {}),
         ("one_row", ("SingleEvent",), {"out": 1, "rows": 1}, {})),
-    "layers.lookup": recipes(
+    "layers.lookup": plan(
         lookup_case, ("basic", ("Basic",), {"lengths": FULL, "ids": 5}, {}),
         ("padding", ("Padding",), {"lengths": MIXED, "ids": 5}, {}),
         ("repeated_item", ("RepeatedItem", "EmptyHistory"), {"lengths": EMPTY, "ids": 2}, {})),
-    "layers.embed": recipes(
+    "layers.embed": plan(
         embed_case, ("basic", ("Basic",), {"lengths": FULL, "tables": ((5, 4), (5, 4)), "unknown": False}, {}),
         ("padding", ("Padding",), {"lengths": MIXED, "tables": ((4, 3), (6, 5), (2, 1)), "unknown": False}, {}),
         ("unknown", ("UnknownCategory",), {"lengths": FULL, "tables": ((4, 3), (3, 3)), "unknown": True}, {}),
         ("repeated_item", ("RepeatedItem", "EmptyHistory"),
          {"lengths": EMPTY, "tables": ((1, 4), (2, 2)), "unknown": False}, {})),
-    "layers.relu": recipes(
+    "layers.relu": plan(
         relu_case, ("basic", ("Basic",), {"spread": 1, "zeros": False}, {}),
         ("wide", ("Basic",), {"spread": 16, "zeros": False}, {}),
         ("at_zero", ("StopGradient",), {"spread": 1, "zeros": True}, {})),
-    "layers.dropout": recipes(
+    "layers.dropout": plan(
         dropout_case, ("basic", ("Basic",), {}, {"rate": 0.25, "training": True}),
         ("most", ("Basic",), {}, {"rate": 0.75, "training": True}),
         ("evaluation", ("Evaluation",), {}, {"rate": 0.25, "training": False})),
-    "layers.layer_norm": recipes(
+    "layers.layer_norm": plan(
         layer_norm_case, ("basic", ("Basic",), {"spread": 1}, {"eps": 1e-8}),
         ("low_variance", ("LowVariance",), {"spread": 1e-4}, {"eps": 1e-8}),
         ("large", ("LargeValues",), {"spread": 1e3}, {"eps": 1e-8}),
         ("other_eps", ("LowVariance", "Switch"), {"spread": 1e-2}, {"eps": 1e-5})),
-    "masks.padding": recipes(
+    "masks.padding": plan(
         ids_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "events": T}, {}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "events": T}, {}),
         ("full", ("FullHistory",), {"lengths": FULL, "events": T}, {})),
-    "masks.diagonal": recipes(
+    "masks.diagonal": plan(
         ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
             ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
-    "masks.positions": recipes(
+    "masks.positions": plan(
         ids_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "events": T}, {}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "events": T}, {}),
         ("full", ("FullHistory",), {"lengths": FULL, "events": T}, {}),
         ("nothing", ("EmptyHistory",), {"lengths": (0, 0, 0), "events": T}, {})),
-    "masks.causal": recipes(
+    "masks.causal": plan(
         ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
             ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
-    "masks.behaviour": recipes(
+    "masks.behaviour": plan(
         behaviours_case, ("basic", ("Basic",), {"lengths": MIXED, "kinds": 3}, {"count": 3}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "kinds": 3}, {"count": 3}),
         ("one_behaviour", ("OneBehaviour",), {"lengths": MIXED, "kinds": 1}, {"count": 4})),
-    "masks.same_behaviour": recipes(
+    "masks.same_behaviour": plan(
         behaviours_case, ("basic", ("Basic",), {"lengths": FULL, "kinds": 3}, {}),
         ("empty_history", ("EmptyHistory", "Padding"), {"lengths": EMPTY, "kinds": 3}, {}),
         ("one_behaviour", ("OneBehaviour", "Padding"), {"lengths": MIXED, "kinds": 1}, {})),
-    "attention.masked_softmax": recipes(
+    "attention.masked_softmax": plan(
         softmax_case, ("basic", ("Basic",), {"spread": 1, "lengths": FULL}, {}),
         ("empty_history", ("EmptyHistory", "Padding"), {"spread": 1, "lengths": EMPTY}, {}),
         ("large", ("LargeValues",), {"spread": 300, "lengths": MIXED}, {})),
-    "attention.attention": recipes(
+    "attention.attention": plan(
         attention_case, ("basic", ("Basic",), {"lengths": FULL}, {"heads": 1, "scaled": True}),
         ("heads", ("Heads", "Padding"), {"lengths": MIXED}, {"heads": 2, "scaled": True}),
         ("empty_history", ("EmptyHistory", "Heads"), {"lengths": EMPTY}, {"heads": 4, "scaled": True}),
         ("unscaled", ("Switch",), {"lengths": MIXED}, {"heads": 2, "scaled": False}),
         ("single_event", ("SingleEvent",), {"lengths": ONE}, {"heads": 2, "scaled": True})),
     "atrank.time_bucket": [
-        *recipes(gaps_case, ("basic", ("Basic",), {"gaps": "random"}, {"rule": "release"}),
+        *plan(gaps_case, ("basic", ("Basic",), {"gaps": "random"}, {"rule": "release"}),
                  ("edges", ("BucketEdges",), {"gaps": "edges"}, {"rule": "release"}),
                  ("long", ("LongGap",), {"gaps": "long"}, {"rule": "release"}), side="released"),
-        *recipes(gaps_case, ("paper_edges", ("BucketEdges", "Switch"), {"gaps": "edges"}, {"rule": "paper"}),
+        *plan(gaps_case, ("paper_edges", ("BucketEdges", "Switch"), {"gaps": "edges"}, {"rule": "paper"}),
                  ("paper_long", ("LongGap", "Switch"), {"gaps": "long"}, {"rule": "paper"}), side="paper")],
-    "losses.softplus": recipes(
+    "losses.softplus": plan(
         softplus_case, ("basic", ("Basic",), {"middle": 0, "spread": 2, "more": ()}, {}),
         ("large", ("LargeValues",), {"middle": 0, "spread": 50, "more": (1000, -1000, 800)}, {}),
         ("far_below", ("LargeValues",), {"middle": -30, "spread": 1, "more": ()}, {})),
-    "losses.log_softmax": recipes(
+    "losses.log_softmax": plan(
         scores_case, ("basic", ("Basic",), {"middle": 0, "spread": 1, "classes": 5}, {}),
         ("large", ("LargeValues",), {"middle": 0, "spread": 400, "classes": 5}, {}),
         ("all_large", ("LargeValues",), {"middle": 1000, "spread": 8, "classes": 5}, {}),
         ("two_classes", ("Basic",), {"middle": 0, "spread": 2, "classes": 2}, {})),
-    "losses.sigmoid_cross_entropy": recipes(
+    "losses.sigmoid_cross_entropy": plan(
         logits_case, ("basic", ("Basic",), {"spread": 1}, {}), ("wide", ("Basic",), {"spread": 4}, {}),
         ("large", ("LargeValues",), {"spread": 400}, {})),
-    "losses.cross_entropy": recipes(
+    "losses.cross_entropy": plan(
         classes_case, ("basic", ("Basic",), {"spread": 1, "classes": 5}, {}),
         ("large", ("LargeValues",), {"spread": 400, "classes": 5}, {}),
         ("two_classes", ("Basic",), {"spread": 2, "classes": 2}, {})),
-    "losses.masked_mean": recipes(
+    "losses.masked_mean": plan(
         mean_case, ("basic", ("Basic",), {"lengths": FULL}, {}), ("padding", ("Padding",), {"lengths": MIXED}, {}),
         ("nothing", ("EmptyHistory",), {"lengths": (0, 0, 0)}, {})),
+}
+
+COMPONENTS = {
+    "layers.dense": Component("x W + b", ("x",)),
+    "layers.lookup": Component("rows of an embedding table"),
+    "layers.embed": Component("ATRank step (2)"),
+    "layers.relu": Component("max(x, 0)", ("x",)),
+    "layers.layer_norm": Component("Ba et al. 2016", ("x",)),
+    "layers.dropout": Component("dropout, scaled in training", ("x",)),
+    "masks.padding": Component("ids above 0"),
+    "masks.causal": Component("Vaswani et al. 2017, section 3.2.3"),
+    "masks.diagonal": Component("key and query the same"),
+    "masks.behaviour": Component("HMAR step (3), M_b"),
+    "masks.same_behaviour": Component("HMAR step (3)"),
+    "masks.positions": Component("places of real events"),
+    "attention.masked_softmax": Component("Vaswani et al. 2017, eq. 1", ("scores",)),
+    "attention.attention": Component("Vaswani et al. 2017, eq. 1", ("q", "k", "v")),
+    "losses.softplus": Component("log(1 + e^x)", ("x",)),
+    "losses.log_softmax": Component("HierSRec step (2)", ("logits",)),
+    "losses.sigmoid_cross_entropy": Component("ATRank step (7)", ("logits",)),
+    "losses.cross_entropy": Component("HierSRec step (5)", ("logits",)),
+    "losses.masked_mean": Component("means over real events", ("values",)),
+    "atrank.time_bucket": Component("ATRank step (3)"),
 }
