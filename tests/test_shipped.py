@@ -91,16 +91,6 @@ def test_a_list_of_known_faults_that_is_missing_or_damaged(copy, place, damage):
     sentence(copy / "faults.json", place, lambda: faults.signatures(copy))
 
 
-def test_an_installed_mbref_makes_no_cases(tmp_path, monkeypatch, capsys):
-    (tmp_path / "mbref" / "tiny_data").mkdir(parents=True)
-    monkeypatch.setattr(shipped, "PACKAGE", tmp_path / "mbref")
-    assert main(["cases", "--make", "--only", "masks.causal"]) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err == ("mbref: --make is for those who change mbref, in a clone: an installed mbref keeps "
-                                 "the cases that came with it.\n")
-    assert list((tmp_path / "mbref" / "tiny_data").iterdir()) == []
-
-
 def test_recorded_states_that_are_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "PACKAGE", tmp_path / "mbref")
     folder = tmp_path / "tests" / "oracles"

@@ -14,7 +14,8 @@ from mbref.check.run import load_implementation as load_implementation
 from mbref.errors import require
 
 
-def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float64", gradients=None):
+def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float64",
+          gradients=None):
     """Check one component, or one Case. Prints a few lines, unless quiet.
 
     name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases
@@ -33,7 +34,8 @@ def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float
 
 
 def choose_cases(name, names):
-    """The cases of one component, or one Case, as far as `names` takes them in.  -> list of Case."""
+    """The cases of one component, or one Case, as far as `names` takes them in.  -> list of Case.
+    """
     if isinstance(name, Case):
         return [name]
     known = manifest()["components"]

@@ -31,7 +31,8 @@ def join(params, inputs):
 
 
 def split(values):
-    """The arguments of an implementation from the flat dict of `join`.  -> params nested, inputs."""
+    """The arguments of an implementation from the flat dict of `join`.  -> params nested, inputs.
+    """
     parts = {"params": {}, "inputs": {}}
     for key, a in values.items():
         group, _, name = key.partition("/")
@@ -40,7 +41,8 @@ def split(values):
 
 
 def cast(values, dtype, convert=np.asarray):
-    """Arrays of floats in another dtype; whole numbers, booleans and what is no array as they are."""
+    """Arrays of floats in another dtype; whole numbers, booleans and what is no array as they are.
+    """
     def one(a):
         return convert(a.astype(dtype) if a.dtype.kind == "f" else a)
     return {k: one(a) if isinstance(a, np.ndarray) else a for k, a in values.items()}

@@ -1,4 +1,5 @@
-"""The kit's commands: python -m mbref cases | check | export. 0 passes, 1 fails, 2 could not run."""
+"""The kit's commands: python -m mbref cases | check | export. 0 passes, 1 fails, 2 could not run.
+"""
 from pathlib import Path
 
 from mbref.check import casefile, exchange, report, run

@@ -1,9 +1,11 @@
-"""Is an array right?  max |got - want| <= tolerance * max(max |want|, floor * the largest number of its group).
+"""Is an array right?  max |got - want| <= tolerance * max(max |want|, floor * the largest number of
+its group).
 
-Relative to the scale of the whole array, since an element-wise bound fails right float32 results; the floor is for
-arrays that are 0 in theory, such as the gradient of a bias that a softmax cancels: 1e-3 of the largest, in float32,
-where what is left of that is rounding of some 1e-7 of the largest, 1e-2. Groups are taps, outputs, grads and
-steps. Whole numbers and booleans must be equal. Where the expected value is NaN (padding), nothing is compared.
+Relative to the scale of the whole array, since an element-wise bound fails right float32 results;
+the floor is for arrays that are 0 in theory, such as the gradient of a bias that a softmax cancels:
+1e-3 of the largest, in float32, where what is left of that is rounding of some 1e-7 of the largest,
+1e-2. Groups are taps, outputs, grads and steps. Whole numbers and booleans must be equal. Where the
+expected value is NaN (padding), nothing is compared.
 """
 from typing import NamedTuple
 
@@ -19,7 +21,8 @@ class Row(NamedTuple):
     """How one array compares."""
 
     name: str
-    error: float        # largest absolute difference; inf for another shape or a number that is not finite
+    # largest absolute difference; inf for another shape or a number that is not finite
+    error: float
     index: tuple        # where
     times: float        # error over what is allowed: at most 1 is right
     problem: str = ""   # "shape (3, 2) instead of (2, 3)", "not finite"
@@ -31,7 +34,8 @@ def tolerance(kind, dtype):
 
 
 def compare(want, got, relative, floor=FLOOR):
-    """Compare what was offered, in the order of `want`; both are dicts of arrays by path.  -> list of Row."""
+    """Compare what was offered, in the order of `want`; both are dicts of arrays by path.  -> list
+    of Row."""
     largest = {}
     for key, a in want.items():
         largest[group(key)] = max(largest.get(group(key), 0.0), scale_of(a))
@@ -58,7 +62,8 @@ def row(name, want, got, relative, floor):
         return Row(name, np.inf, (), np.inf, f"{got.dtype} is no array of numbers")
     exact = want.dtype.kind != "f"
     looked_at = got != want if exact else ~np.isnan(want)
-    error = np.where(looked_at, np.maximum(np.abs(got.astype(float) - want.astype(float)), float(exact)), 0.0)
+    error = np.where(looked_at,
+                     np.maximum(np.abs(got.astype(float) - want.astype(float)), float(exact)), 0.0)
     broken = looked_at & ~np.isfinite(got)
     if broken.any():
         return Row(name, np.inf, first(broken), np.inf, "not finite")

@@ -84,7 +84,8 @@ def read_npz(path):
 
 
 def read_each(entries, read):
-    """read(entry) of every array.  entries: (name, entry).  -> arrays, reasons of those that fail."""
+    """read(entry) of every array.  entries: (name, entry).  -> arrays, reasons of those that fail.
+    """
     arrays, problems = {}, {}
     for name, entry in entries:
         try:
@@ -95,7 +96,8 @@ def read_each(entries, read):
 
 
 def read_raw(folder, entry):
-    """One array of a folder from its entry in arrays.json.  Raises InputError if they do not fit."""
+    """One array of a folder from its entry in arrays.json.  Raises InputError if they do not fit.
+    """
     require(isinstance(entry, dict) and {"file", "dtype", "shape"} <= entry.keys(),
             "give its file, dtype and shape.")
     require(entry["dtype"] in DTYPES, f"dtype {entry['dtype']}; known are {', '.join(DTYPES)}.")

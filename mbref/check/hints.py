@@ -21,7 +21,8 @@ def signatures(root=casefile.ROOT):
     The errors of a case's arrays, see round_error, are in the order of `array_names`. Cases that a
     fault passes are left out. Raises InputError if the file is missing or damaged.
     """
-    return [lengthen(one) for one in casefile.read_json(root / "faults.json", ("faults",))["faults"]]
+    return [lengthen(one)
+            for one in casefile.read_json(root / "faults.json", ("faults",))["faults"]]
 
 
 def lengthen(one):

@@ -69,7 +69,8 @@ def describe_row(row):
 
 
 def name_faults(results):
-    """The fault that each component's failures look like.  -> {(component, dtype): name or None}."""
+    """The fault that each component's failures look like.  -> {(component, dtype): name or None}.
+    """
     parts = {}
     for result in results:
         parts.setdefault((result.case.component, result.dtype), []).append(result)

@@ -1,5 +1,5 @@
-"""The stored cases of sampled ranks, of the spread of results and of HierSRec's test time, against SciPy, Python's own
-statistics and hand arithmetic."""
+"""The stored cases of sampled ranks, of the spread of results and of HierSRec's test time, against
+SciPy, Python's own statistics and hand arithmetic."""
 import statistics
 from types import SimpleNamespace
 
@@ -9,7 +9,8 @@ import pytest
 from mbref.check import casefile, cases
 from tests.optional import library
 
-optimize, special, stats = library("scipy.optimize"), library("scipy.special"), library("scipy.stats")
+optimize, special, stats = library("scipy.optimize"), library("scipy.special"), library(
+    "scipy.stats")
 
 
 def stored(component):
@@ -22,15 +23,18 @@ def stored(component):
 def test_expected_sampled_ranks_are_means_of_binomials_and_without_replacement_of_hypergeometrics():
     for config, inputs, outputs in stored("metrics.expected_sampled_rank"):
         n, m, better = config["n"], config["m"], inputs["r"] - 1
-        np.testing.assert_allclose(outputs["rank"], 1 + stats.binom.mean(m, better / (n - 1)), rtol=1e-12)
+        np.testing.assert_allclose(outputs["rank"], 1 + stats.binom.mean(m, better / (n - 1)),
+                                   rtol=1e-12)
         if m < n:
             chance = stats.hypergeom.pmf(np.arange(m + 1), n - 1, better[:, None], m)  # [R, m + 1]
             np.testing.assert_allclose(outputs["rank"], 1 + chance @ np.arange(m + 1), rtol=1e-12)
 
 
 def test_estimated_ranks_are_right_on_average():
-    """Every true rank is the mean of the estimates of its sampled ranks, weighted as the binomial says."""
-    of_all = [case for case in stored("metrics.rank_plug_in") if len(case[1]["r_sampled"]) == case[0]["m"] + 1]
+    """Every true rank is the mean of the estimates of its sampled ranks, weighted as the binomial
+    says."""
+    of_all = [case for case in stored("metrics.rank_plug_in")
+              if len(case[1]["r_sampled"]) == case[0]["m"] + 1]
     assert len(of_all) == 2  # the other cases hold some of the sampled ranks
     for config, inputs, outputs in of_all:
         n, m = config["n"], config["m"]
@@ -50,7 +54,8 @@ def test_estimators_are_where_the_objective_is_least():
         n, m = len(inputs["metric"]), config["m"]
         chance = stats.binom.pmf(np.arange(m + 1), m, np.arange(n)[:, None] / (n - 1))  # [n, m + 1]
         given = chance, inputs["metric"], inputs["prior"], config["gamma"]
-        found = optimize.minimize(objective, np.zeros(m + 1), given, method="BFGS", options={"gtol": 1e-10})
+        found = optimize.minimize(objective, np.zeros(m + 1), given, method="BFGS",
+                                  options={"gtol": 1e-10})
         np.testing.assert_allclose(outputs["x"], found.x, atol=1e-5)
         assert objective(outputs["x"], *given) <= found.fun + 1e-14
 
@@ -66,9 +71,10 @@ def test_bootstrap_intervals_are_scipys_of_the_same_resamples():
     """SciPy takes the means of earlier resamples; it draws none of its own here."""
     for _, inputs, outputs in stored("metrics.paired_bootstrap"):
         gap = inputs["a"] - inputs["b"]
-        earlier = SimpleNamespace(bootstrap_distribution=np.array([np.mean(gap[picked]) for picked in inputs["picks"]]))
-        interval = stats.bootstrap((gap,), np.mean, n_resamples=0, bootstrap_result=earlier, confidence_level=0.95,
-                                   method="percentile").confidence_interval
+        earlier = SimpleNamespace(
+            bootstrap_distribution=np.array([np.mean(gap[picked]) for picked in inputs["picks"]]))
+        interval = stats.bootstrap((gap,), np.mean, n_resamples=0, bootstrap_result=earlier,
+                                   confidence_level=0.95, method="percentile").confidence_interval
         np.testing.assert_allclose([outputs["low"], outputs["high"]], interval, rtol=1e-12)
         assert outputs["mean"] == pytest.approx(gap.mean(), rel=1e-12)
 
@@ -78,7 +84,8 @@ def test_two_level_probabilities_sum_to_those_of_the_categories_that_have_items(
         category = inputs["category"][1:]
         for c in np.unique(category):
             own = category == c
-            want = inputs["category_logp"][:, [c]] + special.log_softmax(inputs["item_logits"][:, own], axis=1)
+            want = inputs["category_logp"][:, [c]] + special.log_softmax(
+                inputs["item_logits"][:, own], axis=1)
             np.testing.assert_allclose(outputs["logp"][:, own], want, rtol=1e-12)
         total = np.exp(special.logsumexp(outputs["logp"], axis=1))
         present = np.exp(inputs["category_logp"])[:, np.unique(category)].sum(axis=1)
@@ -93,14 +100,16 @@ def test_places_among_candidates_are_scipys_ranks():
             items = 1 + np.flatnonzero(inputs["chosen"][b, inputs["category"][1:]])
             assert outputs["inside"][b] == (target in items)
             if outputs["inside"][b]:
-                low, high = (stats.rankdata(-scores[b, items - 1], rule)[items == target][0] for rule in ("min", "max"))
+                low, high = (stats.rankdata(-scores[b, items - 1], rule)[items == target][0]
+                             for rule in ("min", "max"))
                 assert (outputs["greater"][b], outputs["ties"][b]) == (low - 1, high - low)
 
 
 def test_gained_less_lost_is_the_difference_of_two_hit_rates():
     """Of every order of the tied ones, with equal weight."""
     def rate(greater, ties, k):
-        return np.mean([np.mean(np.arange(int(g), int(g + e) + 1) < k) for g, e in zip(greater, ties, strict=True)])
+        return np.mean([np.mean(np.arange(int(g), int(g + e) + 1) < k)
+                        for g, e in zip(greater, ties, strict=True)])
 
     for config, inputs, outputs in stored("hiersrec.gap"):
         before = rate(inputs["full_greater"], inputs["full_ties"], config["k"])

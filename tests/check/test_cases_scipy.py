@@ -1,4 +1,5 @@
-"""What the golden cases hold of softplus, log softmax, clipping and first steps: by SciPy, and by what must be so."""
+"""What the golden cases hold of softplus, log softmax, clipping and first steps: by SciPy, and by
+what must be so."""
 import numpy as np
 import pytest
 
@@ -10,7 +11,8 @@ special = library("scipy.special")
 
 def of(component):
     """-> (case, arrays), case by case, for pytest.mark.parametrize."""
-    return [pytest.param(case, casefile.arrays(case), id=str(case)) for case in cases(f"{component}/")]
+    return [pytest.param(case, casefile.arrays(case), id=str(case))
+            for case in cases(f"{component}/")]
 
 
 def arrays_of(id):
@@ -37,7 +39,8 @@ def test_log_softmax(case, a):
 
 @pytest.mark.parametrize("case, a", of("optim.clip_by_global_norm"))
 def test_one_factor_brings_the_norm_to_the_limit(case, a):
-    before, after = (np.concatenate([a[f"{group}/w"].ravel(), a[f"{group}/b"]]) for group in ("inputs", "outputs"))
+    before, after = (np.concatenate([a[f"{group}/w"].ravel(), a[f"{group}/b"]])
+                     for group in ("inputs", "outputs"))
     norm, limit = np.linalg.norm(before), case.config["limit"]
     assert (norm > limit) == ("Clipped" in case.flags)
     assert np.linalg.norm(after) == pytest.approx(min(norm, limit), rel=1e-14)
@@ -46,13 +49,16 @@ def test_one_factor_brings_the_norm_to_the_limit(case, a):
 
 def test_one_case_clips_arrays_that_are_short_and_one_leaves_arrays_whose_norms_add_up_to_more():
     for name, clipped in (("basic", True), ("below", False)):
-        case, a = cases(f"optim.clip_by_global_norm/{name}")[0], arrays_of(f"optim.clip_by_global_norm/{name}")
-        norms, limit = [np.linalg.norm(a["inputs/w"]), np.linalg.norm(a["inputs/b"])], case.config["limit"]
+        case, a = cases(f"optim.clip_by_global_norm/{name}")[0], arrays_of(
+            f"optim.clip_by_global_norm/{name}")
+        norms, limit = [np.linalg.norm(a["inputs/w"]),
+                        np.linalg.norm(a["inputs/b"])], case.config["limit"]
         assert max(norms) < limit < sum(norms) and (np.hypot(*norms) > limit) == clipped
 
 
 def test_adams_first_step_has_the_length_of_the_rate():
-    """Whatever the gradient: m / (1 - beta1) = g and v / (1 - beta2) = g^2, so p moves by rate g / (|g| + 1e-8)."""
+    """Whatever the gradient: m / (1 - beta1) = g and v / (1 - beta2) = g^2, so p moves by rate g /
+    (|g| + 1e-8)."""
     a = arrays_of("optim.adam/first_step")
     for name in ("w", "b"):
         g = a[f"inputs/grad_{name}"][0]

@@ -1,4 +1,5 @@
-"""The checker: what passes, what fails, what it says; its tolerance by arithmetic; files, students, other languages."""
+"""The checker: what passes, what fails, what it says; its tolerance by arithmetic; files, students,
+other languages."""
 import json
 import os
 import subprocess
@@ -80,11 +81,13 @@ def test_errors_count_relative_to_the_scale_of_the_whole_array():
     found = rows({"outputs/y": [1.0, -200.0]}, {"outputs/y": [1.1, -200.0]}, 1e-3)["outputs/y"]
     assert (found.index, found.problem) == ((0,), "")
     assert found.error == pytest.approx(0.1) and found.times == pytest.approx(0.5)
-    assert rows({"outputs/y": [1.0, -200.0]}, {"outputs/y": [1.0, -200.3]}, 1e-3)["outputs/y"].times > 1
+    assert rows({"outputs/y": [1.0, -200.0]}, {"outputs/y": [1.0, -200.3]},
+                1e-3)["outputs/y"].times > 1
 
 
 def test_small_arrays_are_measured_by_the_largest_of_their_group():
-    """Largest of grads 50, so the scale of a gradient of 0 is .05, in float32's floor .5; outputs do not count."""
+    """Largest of grads 50, so the scale of a gradient of 0 is .05, in float32's floor .5; outputs
+    do not count."""
     want = {"outputs/y": [1e6], "grads/b": [0.0], "grads/w": [50.0]}
     got = {"outputs/y": [1e6], "grads/b": [2.5e-11], "grads/w": [50.0]}
     assert rows(want, got)["grads/b"].times == pytest.approx(0.5)
@@ -111,13 +114,15 @@ def test_what_is_allowed(component, dtype, off, right):
 
 def test_a_group_of_zeros_has_the_scale_of_one():
     """1e-9 * 1e-3 * 1 is allowed."""
-    assert rows({"grads/x": [0.0, 0.0]}, {"grads/x": [0.0, 5e-13]})["grads/x"].times == pytest.approx(0.5)
-    assert rows({"grads/x": [0.0, 0.0]}, {"grads/x": [0.0, 5e-12]})["grads/x"].times == pytest.approx(5.0)
+    assert rows({"grads/x": [0.0, 0.0]},
+                {"grads/x": [0.0, 5e-13]})["grads/x"].times == pytest.approx(0.5)
+    assert rows({"grads/x": [0.0, 0.0]},
+                {"grads/x": [0.0, 5e-12]})["grads/x"].times == pytest.approx(5.0)
 
 
-@pytest.mark.parametrize("want, got", [([3, 4], [3, 5]), ([2**53], [2**53 + 1]), ([True, False], [True, True]),
-                                       ([1.0, 2.0], [1.0, float("nan")]), ([1.0], [float("inf")]),
-                                       ([1.0, 2.0], [[1.0, 2.0]]), ([1.0], 1.0), ([1.0], ["one"]), ([1.0], [None])])
+@pytest.mark.parametrize("want, got", [([3, 4], [3, 5]), ([2**53], [2**53 + 1]), (
+    [True, False], [True, True]), ([1.0, 2.0], [1.0, float("nan")]), ([1.0], [float("inf")]), (
+        [1.0, 2.0], [[1.0, 2.0]]), ([1.0], 1.0), ([1.0], ["one"]), ([1.0], [None])])
 def test_what_is_never_right(want, got):
     found = rows({"outputs/y": want}, {"outputs/y": got}, 1e-3)["outputs/y"]
     assert found.times == float("inf")
@@ -133,8 +138,8 @@ def test_padding_is_not_compared_and_other_types_of_the_same_numbers_are_right()
 
 def test_ten_steps_by_arithmetic():
     """loss = w^2 / 2 with a step of .1: w shrinks by .9 each time."""
-    losses = run.ten_steps(adapters.numpy_adapter, lambda params, inputs, tap: {"loss": params["w"] ** 2 / 2},
-                           {"w": onp.array(4.0)}, {"rate": 0.1}, "float64")
+    losses = run.ten_steps(adapters.numpy_adapter, lambda params, inputs, tap: {
+        "loss": params["w"] ** 2 / 2}, {"w": onp.array(4.0)}, {"rate": 0.1}, "float64")
     onp.testing.assert_allclose(losses, 8 * 0.81 ** onp.arange(10), rtol=1e-12)
 
 
@@ -155,7 +160,8 @@ def test_floats_come_in_the_dtype_asked_for_and_nothing_else_changes(dtype):
 def test_gradients_are_those_of_output_times_cotangent():
     """y = w x: dy/dw = x, so the gradient of sum(c y) is sum(c x); with respect to x it is w c."""
     given = dict(params={"w": onp.array(3.0)}, inputs={"x": onp.array([1.0, 2.0]), "power": 1},
-                 cotangents={"y": onp.array([5.0, -1.0])}, differentiate={"params/w", "inputs/x"}, dtype="float64")
+                 cotangents={"y": onp.array([5.0, -1.0])}, differentiate={"params/w", "inputs/x"},
+                 dtype="float64")
     taps, outputs, grads = adapters.numpy_adapter(
         lambda params, inputs, tap: {"y": params["w"] * inputs["x"] ** inputs["power"]}, **given)
     assert not taps and outputs["y"].tolist() == [3.0, 6.0]
@@ -195,8 +201,9 @@ def test_a_broken_function_is_reported_and_the_run_goes_on(capsys, written, body
 def test_stubs_fail(capsys, written):
     """The file of someone who has not begun: every function is there, and none is written."""
     names = sorted({case.component for case in cases()})
-    stubs = "".join(f"def {name.replace('.', '_')}(params, inputs, tap):\n    raise NotImplementedError\n"
-                    for name in names)
+    stubs = "".join(
+        f"def {name.replace('.', '_')}(params, inputs, tap):\n    raise NotImplementedError\n"
+        for name in names)
     code, text = ran(capsys, written(stubs), "--dtype", "float64")
     assert code == 1 and f"{len(cases())} cases: {len(cases())} fail" in text
 
@@ -211,7 +218,8 @@ def test_a_file_without_anything_to_check_is_no_success(capsys, written, text, m
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["none.py"], "there is no file"), (["."], "is a folder"), (["--only", "hmar.nothing"], "there is no case"),
+    (["none.py"], "there is no file"), (["."], "is a folder"),
+    (["--only", "hmar.nothing"], "there is no case"),
     (["--results", "nowhere"], "there is no folder"), (["--xfail", "none.txt"], "cannot be read"),
     (["--dtype", "float16"], "invalid choice"), (["x.py", "--results", "y"], "not both")])
 def test_wrong_options(capsys, arguments, message):
@@ -240,14 +248,16 @@ def attention_attention(params, inputs, tap):
     names = ("q", "k", "v", "allowed", "heads")
     return {"y": attention(*(inputs[name] for name in names), scaled=inputs["scaled"])}
 """
-    code, printed = ran(capsys, written(text), "--only", "attention.attention", "--dtype", "float64")
-    assert code == 0 and printed.count("4 compared, 1 not offered") == len(cases("attention.attention"))
+    code, printed = ran(capsys, written(text), "--only", "attention.attention", "--dtype",
+                        "float64")
+    assert code == 0 and printed.count("4 compared, 1 not offered") == len(
+        cases("attention.attention"))
 
 
 def test_the_first_diverging_and_the_last_agreeing_array_are_named(capsys, written):
     """A merge of heads in the wrong order comes after right weights."""
     text = """
-from mbref import attention as a
+from mbref.nn import attention as a
 def attention_attention(params, inputs, tap):
     a_merge, a.merge_heads = a.merge_heads, lambda x: np.reshape(x, (x.shape[0], x.shape[2], -1))
     try:
@@ -256,7 +266,8 @@ def attention_attention(params, inputs, tap):
     finally:
         a.merge_heads = a_merge
 """
-    code, printed = ran(capsys, written(text), "--only", "attention.attention", "--dtype", "float64")
+    code, printed = ran(capsys, written(text), "--only", "attention.attention", "--dtype",
+                        "float64")
     assert code == 1 and "ok   attention.attention/basic" in printed  # one head
     assert "last agreeing    taps/weights" in printed and "first diverging  outputs/y  off by" in printed
     assert "x allowed" in printed and "Heads: several heads; catches heads split or merged" in printed
@@ -274,13 +285,15 @@ def test_expected_failures_and_those_that_pass(capsys, written, tmp_path):
 
 
 def test_low_variance_is_what_sees_the_epsilon_in_float32(capsys, written):
-    code, text = ran(capsys, written(LAYER_NORM.replace('inputs["eps"]', "1e-5")), "--dtype", "float32")
+    code, text = ran(capsys, written(LAYER_NORM.replace('inputs["eps"]', "1e-5")), "--dtype",
+                     "float32")
     assert code == 1 and text.count("FAIL") == 1 and "FAIL layers.layer_norm/low_variance" in text
 
 
 def test_json_report(capsys, written, tmp_path):
     path = tmp_path / "report.json"
-    code, _ = ran(capsys, written(CAUSAL + "def masks_behaviour(params, inputs, tap):\n    return {}\n"),
+    code, _ = ran(capsys,
+                  written(CAUSAL + "def masks_behaviour(params, inputs, tap):\n    return {}\n"),
                   "--json", str(path), "--dtype", "float32")
     report = {entry["id"]: entry for entry in json.loads(path.read_text())}
     assert code == 1 and report["masks.causal/basic"]["status"] == "ok"
@@ -351,7 +364,8 @@ def test_an_answer_of_two_lines(capsys):
 
 def test_a_wrong_answer_is_told_the_situation_and_not_the_numbers():
     def no_padding(behaviour):
-        return (behaviour[:, :, None] == behaviour[:, None, :]) & onp.tri(behaviour.shape[1], dtype=bool)
+        return (behaviour[:, :, None] == behaviour[:, None, :]) & onp.tri(
+            behaviour.shape[1], dtype=bool)
 
     with pytest.raises(AssertionError) as failure:
         check("hmar.behaviour_mask", no_padding)
@@ -364,7 +378,8 @@ def test_a_wrong_answer_is_told_the_situation_and_not_the_numbers():
 def test_numbers_of_a_case_are_not_told():
     with pytest.raises(AssertionError) as failure:
         check("dmran.redundancy", lambda A: onp.sum((A @ onp.swapaxes(A, 1, 2)) ** 2, axis=(1, 2)))
-    assert not any(character.isdigit() for character in str(failure.value).partition("\n")[2].replace("outputs/", ""))
+    assert not any(character.isdigit()
+                   for character in str(failure.value).partition("\n")[2].replace("outputs/", ""))
 
 
 def test_answers_with_parameters_and_settings():
@@ -373,7 +388,8 @@ def test_answers_with_parameters_and_settings():
         return gamma * centred / onp.sqrt((centred**2).mean(-1, keepdims=True) + eps) + beta
 
     check("layers.layer_norm", layer_norm)
-    check("layers.layer_norm", lambda params, inputs, tap: {"y": layer_norm(**params, **inputs)}, quiet=True)
+    check("layers.layer_norm", lambda params, inputs, tap: {"y": layer_norm(**params, **inputs)},
+          quiet=True)
     with pytest.raises(AssertionError, match="values that hardly vary"):
         check("layers.layer_norm", lambda x, gamma, beta: layer_norm(x, gamma, beta, 1e-5))
 
@@ -461,12 +477,13 @@ def test_a_program_that_knows_no_mbref(capsys, tmp_path, form):
     given, out = tmp_path / "given", tmp_path / "out"
     assert main(["export", str(given), *(["--raw"] if form == "raw" else [])]) == 0
     (tmp_path / "runner.py").write_text(RUNNER)
-    subprocess.run([sys.executable, str(tmp_path / "runner.py"), str(given), str(out), form], check=True,
-                   cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
+    subprocess.run([sys.executable, str(tmp_path / "runner.py"), str(given), str(out), form],
+                   check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
     code, text = ran(capsys, "--results", str(out))
     assert code == 0 and "7 cases: 7 pass" in text
     if form == "npz":
-        onp.savez(out / "masks.behaviour" / "basic.npz", **{"outputs/mask": onp.ones((3, 7, 3), bool)})
+        onp.savez(out / "masks.behaviour" / "basic.npz",
+                  **{"outputs/mask": onp.ones((3, 7, 3), bool)})
         (out / "layers.layer_norm" / "basic.npz").write_bytes(b"no zip")
         code, text = ran(capsys, "--results", str(out))
         assert code == 1 and "7 cases: 5 pass, 2 fail" in text or "7 cases: 2 fail, 5 pass" in text
@@ -476,7 +493,8 @@ def test_export_holds_no_answers(tmp_path):
     assert main(["export", str(tmp_path), "--only", "hmar/"]) == 0
     for path in tmp_path.rglob("*.npz"):
         with onp.load(path) as z:
-            assert {name.partition("/")[0] for name in z.files} == {"inputs", "params", "cotangents"}
+            assert {name.partition("/")[0]
+                    for name in z.files} == {"inputs", "params", "cotangents"}
     assert len(list(tmp_path.rglob("*.npz"))) == len(cases("hmar/"))
     (tmp_path / "file").write_text("")
     assert main(["export", str(tmp_path / "file")]) == 2

@@ -1,4 +1,5 @@
-"""`check --results`: results of another program that are damaged, misnamed or not there are told as that."""
+"""`check --results`: results of another program that are damaged, misnamed or not there are told as
+that."""
 import json
 
 import numpy as np
@@ -14,7 +15,7 @@ ID = "losses.log_softmax/basic"
 def results(tmp_path):
     """A folder with right results, in the raw form, of all cases of log_softmax."""
     for case in casefile.cases("losses.log_softmax/"):
-        exchange.write_raw(tmp_path / case.id, casefile.expected(casefile.arrays(case)))
+        exchange.write_raw(tmp_path / case.id, casefile.answers(casefile.arrays(case)))
     return tmp_path
 
 
@@ -46,11 +47,14 @@ def test_right_results_pass(capsys, results):
 
 
 @pytest.mark.parametrize("change, message", [
-    (described(dtype="float16"), "outputs/logp  cannot be read: dtype float16; known are float64, float32"),
+    (described(dtype="float16"),
+     "outputs/logp  cannot be read: dtype float16; known are float64, float32"),
     (described(file="else.bin"), "outputs/logp  cannot be read: there is no file else.bin"),
-    (described(shape=[3, 7, 4]), "outputs.logp.bin has 840 bytes and not 672, float64 of shape [3, 7, 4]"),
+    (described(shape=[3, 7, 4]),
+     "outputs.logp.bin has 840 bytes and not 672, float64 of shape [3, 7, 4]"),
     (described(shape=[5, 7, 3]), "shape (5, 7, 3) instead of (3, 7, 5)"),
-    (lambda arrays: arrays | {"outputs/logp": 7}, "outputs/logp  cannot be read: give its file, dtype and shape")])
+    (lambda arrays: arrays | {"outputs/logp": 7},
+     "outputs/logp  cannot be read: give its file, dtype and shape")])
 def test_one_array_that_cannot_be_read_leaves_the_others(capsys, results, change, message):
     rewrite(results, change)
     code, text = ran(capsys, results)
@@ -61,12 +65,13 @@ def test_one_array_that_cannot_be_read_leaves_the_others(capsys, results, change
 
 
 @pytest.mark.parametrize("damage, message", [
-    (lambda path: (path / "arrays.json").write_text('{"outputs/logp": {"file": "outp'), "is no list of arrays"),
+    (lambda path: (path / "arrays.json").write_text('{"outputs/logp": {"file": "outp'),
+     "is no list of arrays"),
     (lambda path: (path / "arrays.json").write_text("[]"), "is no list of arrays"),
     (lambda path: (path / "arrays.json").unlink(), "is no list of arrays"),
     (lambda path: path.with_name("basic.npz").write_bytes(b"no zip"), "basic.npz is no .npz file"),
-    (lambda path: np.save(path / "x.npy", np.ones(3)) or (path / "x.npy").rename(path.with_name("basic.npz")),
-     "basic.npz is no .npz file")])
+    (lambda path: np.save(path / "x.npy", np.ones(3))
+     or (path / "x.npy").rename(path.with_name("basic.npz")), "basic.npz is no .npz file")])
 def test_a_case_of_which_nothing_can_be_read_fails_alone(capsys, results, damage, message):
     damage(results / ID)
     code, text = ran(capsys, results)
@@ -76,7 +81,7 @@ def test_a_case_of_which_nothing_can_be_read_fails_alone(capsys, results, damage
 
 def test_half_an_npz(capsys, results):
     path = results / "losses.log_softmax" / "basic.npz"
-    np.savez(path, **casefile.expected(casefile.arrays(casefile.cases(ID)[0])))
+    np.savez(path, **casefile.answers(casefile.arrays(casefile.cases(ID)[0])))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, text = ran(capsys, results)
     assert code == 1 and "basic.npz is no .npz file" in text and "1 fail, 3 pass" in text
@@ -86,8 +91,9 @@ def test_results_that_are_not_there_are_named(capsys, results):
     (results / ID).rename(results / "losses.log_softmaks")
     code, text = ran(capsys, results)
     assert code == 0 and "3 cases: 3 pass" in text
-    assert text.splitlines()[-2:] == ["no results for 1 of the chosen cases: losses.log_softmax/basic",
-                                      "these have no case's name: losses.log_softmaks"]
+    assert text.splitlines()[-2:] == [
+        "no results for 1 of the chosen cases: losses.log_softmax/basic",
+        "these have no case's name: losses.log_softmaks"]
 
 
 def test_no_results_at_all(capsys, results):
@@ -95,12 +101,15 @@ def test_no_results_at_all(capsys, results):
     assert code == 2 and f"none of the chosen cases has results in {results}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name, status", [("outputs/logq", "FAIL"), ("grads/inputs/logit", "FAIL"), ("logp", "FAIL"),
-                                          ("outputs/extra", "ok"), ("taps/foo", None)])
+@pytest.mark.parametrize("name, status", [("outputs/logq", "FAIL"), (
+    "grads/inputs/logit", "FAIL"), ("logp", "FAIL"), ("outputs/extra", "ok"), ("taps/foo", None)])
 def test_unknown_names_are_named(capsys, results, name, status):
-    """Instead of the right name, or beside it. Which intermediates there are is for the implementer to say."""
-    right = {"outputs/logq": "outputs/logp", "grads/inputs/logit": "grads/inputs/logits", "logp": "outputs/logp"}
-    rewrite(results, lambda arrays: without(right.get(name))(arrays) | {name: arrays["outputs/logp"]})
+    """Instead of the right name, or beside it. Which intermediates there are is for the implementer
+    to say."""
+    right = {"outputs/logq": "outputs/logp", "grads/inputs/logit": "grads/inputs/logits",
+             "logp": "outputs/logp"}
+    rewrite(results,
+            lambda arrays: without(right.get(name))(arrays) | {name: arrays["outputs/logp"]})
     code, text = ran(capsys, results)
     line = next(line for line in text.splitlines() if ID in line)
     assert line.startswith(status or "ok") and code == (status == "FAIL")
@@ -109,7 +118,7 @@ def test_unknown_names_are_named(capsys, results, name, status):
 
 @pytest.mark.parametrize("value", [np.nan, 7.0])
 def test_a_wrong_number_calls_for_what_the_case_is_for(capsys, results, value):
-    want = casefile.expected(casefile.arrays(casefile.cases(ID)[0]))
+    want = casefile.answers(casefile.arrays(casefile.cases(ID)[0]))
     want["outputs/logp"][0, 0, 0] = value
     exchange.write_raw(results / ID, want)
     code, text = ran(capsys, results)
@@ -131,14 +140,16 @@ def test_missing_gradients_are_advised_on(capsys, results):
 
 def test_float32_and_whole_numbers_as_floats(capsys, results):
     for case in casefile.cases("losses.log_softmax/"):
-        want = casefile.expected(casefile.arrays(case))
-        exchange.write_raw(results / case.id, {name: a.astype(np.float32) for name, a in want.items()})
+        want = casefile.answers(casefile.arrays(case))
+        exchange.write_raw(results / case.id,
+                           {name: a.astype(np.float32) for name, a in want.items()})
     assert ran(capsys, results, "--dtype", "float32")[0] == 0
     assert ran(capsys, results)[0] == 1  # float64 was promised
     code, text = ran(capsys, results, "--dtype", "float32", "--dtype", "float64")
     assert code == 2 and "one --dtype" in text
-    want = casefile.expected(casefile.arrays(casefile.cases("masks.positions/nothing")[0]))
-    exchange.write_raw(results / "masks.positions" / "nothing", {name: a.astype(float) for name, a in want.items()})
+    want = casefile.answers(casefile.arrays(casefile.cases("masks.positions/nothing")[0]))
+    exchange.write_raw(results / "masks.positions" / "nothing",
+                       {name: a.astype(float) for name, a in want.items()})
     assert main(["check", "--results", str(results), "--only", "masks.positions/nothing"]) == 0
 
 

@@ -1,4 +1,5 @@
-"""The worked implementations in tests/crosscheck pass the golden cases and offer every component of their paper."""
+"""The worked implementations in tests/crosscheck pass the golden cases and offer every component of
+their paper."""
 from functools import cache
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from tests.optional import require
 
 FOLDER = Path(__file__).parents[1] / "crosscheck"
 FILES = {"layers_torch": ("layers", "masks", "attention", "losses"), "atrank_torch": ("atrank",),
-         "dmran_torch": ("dmran",), "hiersrec_torch": ("hiersrec",), "hmar_torch": ("hmar",), "hmar_jax": ("hmar",),
+         "dmran_torch": ("dmran",), "hiersrec_torch": ("hiersrec",), "hmar_torch": ("hmar",),
+         "hmar_jax": ("hmar",),
          "optim_torch": ("optim",)}
 
 
 @cache
 def loaded(name):
-    """-> ({component: function}, backend); the test is skipped where its framework is not installed."""
+    """-> ({component: function}, backend); the test is skipped where its framework is not
+    installed."""
     framework = name.partition("_")[2]
     library = require(framework)
     if framework == "jax":  # nearly all of the time is that of its compiler
@@ -26,8 +29,10 @@ def loaded(name):
 
 
 def components_of(families):
-    """Names of components, whole models too; what the authors of a paper released is no part of the paper."""
-    return {name for name in manifest()["components"] if name.partition(".")[0] in families and ".released" not in name}
+    """Names of components, whole models too; what the authors of a paper released is no part of the
+    paper."""
+    return {name for name in manifest()["components"] if name.partition(".")[0] in families
+            and ".released" not in name}
 
 
 def cases_of(families):
@@ -36,7 +41,8 @@ def cases_of(families):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name, case", [(name, case) for name in FILES for case in cases_of(FILES[name])], ids=str)
+@pytest.mark.parametrize(
+    "name, case", [(name, case) for name in FILES for case in cases_of(FILES[name])], ids=str)
 def test_agrees_in_every_array(name, case, dtype):
     functions, backend = loaded(name)
     result = run.run_case(case, functions[case.component], backend, dtype)
@@ -60,7 +66,8 @@ def test_call_lends_parameters_and_their_gradients():
     """By hand: [1 10] [2 3]^T + 5 = 37, whose gradient by the weights is [1 10]."""
     torch = require("torch")
     from mbref.check.torch_modules import call
-    w, b, x = torch.tensor([[2.0], [3.0]], requires_grad=True), torch.tensor([5.0]), torch.tensor([1.0, 10.0])
+    w, b, x = torch.tensor([[2.0], [3.0]],
+                           requires_grad=True), torch.tensor([5.0]), torch.tensor([1.0, 10.0])
     alone = call(torch.nn.Linear(2, 1), {"w": w, "b": b}, x)
     inside = call(torch.nn.Sequential(torch.nn.Linear(2, 1)), [{"w": w, "b": b}], x)
     inside.backward()

@@ -1,4 +1,4 @@
-"""Make the golden cases again, or run the kill matrix: python -m tests.golden --make | --kill-matrix.
+"""Make the golden cases again, or see which of them catch which of the known faults.
 
 Both are for whoever changes mbref: a user of the kit checks against the cases as they are.
 """
@@ -9,9 +9,12 @@ from mbref.check import run
 from mbref.errors import InputError, require
 from tests.golden import kill_matrix, make
 
+STATES = ("same", "new", "differs", "refused")
+
 
 def main(arguments=None):
-    """One of the two.  -> exit code: 1 if a case differs or a fault is not caught, 2 for wrong input."""
+    """One of the two.  -> exit code: 1 if a case differs or a fault is not caught, 2 for wrong
+    input."""
     options = parser().parse_args(arguments)
     try:
         if options.make:
@@ -27,18 +30,23 @@ def parser():
     p = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument("--make", action="store_true",
-                      help="make the cases again, compare, and write those that are new")
+                      help="draw every case again from its seed and compare it with its file, which "
+                           "is not changed; write the cases that have no file, the manifest and "
+                           "faults.json. 1 if a case differs or a new one is refused")
     what.add_argument("--kill-matrix", action="store_true",
-                      help="which cases catch which of the known faults")
+                      help="run every known fault on its component's cases and print which of them "
+                           "it fails. 1 if a fault fails none of them")
     p.add_argument("--only", metavar="NAME",
-                   help="a family (hmar), a component (hmar.code) or a case")
+                   help="a family (hmar), a component (hmar.code) or, to make, a case "
+                        "(hmar.code/basic); all if not given")
     p.add_argument("--oracle", action="append", default=[], metavar="IMPL.py",
-                   help="with --make: name this implementation in the manifest where it agrees")
+                   help="with --make: an implementation to name in the manifest's entries of the "
+                        "cases with which it agrees; may be given several times")
     return p
 
 
 def make_cases(only, files):
-    """Make the cases and print those that are not as they were.  -> exit code: 1 if one differs."""
+    """Make the cases and print those that are not as they were.  -> exit code."""
     loaded = map(run.load_implementation, files)
     made = make.make(only, [(backend, functions, backend) for functions, backend in loaded])
     require(made, f"there is no case {only!r}: python -m mbref cases lists them.")
@@ -47,22 +55,21 @@ def make_cases(only, files):
             print(f"{one.state:8} {one.id}  {one.note}")
     states = [one.state for one in made]
     kill_matrix.renew({one.id.partition("/")[0] for one in made if one.state == "new"})
-    kinds = ("same", "new", "differs", "refused")
-    print(", ".join(f"{states.count(state)} {state}" for state in kinds))
+    print(", ".join(f"{states.count(state)} {state}" for state in STATES))
     return int(bool({"differs", "refused"} & set(states)))
 
 
 def print_kill_matrix(only):
-    """The known faults and the cases that catch them.  -> exit code: 1 if one is not caught."""
-    found = kill_matrix.matrix(only)
+    """The known faults and the cases that catch them.  -> exit code."""
+    found = kill_matrix.make_matrix(only)
     require(found, f"no fault is known of {only!r}: give a family, such as hmar, or a component.")
     for line in kill_matrix.table(found):
         print(line)
-    passed = kill_matrix.uncaught(found)
-    print(f"{len(found)} faults, {len(passed)} not caught in float64 and float32")
-    for name in passed:
+    missed = kill_matrix.find_missed(found)
+    print(f"{len(found)} faults, {len(missed)} not caught in float64 and float32")
+    for name in missed:
         print(name)
-    return int(bool(passed))
+    return int(bool(missed))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ class Plan(NamedTuple):
 
 
 def plan(build, *rows, side="both", recorded=()):
-    """The plans of one component.  rows: (name, flags, draw, config), where build(rng, draw) draws."""
+    """The plans of one component.  rows: (name, flags, draw, config), where build(rng, draw) draws.
+    """
     return [Plan(name, flags, partial(build, draw=draw), config, side, recorded)
             for name, flags, draw, config in rows]
 
@@ -81,7 +82,8 @@ def ids(rng, real, count):
 
 def dense(rng, *shape):
     """w and b of a layer, of order 1 after it.  shape: [..., D_in, D_out]."""
-    return {"w": normal(rng, *shape, scale=shape[-2] ** -0.5), "b": normal(rng, *shape[:-2], shape[-1], scale=0.5)}
+    return {"w": normal(rng, *shape, scale=shape[-2] ** -0.5),
+            "b": normal(rng, *shape[:-2], shape[-1], scale=0.5)}
 
 
 def norm(rng, size=D):

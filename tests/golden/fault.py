@@ -1,4 +1,4 @@
-"""A known fault: a component with one thing wrong, as people write them, and two ways to plant it.
+"""A known fault: a component with one thing wrong, as people write it, and two ways to make one.
 
 The faults.py of every family lists its faults by component; kill_matrix.py finds which cases catch
 them.
@@ -15,11 +15,11 @@ class Fault(NamedTuple):
     function: Callable    # f(params, inputs, tap) -> {output: array}, as the right one
 
 
-def planted(function, module, **changed):
-    """`function` while some names of `module` mean something else.  -> f(params, inputs, tap)."""
+def plant(function, module, **changes):
+    """`function` while names of `module` mean something else.  -> f(params, inputs, tap)."""
     def faulty(params, inputs, tap):
-        kept = {name: getattr(module, name) for name in changed}
-        vars(module).update(changed)
+        kept = {name: getattr(module, name) for name in changes}
+        vars(module).update(changes)
         try:
             return function(params, inputs, tap)
         finally:
@@ -27,6 +27,6 @@ def planted(function, module, **changed):
     return faulty
 
 
-def fed(function, change):
-    """`function` of other inputs: change(inputs) gives those that are other.  -> f(params, inputs, tap)."""
+def feed(function, change):
+    """`function` of inputs of which change(inputs) are others.  -> f(params, inputs, tap)."""
     return lambda params, inputs, tap: function(params, inputs | change(inputs), tap)

@@ -1,4 +1,5 @@
-"""The kill matrix: which cases catch which fault, and tiny_data/cases/faults.json, which keeps how."""
+"""The kill matrix: which cases catch which fault, and tiny_data/cases/faults.json, which keeps how.
+"""
 import json
 import warnings
 
@@ -19,67 +20,89 @@ from tests.golden.metrics import faults as metrics
 from tests.golden.optim import faults as optim
 from tests.golden.shared import faults as shared, faults_attention as attention
 
-FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank, atrank_groups, dmran,
-            dmran_match, hiersrec, candidates, candidates_scored, hiersrec_model)
-FAULTS = [Fault(name, component, function) for family in FAMILIES for component, named in family.FAULTS.items()
-          for name, function in named.items()]
+FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank,
+            atrank_groups, dmran, dmran_match, hiersrec, candidates, candidates_scored,
+            hiersrec_model)
+FAULTS = [Fault(name, component, function) for family in FAMILIES
+          for component, faults in family.FAULTS.items() for name, function in faults.items()]
 
 
-def result(fault, case, dtype):
-    """A fault on a case.  -> run.Result. The steps of training are left out: they follow from the gradients."""
+def run_fault(fault, case, dtype):
+    """A fault on a case, without the steps of training, which follow from the gradients."""
     everything = casefile.arrays(case)
-    want = {name: everything[name] for name in hints.compared(case)}
+    want = {name: everything[name] for name in hints.array_names(case)}
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fault may overflow
         try:
-            return run.judge(case, want, run.offered_by(case, everything, want, fault.function, "numpy", dtype), dtype)
+            got = run.compute(case, everything, want, fault.function, "numpy", dtype)
         except Exception as error:  # a fault may raise, as the code of its author would
-            return run.failed(case, want, dtype, f"it raised {error!r}")
+            return run.fail(case, want, dtype, f"it raised {error!r}")
+        return run.judge(case, want, got, dtype)
 
 
-def errors(result):
-    """Of every array of a case, as hints.error_of tells it; of those that were not returned, None.  -> list."""
-    found = dict.fromkeys(result.missing) | {row.name: hints.error_of(row) for row in result.rows}
-    return [found.get(name, 0) for name in hints.compared(result.case)]
+def list_errors(result):
+    """hints.round_error of every array of a case; None of those that were not returned."""
+    found = dict.fromkeys(result.missing)
+    found |= {row.name: hints.round_error(row) for row in result.rows}
+    return [found.get(name, 0) for name in hints.array_names(result.case)]
 
 
 def signature(fault):
-    """A fault as faults.json keeps it; see hints.signatures."""
-    of_component = [case for case in casefile.cases() if case.component == fault.component]
-    results = {dtype: [result(fault, case, dtype) for case in of_component] for dtype in TOLERANCE}
-    return {"name": fault.name, "component": fault.component} | {
-        dtype: {one.case.id: errors(one) for one in found if one.failures} for dtype, found in results.items()}
+    """How a fault shows, as one of hints.signatures."""
+    cases = [case for case in casefile.cases() if case.component == fault.component]
+    results = {dtype: [run_fault(fault, case, dtype) for case in cases] for dtype in TOLERANCE}
+    errors = {dtype: {one.case.id: list_errors(one) for one in found if one.failures}
+              for dtype, found in results.items()}
+    return {"name": fault.name, "component": fault.component} | errors
 
 
-def matrix(only=None):
+def make_matrix(only=None):
     """Signatures of all faults, or of those of one family or component.  -> list of dict."""
     return [signature(fault) for fault in FAULTS if casefile.matches(fault.component, only)]
 
 
 def renew(components, root=casefile.ROOT):
-    """faults.json again, one line a fault: those of the components, and those that it does not hold yet."""
+    """Write faults.json again: faults of the components, and those that it does not hold yet."""
     kept = hints.signatures(root) if (root / "faults.json").exists() else []
     known = {(one["component"], one["name"]): one for one in kept}
-    old = [fault for fault in FAULTS if fault.component in components or (fault.component, fault.name) not in known]
-    known |= {(fault.component, fault.name): signature(fault) for fault in old}
-    lines = [json.dumps(hints.in_short(known[fault.component, fault.name]), separators=(",", ":")) for fault in FAULTS]
+    lines = []
+    for fault in FAULTS:  # one line a fault
+        one = known.get((fault.component, fault.name))
+        one = signature(fault) if one is None or fault.component in components else one
+        lines.append(json.dumps(shorten(one), separators=(",", ":")))
     (root / "faults.json").write_text('{"faults": [\n' + ",\n".join(lines) + "\n]}\n")
     hints.signatures.cache_clear()
 
 
+def shorten(one):
+    """A fault as faults.json has it, which hints.lengthen reads."""
+    twice = one["float64"]
+    single = {case: None if is_same(twice.get(case, []), errors) else errors
+              for case, errors in one["float32"].items()}
+    return one | {dtype: {case.partition("/")[2]: errors for case, errors in found.items()}
+                  for dtype, found in (("float64", twice), ("float32", single))}
+
+
+def is_same(a, b):
+    """Do two lists of errors say that the same arrays are wrong, by as much?"""
+    return len(a) == len(b) and all(map(hints.alike, a, b))
+
+
 def table(found):
     """fault | component | caught by.  -> lines."""
-    rows = [(one["name"], one["component"], *(caught(one, dtype) for dtype in TOLERANCE)) for one in found]
-    rows = [("fault", "component", *(f"caught in {dtype} by" for dtype in TOLERANCE)), *rows]
+    rows = [("fault", "component", *(f"caught in {dtype} by" for dtype in TOLERANCE))]
+    rows += [(one["name"], one["component"], *(name_cases(one[dtype]) for dtype in TOLERANCE))
+             for one in found]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return [" | ".join((*map(str.ljust, row[:3], widths), row[3])) for row in rows]
 
 
-def caught(one, dtype):
-    """Names of the cases that catch a fault."""
-    return ", ".join(id.partition("/")[2] for id in one[dtype]) or "NONE"
+def name_cases(ids):
+    """The cases that catch a fault, without their component."""
+    return ", ".join(id.partition("/")[2] for id in ids) or "NONE"
 
 
-def uncaught(found):
+def find_missed(found):
     """Faults that pass all cases in one of the dtypes.  -> list of names."""
-    return [f"{one['component']}: {one['name']}" for one in found if not all(one[dtype] for dtype in TOLERANCE)]
+    return [f"{one['component']}: {one['name']}" for one in found
+            if not all(one[dtype] for dtype in TOLERANCE)]

@@ -1,4 +1,5 @@
-"""Every component of the kit: what the manifest says of it, its cases and its by-hand form, by name."""
+"""Every component of the kit: what the manifest says of it, its cases and its by-hand form, by
+name."""
 from mbref.check.components.registry import own_functions
 from tests.golden.atrank import cases as atrank
 from tests.golden.atrank_groups import cases as atrank_groups

@@ -1,4 +1,5 @@
-"""The golden cases themselves: manifest, files, what lets a case in, and that another machine makes the same ones."""
+"""The golden cases themselves: manifest, files, what lets a case in, and that another machine makes
+the same ones."""
 import hashlib
 import importlib
 import json
@@ -17,7 +18,7 @@ from mbref.check import casefile, cases
 from mbref.check.adapters import numpy_adapter
 from mbref.check.components.registry import own_functions
 from mbref.nn.layers import relu, stop_gradient
-from tests.golden import admission, make
+from tests.golden import admission, make, manifest
 from tests.golden.draw import Component, Plan, round8
 from tests.golden.flags import FLAGS
 from tests.golden.registry import BY_HAND, COMPONENTS, PLANS
@@ -26,8 +27,9 @@ ROOT = casefile.ROOT
 MANIFEST = json.loads((ROOT / "manifest.json").read_text())
 CASES = cases()
 MODELS = ("atrank", "dmran", "hiersrec", "hmar")
-FIELDS = {"id": str, "component": str, "equation": str, "side": str, "flags": list, "config": dict, "oracles": list,
-          "sizes": dict, "outputs": list, "seed": int, "noise_float32": float, "file": str, "sha256": str}
+FIELDS = {"id": str, "component": str, "equation": str, "side": str, "flags": list, "config": dict,
+          "oracles": list, "sizes": dict, "outputs": list, "seed": int, "noise_float32": float,
+          "file": str, "sha256": str}
 of_every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -39,37 +41,47 @@ def as_json(content):
 
 
 def test_manifest_schema():
-    assert set(MANIFEST) == {"format", "flags", "components", "defaults", "cases"} and MANIFEST["format"] == 1
+    assert set(MANIFEST) == {"format", "flags", "components", "defaults",
+                             "cases"} and MANIFEST["format"] == 1
     for entry in MANIFEST["cases"]:
         assert {name: type(value) for name, value in entry.items()} == FIELDS, entry["id"]
-        assert entry["id"].startswith(entry["component"] + "/") and entry["file"] == entry["id"] + ".npz"
-        assert entry["side"] in ("paper", "released", "both") and entry["outputs"] and "by_hand" in entry["oracles"]
+        assert entry["id"].startswith(entry["component"] + "/") and entry["file"] == entry[
+            "id"] + ".npz"
+        assert entry["side"] in ("paper", "released",
+                                 "both") and entry["outputs"] and "by_hand" in entry["oracles"]
         assert entry["flags"] and set(entry["flags"]) <= set(MANIFEST["flags"])
         assert all(isinstance(v, (int, float, str, bool, list)) for v in entry["config"].values())
     ids = [entry["id"] for entry in MANIFEST["cases"]]
     assert len(set(ids)) == len(ids)
-    assert {entry["component"] for entry in MANIFEST["cases"]} == set(MANIFEST["components"]) == set(COMPONENTS)
+    assert {entry["component"]
+            for entry in MANIFEST["cases"]} == set(MANIFEST["components"]) == set(COMPONENTS)
     assert all(part["about"] and part["equation"] for part in MANIFEST["components"].values())
-    assert MANIFEST["components"] == make.components_of() and MANIFEST["defaults"] == as_json(make.defaults())
+    assert MANIFEST["components"] == manifest.describe_components() and MANIFEST[
+        "defaults"] == as_json(manifest.describe_defaults())
 
 
 @of_every_case
 def test_the_manifest_says_which_gradients_there_are(case):
-    """As its README: of all floats among the parameters and of the inputs to differentiate, if there are cotangents."""
+    """As its README: of all floats among the parameters and of the inputs to differentiate, if
+    there are cotangents."""
     arrays, inputs = casefile.arrays(case), MANIFEST["components"][case.component]["differentiate"]
     wanted = {f"grads/inputs/{name}" for name in inputs} | {
-        f"grads/{name}" for name, a in arrays.items() if name.startswith("params/") and a.dtype.kind == "f"}
+        f"grads/{name}"
+        for name, a in arrays.items() if name.startswith("params/") and a.dtype.kind == "f"}
     has_any = any(name.startswith("cotangents/") for name in arrays)
     assert {name for name in arrays if name.startswith("grads/")} == (wanted if has_any else set())
 
 
 @pytest.mark.parametrize("family", MANIFEST["defaults"])
 def test_config_and_defaults_say_everything_of_a_model(family):
-    """So that nobody has to look up what a switch is that a case leaves out; a changed default shows here."""
-    config, known = importlib.import_module(f"mbref.papers.{family}").Config, MANIFEST["defaults"][family]
+    """So that nobody has to look up what a case leaves out; a changed default shows here."""
+    variant, known = importlib.import_module(f"mbref.variants.{family}"), MANIFEST["defaults"][family]
     for case in cases(f"{family}/"):
-        assert {field.name for field in fields(config)} <= {*known, *case.config, "dropout"}
-    now = {field.name: field.default for field in fields(config) if field.name in known}
+        names = {field.name for field in fields(variant.Config)}
+        assert names <= {*known, *case.config, "dropout"}
+    now = {field.name: field.default for field in fields(variant.Config) if field.name in known}
+    if family == "atrank":
+        now |= variant.RELEASED | {"width": 0}
     assert as_json(now) == known
 
 
@@ -89,13 +101,15 @@ def test_file_is_as_the_manifest_says(case):
     assert {name: list(a.shape) for name, a in given.items() if a.ndim} == case.entry["sizes"]
     assert list(casefile.part(arrays, "outputs")) == case.entry["outputs"]
     groups = [name.partition("/")[0] for name in arrays]
-    assert groups == sorted(groups, key=("inputs", "params", "cotangents", "taps", "outputs", "grads", "steps").index)
+    assert groups == sorted(
+        groups, key=("inputs", "params", "cotangents", "taps", "outputs", "grads", "steps").index)
 
 
 @of_every_case
 def test_what_is_given_starts_from_the_same_numbers_in_float32(case):
     for name, a in casefile.arrays(case).items():
-        if a.dtype.kind == "f" and name.partition("/")[0] in casefile.GIVEN and not name.endswith("logp"):
+        if a.dtype.kind == "f" and name.partition("/")[0] in casefile.GIVEN and not name.endswith(
+            "logp"):
             onp.testing.assert_array_equal(a, a.astype(onp.float32), err_msg=name)
 
 
@@ -103,8 +117,10 @@ def test_what_is_given_starts_from_the_same_numbers_in_float32(case):
 def test_gradients_of_all_that_is_differentiated(case):
     arrays = casefile.arrays(case)
     grads, differentiable = casefile.part(arrays, "grads"), COMPONENTS[case.component].differentiate
-    assert {name for name in grads if name.startswith("inputs/")} == {f"inputs/{name}" for name in differentiable}
-    assert {name for name in grads if name.startswith("params/")} == {n for n in arrays if n.startswith("params/")}
+    assert {name for name in grads
+            if name.startswith("inputs/")} == {f"inputs/{name}" for name in differentiable}
+    assert {name for name in grads
+            if name.startswith("params/")} == {n for n in arrays if n.startswith("params/")}
     assert all(grads[name].shape == arrays[name].shape for name in grads)
     assert not grads or any(a.any() for a in grads.values()) == (case.id not in ALL_ZERO)
     for name, a in casefile.part(arrays, "cotangents").items():
@@ -119,7 +135,8 @@ ALL_ZERO = {  # a mean of nothing, a minimum, a softmax over one row, no row at 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_every_component_has_three_cases_and_one_for_a_fault(component):
     own = cases(component + "/")
-    assert len(own) >= 3 and any("Basic" in case.flags for case in own) or component == "hmar.released"
+    assert len(own) >= 3 and any("Basic" in case.flags
+                                 for case in own) or component == "hmar.released"
     assert any(set(case.flags) - {"Basic"} for case in own)
 
 
@@ -128,7 +145,8 @@ def test_whole_models_have_gradients_of_all_parameters_and_ten_steps(model):
     for case in cases(model + "/"):
         arrays = casefile.arrays(case)
         losses = arrays["steps/losses"]
-        assert losses.shape == (10,) and losses[0] == pytest.approx(arrays["outputs/loss"], rel=1e-12)
+        assert losses.shape == (10,) and losses[0] == pytest.approx(
+            arrays["outputs/loss"], rel=1e-12)
         assert losses[-1] < losses[0] and case.kind == "model" and case.config["rate"] > 0
 
 
@@ -155,7 +173,8 @@ def test_every_component_has_plans_and_a_by_hand_form():
 
 def small(case):
     """A case with few derivatives."""
-    return case.kind != "model" and sum(a.size for n, a in casefile.arrays(case).items() if n.startswith("grads")) < 150
+    return case.kind != "model" and sum(
+        a.size for n, a in casefile.arrays(case).items() if n.startswith("grads")) < 150
 
 
 def find_plan(case):
@@ -164,18 +183,20 @@ def find_plan(case):
 
 @pytest.mark.parametrize("case", list(filter(small, CASES)), ids=str)
 def test_committed_cases_are_let_in(case):
-    reason, _ = admission.refusal(case.component, find_plan(case), casefile.arrays(case), BY_HAND[case.component])
+    reason, _ = admission.refuse(case.component, find_plan(case), casefile.arrays(case),
+                                 BY_HAND[case.component])
     assert reason == ""
 
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Ask the gate about a function of x that stands in the registry.  function, by_hand, x -> reason."""
+    """Ask the gate about a function of x that stands in the registry.  function, by_hand, x ->
+    reason."""
     def ask(function, by_hand, x, flags=("Basic",)):
         monkeypatch.setitem(COMPONENTS, "layers.dense", Component("", ("x",), function=function))
         plan = Plan("made", flags, lambda rng: ({}, {"x": onp.array(x)}), {})
-        arrays = make.answered("layers.dense", plan, make.given("layers.dense", plan, 0))
-        return admission.refusal("layers.dense", plan, arrays, by_hand)[0]
+        arrays = make.answer_case("layers.dense", plan, make.draw_case("layers.dense", plan, 0))
+        return admission.refuse("layers.dense", plan, arrays, by_hand)[0]
     return ask
 
 
@@ -185,7 +206,8 @@ def square(params, inputs, tap=None):
 
 def test_the_gate(gate):
     assert gate(square, square, [1.0, -2.0]) == ""
-    assert "by hand, outputs/y differs" in gate(square, lambda p, i: {"y": i["x"] ** 2 * (1 + 1e-9)}, [1.0, -2.0])
+    assert "by hand, outputs/y differs" in gate(
+        square, lambda p, i: {"y": i["x"] ** 2 * (1 + 1e-9)}, [1.0, -2.0])
     assert "no by-hand form" in gate(square, None, [1.0])
 
 
@@ -213,7 +235,8 @@ def test_the_gate_sees_what_is_not_finite_and_what_float32_cannot_do(gate):
 
 def test_rounding_to_8_bits():
     """257/256 and 1/3: 8 significant bits of 1/3 are 171/512."""
-    assert round8(onp.array([1.0, 257 / 256, 1 / 3, -3e5, 0.0])).tolist() == [1.0, 1.0, 171 / 512, -299008.0, 0.0]
+    assert round8(onp.array([1.0, 257 / 256, 1 / 3, -3e5, 0.0])).tolist() == [
+        1.0, 1.0, 171 / 512, -299008.0, 0.0]
 
 
 # Making them again.
@@ -260,8 +283,8 @@ print(len(made), [one for one in made if one.state != "same"])
 @pytest.mark.parametrize("core", ["Haswell", "Prescott"])
 def test_another_blas_kernel_makes_the_same_cases(copy, core):
     env = {**os.environ, "OPENBLAS_CORETYPE": core, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", AGAIN, str(copy)], env=env, capture_output=True,
-                          text=True)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", AGAIN, str(copy)], env=env,
+                          capture_output=True, text=True)
     assert done.stdout == f"{len(CASES)} []\n", done.stdout + done.stderr
 
 
@@ -274,5 +297,6 @@ def test_cotangents_are_not_ones():
     same_gamma = {**params, "gamma": onp.ones_like(params["gamma"])}
     args = COMPONENTS["layers.layer_norm"].function, same_gamma, inputs | case.config
     blind = numpy_adapter(*args, ones, {"inputs/x"}, "float64")[2]["inputs/x"]
-    seeing = numpy_adapter(*args, casefile.part(arrays, "cotangents"), {"inputs/x"}, "float64")[2]["inputs/x"]
+    seeing = numpy_adapter(*args, casefile.part(arrays, "cotangents"), {"inputs/x"},
+                           "float64")[2]["inputs/x"]
     assert onp.abs(blind).max() < 1e-12 < 0.1 < onp.abs(seeing).max()

@@ -1,4 +1,5 @@
-"""The kill matrix: known faults fail, in float64 and float32; a check names them; without the fault all cases pass."""
+"""The kill matrix: known faults fail, in float64 and float32; a check names them; without the fault
+all cases pass."""
 import json
 
 import numpy as np
@@ -7,18 +8,8 @@ import pytest
 from mbref.check import casefile, check, compare, hints, report, run
 from tests.golden import kill_matrix as matrix
 from tests.golden.__main__ import main
-from tests.golden.atrank import faults as atrank
-from tests.golden.atrank_groups import faults as atrank_groups
-from tests.golden.candidates import faults as candidates, faults_scored as candidates_scored
-from tests.golden.dmran import faults as dmran, faults_match as dmran_match
-from tests.golden.estimates import faults as estimates
-from tests.golden.fault import Fault, planted
-from tests.golden.hiersrec import faults as hiersrec, faults_model as hiersrec_model
-from tests.golden.hmar import faults as hmar, faults_loss as hmar_loss
-from tests.golden.metrics import faults as metrics
-from tests.golden.optim import faults as optim
+from tests.golden.fault import Fault, plant
 from tests.golden.registry import COMPONENTS
-from tests.golden.shared import faults as shared, faults_attention as attention
 from tests.optional import require
 
 IDS = [f"{fault.component}: {fault.name}" for fault in matrix.FAULTS]
@@ -33,17 +24,12 @@ def kept():
 @pytest.fixture(scope="module")
 def found():
     """Results of every fault on every case in float64, by component and name."""
-    return {(fault.component, fault.name): [matrix.result(fault, case, "float64") for case in cases_of(fault.component)]
-            for fault in matrix.FAULTS}
+    return {(fault.component, fault.name): [matrix.run_fault(
+        fault, case, "float64") for case in cases_of(fault.component)] for fault in matrix.FAULTS}
 
 
 def cases_of(component):
     return casefile.cases(component + "/")
-
-
-def same(stored, computed):
-    """Do two lists of errors say that the same arrays are wrong, by as much?"""
-    return len(stored) == len(computed) and all(map(hints.alike, stored, computed))
 
 
 # The list.
@@ -54,76 +40,8 @@ def test_there_are_faults_of_every_component_and_no_two_of_one_name():
     assert not [name for name in IDS if " or " in name]  # which stands between the names of a hint
 
 
-def planted_code(function):
-    """ATRank's codes by the faults' own text."""
-    return planted(function, atrank_groups.atrank, group_code=atrank_groups.coded())
-
-
-def planted_events(function):
-    """ATRank's forward pass by the faults' own text."""
-    return planted(function, atrank.atrank, forward=atrank.encode(atrank.right_events))
-
-
-RIGHT = {
-    "layers.embed": [shared.embedded()],
-    "layers.dropout": [shared.dropped()],
-    "layers.layer_norm": [shared.normed()],
-    "atrank.time_bucket": [shared.bucketed(lambda gap: np.floor(np.log2(gap)))],
-    "attention.attention": [attention.rescaled(lambda d, heads: 1)],
-    "losses.log_softmax": [lambda p, i, tap: attention.log_softmax(i["logits"])],
-    "optim.adam": [optim.adam()],
-    "hmar.indicator": [hmar.counted(hmar.until)],
-    "hmar.candidate_counts": [hmar.counted(hmar.until, "candidate")],
-    "hmar.code": [lambda p, i, tap: {"code": hmar.joined(p, i["item_code"], hmar.counts_read(i))}],
-    "hmar.input_code": [hmar.input_code()],
-    "hmar.behaviour_encoder": [hmar.behaviour_encoder()],
-    "hmar.sequence_encoder": [hmar.sequence_encoder()],
-    "hmar.class_logits": [hmar_loss.class_logits("qz")],
-    "hmar.ranking_loss": [hmar_loss.ranking_loss()],
-    "hmar": [hmar_loss.model()],
-    "atrank.attention_block": [atrank.attention_block()],
-    "atrank.group_code": [planted_code(atrank_groups.right.group_code)],
-    "atrank.target_code": [planted(atrank_groups.right.target_code, atrank_groups.atrank,
-                                   target_code=atrank_groups.at())],
-    "atrank.user_vectors": [atrank_groups.user_vectors()],
-    "atrank.groups": [atrank.model(of=atrank_groups.right), planted_events(atrank_groups.right.groups)],
-    "atrank": [atrank.model(), planted_events(atrank.right.model)],
-    "dmran.history_code": [dmran.history_code()],
-    "dmran.item_attention": [dmran.item_attention()],
-    "dmran.redundancy": [dmran.redundancy()],
-    "dmran.alignment": [dmran.alignment()],
-    "dmran.feature_attention": [dmran.aligned(lambda beta: beta), dmran.ended()],
-    "dmran.vanilla": [dmran_match.vanilla()],
-    "dmran.fusion": [dmran_match.fusion()],
-    "dmran": [dmran_match.model()],
-    "hiersrec.item_features": [hiersrec.item_features()],
-    "hiersrec.encoder_block": [hiersrec.encoder_block()],
-    "hiersrec.projection": [hiersrec.projection()],
-    "hiersrec.joined": [hiersrec_model.join()],
-    "hiersrec.item_logits": [hiersrec.item_logits()],
-    "hiersrec.candidates_topk": [candidates.topk()],
-    "hiersrec.candidates_mass": [candidates.until(candidates.probabilities, lambda i: i["tau"])],
-    "hiersrec.candidates_budget": [candidates.until(candidates.sizes, candidates.share_of_items())],
-    "hiersrec.candidates_share": [candidates.k_of_share()],
-    "hiersrec.places": [candidates_scored.places()],
-    "hiersrec.gap": [candidates_scored.gap()],
-    "hiersrec.inject_target": [candidates.injected(lambda allowed, own: allowed | own)],
-    "hiersrec.backfill": [candidates.filled()],
-    "hiersrec.two_level_logp": [candidates_scored.of_two_levels()],
-    "metrics.greater_and_ties": [metrics.places()],
-    "metrics.hit_rate": [metrics.earned("hit_rate", metrics.hit)],
-    "metrics.mrr": [metrics.earned("mrr", metrics.reciprocal)],
-    "metrics.ndcg": [metrics.earned("ndcg", metrics.discounted)],
-    "metrics.recall_many": [metrics.recall()],
-    "metrics.ndcg_many": [metrics.ndcg()],
-    "metrics.auc": [metrics.auc()],
-    "metrics.macro_auc": [metrics.averaged(lambda auc, inputs: np.nanmean(auc))],
-    "metrics.expected_sampled_rank": [estimates.sampled(lambda r, n, m: 1 + m * (r - 1) / (n - 1))],
-    "metrics.rank_plug_in": [estimates.plugged_in(lambda r, n, m: 1 + (n - 1) * (r - 1) / m)],
-    "metrics.bias_variance_estimator": [estimates.estimator()],
-    "metrics.mean_and_spread": [estimates.spread(estimates.sample_sd)],
-    "metrics.paired_bootstrap": [estimates.bootstrap()],
-}
+RIGHT = {name: functions for family in matrix.FAMILIES
+         for name, functions in family.RIGHT.items()}
 
 
 @pytest.mark.parametrize("component", RIGHT)
@@ -131,7 +49,7 @@ def test_without_the_one_thing_wrong_a_faults_own_text_is_right(component):
     """Else a case would catch the text around the fault, and not the fault."""
     for function in RIGHT[component]:
         for case in cases_of(component):
-            result = matrix.result(Fault("none", component, function), case, "float64")
+            result = matrix.run_fault(Fault("none", component, function), case, "float64")
             assert not result.failures, (case.id, result.note, result.failures)
 
 
@@ -139,13 +57,15 @@ def test_without_the_one_thing_wrong_a_faults_own_text_is_right(component):
 def test_mbrefs_own_function_is_no_fault(component):
     for dtype in compare.TOLERANCE:
         for case in cases_of(component):
-            assert not matrix.result(Fault("none", component, COMPONENTS[component].function), case, dtype).failures
+            assert not matrix.run_fault(Fault("none", component, COMPONENTS[component].function),
+                                        case, dtype).failures
 
 
 # The matrix.
 
 def test_every_fault_is_caught_in_float64(found):
-    assert [key for key, results in found.items() if not any(result.failures for result in results)] == []
+    assert [key for key, results in found.items()
+            if not any(result.failures for result in results)] == []
 
 
 @pytest.mark.parametrize("fault", matrix.FAULTS, ids=IDS)
@@ -153,24 +73,24 @@ def test_every_fault_is_caught_in_float32(fault, kept):
     """By the first case that faults.json names, and as it says."""
     caught = kept[fault.component, fault.name]["float32"]
     case = next(case for case in cases_of(fault.component) if case.id in caught)
-    result = matrix.result(fault, case, "float32")
-    assert result.failures and same(caught[case.id], matrix.errors(result))
+    result = matrix.run_fault(fault, case, "float32")
+    assert result.failures and matrix.is_same(caught[case.id], matrix.list_errors(result))
 
 
 def test_what_is_kept_is_what_the_faults_do(found, kept):
     for key, results in found.items():
-        now = {result.case.id: matrix.errors(result) for result in results if result.failures}
+        now = {result.case.id: matrix.list_errors(result) for result in results if result.failures}
         assert now.keys() == kept[key]["float64"].keys(), key
-        assert all(same(kept[key]["float64"][case], now[case]) for case in now), key
+        assert all(matrix.is_same(kept[key]["float64"][case], now[case]) for case in now), key
 
 
 def test_errors_that_float32_shares_with_float64_are_kept_once():
     one = {"component": "x", "float64": {"x/a": [1.0, 0], "x/b": [1.0], "x/c": [1.0]},
            "float32": {"x/a": [1.01, 0], "x/b": [1.1], "x/d": [None]}}
-    short = hints.in_short(one)
+    short = matrix.shorten(one)
     assert short["float64"] == {"a": [1.0, 0], "b": [1.0], "c": [1.0]}
     assert short["float32"] == {"a": None, "b": [1.1], "d": [None]}
-    assert hints.in_full(short) == one | {"float32": one["float32"] | {"x/a": [1.0, 0]}}
+    assert hints.lengthen(short) == one | {"float32": one["float32"] | {"x/a": [1.0, 0]}}
 
 
 def test_faults_json_is_small_and_has_no_fault_that_is_gone():
@@ -183,16 +103,19 @@ def test_faults_json_is_small_and_has_no_fault_that_is_gone():
 # Names.
 
 def test_a_check_names_the_planted_fault(found):
-    hints = {key: (hints.looks_like(results) or "").split(" or ") for key, results in found.items()}
+    hints = {key: (hints.name_fault(results) or "").split(" or ") for key, results in found.items()}
     assert [key for key in found if key[1] not in hints[key]] == []
     assert sum(names == [key[1]] for key, names in hints.items()) >= 0.95 * len(hints)
 
 
 def test_outputs_alone_are_enough_for_most_names(found):
     def forward(result):
-        return result._replace(rows=[row for row in result.rows if row.name.startswith(("taps/", "outputs/"))])
-    seen = {key: hints.looks_like([forward(result) for result in results]) for key, results in found.items()}
-    assert sum(key[1] in (hint or "").split(" or ") for key, hint in seen.items()) >= 0.9 * len(seen)
+        return result._replace(
+            rows=[row for row in result.rows if row.name.startswith(("taps/", "outputs/"))])
+    seen = {key: hints.name_fault([forward(result) for result in results])
+            for key, results in found.items()}
+    assert sum(key[1] in (hint or "").split(" or ")
+               for key, hint in seen.items()) >= 0.9 * len(seen)
 
 
 def plain_layer_norm(x, gamma, beta, eps):
@@ -207,51 +130,62 @@ def plain_attention_weights(scores, allowed):
 
 @pytest.mark.parametrize("component, function, hint", [
     ("attention.masked_softmax", plain_attention_weights, None),  # two things wrong: overflow, too
-    ("masks.causal", lambda ids: np.triu(np.ones((ids.shape[1],) * 2, bool)), "causal mask of the future"),
-    ("hmar.behaviour_mask", lambda behaviour: np.array([[[a == b > 0 for b in row] for a in row] for row in behaviour]),
-     "attends to later events"),
+    ("masks.causal", lambda ids: np.triu(np.ones((ids.shape[1],) * 2, bool)),
+     "causal mask of the future"),
+    ("hmar.behaviour_mask", lambda behaviour: np.array([
+        [[a == b > 0 for b in row] for a in row] for row in behaviour]), "attends to later events"),
     ("dmran.redundancy", lambda A: np.array([np.linalg.norm(a @ a.T - np.eye(len(a))) for a in A]),
      "penalty not squared"),
     ("metrics.mrr", lambda g, e, k, ties: np.array([(b < k) / (1 + b) for b in g.tolist()]),
      "ties given the best rank"),
     ("metrics.ndcg", lambda g, e, k, ties: np.array([
-        np.mean([(b <= k) / np.log(1 + b) for b in range(low + (ties != "expected") * more + 1, low + more + 2)])
-        for low, more in zip(g.tolist(), e.tolist(), strict=True)]), "natural logarithm instead of log2"),
+        np.mean([(b <= k) / np.log(1 + b)
+                 for b in range(low + (ties != "expected") * more + 1, low + more + 2)])
+        for low, more in zip(g.tolist(), e.tolist(), strict=True)]),
+        "natural logarithm instead of log2"),
 ])
 def test_faults_of_other_people_are_named(component, function, hint):
     with np.errstate(all="ignore"), pytest.raises(AssertionError) as error:
         check(component, function)
-    assert (f"looks like: {hint}" in str(error.value)) if hint else "looks like" not in str(error.value)
+    assert (f"looks like: {hint}" in str(error.value)) if hint else "looks like" not in str(
+        error.value)
 
 
 def test_torchs_default_eps_is_named_with_gradients_in_both_dtypes():
     torch = require("torch")
 
     def layer_norm(params, inputs, tap):
-        return {"y": torch.nn.functional.layer_norm(inputs["x"], (8,), params["gamma"], params["beta"])}
+        return {
+            "y": torch.nn.functional.layer_norm(inputs["x"], (8,), params["gamma"], params["beta"])}
 
-    results = run.run({"layers.layer_norm": layer_norm}, "torch", cases_of("layers.layer_norm"), compare.TOLERANCE)
-    assert report.known_faults(list(results)) == {
-        ("layers.layer_norm", dtype): "layer norm eps 1e-5 instead of 1e-8" for dtype in compare.TOLERANCE}
+    results = run.run({"layers.layer_norm": layer_norm}, "torch", cases_of("layers.layer_norm"),
+                      compare.TOLERANCE)
+    assert report.name_faults(list(results)) == {
+        ("layers.layer_norm", dtype): "layer norm eps 1e-5 instead of 1e-8"
+        for dtype in compare.TOLERANCE}
 
 
 def test_torchs_attention_with_a_float_mask_is_named():
     torch = require("torch")
 
     def softmax(params, inputs, tap):
-        return {"weights": torch.softmax(inputs["scores"].masked_fill(~inputs["allowed"], -torch.inf), -1)}
+        return {"weights": torch.softmax(
+            inputs["scores"].masked_fill(~inputs["allowed"], -torch.inf), -1)}
 
-    results = [run.run_case(case, softmax, "torch") for case in cases_of("attention.masked_softmax")]
-    assert hints.looks_like(results) == "-inf on a row where nothing is allowed"
+    results = [run.run_case(case, softmax, "torch")
+               for case in cases_of("attention.masked_softmax")]
+    assert hints.name_fault(results) == "-inf on a row where nothing is allowed"
 
 
 # looks_like by hand: two cases with two arrays each, five faults of one component.
 
-CASE = {name: casefile.Case(f"x/{name}", "x", "both", (), {}, "", "values", {}) for name in ("a", "b")}
+CASE = {name: casefile.Case(f"x/{name}", "x", "both", (), {}, "", "values", {})
+        for name in ("a", "b")}
 
 
 def row_of(name, error):
-    """An array that is right (0), off by some number, or, given [error, place], of whole numbers and wrong there."""
+    """An array that is right (0), off by some number, or, given [error, place], of whole numbers
+    and wrong there."""
     if isinstance(error, list):
         return compare.Row(name, error[0], (error[1],), np.inf)
     return compare.Row(name, error, (0,), 2.0 * (error > 0))
@@ -265,36 +199,44 @@ def of(errors):
 
 @pytest.fixture
 def five_faults(monkeypatch):
-    shown = {"half": {"x/a": [0.5] + [0] * 21}, "two": {"x/a": [2.0, 0]}, "nan": {"x/b": [None, 1.0]},
-             "mask": {"x/b": [[1.0, 4], 0]}, "later": {"x/b": [[1.0, 5], 0]}}
+    shown = {"half": {"x/a": [0.5] + [0] * 21}, "two": {"x/a": [2.0, 0]}, "nan": {
+        "x/b": [None, 1.0]}, "mask": {"x/b": [[1.0, 4], 0]}, "later": {"x/b": [[1.0, 5], 0]}}
     known = [{"name": name, "component": "x", "float64": wrong} for name, wrong in shown.items()]
     monkeypatch.setattr(hints, "signatures", lambda: known)
-    monkeypatch.setattr(hints, "compared", lambda case: ["outputs/y", "outputs/z", *(f"grads/{i}" for i in range(20))])
+    monkeypatch.setattr(hints, "array_names",
+                        lambda case: ["outputs/y", "outputs/z", *(f"grads/{i}" for i in range(20))])
 
 
 @pytest.mark.parametrize("errors, hint", [
     ({"a": {"outputs/y": 0.505}, "b": {"outputs/y": 0.0}}, "half"),             # 1 % off
-    ({"a": {"outputs/y": 0.525}, "b": {"outputs/y": 0.0}}, "half or two"),      # 5 % off: the same array only
+    # 5 % off: the same array only
+    ({"a": {"outputs/y": 0.525}, "b": {"outputs/y": 0.0}}, "half or two"),
     ({"a": {"outputs/y": 2.03}, "b": {"outputs/y": 0.0}}, "two"),               # 1.5 % off
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 0.0}}, None),                 # nothing wrong
-    ({"b": {"outputs/y": 0.0}}, None),                                          # nor in a part of the cases
-    ({"a": {"outputs/y": 0.0, "outputs/z": 0.5} | {f"grads/{i}": 0.0 for i in range(20)}}, None),  # most are right
-    ({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}}, "half or two"),        # the same array, by another error
-    ({"a": {"outputs/y": 0.7}}, None),                                          # everything wrong, by another error
-    ({"a": {"outputs/y": 0.5}}, "half"),                                        # a part of the cases
-    ({"a": {"outputs/y": 0.5}, "b": {"outputs/y": 0.5}}, None),                 # another case wrong, too
+    # nor in a part of the cases
+    ({"b": {"outputs/y": 0.0}}, None),
+    # most are right
+    ({"a": {"outputs/y": 0.0, "outputs/z": 0.5} | {f"grads/{i}": 0.0 for i in range(20)}}, None),
+    # the same array, by another error
+    ({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}}, "half or two"),
+    # everything wrong, by another error
+    ({"a": {"outputs/y": 0.7}}, None),
+    # a part of the cases
+    ({"a": {"outputs/y": 0.5}}, "half"),
+    # another case wrong, too
+    ({"a": {"outputs/y": 0.5}, "b": {"outputs/y": 0.5}}, None),
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": np.inf, "outputs/z": 1.0}}, "nan"),
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 9.0, "outputs/z": 9.0}}, None),
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": [1.0, 5], "outputs/z": 0.0}}, "later"),
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": [1.0, 6], "outputs/z": 0.0}}, "mask or later"),
 ])
 def test_looks_like(five_faults, errors, hint):
-    assert hints.looks_like(of(errors)) == hint
+    assert hints.name_fault(of(errors)) == hint
 
 
 def test_too_many_names_are_none(five_faults, monkeypatch):
     monkeypatch.setattr(hints, "MOST_NAMES", 1)
-    assert hints.looks_like(of({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}})) is None
+    assert hints.name_fault(of({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}})) is None
 
 
 def test_planted_faults_are_taken_out_again():
@@ -305,7 +247,7 @@ def test_planted_faults_are_taken_out_again():
         raise ValueError
 
     with pytest.raises(ValueError):
-        planted(lambda *args: module.masked_softmax(*args[:2]), module, masked_softmax=fails)(1, 2, 3)
+        plant(lambda *args: module.masked_softmax(*args[:2]), module, masked_softmax=fails)(1, 2, 3)
     assert module.masked_softmax is kept
 
 
@@ -334,9 +276,11 @@ def test_the_command_names_what_it_does_not_know(capsys):
 
 def test_making_cases_keeps_what_they_catch(tmp_path, monkeypatch):
     """Of new cases and of faults that are not kept yet; the others stay as they are."""
-    some = [fault for fault in matrix.FAULTS if fault.component in ("masks.causal", "masks.behaviour")]
+    some = [fault
+            for fault in matrix.FAULTS if fault.component in ("masks.causal", "masks.behaviour")]
     monkeypatch.setattr(matrix, "FAULTS", some)
-    old = [{"name": fault.name, "component": fault.component, "float64": {}, "float32": {}} for fault in some[:-1]]
+    old = [{"name": fault.name, "component": fault.component, "float64": {}, "float32": {}}
+           for fault in some[:-1]]
     (tmp_path / "faults.json").write_text(json.dumps({"faults": old}))
     matrix.renew({"masks.causal"}, tmp_path)
     made = json.loads((tmp_path / "faults.json").read_text())["faults"]
@@ -346,6 +290,6 @@ def test_making_cases_keeps_what_they_catch(tmp_path, monkeypatch):
 
 def test_a_fault_must_be_caught_in_both_dtypes():
     one = {"component": "x", "name": "slip", "float64": {"x/a": [1.0]}, "float32": {}}
-    assert matrix.uncaught([one]) == ["x: slip"]
+    assert matrix.find_missed([one]) == ["x: slip"]
     assert matrix.table([one])[1].split("|")[2:] == [" a                    ", " NONE"]
-    assert matrix.uncaught([one | {"float32": {"x/a": [1.0]}}]) == []
+    assert matrix.find_missed([one | {"float32": {"x/a": [1.0]}}]) == []

@@ -11,10 +11,11 @@ def masked_softmax(params, inputs, tap):
 
 
 def attention(params, inputs, tap):
-    """softmax(q k^T / sqrt(D/H)) v over the allowed keys; 0 where nothing is allowed. Head h is slice h of the width.
+    """softmax(q k^T / sqrt(D/H)) v over the allowed keys; 0 where nothing is allowed. Head h is
+    slice h of the width.
 
     q [B, T, D]; k, v [B, S, D]; allowed [B, T, S] bool; heads = H; scaled=False leaves out the root
     -> y [B, T, D]. Tap: weights [B, H, T, S].
     """
-    return {"y": att.attention(inputs["q"], inputs["k"], inputs["v"], inputs["allowed"], inputs["heads"], tap=tap,
-                               scaled=inputs["scaled"])}
+    return {"y": att.attention(inputs["q"], inputs["k"], inputs["v"], inputs["allowed"],
+                               inputs["heads"], tap=tap, scaled=inputs["scaled"])}

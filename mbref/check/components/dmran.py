@@ -11,14 +11,16 @@ def batch_of(inputs):
     item, columns = inputs["item"], [np.arange(inputs["items"] + 1, like=inputs["item"])]
     columns += [inputs["category"]] if inputs.get("categories") else []
     history = History(item, (item > 0).astype(int), inputs["gap"])
-    return Batch((history,), (np.stack(columns, axis=1),), 0, inputs.get("candidate"), inputs.get("label"))
+    return Batch((history,), (np.stack(columns, axis=1),), 0, inputs.get("candidate"),
+                 inputs.get("label"))
 
 
 def history_code(params, inputs, tap):
-    """H = [V[item] ; T[bucket of the gap]] W_0 + b_0; with categories V is [V_0[item] ; V_1[category]].
+    """H = [V[item] ; T[bucket of the gap]] W_0 + b_0; with categories V is [V_0[item] ;
+    V_1[category]].
 
-    item, gap [B, T]; category [items+1] if categories > 0; params: V (a list of tables), T [14, d], W_0 (w, b)
-    -> H [B, T, d], 0 at padding.
+    item, gap [B, T]; category [items+1] if categories > 0; params: V (a list of tables), T [14, d],
+    W_0 (w, b) -> H [B, T, d], 0 at padding.
     """
     batch, config = batch_of(inputs), config_of(dmran.Config, inputs)
     H = dmran.history_code(params, batch.histories[0], batch.features[0], config)
@@ -26,7 +28,8 @@ def history_code(params, inputs, tap):
 
 
 def item_attention(params, inputs, tap):
-    """A = softmax(relu(H W_s1^T) W_s2^T)^T over the events, one row a hop; 0 at padding and for an empty history.
+    """A = softmax(relu(H W_s1^T) W_s2^T)^T over the events, one row a hop; 0 at padding and for an
+    empty history.
 
     H [B, T, d], real [B, T] bool; params: W_s1 [d, d], W_s2 [r, d] -> A [B, r, T].
     """
@@ -39,17 +42,18 @@ def redundancy(params, inputs, tap):
 
 
 def alignment(params, inputs, tap):
-    """beta_ij: a softmax over j, feature by feature, of W_s5 tanh(W_s4 m_i + W_s3 m_j + b_s2) + b_s1.
+    """beta_ij: a softmax over j, feature by feature, of W_s5 tanh(W_s4 m_i + W_s3 m_j + b_s2) +
+    b_s1.
 
-    M [B, r, d]; allowed [B, r, r] bool, rows are i, a row without any gives 0; params: W_s3, W_s4, W_s5 [d, d],
-    b_s1, b_s2 [d] -> beta [B, i, j, d].
+    M [B, r, d]; allowed [B, r, r] bool, rows are i, a row without any gives 0; params: W_s3, W_s4,
+    W_s5 [d, d], b_s1, b_s2 [d] -> beta [B, i, j, d].
     """
     return {"beta": dmran.feature_weights(params, inputs["M"], inputs["allowed"])}
 
 
 def feature_attention(params, inputs, tap):
-    """M^_i = sum_j beta_ij * M_j, feature by feature.  M [B, r, d], allowed [B, r, r]; params as dmran.alignment
-    -> M_hat [B, r, d]. Tap: beta [B, i, j, d].
+    """M^_i = sum_j beta_ij * M_j, feature by feature.  M [B, r, d], allowed [B, r, r]; params as
+    dmran.alignment -> M_hat [B, r, d]. Tap: beta [B, i, j, d].
 
     robust: y = ln(M^ + M), then ln_f(f2(relu(f1(y))) + y) of params after; eps 1e-8.
     """
@@ -58,30 +62,36 @@ def feature_attention(params, inputs, tap):
 
 
 def vanilla(params, inputs, tap):
-    """f_vanilla: softmax(M i_c / sqrt(d)) over the real rows, times M.  M [B, r, d], i_c [B, C, d], real [B, r] bool
-    -> h [B, C, d], 0 without real rows. pool "mean": the mean of the real rows. robust: atrank.attention_block with
-    params van, scores "dot" and `heads`, of query i_c and memory M.
+    """f_vanilla: softmax(M i_c / sqrt(d)) over the real rows, times M.  M [B, r, d], i_c [B, C, d],
+    real [B, r] bool -> h [B, C, d], 0 without real rows. pool "mean": the mean of the real rows.
+    robust: atrank.attention_block with params van, scores "dot" and `heads`, of query i_c and
+    memory M.
     """
     config = config_of(dmran.Config, inputs, items=1)
-    return {"h": dmran.vanilla(params.get("van"), inputs["M"], inputs["i_c"], inputs["real"], config)}
+    return {
+        "h": dmran.vanilla(params.get("van"), inputs["M"], inputs["i_c"], inputs["real"], config)}
 
 
 def fusion(params, inputs, tap):
-    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  h, h_hat [B, C, d] -> h_c [B, C, d]."""
+    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  h, h_hat [B, C, d] -> h_c
+    [B, C, d]."""
     return {"h_c": dmran.fusion(params, inputs["h"], inputs["h_hat"])}
 
 
 def score(params, inputs, tap):
-    """Scores of candidates.  item, gap [B, T], candidate [B, C]; config and params as dmran -> scores [B, C]."""
-    return {"scores": dmran.score(params, batch_of(inputs), inputs["candidate"], config_of(dmran.Config, inputs))}
+    """Scores of candidates.  item, gap [B, T], candidate [B, C]; config and params as dmran ->
+    scores [B, C]."""
+    return {"scores": dmran.score(params, batch_of(inputs), inputs["candidate"],
+                                  config_of(dmran.Config, inputs))}
 
 
 def model(params, inputs, tap):
     """The loss of a batch: cross entropy of positives and negatives, and penalties.  -> loss [].
 
-    item, gap [B, T], 0 = padding on the right; category [items+1] if categories > 0; candidate [B, C]; label [B, C]
-    bool. Config as in variants/dmran.py. Taps: hops [B, r, T], M [B, r, d], beta [B, r, r, d], M_hat [B, r, d],
-    vanilla_hat and vanilla [B, 1, C, r]; without hops (variant "feature") none, since padding takes part in them.
+    item, gap [B, T], 0 = padding on the right; category [items+1] if categories > 0; candidate [B,
+    C]; label [B, C] bool. Config as in variants/dmran.py. Taps: hops [B, r, T], M [B, r, d], beta
+    [B, r, r, d], M_hat [B, r, d], vanilla_hat and vanilla [B, 1, C, r]; without hops (variant
+    "feature") none, since padding takes part in them.
     """
     batch, config = batch_of(inputs), config_of(dmran.Config, inputs)
     shown = tap if config.variant != "feature" else lambda name, a: None

@@ -1,4 +1,5 @@
-"""mbref's side of HierSRec's components. Sessions are padded on the right. C categories and class 0, N items."""
+"""mbref's side of HierSRec's components. Sessions are padded on the right. C categories and class
+0, N items."""
 import numpy as np
 
 from mbref.candidates import choose
@@ -25,65 +26,74 @@ def typed(params):
 def item_features(params, inputs, tap):
     """[E_I[item] ; E_C[its category] ; its text], as far as `inputs` names them; 0 at padding.
 
-    item [B, T]; category [N+1], 0 = unknown, a class with its own embedding; texts [N+1, M]; params: E_I, E_C
-    -> features [B, T, d_in].
+    item [B, T]; category [N+1], 0 = unknown, a class with its own embedding; texts [N+1, M];
+    params: E_I, E_C -> features [B, T, d_in].
     """
     config = config_of(hiersrec.Config, inputs)
-    return {"features": hiersrec.item_features(typed(params), batch_of(inputs), inputs["item"], config)}
+    return {
+        "features": hiersrec.item_features(typed(params), batch_of(inputs), inputs["item"], config)}
 
 
 def encoder_block(params, inputs, tap):
-    """Pre-norm transformer block, causal: h + attention(ln1(h)) o, then + f2(relu(f1(ln2(.)))); eps 1e-8.
+    """Pre-norm transformer block, causal: h + attention(ln1(h)) o, then + f2(relu(f1(ln2(.)))); eps
+    1e-8.
 
-    h [B, T, D], real [B, T] bool; heads; params: q, k, v, o [D, D] without biases, f1, f2 (w, b), ln1, ln2
-    -> y [B, T, D], 0 at padding. Tap: weights [B, heads, T, T], NaN for queries that are padding.
+    h [B, T, D], real [B, T] bool; heads; params: q, k, v, o [D, D] without biases, f1, f2 (w, b),
+    ln1, ln2 -> y [B, T, D], 0 at padding. Tap: weights [B, heads, T, T], NaN for queries that are
+    padding.
     """
     real = inputs["real"]
     allowed = masks.causal(real.shape[1], real) & real[:, None]
-    y = hiersrec.encoder_block(params, inputs["h"], allowed, inputs["heads"], lambda a: a, where_real(tap, real))
+    y = hiersrec.encoder_block(params, inputs["h"], allowed, inputs["heads"], lambda a: a,
+                               where_real(tap, real))
     return {"y": y * real[..., None]}
 
 
 def encode(params, inputs, tap):
-    """s: the session encoding after every click.  item [B, T], category, texts; config and params as hiersrec
-    -> s [B, T, D], 0 at padding. pool "last": the last state; "mean": the mean of the states so far.
+    """s: the session encoding after every click.  item [B, T], category, texts; config and params
+    as hiersrec -> s [B, T, D], 0 at padding. pool "last": the last state; "mean": the mean of the
+    states so far.
     """
     real = inputs["item"] > 0
-    s = hiersrec.forward(params, batch_of(inputs), config_of(hiersrec.Config, inputs), where_real(tap, real))
+    s = hiersrec.forward(params, batch_of(inputs), config_of(hiersrec.Config, inputs),
+                         where_real(tap, real))
     return {"s": s * real[..., None]}
 
 
 def category_logp(params, inputs, tap):
-    """log softmax(s W + b) over the classes 0..C.  s [R, D]; params: category (w [D, C+1], b) -> logp [R, C+1]."""
+    """log softmax(s W + b) over the classes 0..C.  s [R, D]; params: category (w [D, C+1], b) ->
+    logp [R, C+1]."""
     return {"logp": hiersrec.category_logp(params, inputs["s"])}
 
 
 def projection(params, inputs, tap):
-    """g: what the item head learns of the predicted category.  logp [R, C+1], oracle [R] -> g [R, d_p].
+    """g: what the item head learns of the predicted category.  logp [R, C+1], oracle [R] -> g [R,
+    d_p].
 
-    hier "soft": exp(logp) W_p; "stop": the same, but no gradient to logp; "tied": exp(logp) E_C; "logits":
-    layer_norm(logp) W_p with ln_logits (gamma, beta), eps 1e-8; "oracle": W_p[oracle].
+    hier "soft": exp(logp) W_p; "stop": the same, but no gradient to logp; "tied": exp(logp) E_C;
+    "logits": layer_norm(logp) W_p with ln_logits (gamma, beta), eps 1e-8; "oracle": W_p[oracle].
     """
     config = config_of(hiersrec.Config, inputs, items=1, categories=1)
     return {"g": hiersrec.projection(params, inputs["logp"], config, inputs["oracle"])}
 
 
 def joined(params, inputs, tap):
-    """q = [s ; g], session and category vector side by side, and log p of the categories.  s [R, D], oracle [R]
-    -> q [R, D + d_p], logp [R, C+1].
+    """q = [s ; g], session and category vector side by side, and log p of the categories.  s [R,
+    D], oracle [R] -> q [R, D + d_p], logp [R, C+1].
 
-    g as in hiersrec.projection, by hier; "none": q is s. tasks "item": q is s, and there is no logp. Params: category
-    (w, b) and those of hiersrec.projection.
+    g as in hiersrec.projection, by hier; "none": q is s. tasks "item": q is s, and there is no
+    logp. Params: category (w, b) and those of hiersrec.projection.
     """
-    q, logp = hiersrec.join(params, inputs["s"], config_of(hiersrec.Config, inputs), inputs["oracle"])
+    q, logp = hiersrec.join(params, inputs["s"], config_of(hiersrec.Config, inputs),
+                            inputs["oracle"])
     return {"q": q} | ({} if logp is None else {"logp": logp})
 
 
 def item_logits(params, inputs, tap):
     """Logits of all items 1..N.  q [R, D'] -> logits [R, N].
 
-    item_out "fc": q w + b of params item. "tied": (q query) . (features of the item times value) + b_i, features as in
-    hiersrec.item_features.
+    item_out "fc": q w + b of params item. "tied": (q query) . (features of the item times value) +
+    b_i, features as in hiersrec.item_features.
     """
     config = config_of(hiersrec.Config, inputs)
     return {"logits": hiersrec.item_logits(typed(params), batch_of(inputs), inputs["q"], config)}
@@ -98,13 +108,15 @@ def candidates_topk(params, inputs, tap):
 
 
 def candidates_mass(params, inputs, tap):
-    """Categories by falling probability until these sum to at least tau, at least one.  logp [B, C] -> chosen [B, C].
+    """Categories by falling probability until these sum to at least tau, at least one.  logp [B, C]
+    -> chosen [B, C].
     """
     return {"chosen": choose.mass(inputs["logp"], inputs["tau"])}
 
 
 def candidates_budget(params, inputs, tap):
-    """Categories by falling probability until they hold at least ceil(rho N) items, at least one category.
+    """Categories by falling probability until they hold at least ceil(rho N) items, at least one
+    category.
 
     logp [B, C]; category [N+1] 0..C-1 of items 1..N, entry 0 ignored -> chosen [B, C] bool.
     """
@@ -113,26 +125,29 @@ def candidates_budget(params, inputs, tap):
 
 
 def candidate_items(params, inputs, tap):
-    """Items of any chosen category; column i - 1 is item i.  chosen [B, C] bool, category [N+1] -> allowed [B, N] bool.
+    """Items of any chosen category; column i - 1 is item i.  chosen [B, C] bool, category [N+1] ->
+    allowed [B, N] bool.
     """
     chosen = inputs["chosen"]
-    return {"allowed": choose.items_of(chosen, choose.index_of(inputs["category"], chosen.shape[1]))}
+    return {
+        "allowed": choose.items_of(chosen, choose.index_of(inputs["category"], chosen.shape[1]))}
 
 
 def score(params, inputs, tap):
-    """Logits of candidates after the last click.  item [B, T], category, texts, oracle [B], candidate [B, n]
-    -> scores [B, n]; config and params as hiersrec.
+    """Logits of candidates after the last click.  item [B, T], category, texts, oracle [B],
+    candidate [B, n] -> scores [B, n]; config and params as hiersrec.
     """
     config = config_of(hiersrec.Config, inputs)
     return {"scores": hiersrec.score(params, batch_of(inputs), inputs["candidate"], config)}
 
 
 def model(params, inputs, tap):
-    """The loss of a batch: cross entropy of the next item plus category_weight times that of its category.  -> loss [].
+    """The loss of a batch: cross entropy of the next item plus category_weight times that of its
+    category.  -> loss [].
 
-    item, next [B, T], 0 = padding on the right, or nothing follows; category [N+1], 0 = unknown, a class like others;
-    texts [N+1, M]; known [N] bool: items in the softmax. Config as in papers/hiersrec.py.
-    Taps, NaN at padding: weights [B, heads, T, T], states [B, T, D].
+    item, next [B, T], 0 = padding on the right, or nothing follows; category [N+1], 0 = unknown, a
+    class like others; texts [N+1, M]; known [N] bool: items in the softmax. Config as in
+    papers/hiersrec.py. Taps, NaN at padding: weights [B, heads, T, T], states [B, T, D].
     """
     config, batch = config_of(hiersrec.Config, inputs), batch_of(inputs)
     hiersrec.forward(params, batch, config, where_real(tap, batch.item > 0))

@@ -1,4 +1,5 @@
-"""mbref's side of HMAR's components. Histories are padded on the left. K behaviours, N items, D width."""
+"""mbref's side of HMAR's components. Histories are padded on the left. K behaviours, N items, D
+width."""
 from autograd.tracer import getval
 
 from mbref.check.components.reading import config_of, where_real
@@ -20,7 +21,8 @@ def behaviour_mask(params, inputs, tap):
 
 
 def indicator(params, inputs, tap):
-    """How often the event's item has occurred so far, by behaviour, this event included and nothing after it.
+    """How often the event's item has occurred so far, by behaviour, this event included and nothing
+    after it.
 
     item, behaviour [B, T], 0 = padding; count = K -> counts [B, T, K], 0 at padding.
     """
@@ -31,17 +33,19 @@ def indicator(params, inputs, tap):
 def candidate_counts(params, inputs, tap):
     """How often a candidate has occurred up to and including each event, by behaviour.
 
-    item, behaviour [B, T]; candidate [B, T], 0 = none; count = K -> counts [B, T, K], 0 where there is no candidate.
+    item, behaviour [B, T]; candidate [B, T], 0 = none; count = K -> counts [B, T, K], 0 where there
+    is no candidate.
     """
-    counts = window_counts(inputs["candidate"], inputs["item"], inputs["behaviour"], inputs["count"])
+    counts = window_counts(inputs["candidate"], inputs["item"], inputs["behaviour"],
+                           inputs["count"])
     return {"counts": counts.astype(float)}
 
 
 def code(params, inputs, tap):
     """[v ; c W_c + b_c] W_f + b_f.  item_code v [B, T, D], counts c [B, T, K] -> code [B, T, D].
 
-    params: indicator (w [K, D], b [D]), feature (w [2D, D], b [D]). count_scale "log1p": c is log(1 + c); indicator
-    False: c is 0.
+    params: indicator (w [K, D], b [D]), feature (w [2D, D], b [D]). count_scale "log1p": c is log(1
+    + c); indicator False: c is 0.
     """
     return {"code": paper.code(params, inputs["item_code"], read_counts(inputs))}
 
@@ -54,17 +58,19 @@ def read_counts(inputs):
 
 
 def input_code(params, inputs, tap):
-    """G: the code of every event, its embedding times sqrt(D), plus its position; the last event has the last position.
+    """G: the code of every event, its embedding times sqrt(D), plus its position; the last event
+    has the last position.
 
-    item [B, T], counts [B, T, K]; params: item [N+1, D], position [length, D] with length >= T, indicator, feature
-    -> code [B, T, D], 0 at padding.
+    item [B, T], counts [B, T, K]; params: item [N+1, D], position [length, D] with length >= T,
+    indicator, feature -> code [B, T, D], 0 at padding.
     """
     item = inputs["item"]
     return {"code": paper.input_code(params, item, read_counts(inputs)) * (item > 0)[..., None]}
 
 
 def candidate_code(params, inputs, tap):
-    """q^o: the code of candidates, without sqrt(D) and position; candidate 0 has an embedding of zeros.
+    """q^o: the code of candidates, without sqrt(D) and position; candidate 0 has an embedding of
+    zeros.
 
     candidate [B, C], counts [B, C, K]; params: item [N+1, D], indicator, feature -> code [B, C, D].
     """
@@ -75,9 +81,9 @@ def candidate_code(params, inputs, tap):
 def behaviour_encoder(params, inputs, tap):
     """Each behaviour's own causal self-attention and feed-forward, events put back in their order.
 
-    x [B, T, D], behaviour [B, T]; heads; params: q, k, v, f1, f2 (each w [K, D, D], b [K, D]), res [K]
-    -> y [B, T, D], 0 at padding. y = a + f2(relu(f1(a))) + res x, a the attention without residual.
-    Tap: behaviour_weights [B, heads, T, T], NaN for queries that are padding.
+    x [B, T, D], behaviour [B, T]; heads; params: q, k, v, f1, f2 (each w [K, D, D], b [K, D]), res
+    [K] -> y [B, T, D], 0 at padding. y = a + f2(relu(f1(a))) + res x, a the attention without
+    residual. Tap: behaviour_weights [B, heads, T, T], NaN for queries that are padding.
     """
     behaviour, K = inputs["behaviour"], len(params["res"])
     y = paper.behaviour_encoder(
@@ -102,9 +108,9 @@ def in_one(tap, behaviours):
 def sequence_encoder(params, inputs, tap):
     """Causal self-attention over all events, then layer norm (eps 1e-8) and feed-forward.
 
-    s, residual [B, T, D], real [B, T] bool; heads; params: q, k, v, f1, f2 (w [D, D], b [D]), ln (gamma, beta)
-    -> z [B, T, D], 0 at padding. y = ln(a + residual), z = y + f2(relu(f1(y))).
-    Tap: sequence_weights [B, heads, T, T], NaN for queries that are padding.
+    s, residual [B, T, D], real [B, T] bool; heads; params: q, k, v, f1, f2 (w [D, D], b [D]), ln
+    (gamma, beta) -> z [B, T, D], 0 at padding. y = ln(a + residual), z = y + f2(relu(f1(y))). Tap:
+    sequence_weights [B, heads, T, T], NaN for queries that are padding.
     """
     real = inputs["real"]
     z = paper.sequence_encoder(params, inputs["s"], inputs["residual"], masks.causal_real(real),
@@ -113,15 +119,16 @@ def sequence_encoder(params, inputs, tap):
 
 
 def class_logits(params, inputs, tap):
-    """Two dense layers on [q ; z], nothing between.  q, z [B, T, D]; params: class1, class2 -> logits [B, T, K]."""
+    """Two dense layers on [q ; z], nothing between.  q, z [B, T, D]; params: class1, class2 ->
+    logits [B, T, K]."""
     return {"logits": paper.class_logits(params, inputs["q"], inputs["z"])}
 
 
 def ranking_loss(params, inputs, tap):
     """Mean over the events of weight * -log sigmoid(positive) - log(1 - sigmoid(negative)).
 
-    positive, negative, weight [B, T]; mask [B, T] bool: the events; has_negative [B, T] bool: without a negative there
-    is no second term -> loss [], 0 without events.
+    positive, negative, weight [B, T]; mask [B, T] bool: the events; has_negative [B, T] bool:
+    without a negative there is no second term -> loss [], 0 without events.
     """
     names = ("positive", "negative", "weight", "mask", "has_negative")
     positive, negative, weight, mask, has_negative = (inputs[name] for name in names)
@@ -132,9 +139,10 @@ def ranking_loss(params, inputs, tap):
 def score(params, inputs, tap):
     """Scores of candidates for the next event after each history.
 
-    item, behaviour [B, T]; counts [B, T, K]; candidate [B, C]; history [B, N+1, K] counts of every item over the whole
-    history; config and params as hmar -> scores [B, C]. candidate_counts "own": a candidate's indicator are its counts
-    in the history; "target": one event of the target behaviour.
+    item, behaviour [B, T]; counts [B, T, K]; candidate [B, C]; history [B, N+1, K] counts of every
+    item over the whole history; config and params as hmar -> scores [B, C]. candidate_counts "own":
+    a candidate's indicator are its counts in the history; "target": one event of the target
+    behaviour.
     """
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = Batch(None, inputs["item"], inputs["behaviour"], inputs["counts"],
@@ -153,9 +161,10 @@ def batch_of(inputs):
 def model(params, inputs, tap):
     """The loss of a batch.  -> loss []. Each event predicts the next one; padding is on the left.
 
-    item, behaviour [B, T]; counts [B, T, K] of each event; next_item, next_behaviour [B, T], 0 = nothing to predict;
-    next_counts [B, T, K]; negative [B, T], 0 = none; negative_counts [B, T, K]. Config as in papers/hmar.py.
-    Taps, NaN at padding: input [B, T, D], behaviour_weights [B, H, T, T], merged [B, T, D], sequence_weights, states.
+    item, behaviour [B, T]; counts [B, T, K] of each event; next_item, next_behaviour [B, T], 0 =
+    nothing to predict; next_counts [B, T, K]; negative [B, T], 0 = none; negative_counts [B, T, K].
+    Config as in papers/hmar.py. Taps, NaN at padding: input [B, T, D], behaviour_weights [B, H, T,
+    T], merged [B, T, D], sequence_weights, states.
     """
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = hmar.change_batch(batch_of(inputs), config)

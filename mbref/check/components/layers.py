@@ -10,7 +10,8 @@ def dense(params, inputs, tap):
 
 
 def lookup(params, inputs, tap):
-    """Rows of a table; id 0 gives zeros and no gradient.  table [N+1, D]; ids [B, T] -> y [B, T, D]."""
+    """Rows of a table; id 0 gives zeros and no gradient.  table [N+1, D]; ids [B, T] -> y [B, T,
+    D]."""
     return {"y": layers.lookup(params["table"], inputs["ids"])}
 
 
@@ -38,10 +39,11 @@ class Draws(NamedTuple):
 
 
 def dropout(params, inputs, tap):
-    """In training, entries whose draw is below the rate become 0 and the others are divided by 1 - rate; else y is x.
+    """In training, entries whose draw is below the rate become 0 and the others are divided by 1 -
+    rate; else y is x.
 
-    x, draws [B, T, D], draws uniform in [0, 1) and without a gradient; rate a number, training True or False
-    -> y [B, T, D].
+    x, draws [B, T, D], draws uniform in [0, 1) and without a gradient; rate a number, training True
+    or False -> y [B, T, D].
     """
     rng = Draws(inputs["draws"]) if inputs["training"] else None
     return {"y": layers.dropout(inputs["rate"], rng)(inputs["x"])}

@@ -13,7 +13,8 @@ def log_softmax(params, inputs, tap):
 
 
 def sigmoid_cross_entropy(params, inputs, tap):
-    """-log sigmoid(z) where the label is True, else -log(1 - sigmoid(z)).  logits, labels [B, T] -> loss [B, T]."""
+    """-log sigmoid(z) where the label is True, else -log(1 - sigmoid(z)).  logits, labels [B, T] ->
+    loss [B, T]."""
     return {"loss": losses.sigmoid_cross_entropy(inputs["logits"], inputs["labels"])}
 
 
@@ -23,5 +24,6 @@ def cross_entropy(params, inputs, tap):
 
 
 def masked_mean(params, inputs, tap):
-    """Mean of values where mask is True; 0 if it is True nowhere.  values [B, T], mask [B, T] bool -> mean []."""
+    """Mean of values where mask is True; 0 if it is True nowhere.  values [B, T], mask [B, T] bool
+    -> mean []."""
     return {"mean": losses.masked_mean(inputs["values"], inputs["mask"])}

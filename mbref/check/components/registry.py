@@ -1,7 +1,8 @@
 """mbref's own function of every component.
 
-A component is a function f(params, inputs, tap) -> {output: array} in a module of this folder, whose
-docstring says shapes and settings: `code` of hmar.py is "hmar.code", `model` the whole model "hmar".
+A component is a function f(params, inputs, tap) -> {output: array} in a module of this folder,
+whose docstring says shapes and settings: `code` of hmar.py is "hmar.code", `model` the whole model
+"hmar".
 """
 import inspect
 

@@ -7,7 +7,7 @@ from mbref.nn import attention as att, layers, masks
 from mbref.nn.layers import dense, ignore, layer_norm, relu, stop_gradient, time_bucket
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.variants import atrank
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import SOFTMAX, split_interleaved
 
 # Codes.
@@ -18,17 +18,17 @@ def time_first(params, config, group, x, action, time):
 
 CODES = {
     "atrank.behaviour_code": {
-        "time gaps in seconds taken as days": fed(right.behaviour_code, lambda i: {"gap": i["gap"] * 86400}),
-        "time not read": planted(right.behaviour_code, atrank, time_bucket=lambda gap, rule: 0 * gap - 1),
-        "the open last time bucket joined to the one before": planted(
+        "time gaps in seconds taken as days": feed(right.behaviour_code, lambda i: {"gap": i["gap"] * 86400}),
+        "time not read": plant(right.behaviour_code, atrank, time_bucket=lambda gap, rule: 0 * gap - 1),
+        "the open last time bucket joined to the one before": plant(
             right.behaviour_code, atrank, time_bucket=lambda gap, rule: np.minimum(
                 time_bucket(gap, rule), 11 if rule == "release" else 12)),
-        "time before the object": planted(right.behaviour_code, atrank, group_code=time_first),
-        "unknown category has an embedding": planted(
+        "time before the object": plant(right.behaviour_code, atrank, group_code=time_first),
+        "unknown category has an embedding": plant(
             right.behaviour_code, layers, lookup=lambda table, ids: table[ids]),
-        "categories one item off": fed(right.behaviour_code, lambda i: {"category": np.roll(i["category"], 1)}),
-        "ReLU after a linear layer": fed(right.behaviour_code, lambda i: {"group_relu": True}),
-        "ReLU forgotten": fed(right.behaviour_code, lambda i: {"group_relu": False}),
+        "categories one item off": feed(right.behaviour_code, lambda i: {"category": np.roll(i["category"], 1)}),
+        "ReLU after a linear layer": feed(right.behaviour_code, lambda i: {"group_relu": True}),
+        "ReLU forgotten": feed(right.behaviour_code, lambda i: {"group_relu": False}),
     },
 }
 
@@ -76,9 +76,9 @@ BLOCK = {
         "one layer norm used twice": attention_block(second="ln"),
         "layer norm eps 1e-5 instead of 1e-8": attention_block(norm=lambda p, x: layer_norm(p, x, 1e-5)),
         "layer norm eps outside the square root": attention_block(norm=outside_root),
-        "heads interleaved in the width": planted(right.attention_block, att, split_heads=split_interleaved),
-        "mask after the softmax": planted(right.attention_block, att, masked_softmax=SOFTMAX["mask after the softmax"]),
-        "-inf on a row where nothing is allowed": planted(
+        "heads interleaved in the width": plant(right.attention_block, att, split_heads=split_interleaved),
+        "mask after the softmax": plant(right.attention_block, att, masked_softmax=SOFTMAX["mask after the softmax"]),
+        "-inf on a row where nothing is allowed": plant(
             right.attention_block, att, masked_softmax=SOFTMAX["-inf on a row where nothing is allowed"]),
     },
 }
@@ -137,18 +137,18 @@ def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
-        "padding attended": planted(function, atrank, forward=encode(all_events)),
-        "self-attention looks back only": planted(function, atrank, attention_block=causal_block),
+        "padding attended": plant(function, atrank, forward=encode(all_events)),
+        "self-attention looks back only": plant(function, atrank, attention_block=causal_block),
         "self-attention left out": lambda p, i, tap: function(p | {"self": []}, i, tap),
-        "item bias left out": fed(function, lambda i: {"item_bias": False}),
-        "time gaps in seconds taken as days": fed(function, lambda i: {"gap": i["gap"] * 86400}),
-        "heads interleaved in the width": planted(function, att, split_heads=split_interleaved),
+        "item bias left out": feed(function, lambda i: {"item_bias": False}),
+        "time gaps in seconds taken as days": feed(function, lambda i: {"gap": i["gap"] * 86400}),
+        "heads interleaved in the width": plant(function, att, split_heads=split_interleaved),
     }
 
 
 WHOLE = {
     "atrank.score": of_both(right.score) | {
-        "candidates one item off": fed(right.score, lambda i: {"candidate": i["candidate"] - 1}),
+        "candidates one item off": feed(right.score, lambda i: {"candidate": i["candidate"] - 1}),
     },
     "atrank": of_both(right.model) | {
         "labels the wrong way round": model(labels=lambda label: ~label),
@@ -156,13 +156,19 @@ WHOLE = {
         "penalty of the user vector alone": model(lambda u, x, real: np.sum(u**2 * real)),
         "penalty not squared": model(lambda u, x, real: np.sum((u**2 + x**2) * real) ** 0.5),
         "penalty of missing candidates too": model(lambda u, x, real: np.sum(u**2 + x**2)),
-        "penalties not halved": fed(right.model, lambda i: {
+        "penalties not halved": feed(right.model, lambda i: {
             "penalty": 2 * i["penalty"], "weight_decay": 2 * i.get("weight_decay", 0.0)}),
         "loss summed instead of averaged": model(mean=lambda values, mask: np.sum(values * mask)),
         "loss averaged over missing candidates too": model(mean=lambda values, mask: np.sum(values * mask) / mask.size),
         "missing candidates scored like items": model(mean=lambda values, mask: np.sum(values) / np.sum(mask)),
-        "candidates' embeddings get no gradient": planted(right.model, atrank, target_code=frozen_target),
+        "candidates' embeddings get no gradient": plant(right.model, atrank, target_code=frozen_target),
     },
 }
 
 FAULTS = {**CODES, **BLOCK, **WHOLE}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "atrank.attention_block": [attention_block()],
+    "atrank": [model(), plant(right.model, atrank, forward=encode(right_events))],
+}

@@ -7,7 +7,7 @@ from mbref.nn import attention as att
 from mbref.nn.layers import dense, embed, lookup, stop_gradient
 from mbref.variants import atrank
 from tests.golden.atrank.faults import all_events, encode, model, right_events
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import split_interleaved
 
 # Codes.
@@ -48,25 +48,25 @@ def in_all_gaps(change):
 
 CODES = {
     "atrank.group_code": {
-        "action not read": fed(right.group_code, lambda i: {"action_0": 0 * i["action_0"]}),
-        "actions counted from 0": fed(right.group_code, lambda i: {"action_0": np.maximum(i["action_0"] - 1, 0)}),
-        "an unknown action has an embedding": planted(
+        "action not read": feed(right.group_code, lambda i: {"action_0": 0 * i["action_0"]}),
+        "actions counted from 0": feed(right.group_code, lambda i: {"action_0": np.maximum(i["action_0"] - 1, 0)}),
+        "an unknown action has an embedding": plant(
             right.group_code, atrank, group_code=coded(read=lambda table, ids: table[ids])),
-        "action behind the time": planted(right.group_code, atrank, group_code=coded(("object", "time", "action"))),
-        "features in the other order": planted(right.group_code, atrank, object_code=backwards),
-        "features one object off": fed(right.group_code, lambda i: {"features_0": np.roll(i["features_0"], 1, 0)}),
-        "time gaps in seconds taken as days": fed(right.group_code, in_all_gaps(lambda gap: gap * 86400)),
-        "ReLU after a linear layer": fed(right.group_code, lambda i: {"group_relu": True}),
-        "ReLU forgotten": fed(right.group_code, lambda i: {"group_relu": False}),
+        "action behind the time": plant(right.group_code, atrank, group_code=coded(("object", "time", "action"))),
+        "features in the other order": plant(right.group_code, atrank, object_code=backwards),
+        "features one object off": feed(right.group_code, lambda i: {"features_0": np.roll(i["features_0"], 1, 0)}),
+        "time gaps in seconds taken as days": feed(right.group_code, in_all_gaps(lambda gap: gap * 86400)),
+        "ReLU after a linear layer": feed(right.group_code, lambda i: {"group_relu": True}),
+        "ReLU forgotten": feed(right.group_code, lambda i: {"group_relu": False}),
     },
     "atrank.target_code": {
-        "a time bucket where the target has none": planted(right.target_code, atrank, target_code=at(time=1)),
-        "target with the first action": planted(right.target_code, atrank, target_code=at(action=1)),
-        "target's group layer left out": fed(right.target_code, lambda i: {"query": "raw"}),
-        "target always through its group's layer": fed(right.target_code, lambda i: {"query": "group"}),
-        "group layer without its bias": planted(right.target_code, atrank, target_code=at(bias=0)),
-        "features in the other order": planted(right.target_code, atrank, object_code=backwards),
-        "ReLU after a linear layer": fed(right.target_code, lambda i: {"group_relu": True}),
+        "a time bucket where the target has none": plant(right.target_code, atrank, target_code=at(time=1)),
+        "target with the first action": plant(right.target_code, atrank, target_code=at(action=1)),
+        "target's group layer left out": feed(right.target_code, lambda i: {"query": "raw"}),
+        "target always through its group's layer": feed(right.target_code, lambda i: {"query": "group"}),
+        "group layer without its bias": plant(right.target_code, atrank, target_code=at(bias=0)),
+        "features in the other order": plant(right.target_code, atrank, object_code=backwards),
+        "ReLU after a linear layer": feed(right.target_code, lambda i: {"group_relu": True}),
     },
 }
 
@@ -95,7 +95,7 @@ def own_group_only(params, inputs, tap, function):
 
     def block(p, query, memory, allowed, *more):
         return own_block(p, query, memory, allowed & (of[:, None] == of if query is memory else True), *more)
-    return planted(function, atrank, attention_block=block)(params, inputs, tap)
+    return plant(function, atrank, attention_block=block)(params, inputs, tap)
 
 
 def still_in(group):
@@ -122,31 +122,31 @@ def one_bias(function):
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
-        "padding attended": planted(function, atrank, forward=encode(all_events)),
+        "padding attended": plant(function, atrank, forward=encode(all_events)),
         "groups do not attend to each other": lambda p, i, tap: own_group_only(p, i, tap, function),
-        "history of the candidates' group alone": planted(
-            planted(function, atrank, forward=encode(other_groups_gone)), right, real_events=other_groups_gone),
+        "history of the candidates' group alone": plant(
+            plant(function, atrank, forward=encode(other_groups_gone)), right, real_events=other_groups_gone),
         "bias of the first group for all": one_bias(function),
-        "a shared table learns nothing from the second group": planted(function, atrank, object_code=still_in(1)),
-        "item bias left out": fed(function, lambda i: {"item_bias": False}),
+        "a shared table learns nothing from the second group": plant(function, atrank, object_code=still_in(1)),
+        "item bias left out": feed(function, lambda i: {"item_bias": False}),
         "self-attention left out": lambda p, i, tap: function(p | {"self": []}, i, tap),
-        "target's group layer left out": fed(function, lambda i: {"query": "raw"}),
-        "time gaps in seconds taken as days": fed(function, in_all_gaps(lambda gap: gap * 86400)),
-        "heads interleaved in the width": planted(function, att, split_heads=split_interleaved),
+        "target's group layer left out": feed(function, lambda i: {"query": "raw"}),
+        "time gaps in seconds taken as days": feed(function, in_all_gaps(lambda gap: gap * 86400)),
+        "heads interleaved in the width": plant(function, att, split_heads=split_interleaved),
     }
 
 
 GROUPS = {
     "atrank.user_vectors": {
-        "padding attended": fed(right.user_vectors, lambda i: {"real": np.ones_like(i["real"])}),
+        "padding attended": feed(right.user_vectors, lambda i: {"real": np.ones_like(i["real"])}),
         "only the first block": user_vectors(blocks=lambda p: p[:1]),
         "blocks in the other order": user_vectors(blocks=lambda p: p[::-1]),
         "one block's weights for all": user_vectors(blocks=lambda p: [p[0]] * len(p)),
         "every block starts from the candidate": user_vectors(query=lambda x, first: first),
         "states get no gradient": user_vectors(states=stop_gradient),
-        "bilinear scores for dot products": fed(right.user_vectors, lambda i: {"scores": "bilinear"}),
-        "dot products for bilinear scores": fed(right.user_vectors, lambda i: {"scores": "dot"}),
-        "heads interleaved in the width": planted(right.user_vectors, att, split_heads=split_interleaved),
+        "bilinear scores for dot products": feed(right.user_vectors, lambda i: {"scores": "bilinear"}),
+        "dot products for bilinear scores": feed(right.user_vectors, lambda i: {"scores": "dot"}),
+        "heads interleaved in the width": plant(right.user_vectors, att, split_heads=split_interleaved),
     },
     "atrank.groups_score": of_both(right.groups_score),
     "atrank.groups": of_both(right.groups) | {
@@ -158,3 +158,11 @@ GROUPS = {
 }
 
 FAULTS = {**CODES, **GROUPS}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "atrank.group_code": [plant(right.group_code, atrank, group_code=coded())],
+    "atrank.target_code": [plant(right.target_code, atrank, target_code=at())],
+    "atrank.user_vectors": [user_vectors()],
+    "atrank.groups": [model(of=right), plant(right.groups, atrank, forward=encode(right_events))],
+}

@@ -4,7 +4,7 @@ from math import ceil
 import numpy as np
 
 from mbref.check.components import candidates as more, hiersrec as right
-from tests.golden.fault import fed
+from tests.golden.fault import feed
 
 
 def by_probability(logp, last_first=False):
@@ -164,12 +164,12 @@ FAULTS = {
             lambda i: sizes(i) + (np.arange(i["logp"].shape[1]) == i["category"][0]), share_of_items()),
     },
     "hiersrec.candidate_items": {
-        "column i is item i": fed(right.candidate_items, lambda i: {"category": np.roll(i["category"], 1)}),
-        "items of the categories that were not chosen": fed(right.candidate_items, lambda i: {"chosen": ~i["chosen"]}),
-        "categories counted from 1": fed(right.candidate_items, lambda i: {"chosen": np.roll(i["chosen"], 1, axis=1)}),
+        "column i is item i": feed(right.candidate_items, lambda i: {"category": np.roll(i["category"], 1)}),
+        "items of the categories that were not chosen": feed(right.candidate_items, lambda i: {"chosen": ~i["chosen"]}),
+        "categories counted from 1": feed(right.candidate_items, lambda i: {"chosen": np.roll(i["chosen"], 1, axis=1)}),
     },
     "hiersrec.inject_target": {
-        "column i is item i": fed(more.inject_target, lambda i: {"target": i["target"] % i["allowed"].shape[1] + 1}),
+        "column i is item i": feed(more.inject_target, lambda i: {"target": i["target"] % i["allowed"].shape[1] + 1}),
         "the targets of all sessions put into each": injected(lambda allowed, own: allowed | own.any(axis=0)),
         "the target alone": injected(lambda allowed, own: own),
         "the target in the place of another candidate": injected(instead_of_another),
@@ -182,4 +182,14 @@ FAULTS = {
         "longer lists cut to n": cut,
         "items in the order of their ids": filled(order=by_id),
     },
+}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "hiersrec.candidates_topk": [topk()],
+    "hiersrec.candidates_mass": [until(probabilities, lambda i: i["tau"])],
+    "hiersrec.candidates_budget": [until(sizes, share_of_items())],
+    "hiersrec.candidates_share": [k_of_share()],
+    "hiersrec.inject_target": [injected(lambda allowed, own: allowed | own)],
+    "hiersrec.backfill": [filled()],
 }

@@ -5,7 +5,7 @@ from autograd.tracer import getval
 from mbref.check.components import candidates as right
 from mbref.metrics import MISS
 from mbref.nn.losses import log_softmax
-from tests.golden.fault import fed
+from tests.golden.fault import feed
 
 # Places, and the list of the best.
 
@@ -85,7 +85,7 @@ PLACES = {
     "all items ranked": places(lambda i: np.ones_like(candidates(i))),
     "score 0 for items that are no candidates": places(
         place=zero_outside, top=lambda s, a, n: listed(s * a, np.ones_like(a), n)),
-    "column i is item i": fed(right.places, lambda i: {"target": i["target"] % len(i["weights"]) + 1}),
+    "column i is item i": feed(right.places, lambda i: {"target": i["target"] % len(i["weights"]) + 1}),
     "list with the higher id first among equals": places(top=lambda s, a, n: listed(s, a, n, last_first=True)),
     "short list filled up with other items": places(top=filled_up),
 }
@@ -167,3 +167,10 @@ TWO_LEVEL = {
 }
 
 FAULTS = {"hiersrec.places": PLACES, "hiersrec.gap": GAP, "hiersrec.two_level_logp": TWO_LEVEL}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "hiersrec.places": [places()],
+    "hiersrec.gap": [gap()],
+    "hiersrec.two_level_logp": [of_two_levels()],
+}

@@ -5,7 +5,7 @@ from mbref.check.components import dmran as right
 from mbref.nn.attention import masked_softmax
 from mbref.nn.layers import dense, embed, layer_norm, relu, time_bucket
 from mbref.variants import dmran
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import SOFTMAX, exponents
 
 # Codes.
@@ -16,15 +16,15 @@ def history_code(other_way=False, act=lambda x: x):
         v = embed(params["V"], features[history.item])
         parts = [v, params["T"][time_bucket(history.gap, config.bucket)]] if config.time else [v]
         return act(dense(params["W_0"], np.concatenate(parts[::-1] if other_way else parts, axis=-1)))
-    return planted(right.history_code, dmran, history_code=code)
+    return plant(right.history_code, dmran, history_code=code)
 
 
 CODES = {
     "dmran.history_code": {
         "time before the items": history_code(other_way=True),
         "ReLU after a linear layer": history_code(act=relu),
-        "time bucket of the other rule": fed(right.history_code, lambda i: {"bucket": "release"}),
-        "time gaps in seconds taken as days": fed(right.history_code, lambda i: {"gap": i["gap"] * 86400}),
+        "time bucket of the other rule": feed(right.history_code, lambda i: {"bucket": "release"}),
+        "time gaps in seconds taken as days": feed(right.history_code, lambda i: {"gap": i["gap"] * 86400}),
         "padding not set to 0": lambda p, i, tap: {"H": dmran.history_code(
             p, right.batch_of(i).histories[0], right.batch_of(i).features[0], right.config_of(dmran.Config, i))},
     },
@@ -66,7 +66,7 @@ ITEM_LEVEL = {
         "tanh instead of ReLU": item_attention(act=np.tanh),
         "softmax over the hops instead of the events": item_attention(softmax=over_hops),
         "scores divided by the root of the width": item_attention(divisor=lambda width: width**0.5),
-        "padding attended": fed(right.item_attention, lambda i: {"real": np.ones_like(i["real"])}),
+        "padding attended": feed(right.item_attention, lambda i: {"real": np.ones_like(i["real"])}),
         **{name: item_attention(softmax=SOFTMAX[name]) for name in (
             "mask after the softmax", "-inf on a row where nothing is allowed",
             "a row where nothing is allowed gets equal weights", "masked scores set to 0 instead of -inf")},
@@ -137,7 +137,7 @@ FEATURE_LEVEL = {
         "one weight for all features": alignment(one=True),
         "W_s3 and W_s4 swapped": alignment(names=("W_s3", "W_s4")),
         "b_s2 left out": alignment(inner=False),
-        "a row looks at itself": fed(right.alignment, lambda i: {"allowed": np.ones_like(i["allowed"])}),
+        "a row looks at itself": feed(right.alignment, lambda i: {"allowed": np.ones_like(i["allowed"])}),
     },
     "dmran.feature_attention": {
         "weights of i and j swapped": aligned(lambda beta: np.swapaxes(beta, 1, 2)),
@@ -146,9 +146,18 @@ FEATURE_LEVEL = {
         "weights times m_i instead of m_j": of_row_i,
         "no residual around the robust form": ended(residual=0),
         "one layer norm used twice": ended(second="ln"),
-        "plain form for the robust one": fed(right.feature_attention, lambda i: {"robust": False}),
-        "mask not read": fed(right.feature_attention, lambda i: {"allowed": np.ones_like(i["allowed"])}),
+        "plain form for the robust one": feed(right.feature_attention, lambda i: {"robust": False}),
+        "mask not read": feed(right.feature_attention, lambda i: {"allowed": np.ones_like(i["allowed"])}),
     },
 }
 
 FAULTS = {**CODES, **ITEM_LEVEL, **FEATURE_LEVEL}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "dmran.history_code": [history_code()],
+    "dmran.item_attention": [item_attention()],
+    "dmran.redundancy": [redundancy()],
+    "dmran.alignment": [alignment()],
+    "dmran.feature_attention": [aligned(lambda beta: beta), ended()],
+}

@@ -9,7 +9,7 @@ from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import dmran as papers_dmran
 from mbref.variants import dmran
 from tests.golden.dmran.faults import over_hops
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import SOFTMAX
 
 own_fusion = dmran.fusion
@@ -19,7 +19,7 @@ def vanilla(scaled=True, softmax=masked_softmax):
     """The candidate's attention without the root, or with another softmax."""
     def attention(q, k, v, allowed, **named):
         return att.attention(q, k, v, allowed, scaled=scaled)
-    return planted(planted(right.vanilla, dmran, attention=attention), att, masked_softmax=softmax)
+    return plant(plant(right.vanilla, dmran, attention=attention), att, masked_softmax=softmax)
 
 
 def sigmoid(x):
@@ -61,23 +61,23 @@ def model(size=squares, overlap=mean_overlap, labels=lambda label: label):
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
-        "padding attended": planted(function, masks, padding=lambda ids: ids >= 0),
-        "hops read the events without time": fed(function, lambda i: {"gap": 0 * i["gap"]}),
-        "time gaps in seconds taken as days": fed(function, lambda i: {"gap": i["gap"] * 86400}),
-        "feature level left out": planted(function, dmran, feature_attention=lambda p, M, *more: M),
-        "gates swapped": planted(function, dmran, fusion=lambda p, h, h_hat: own_fusion(p, h_hat, h)),
-        "no fusion": fed(function, lambda i: {"fuse": False}),
-        "mean of the hops instead of the candidate's attention": fed(function, lambda i: {"pool": "mean"}),
-        "item level normalised over the hops": planted(function, papers_dmran, masked_softmax=over_hops),
+        "padding attended": plant(function, masks, padding=lambda ids: ids >= 0),
+        "hops read the events without time": feed(function, lambda i: {"gap": 0 * i["gap"]}),
+        "time gaps in seconds taken as days": feed(function, lambda i: {"gap": i["gap"] * 86400}),
+        "feature level left out": plant(function, dmran, feature_attention=lambda p, M, *more: M),
+        "gates swapped": plant(function, dmran, fusion=lambda p, h, h_hat: own_fusion(p, h_hat, h)),
+        "no fusion": feed(function, lambda i: {"fuse": False}),
+        "mean of the hops instead of the candidate's attention": feed(function, lambda i: {"pool": "mean"}),
+        "item level normalised over the hops": plant(function, papers_dmran, masked_softmax=over_hops),
     }
 
 
 FAULTS = {
     "dmran.vanilla": {
         "attention scores not divided by the root": vanilla(scaled=False),
-        "the candidate is not read": fed(right.vanilla, lambda i: {"pool": "mean"}),
-        "plain form for the robust one": fed(right.vanilla, lambda i: {"robust": False}),
-        "mask not read": fed(right.vanilla, lambda i: {"real": np.ones_like(i["real"])}),
+        "the candidate is not read": feed(right.vanilla, lambda i: {"pool": "mean"}),
+        "plain form for the robust one": feed(right.vanilla, lambda i: {"robust": False}),
+        "mask not read": feed(right.vanilla, lambda i: {"real": np.ones_like(i["real"])}),
         **{name: vanilla(softmax=SOFTMAX[name]) for name in (
             "mask after the softmax", "-inf on a row where nothing is allowed",
             "softmax without the shift by the largest score")},
@@ -91,24 +91,31 @@ FAULTS = {
         "one number for all features": fusion(gate=lambda x: sigmoid(np.sum(x, axis=-1, keepdims=True))),
     },
     "dmran.score": of_both(right.score) | {
-        "item bias left out": fed(right.score, lambda i: {"item_bias": False}),
-        "a row looks at itself": fed(right.score, lambda i: {"diagonal": True}),
+        "item bias left out": feed(right.score, lambda i: {"item_bias": False}),
+        "a row looks at itself": feed(right.score, lambda i: {"diagonal": True}),
     },
     "dmran": of_both(right.model) | {
         "blocks of M and M^ swapped": lambda p, i, tap: right.model(
             p | {"van": p["van_hat"], "van_hat": p["van"]} if "van" in p else p, i, tap),
-        "plain form for the robust one": fed(right.model, lambda i: {"robust": False}),
+        "plain form for the robust one": feed(right.model, lambda i: {"robust": False}),
         "fusion where there is none": lambda p, i, tap: right.model(
             {"W_f1": 0 * p["W_s3"], "W_f2": 0 * p["W_s3"], "b_f": 0 * p["b_s1"]} | p, i | {"fuse": True}, tap),
-        "weight decay left out": fed(right.model, lambda i: {"weight_decay": 0.0}),
+        "weight decay left out": feed(right.model, lambda i: {"weight_decay": 0.0}),
         "labels the wrong way round": model(labels=lambda label: ~label),
         "redundancy summed over the batch": model(overlap=lambda A: np.sum(dmran.redundancy(A))),
         "redundancy of the mean of the batch": model(overlap=lambda A: dmran.redundancy(
             np.sum(A, axis=0, keepdims=True) / len(A))[0]),
         "redundancy not squared": model(overlap=lambda A: np.sum(dmran.redundancy(A) ** 0.5) / len(A)),
-        "redundancy left out": fed(right.model, lambda i: {"redundancy": 0.0}),
+        "redundancy left out": feed(right.model, lambda i: {"redundancy": 0.0}),
         "penalty averaged instead of summed": model(lambda *a: squares(*a) / a[2].size),
-        "penalty not halved": fed(right.model, lambda i: {"penalty": 2 * i["penalty"]}),
+        "penalty not halved": feed(right.model, lambda i: {"penalty": 2 * i["penalty"]}),
         "penalty of the user vector alone": model(lambda h, i_c, real: np.sum(h**2 * real)),
     },
+}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "dmran.vanilla": [vanilla()],
+    "dmran.fusion": [fusion()],
+    "dmran": [model()],
 }

@@ -1,4 +1,5 @@
-"""Cases of sampled ranks and of the spread of results, and the same by hand: item by item, and from the definition."""
+"""Cases of sampled ranks and of the spread of results, and the same by hand: item by item, and from
+the definition."""
 from math import comb
 
 import numpy as np
@@ -18,7 +19,8 @@ def expected_sampled_rank(params, inputs):
 
 
 def rank_plug_in(params, inputs):
-    """The line through the first rank, which stays 1, and the last, of which all m negatives are better."""
+    """The line through the first rank, which stays 1, and the last, of which all m negatives are
+    better."""
     def one(sampled):
         way = (sampled - 1) / (mean_rank(inputs["n"], inputs["n"], inputs["m"]) - 1)
         return (1 - way) * 1 + way * inputs["n"]
@@ -26,7 +28,8 @@ def rank_plug_in(params, inputs):
 
 
 def bias_variance_estimator(params, inputs):
-    """Least squares: a row for the bias of each rank, and one for each way in which a sampled rank can vary."""
+    """Least squares: a row for the bias of each rank, and one for each way in which a sampled rank
+    can vary."""
     n, m, rows, wanted = len(inputs["metric"]), inputs["m"], [], []
     for r in range(1, n + 1):
         better, weight = (r - 1) / (n - 1), inputs["prior"][r - 1]
@@ -65,7 +68,8 @@ def paired_bootstrap(params, inputs):
 
 BY_HAND = {
     "metrics.expected_sampled_rank": expected_sampled_rank, "metrics.rank_plug_in": rank_plug_in,
-    "metrics.bias_variance_estimator": bias_variance_estimator, "metrics.mean_and_spread": mean_and_spread,
+    "metrics.bias_variance_estimator": bias_variance_estimator,
+    "metrics.mean_and_spread": mean_and_spread,
     "metrics.paired_bootstrap": paired_bootstrap,
 }
 
@@ -81,7 +85,8 @@ def ranks_case(rng, draw):
 def metric_case(rng, draw):
     """A metric that falls with the rank, such as NDCG."""
     n = draw["n"]
-    prior = round8(rng.uniform(0.2, 1, n) / np.arange(1, n + 1)) if draw.get("falling") else np.ones(n)
+    prior = round8(rng.uniform(0.2, 1, n) / np.arange(1, n + 1)) if draw.get(
+        "falling") else np.ones(n)
     return {}, {"metric": round8(1 / np.log2(np.arange(2, n + 2))), "prior": prior}
 
 
@@ -100,9 +105,11 @@ def pairs_case(rng, draw):
 
 def of_ranks(name, last, basic):
     """Cases of a map of ranks; last(n, m): the last of them."""
-    row = lambda title, flags, n, m: (title, flags, {"name": name, "last": last(n, m)}, {"n": n, "m": m})
-    return plan(ranks_case, row("basic", ("Basic",), *basic), row("every_rank", ("SmallSample",), 6, 4),
-                   row("two_items", ("SmallSample",), 2, 3), row("many_negatives", ("SmallSample",), 5, 12))
+    row = lambda title, flags, n, m: (
+        title, flags, {"name": name, "last": last(n, m)}, {"n": n, "m": m})
+    return plan(ranks_case, row("basic", ("Basic",), *basic),
+                row("every_rank", ("SmallSample",), 6, 4), row("two_items", ("SmallSample",), 2, 3),
+                row("many_negatives", ("SmallSample",), 5, 12))
 
 
 PLANS = {
@@ -114,7 +121,8 @@ PLANS = {
         ("conditional_mean", ("Switch",), {"n": 9, "falling": True}, {"m": 4, "gamma": 1.0}),
         ("three_ranks", ("SmallSample",), {"n": 3}, {"m": 5, "gamma": 0.5})),
     "metrics.mean_and_spread": plan(
-        values_case, ("basic", ("Basic",), {"size": 7}, {}), ("two_values", ("SmallSample",), {"size": 2}, {}),
+        values_case, ("basic", ("Basic",), {"size": 7}, {}),
+        ("two_values", ("SmallSample",), {"size": 2}, {}),
         ("low_variance", ("LowVariance",), {"size": 5, "around": 4096}, {})),
     "metrics.paired_bootstrap": plan(
         pairs_case, ("basic", ("Basic",), {"size": 8, "resamples": 41}, {}),

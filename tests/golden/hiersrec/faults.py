@@ -8,7 +8,7 @@ from mbref.nn import attention as att, masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import dense, layer_norm, lookup, relu, stop_gradient
 from mbref.variants import hiersrec
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import SOFTMAX, exponents, share, split_interleaved
 
 # Encoder.
@@ -65,7 +65,7 @@ ENCODER = {
         "features in the other order": item_features(order=-1),
         "padding has the features of the unknown category": item_features(category=lambda table, ids, real: table[ids]),
         "unknown category taken for padding": item_features(category=lambda table, ids, real: lookup(table, ids)),
-        "categories one item off": fed(right.item_features, lambda i: {"category": np.roll(i["category"], 1)}),
+        "categories one item off": feed(right.item_features, lambda i: {"category": np.roll(i["category"], 1)}),
     },
     "hiersrec.encoder_block": {
         "attends to later clicks": encoder_block(see=later),
@@ -76,17 +76,17 @@ ENCODER = {
         "heads not projected": encoder_block(out=lambda a, p: a),
         "feed-forward without ReLU": encoder_block(act=lambda x: x),
         "layer norm eps 1e-5 instead of 1e-8": encoder_block(before=lambda p, x: layer_norm(p, x, 1e-5)),
-        "heads interleaved in the width": planted(right.encoder_block, att, split_heads=split_interleaved),
-        "mask after the softmax": planted(right.encoder_block, att, masked_softmax=SOFTMAX["mask after the softmax"]),
+        "heads interleaved in the width": plant(right.encoder_block, att, split_heads=split_interleaved),
+        "mask after the softmax": plant(right.encoder_block, att, masked_softmax=SOFTMAX["mask after the softmax"]),
     },
     "hiersrec.encode": {
-        "attends to later clicks": planted(right.encode, masks, causal=later),
+        "attends to later clicks": plant(right.encode, masks, causal=later),
         "positions from the newest click": backwards(right.encode),
         "mean of the whole session, later clicks too": pooled(
             lambda s, real: np.sum(s * real, axis=1, keepdims=True) / np.sum(real, axis=1, keepdims=True)),
         "sum so far instead of mean": pooled(lambda s, real: np.cumsum(s, axis=1)),
         "last state instead of the mean": pooled(lambda s, real: s),
-        "no causal mask and no positions": planted(
+        "no causal mask and no positions": plant(
             lambda p, i, tap: right.encode(p | {"position": 0 * p["position"]}, i, tap), masks, causal=later),
     },
 }
@@ -156,14 +156,22 @@ HEADS = {
     "hiersrec.item_logits": {
         "item 1 in the column of padding": item_logits(lambda z: np.concatenate([z[:, :1], z[:, :-1]], axis=1)),
         "biases left out": item_logits(without_bias=True),
-        "scores divided by the root of the width": fed(right.item_logits, lambda i: {
+        "scores divided by the root of the width": feed(right.item_logits, lambda i: {
             "q": i["q"] / i["q"].shape[1] ** 0.5}),
-        "items' features get no gradient": planted(
+        "items' features get no gradient": plant(
             right.item_logits, hiersrec, item_features=lambda *args: stop_gradient(own_features(*args))),
-        "unknown category taken for padding": planted(
+        "unknown category taken for padding": plant(
             right.item_logits, hiersrec, item_features=lambda params, batch, item, config: own_features(
                 params | {"E_C": params["E_C"] * (np.arange(len(params["E_C"])) > 0)[:, None]}, batch, item, config)),
     },
 }
 
 FAULTS = {**ENCODER, **HEADS}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "hiersrec.item_features": [item_features()],
+    "hiersrec.encoder_block": [encoder_block()],
+    "hiersrec.projection": [projection()],
+    "hiersrec.item_logits": [item_logits()],
+}

@@ -7,7 +7,7 @@ from mbref.check.components import hiersrec as right
 from mbref.nn import masks
 from mbref.nn.layers import dense, stop_gradient
 from mbref.variants import hiersrec
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 from tests.golden.hiersrec.faults import backwards, later, own_features
 from tests.golden.shared.faults_attention import exponents, share
 
@@ -40,7 +40,7 @@ def join(side=lambda s, g: [s, g], head=lambda s: s, shown=lambda logp: logp, ax
 
 def of_form(hier, instead, function=right.model):
     """The model with another form of the projection, where it has the form `hier`."""
-    return fed(function, lambda i: {"hier": instead if i.get("hier", "soft") == hier else i.get("hier", "soft")})
+    return feed(function, lambda i: {"hier": instead if i.get("hier", "soft") == hier else i.get("hier", "soft")})
 
 
 def all_clicks(params, inputs, tap):
@@ -71,27 +71,32 @@ FAULTS = {
         "the true category where the predicted one is meant": of_form("soft", "oracle", right.joined),
     },
     "hiersrec.score": {
-        "state of the last place, even where it is padding": planted(
-            planted(right.score, hiersrec, newest=at_the_end), masks, causal_real=causal_keys),
-        "attends to later clicks": planted(right.score, masks, causal=later),
+        "state of the last place, even where it is padding": plant(
+            plant(right.score, hiersrec, newest=at_the_end), masks, causal_real=causal_keys),
+        "attends to later clicks": plant(right.score, masks, causal=later),
         "positions from the newest click": backwards(right.score),
-        "candidates one item off": fed(right.score, lambda i: {"candidate": np.maximum(i["candidate"] - 1, 1)}),
-        "the predicted category not read": planted(
+        "candidates one item off": feed(right.score, lambda i: {"candidate": np.maximum(i["candidate"] - 1, 1)}),
+        "the predicted category not read": plant(
             right.score, hiersrec, projection=lambda *args: 0 * own_projection(*args)),
     },
     "hiersrec": {
-        "attends to later clicks": planted(right.model, masks, causal=later),
+        "attends to later clicks": plant(right.model, masks, causal=later),
         "positions from the newest click": backwards(right.model),
         "means over padding too": all_clicks,
-        "category loss not weighted": fed(right.model, lambda i: {"category_weight": 1.0}),
-        "category loss left out": fed(right.model, lambda i: {"category_weight": 0.0}),
+        "category loss not weighted": feed(right.model, lambda i: {"category_weight": 1.0}),
+        "category loss left out": feed(right.model, lambda i: {"category_weight": 0.0}),
         "category head learns the category of the click itself": of_the_click,
-        "unknown items in the softmax": fed(right.model, lambda i: {"softmax": "all"}),
+        "unknown items in the softmax": feed(right.model, lambda i: {"softmax": "all"}),
         "gradient through the probabilities stopped": of_form("soft", "stop"),
         "gradient through the probabilities not stopped": of_form("stop", "soft"),
-        "heads side by side, without the projection": planted(
+        "heads side by side, without the projection": plant(
             right.model, hiersrec, projection=lambda *args: 0 * own_projection(*args)),
-        "items' features get no gradient": planted(
+        "items' features get no gradient": plant(
             right.model, hiersrec, item_features=lambda *args: stop_gradient(own_features(*args))),
     },
+}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "hiersrec.joined": [join()],
 }

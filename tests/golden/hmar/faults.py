@@ -6,7 +6,7 @@ from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import dense, layer_norm, lookup, relu
 from mbref.papers import hmar
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 
 # Counts.
 
@@ -107,7 +107,7 @@ def own_input_code(params, item, counts):
 
 def of_candidates(function, candidate_code):
     """`function` while candidates, and they alone, get their codes from candidate_code(params, v, counts)."""
-    return planted(function, hmar, code=candidate_code, input_code=own_input_code)
+    return plant(function, hmar, code=candidate_code, input_code=own_input_code)
 
 
 def times_root(params, v, counts):
@@ -118,11 +118,11 @@ def times_root(params, v, counts):
 CODES = {
     "hmar.code": {
         "indicator before the item": lambda p, i, tap: {"code": joined(p, i["item_code"], counts_read(i), True)},
-        "counts not read": fed(right.code, lambda i: {"counts": 0 * i["counts"]}),
-        "log of the counts": fed(right.code, lambda i: {"counts": np.log1p(i["counts"])}),
-        "counts not logged": fed(right.code, lambda i: {"count_scale": "raw"}),
-        "counts read where there is no indicator": fed(right.code, lambda i: {"indicator": True}),
-        "counts cut to 1": fed(right.code, lambda i: {"counts": np.minimum(i["counts"], 1)}),
+        "counts not read": feed(right.code, lambda i: {"counts": 0 * i["counts"]}),
+        "log of the counts": feed(right.code, lambda i: {"counts": np.log1p(i["counts"])}),
+        "counts not logged": feed(right.code, lambda i: {"count_scale": "raw"}),
+        "counts read where there is no indicator": feed(right.code, lambda i: {"indicator": True}),
+        "counts cut to 1": feed(right.code, lambda i: {"counts": np.minimum(i["counts"], 1)}),
         "ReLU of the indicator": lambda p, i, tap: {"code": joined(p, i["item_code"], counts_read(i), between=relu)},
     },
     "hmar.input_code": {
@@ -134,8 +134,8 @@ CODES = {
     },
     "hmar.candidate_code": {
         "candidates times sqrt(D)": of_candidates(right.candidate_code, times_root),
-        "candidate 0 has an embedding": planted(right.candidate_code, right, lookup=lambda table, ids: table[ids]),
-        "candidate's counts not read": fed(right.candidate_code, lambda i: {"counts": 0 * i["counts"]}),
+        "candidate 0 has an embedding": plant(right.candidate_code, right, lookup=lambda table, ids: table[ids]),
+        "candidate's counts not read": feed(right.candidate_code, lambda i: {"counts": 0 * i["counts"]}),
     },
 }
 
@@ -224,3 +224,13 @@ ENCODERS = {
 }
 
 FAULTS = {**COUNTS, **CODES, **ENCODERS}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "hmar.indicator": [counted(until)],
+    "hmar.candidate_counts": [counted(until, "candidate")],
+    "hmar.code": [lambda p, i, tap: {"code": joined(p, i["item_code"], counts_read(i))}],
+    "hmar.input_code": [input_code()],
+    "hmar.behaviour_encoder": [behaviour_encoder()],
+    "hmar.sequence_encoder": [sequence_encoder()],
+}

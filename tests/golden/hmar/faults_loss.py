@@ -6,7 +6,7 @@ from mbref.nn import masks
 from mbref.nn.layers import dense, lookup, relu, stop_gradient
 from mbref.nn.losses import cross_entropy, masked_mean, softplus
 from mbref.papers import hmar
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 from tests.golden.hmar.faults import (
     all_real,
     behaviour_encoder as faulty_encoder,
@@ -96,7 +96,7 @@ FAULTS = {
     "hmar.class_logits": {
         "item and state in the other order": class_logits("zq"),
         "ReLU between the dense layers": class_logits("qz", relu),
-        "only the state is read": fed(right.class_logits, lambda i: {"q": 0 * i["q"]}),
+        "only the state is read": feed(right.class_logits, lambda i: {"q": 0 * i["q"]}),
     },
     "hmar.ranking_loss": {
         "negatives weighted too": ranking_loss(lambda yes, no, w: w * (yes + no)),
@@ -105,41 +105,48 @@ FAULTS = {
         "sum instead of mean": ranking_loss(mean=summed),
         "mean over padding too": ranking_loss(mean=of_padding_too),
         "0 / 0 without events": ranking_loss(mean=lambda values, mask: np.sum(values * mask) / np.sum(mask)),
-        "positive and negative swapped": fed(right.ranking_loss, lambda i: {
+        "positive and negative swapped": feed(right.ranking_loss, lambda i: {
             "positive": i["negative"], "negative": i["positive"]}),
     },
     "hmar.score": {
         "candidates times sqrt(D)": of_candidates(right.score, times_root),
-        "behaviour encoder not bypassed": fed(right.score, lambda i: {"merge": "encoder"}),
-        "candidates' counts not read": fed(right.score, lambda i: {"history": 0 * i["history"]}),
-        "counts of the item before in the table": fed(right.score, lambda i: {
+        "behaviour encoder not bypassed": feed(right.score, lambda i: {"merge": "encoder"}),
+        "candidates' counts not read": feed(right.score, lambda i: {"history": 0 * i["history"]}),
+        "counts of the item before in the table": feed(right.score, lambda i: {
             "history": np.roll(i["history"], 1, 1)}),
-        "state of the first place instead of the last": planted(
+        "state of the first place instead of the last": plant(
             right.score, hmar, forward=lambda *args: forward(*args)[:, ::-1]),
-        "attends to events of other behaviours": planted(
+        "attends to events of other behaviours": plant(
             right.score, hmar, behaviour_encoder=other_behaviours_too),
     },
     "hmar": {
-        "negatives share the positive's counts": fed(right.model, lambda i: {"negative_counts": i["next_counts"]}),
-        "counts of the next event include it": fed(right.model, itself_counted),
+        "negatives share the positive's counts": feed(right.model, lambda i: {"negative_counts": i["next_counts"]}),
+        "counts of the next event include it": feed(right.model, itself_counted),
         "class head reads the negative": model(class_reads="negative"),
         "class head reads the event before": model(class_reads=""),
         "class head learns the behaviour of the event before": model(label_of=""),
         "positives weighted by the behaviour of the event before": model(weight_of=""),
-        "class loss not weighted by theta": fed(right.model, lambda i: {"theta": 1.0}),
-        "all next events ranked, known items too": fed(right.model, lambda i: {"positives": "all"}),
-        "attends to later events": planted(right.model, masks, causal=all_true),
-        "behaviour encoder bypassed": fed(right.model, lambda i: {"merge": "bypass"}),
-        "behaviour encoder not bypassed": fed(right.model, lambda i: {"merge": "encoder"}),
+        "class loss not weighted by theta": feed(right.model, lambda i: {"theta": 1.0}),
+        "all next events ranked, known items too": feed(right.model, lambda i: {"positives": "all"}),
+        "attends to later events": plant(right.model, masks, causal=all_true),
+        "behaviour encoder bypassed": feed(right.model, lambda i: {"merge": "bypass"}),
+        "behaviour encoder not bypassed": feed(right.model, lambda i: {"merge": "encoder"}),
         "only the first block": lambda p, i, tap: right.model(p | {"blocks": p["blocks"][:1]}, i, tap),
         "one block's weights for all": lambda p, i, tap: right.model(
             p | {"blocks": [p["blocks"][0]] * len(p["blocks"])}, i, tap),
-        "counts not logged": fed(right.model, lambda i: {"count_scale": "raw"}),
-        "residual of the behaviour encoder's output": planted(
+        "counts not logged": feed(right.model, lambda i: {"count_scale": "raw"}),
+        "residual of the behaviour encoder's output": plant(
             right.model, hmar, sequence_encoder=lambda p, s, residual, *more: sequence_encoder(p, s, s, *more)),
         "candidates' items get no gradient": of_candidates(right.model, frozen_items),
         "candidates times sqrt(D)": of_candidates(right.model, times_root),
-        "losses summed instead of averaged": planted(right.model, hmar, masked_mean=summed),
-        "losses averaged over padding too": planted(right.model, hmar, masked_mean=of_padding_too),
+        "losses summed instead of averaged": plant(right.model, hmar, masked_mean=summed),
+        "losses averaged over padding too": plant(right.model, hmar, masked_mean=of_padding_too),
     },
+}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "hmar.class_logits": [class_logits("qz")],
+    "hmar.ranking_loss": [ranking_loss()],
+    "hmar": [model()],
 }

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from mbref.check.components import hmar_released as right
 from mbref.released.hmar import model as hmar
-from tests.golden.fault import planted
+from tests.golden.fault import plant
 
 own_config, own_code = right.config_of, hmar.candidate_code
 
@@ -13,12 +13,12 @@ def switched(**switches):
     def config_of(params, inputs):
         config = own_config(params, inputs)
         return replace(config, variant=replace(config.variant, **switches))
-    return planted(right.released, right, config_of=config_of)
+    return plant(right.released, right, config_of=config_of)
 
 
 def read(**switches):
     """The model that reads its input in another way."""
-    return planted(right.released, right, config_of=lambda *args: replace(own_config(*args), **switches))
+    return plant(right.released, right, config_of=lambda *args: replace(own_config(*args), **switches))
 
 
 def times_root(params, item, counts):
@@ -38,6 +38,8 @@ FAULTS = {
         "last layer norm left out": switched(final_norm=False),
         "class logits without ReLU": switched(class_relu=False),
         "class loss not weighted by theta": switched(theta=1.0),
-        "candidates times sqrt(D)": planted(right.released, hmar, candidate_code=times_root),
+        "candidates times sqrt(D)": plant(right.released, hmar, candidate_code=times_root),
     },
 }
+
+RIGHT = {}

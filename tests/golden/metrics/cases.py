@@ -1,4 +1,5 @@
-"""Cases of the metrics, and the same by hand: every order of tied candidates, and loops over pairs."""
+"""Cases of the metrics, and the same by hand: every order of tied candidates, and loops over pairs.
+"""
 from itertools import permutations
 
 import numpy as np
@@ -13,7 +14,8 @@ C = 6
 
 def greater_and_ties(params, inputs):
     found = []
-    for scores, target, allowed in zip(inputs["scores"], inputs["target"], inputs["allowed"], strict=True):
+    for scores, target, allowed in zip(
+        inputs["scores"], inputs["target"], inputs["allowed"], strict=True):
         others = [s for c, s in enumerate(scores) if allowed[c] and c != target]
         place = sum(s > scores[target] for s in others), sum(s == scores[target] for s in others)
         found.append(place if allowed[target] else (MISS, 0))
@@ -37,7 +39,8 @@ def orders(scores, allowed):
 
 
 def over_orders(worth, inputs):
-    """Mean over all rankings of what the positives among the first k are worth, over the best there could be."""
+    """Mean over all rankings of what the positives among the first k are worth, over the best there
+    could be."""
     def one(scores, positive, allowed):
         found = [sum(worth(rank) for rank, c in enumerate(order[: inputs["k"]], 1) if positive[c])
                  for order in orders(scores, allowed)]
@@ -55,27 +58,33 @@ def recall_many(params, inputs):
 
 
 def ndcg_many(params, inputs):
-    ideal = [sum(discount(rank) for rank in range(1, min(inputs["k"], n) + 1)) for n in inputs["positive"].sum(axis=1)]
+    ideal = [sum(discount(rank) for rank in range(1, min(inputs["k"], n) + 1))
+             for n in inputs["positive"].sum(axis=1)]
     return {"ndcg": over_orders(discount, inputs) / np.array(ideal)}
 
 
 def auc_of(scores, positive, allowed, tie):
     """Pair by pair, or nan without pairs."""
-    pairs = [(i, j) for i in np.flatnonzero(positive & allowed) for j in np.flatnonzero(~positive & allowed)]
-    won = [1.0 if scores[i] > scores[j] else tie if scores[i] == scores[j] else 0.0 for i, j in pairs]
+    pairs = [(i, j) for i in np.flatnonzero(positive & allowed)
+             for j in np.flatnonzero(~positive & allowed)]
+    won = [1.0 if scores[i] > scores[j] else tie if scores[i] == scores[j] else 0.0
+           for i, j in pairs]
     return sum(won) / len(won) if won else np.nan
 
 
 def auc(params, inputs):
     tie = {"half": 0.5, "strict": 0.0}[inputs["ties"]]
     names = ("scores", "positive", "allowed")
-    return {"auc": np.array([auc_of(*row, tie) for row in zip(*(inputs[n] for n in names), strict=True)])}
+    return {"auc": np.array(
+        [auc_of(*row, tie) for row in zip(*(inputs[n] for n in names), strict=True)])}
 
 
 def macro_auc(params, inputs):
-    values = [auc_of(s, p, np.ones(len(s), bool), 0.5) for s, p in zip(*inputs.values(), strict=True)]
+    values = [auc_of(s, p, np.ones(len(s), bool), 0.5)
+              for s, p in zip(*inputs.values(), strict=True)]
     defined = [v for v in values if v == v]
-    return {"mean": np.array(sum(defined) / len(defined)), "skipped": np.array(len(values) - len(defined))}
+    return {"mean": np.array(sum(defined) / len(defined)),
+            "skipped": np.array(len(values) - len(defined))}
 
 
 BY_HAND = {
@@ -90,9 +99,10 @@ BY_HAND = {
 
 # Cases.
 
-def drawn_scores(rng, draw):
+def draw_scores(rng, draw):
     """Scores of few levels, so that there are ties, or of normal numbers, which have none."""
-    return rng.integers(0, draw["levels"], (B, C)).astype(float) if "levels" in draw else normal(rng, B, C)
+    return rng.integers(0, draw["levels"],
+                        (B, C)).astype(float) if "levels" in draw else normal(rng, B, C)
 
 
 def allowed_of(rng, draw):
@@ -107,7 +117,7 @@ def place_case(rng, draw):
     allowed = allowed_of(rng, draw)
     if "without" in draw:
         allowed[0, 5] = False   # a target that is no candidate
-    return {}, {"scores": drawn_scores(rng, draw), "target": target, "allowed": allowed}
+    return {}, {"scores": draw_scores(rng, draw), "target": target, "allowed": allowed}
 
 
 def places_case(rng, draw):
@@ -122,7 +132,8 @@ def positives_case(rng, draw):
     """At least one positive and one other candidate a row."""
     positive = rng.random((B, C)) < 0.4
     positive[:, 0], positive[:, 1] = True, False
-    return {}, {"scores": drawn_scores(rng, draw), "positive": positive, "allowed": allowed_of(rng, draw)}
+    return {}, {"scores": draw_scores(rng, draw), "positive": positive,
+                "allowed": allowed_of(rng, draw)}
 
 
 def users_case(rng, draw):
@@ -137,16 +148,18 @@ def of_places(k=3, beyond=40):
     return plan(places_case, ("basic", ("Basic",), draw, expected),
                    ("ties", ("Ties",), draw | {"ties": 4}, expected),
                    ("masked", ("Masked",), draw | {"miss": True}, expected),
-                   ("cutoff", ("Cutoff", "Ties"), draw | {"ties": 2, "miss": True}, expected | {"k": beyond}),
-                   ("pessimistic", ("Ties", "Switch"), draw | {"ties": 4}, expected | {"ties": "pessimistic"}))
+                   ("cutoff", ("Cutoff", "Ties"), draw | {"ties": 2, "miss": True},
+                    expected | {"k": beyond}),
+                   ("pessimistic", ("Ties", "Switch"), draw | {"ties": 4},
+                    expected | {"ties": "pessimistic"}))
 
 
 def of_lists():
     """Cases of a metric of several targets."""
-    return plan(positives_case, ("basic", ("Basic",), {}, {"k": 3}), ("ties", ("Ties",), {"levels": 3}, {"k": 2}),
-                   ("constant", ("Ties",), {"levels": 1}, {"k": 2}),
-                   ("masked", ("Masked", "Ties"), {"levels": 3, "without": 0.5}, {"k": 3}),
-                   ("cutoff", ("Cutoff", "Masked"), {"without": 0.5}, {"k": 10}))
+    return plan(positives_case, ("basic", ("Basic",), {}, {"k": 3}), ("ties", ("Ties",), {
+        "levels": 3}, {"k": 2}), ("constant", ("Ties",), {"levels": 1}, {"k": 2}),
+                ("masked", ("Masked", "Ties"), {"levels": 3, "without": 0.5}, {"k": 3}),
+                ("cutoff", ("Cutoff", "Masked"), {"without": 0.5}, {"k": 10}))
 
 
 HALF = {"ties": "half"}

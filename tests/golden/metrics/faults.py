@@ -1,15 +1,17 @@
-"""Faults of the metrics.  {component: {fault: function}}. g others score more than the target, e the same."""
+"""Faults of the metrics.  {component: {fault: function}}. g others score more than the target, e
+the same."""
 import numpy as np
 
 from mbref import metrics
 from mbref.check.components import metrics as right
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 
 # One target.
 
 def places(better=np.greater, itself=0, fold=lambda g, e: (g, e), allowed=lambda i: i["allowed"],
            outside=metrics.MISS):
-    """g and e counted in another way; outside: the g of a target that is no candidate, None if it is ranked."""
+    """g and e counted in another way; outside: the g of a target that is no candidate, None if it
+    is ranked."""
     def greater_and_ties(params, inputs, tap):
         scores, rows = inputs["scores"], np.arange(len(inputs["scores"]))
         own, other = scores[rows, inputs["target"]][:, None], allowed(inputs).copy()
@@ -32,16 +34,16 @@ def at_mean(g, e, ties):
     return [g + 1 + e / 2] if ties == "expected" else at_worst(g, e, ties)
 
 
-def as_told(g, e, ties):
+def as_granted(g, e, ties):
     return range(g + 1, g + e + 2) if ties == "expected" else at_worst(g, e, ties)
 
 
-def earned(name, gain, ranks=as_told):
+def gain_at(name, gain, ranks=as_granted):
     """A metric: the mean of gain(rank, k) over ranks(g, e, ties)."""
     def metric(params, inputs, tap):
         pairs = zip(inputs["g"].tolist(), inputs["e"].tolist(), strict=True)
-        return {name: np.array([np.mean([gain(rank, inputs["k"]) for rank in ranks(g, e, inputs["ties"])])
-                                for g, e in pairs])}
+        return {name: np.array([np.mean(
+            [gain(rank, inputs["k"]) for rank in ranks(g, e, inputs["ties"])]) for g, e in pairs])}
     return metric
 
 
@@ -57,15 +59,15 @@ def discounted(rank, k):
     return hit(rank, k) / np.log2(rank + 1)
 
 
-def tied(name, gain):
+def tie_faults(name, gain):
     """Faults of ties, for every metric of one target."""
     return {
-        "ties given the best rank": earned(name, gain, at_best),
-        "ties given the worst rank": earned(name, gain, lambda g, e, ties: at_worst(g, e, ties)),
-        "the metric at the mean rank of a tie": earned(name, gain, at_mean),
-        "cut-off one rank early": earned(name, lambda rank, k: gain(rank, k) * (rank < k)),
-        "cut-off one rank late": earned(name, lambda rank, k: gain(rank, k + 1)),
-        "no cut-off": earned(name, lambda rank, k: gain(rank, 2**63)),
+        "ties given the best rank": gain_at(name, gain, at_best),
+        "ties given the worst rank": gain_at(name, gain, lambda g, e, ties: at_worst(g, e, ties)),
+        "the metric at the mean rank of a tie": gain_at(name, gain, at_mean),
+        "cut-off one rank early": gain_at(name, lambda rank, k: gain(rank, k) * (rank < k)),
+        "cut-off one rank late": gain_at(name, lambda rank, k: gain(rank, k + 1)),
+        "no cut-off": gain_at(name, lambda rank, k: gain(rank, 2**63)),
     }
 
 
@@ -75,21 +77,24 @@ ONE = {
         "ties counted as better": places(fold=lambda g, e: (g + e, 0 * e)),
         "ties not counted": places(fold=lambda g, e: (g, 0 * e)),
         "the lowest score taken for the best": places(better=np.less),
-        "others ranked that are no candidates": places(allowed=lambda i: np.ones_like(i["allowed"])),
+        "others ranked that are no candidates": places(
+            allowed=lambda i: np.ones_like(i["allowed"])),
         "a target that is no candidate ranked": places(outside=None),
-        "a target that is no candidate put behind the last": planted(
+        "a target that is no candidate put behind the last": plant(
             right.greater_and_ties, metrics, MISS=4),
     },
-    "metrics.hit_rate": tied("hit_rate", hit),
-    "metrics.mrr": tied("mrr", reciprocal) | {
-        "ranks counted from 0": earned("mrr", lambda rank, k: hit(rank, k) / (rank + 1)),
-        "hit rate in its place": earned("mrr", hit),
+    "metrics.hit_rate": tie_faults("hit_rate", hit),
+    "metrics.mrr": tie_faults("mrr", reciprocal) | {
+        "ranks counted from 0": gain_at("mrr", lambda rank, k: hit(rank, k) / (rank + 1)),
+        "hit rate in its place": gain_at("mrr", hit),
     },
-    "metrics.ndcg": tied("ndcg", discounted) | {
-        "natural logarithm instead of log2": earned("ndcg", lambda rank, k: hit(rank, k) / np.log(rank + 1)),
-        "log2(rank) instead of log2(rank + 1)": earned("ndcg", lambda rank, k: hit(rank, k) / np.log2(max(rank, 2))),
-        "ranks counted from 0": earned("ndcg", lambda rank, k: hit(rank, k) / np.log2(rank + 2)),
-        "reciprocal rank in its place": earned("ndcg", reciprocal),
+    "metrics.ndcg": tie_faults("ndcg", discounted) | {
+        "natural logarithm instead of log2": gain_at(
+            "ndcg", lambda rank, k: hit(rank, k) / np.log(rank + 1)),
+        "log2(rank) instead of log2(rank + 1)": gain_at(
+            "ndcg", lambda rank, k: hit(rank, k) / np.log2(max(rank, 2))),
+        "ranks counted from 0": gain_at("ndcg", lambda rank, k: hit(rank, k) / np.log2(rank + 2)),
+        "reciprocal rank in its place": gain_at("ndcg", reciprocal),
     },
 }
 
@@ -113,10 +118,12 @@ def recall(whole=lambda i: i["positive"].sum(1), ties="expected"):
 
 
 def ndcg(ideal=lambda i: np.minimum(i["positive"].sum(1), i["k"]), ties="expected"):
-    """NDCG over the DCG of another ideal list, ideal(inputs) positives long, or with another rule for ties."""
+    """NDCG over the DCG of another ideal list, ideal(inputs) positives long, or with another rule
+    for ties."""
     def ndcg_many(params, inputs, tap):
         gain = metrics.ndcg(*place_of_all(inputs), inputs["k"], ties)
-        best = [sum(1 / np.log2(r + 1) for r in range(1, n + 1)) for n in np.maximum(ideal(inputs), 1)]
+        best = [sum(1 / np.log2(r + 1) for r in range(1, n + 1))
+                for n in np.maximum(ideal(inputs), 1)]
         return {"ndcg": (gain * inputs["positive"]).sum(1) / np.array(best)}
     return ndcg_many
 
@@ -129,7 +136,8 @@ def inside(inputs):
     return (inputs["positive"] & inputs["allowed"]).sum(1)
 
 
-def auc(worth=lambda ties: 0.5 * (ties == "half"), allowed=lambda i: i["allowed"], order=np.greater):
+def auc(worth=lambda ties: 0.5 * (ties == "half"), allowed=lambda i: i["allowed"],
+        order=np.greater):
     """AUC pair by pair, where a tie is worth something else, or of other candidates."""
     def area(params, inputs, tap):
         found = []
@@ -141,7 +149,7 @@ def auc(worth=lambda ties: 0.5 * (ties == "half"), allowed=lambda i: i["allowed"
     return area
 
 
-def averaged(mean):
+def average(mean):
     """The mean of users' AUC (NaN: undefined) in another way."""
     def macro_auc(params, inputs, tap):
         values = metrics.auc(inputs["scores"], inputs["positive"])
@@ -160,15 +168,16 @@ MANY = {
         "positives that are no candidates left out of the denominator": recall(inside),
         "ties given the best rank": recall(ties="optimistic"),
         "ties given the worst rank": recall(ties="pessimistic"),
-        "others ranked that are no candidates": fed(right.recall_many, all_allowed),
+        "others ranked that are no candidates": feed(right.recall_many, all_allowed),
     },
     "metrics.ndcg_many": {
         "ideal list of all positives, without the cut-off": ndcg(lambda i: i["positive"].sum(1)),
         "ideal list of k positives always": ndcg(lambda i: np.full(len(i["scores"]), i["k"])),
-        "positives that are no candidates left out of the ideal list": ndcg(lambda i: np.minimum(inside(i), i["k"])),
+        "positives that are no candidates left out of the ideal list": ndcg(
+            lambda i: np.minimum(inside(i), i["k"])),
         "ties given the best rank": ndcg(ties="optimistic"),
         "ties given the worst rank": ndcg(ties="pessimistic"),
-        "others ranked that are no candidates": fed(right.ndcg_many, all_allowed),
+        "others ranked that are no candidates": feed(right.ndcg_many, all_allowed),
     },
     "metrics.auc": {
         "ties counted as won": auc(lambda ties: 1),
@@ -178,13 +187,27 @@ MANY = {
         "pairs with what is no candidate": auc(allowed=lambda i: np.ones_like(i["allowed"])),
     },
     "metrics.macro_auc": {
-        "users without a value counted as 0": averaged(lambda auc, i: np.nan_to_num(auc, nan=0.0).mean()),
-        "users without a value counted as a half": averaged(lambda auc, i: np.nan_to_num(auc, nan=0.5).mean()),
-        "weighted by the users' positives": averaged(lambda auc, i: np.average(
+        "users without a value counted as 0": average(
+            lambda auc, i: np.nan_to_num(auc, nan=0.0).mean()),
+        "users without a value counted as a half": average(
+            lambda auc, i: np.nan_to_num(auc, nan=0.5).mean()),
+        "weighted by the users' positives": average(lambda auc, i: np.average(
             auc[~np.isnan(auc)], weights=i["positive"].sum(1)[~np.isnan(auc)])),
-        "pairs of all users pooled": averaged(pooled),
-        "NaN of undefined users": averaged(lambda auc, i: auc.mean()),
+        "pairs of all users pooled": average(pooled),
+        "NaN of undefined users": average(lambda auc, i: auc.mean()),
     },
 }
 
 FAULTS = {**ONE, **MANY}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "metrics.greater_and_ties": [places()],
+    "metrics.hit_rate": [gain_at("hit_rate", hit)],
+    "metrics.mrr": [gain_at("mrr", reciprocal)],
+    "metrics.ndcg": [gain_at("ndcg", discounted)],
+    "metrics.recall_many": [recall()],
+    "metrics.ndcg_many": [ndcg()],
+    "metrics.auc": [auc()],
+    "metrics.macro_auc": [average(lambda auc, inputs: np.nanmean(auc))],
+}

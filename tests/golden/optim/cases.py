@@ -1,4 +1,5 @@
-"""Cases of the optimisers, and the same by hand: one list of all entries, updated number by number."""
+"""Cases of the optimisers, and the same by hand: one list of all entries, updated number by number.
+"""
 import numpy as np
 
 from tests.golden.draw import Component, normal, plan, round8
@@ -8,46 +9,48 @@ W, BIAS = (4, 3), (3,)
 
 # By hand.
 
-def clipped(grads, limit):
+def clip(grads, limit):
     """A list of numbers, times limit / norm where their norm is above the limit."""
     norm = sum(g * g for g in grads) ** 0.5
     return [g * limit / norm for g in grads] if norm > limit else grads
 
 
-def together(w, b):
+def join(w, b):
     """The entries of both arrays.  -> list."""
     return [float(x) for x in (*w.flatten(), *b)]
 
 
-def split_up(entries, names=("w", "b")):
+def split(entries, names=("w", "b")):
     """A list of entries as the two arrays again."""
     return {names[0]: np.array(entries[:12]).reshape(W), names[1]: np.array(entries[12:])}
 
 
-def steps_of(inputs):
-    """Entries of the clipped gradients, step by step."""
-    return [clipped(together(*grads), inputs["clip"]) for grads in zip(inputs["grad_w"], inputs["grad_b"], strict=True)]
+def clip_steps(inputs):
+    """Entries of the gradients, clipped step by step."""
+    return [clip(join(*grads), inputs["clip"])
+            for grads in zip(inputs["grad_w"], inputs["grad_b"], strict=True)]
 
 
-def after_each(path):
-    """What `split_up` says of each step, stacked."""
-    steps = [split_up(entries) for entries in path]
+def stack(path):
+    """What `split` says of each step, stacked."""
+    steps = [split(entries) for entries in path]
     return {name: np.array([step[name] for step in steps]) for name in ("w", "b")}
 
 
 def clip_by_global_norm(params, inputs):
-    return split_up(clipped(together(inputs["w"], inputs["b"]), inputs["limit"]))
+    return split(clip(join(inputs["w"], inputs["b"]), inputs["limit"]))
 
 
 def sgd(params, inputs):
-    path = [together(inputs["w"], inputs["b"])]
-    for grads in steps_of(inputs):
+    path = [join(inputs["w"], inputs["b"])]
+    for grads in clip_steps(inputs):
         path.append([p - inputs["rate"] * g for p, g in zip(path[-1], grads, strict=True)])
-    return after_each(path[1:])
+    return stack(path[1:])
 
 
 def adam_of_one(p, grads, rate, beta1, beta2, eps, hat):
-    """One entry: algorithm 1, line by line, or with epsilon-hat the last lines of the paper's section 2.
+    """One entry: algorithm 1, line by line, or with epsilon-hat the last lines of the paper's
+    section 2.
 
     -> the entry after each step, m, v
     """
@@ -66,11 +69,11 @@ def adam_of_one(p, grads, rate, beta1, beta2, eps, hat):
 
 def adam(params, inputs):
     rule = [inputs[name] for name in ("rate", "beta1", "beta2", "eps", "epsilon_hat")]
-    of_entries = zip(*steps_of(inputs), strict=True)
+    of_entries = zip(*clip_steps(inputs), strict=True)
     found = [adam_of_one(p, grads, *rule)
-             for p, grads in zip(together(inputs["w"], inputs["b"]), of_entries, strict=True)]
+             for p, grads in zip(join(inputs["w"], inputs["b"]), of_entries, strict=True)]
     paths, m, v = zip(*found, strict=True)
-    return after_each(zip(*paths, strict=True)) | split_up(m, ("m_w", "m_b")) | split_up(v, ("v_w", "v_b"))
+    return stack(zip(*paths, strict=True)) | split(m, ("m_w", "m_b")) | split(v, ("v_w", "v_b"))
 
 
 BY_HAND = {"optim.clip_by_global_norm": clip_by_global_norm, "optim.sgd": sgd, "optim.adam": adam}
@@ -87,8 +90,8 @@ def steps_case(rng, draw):
     """Gradients of one size a step, 0 among them."""
     sizes = np.array(draw["sizes"], float)
     arrays = {"w": normal(rng, *W), "b": normal(rng, *BIAS)}
-    return {}, arrays | {f"grad_{name}": round8(sizes.reshape(-1, *[1] * a.ndim) * normal(rng, len(sizes), *a.shape))
-                         for name, a in arrays.items()}
+    return {}, arrays | {f"grad_{name}": round8(sizes.reshape(-1, *[1] * a.ndim) * normal(
+        rng, len(sizes), *a.shape)) for name, a in arrays.items()}
 
 
 NEVER = 1e9   # a norm that no gradient has

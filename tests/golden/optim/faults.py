@@ -1,11 +1,13 @@
-"""Faults of the optimisers.  {component: {fault: function}}. i holds a case's inputs, g gradients by name."""
+"""Faults of the optimisers.  {component: {fault: function}}. i holds a case's inputs, g gradients
+by name."""
 import numpy as np
 
 from mbref.check.components import optim as right
 from mbref.nn import optim
-from tests.golden.fault import fed, planted
+from tests.golden.fault import feed, plant
 
-clip, update = optim.clip_by_global_norm, optim.update  # as they are, while a fault stands in their place
+# as they are, while a fault stands in their place
+clip, update = optim.clip_by_global_norm, optim.update
 
 
 # Clipping.
@@ -26,7 +28,8 @@ def to_the_limit(g, limit):
 
 def to_unit_first(g, limit):
     norm = optim.global_norm(g)
-    return {name: a / norm.astype(a.dtype) * np.minimum(norm, limit).astype(a.dtype) for name, a in g.items()}
+    return {name: a / norm.astype(a.dtype) * np.minimum(norm, limit).astype(a.dtype)
+            for name, a in g.items()}
 
 
 def squares(g):
@@ -44,16 +47,18 @@ CLIPPED = CLIPPED_ALONE | {
     "squared norm compared with the limit": {"global_norm": squares},
     "norms of the arrays added up": {
         "global_norm": lambda g: sum(np.sum(a * a, dtype=np.float64) ** 0.5 for a in g.values())},
-    "norm of the weights without the biases": {"global_norm": lambda g: squares({"w": g["w"]}) ** 0.5},
+    "norm of the weights without the biases": {
+        "global_norm": lambda g: squares({"w": g["w"]}) ** 0.5},
     "small gradients scaled up to the limit": {"clip_by_global_norm": to_the_limit},
 }
 
 
 # Steps.
 
-def decayed(rule, params, grads, state, step):
+def update_with_decay(rule, params, grads, state, step):
     """L2 regularisation, a gradient of its own."""
-    return update(rule, params, optim.tree_map(lambda g, p: g + 0.01 * p, grads, params), state, step)
+    return update(rule, params, optim.tree_map(lambda g, p: g + 0.01 * p, grads, params), state,
+                  step)
 
 
 def of_grads(change):
@@ -61,7 +66,7 @@ def of_grads(change):
     return lambda i: {name: change(i[name]) for name in ("grad_w", "grad_b")}
 
 
-def with_momentum(g):
+def add_momentum(g):
     velocity = [g[0]]
     for one in g[1:]:
         velocity.append(0.9 * velocity[-1] + one)
@@ -71,11 +76,12 @@ def with_momentum(g):
 def of_any_rule(function):
     """Faults that SGD and Adam share."""
     return {
-        "gradient added instead of subtracted": fed(function, lambda i: {"rate": -i["rate"]}),
-        "gradients of the steps before not set to 0": fed(function, of_grads(lambda g: np.cumsum(g, axis=0))),
-        "gradients not clipped": fed(function, lambda i: {"clip": 1e9}),
-        "weight decay added to the gradient": planted(function, optim, update=decayed),
-        **{name: planted(function, optim, **changed) for name, changed in CLIPPED_ALONE.items()}}
+        "gradient added instead of subtracted": feed(function, lambda i: {"rate": -i["rate"]}),
+        "gradients of the steps before not set to 0": feed(
+            function, of_grads(lambda g: np.cumsum(g, axis=0))),
+        "gradients not clipped": feed(function, lambda i: {"clip": 1e9}),
+        "weight decay added to the gradient": plant(function, optim, update=update_with_decay),
+        **{name: plant(function, optim, **changed) for name, changed in CLIPPED_ALONE.items()}}
 
 
 # Adam.
@@ -115,8 +121,9 @@ def second_alone(i, p, m, v, step):
     return step_of_adam(i, p, m * corrections(i, step)[0], v, step)
 
 
-def adam(move=step_of_adam, blend=blend, squared=lambda g, before: g * g):
-    """Adam whose steps or moments are other ones; `before` are the gradients that are not clipped."""
+def adam(move=step_of_adam, blend=blend, square=lambda g, before: g * g):
+    """Adam whose steps or moments are other ones; `before` are the gradients that are not clipped.
+    """
     def all_steps(params, inputs, tap):
         at, path = {name: inputs[name] for name in right.ARRAYS}, []
         m = v = {name: np.zeros_like(a) for name, a in at.items()}
@@ -124,40 +131,55 @@ def adam(move=step_of_adam, blend=blend, squared=lambda g, before: g * g):
             before = {name: inputs[f"grad_{name}"][step - 1] for name in at}
             g = clip(before, inputs["clip"])
             m = {name: blend(m[name], g[name], inputs["beta1"]) for name in at}
-            v = {name: blend(v[name], squared(g[name], before[name]), inputs["beta2"]) for name in at}
+            v = {name: blend(v[name], square(g[name], before[name]), inputs["beta2"])
+                 for name in at}
             at = {name: move(inputs, at[name], m[name], v[name], step) for name in at}
             path.append(at)
-        moments = {f"{letter}_{name}": tree[name] for letter, tree in (("m", m), ("v", v)) for name in at}
+        moments = {f"{letter}_{name}": tree[name] for letter, tree in (("m", m), ("v", v))
+                   for name in at}
         return {name: np.stack([one[name] for one in path]) for name in at} | moments
     return all_steps
 
 
 ADAM = {
     "Adam's eps inside the root": adam(eps_in_root),
-    "Adam's eps 1e-7 instead of 1e-8": fed(right.adam, lambda i: {"eps": 1e-7}),
-    "Adam without eps": fed(right.adam, lambda i: {"eps": 0.0}),
-    "Adam's eps in the other place": fed(right.adam, lambda i: {"epsilon_hat": not i["epsilon_hat"]}),
-    "Adam's beta1 and beta2 swapped": fed(right.adam, lambda i: {"beta1": i["beta2"], "beta2": i["beta1"]}),
+    "Adam's eps 1e-7 instead of 1e-8": feed(right.adam, lambda i: {"eps": 1e-7}),
+    "Adam without eps": feed(right.adam, lambda i: {"eps": 0.0}),
+    "Adam's eps in the other place": feed(
+        right.adam, lambda i: {"epsilon_hat": not i["epsilon_hat"]}),
+    "Adam's beta1 and beta2 swapped": feed(
+        right.adam, lambda i: {"beta1": i["beta2"], "beta2": i["beta1"]}),
     "Adam without the root": adam(without_root),
-    "Adam without bias correction": adam(lambda i, p, m, v, step: p - i["rate"] * m / (np.sqrt(v) + i["eps"])),
+    "Adam without bias correction": adam(
+        lambda i, p, m, v, step: p - i["rate"] * m / (np.sqrt(v) + i["eps"])),
     "bias correction of the first moment alone": adam(first_alone),
     "bias correction of the second moment alone": adam(second_alone),
     "bias correction with the step counted from 0": adam(
         lambda i, p, m, v, step: step_of_adam(i, p, m, v, np.float64(step - 1))),
-    "bias correction one step ahead": adam(lambda i, p, m, v, step: step_of_adam(i, p, m, v, step + 1)),
-    "bias correction always of the first step": adam(lambda i, p, m, v, step: step_of_adam(i, p, m, v, 1)),
+    "bias correction one step ahead": adam(
+        lambda i, p, m, v, step: step_of_adam(i, p, m, v, step + 1)),
+    "bias correction always of the first step": adam(
+        lambda i, p, m, v, step: step_of_adam(i, p, m, v, 1)),
     "weight decay beside the step, as in AdamW": adam(
         lambda i, p, m, v, step: step_of_adam(i, p, m, v, step) - i["rate"] * 0.01 * p),
     "moments that start anew at each step": adam(blend=lambda moment, new, beta: (1 - beta) * new),
-    "moments that are sums instead of means": adam(blend=lambda moment, new, beta: beta * moment + new),
-    "shares of old and new swapped in the moments": adam(blend=lambda moment, new, beta: blend(new, moment, beta)),
-    "second moment of absolute values instead of squares": adam(squared=lambda g, before: np.abs(g)),
-    "second moment of the gradients before clipping": adam(squared=lambda g, before: before * before),
+    "moments that are sums instead of means": adam(
+        blend=lambda moment, new, beta: beta * moment + new),
+    "shares of old and new swapped in the moments": adam(
+        blend=lambda moment, new, beta: blend(new, moment, beta)),
+    "second moment of absolute values instead of squares": adam(square=lambda g, before: np.abs(g)),
+    "second moment of the gradients before clipping": adam(
+        square=lambda g, before: before * before),
 }
 
 FAULTS = {
-    "optim.clip_by_global_norm": {name: planted(right.clip_by_global_norm, optim, **changed)
+    "optim.clip_by_global_norm": {name: plant(right.clip_by_global_norm, optim, **changed)
                                   for name, changed in CLIPPED.items()},
-    "optim.sgd": of_any_rule(right.sgd) | {"momentum 0.9": fed(right.sgd, of_grads(with_momentum))},
+    "optim.sgd": of_any_rule(right.sgd) | {"momentum 0.9": feed(right.sgd, of_grads(add_momentum))},
     "optim.adam": ADAM | of_any_rule(right.adam),
+}
+
+# The text around the faults, without any: it must be right.
+RIGHT = {
+    "optim.adam": [adam()],
 }

@@ -1,4 +1,5 @@
-"""By hand, row by row: the components that several papers share, and what the by-hand forms of the papers need."""
+"""By hand, row by row: the components that several papers share, and what the by-hand forms of the
+papers need."""
 import autograd.numpy as np
 
 from mbref.by_hand import hmar as by_hand
@@ -16,7 +17,8 @@ def of_pairs(function, a, b):
 
 
 def spread(found, real, width):
-    """A list of vectors [width], one where `real` [T] is True, in their order; zeros elsewhere.  -> T vectors."""
+    """A list of vectors [width], one where `real` [T] is True, in their order; zeros elsewhere.  ->
+    T vectors."""
     left = iter(found)
     return [next(left) if r else np.zeros(width) for r in real]
 
@@ -36,7 +38,8 @@ def lookup_by_hand(params, inputs):
 
 def embed_by_hand(params, inputs):
     def one(ids):
-        parts = [atrank_by_hand.row(table, i) for table, i in zip(params["tables"], ids, strict=True)]
+        parts = [atrank_by_hand.row(table, i)
+                 for table, i in zip(params["tables"], ids, strict=True)]
         return np.concatenate(parts)
     return {"y": vectors(one, inputs["ids"])}
 
@@ -49,19 +52,23 @@ def dropout_by_hand(params, inputs):
     rate = inputs["rate"]
 
     def one(xs, draws):
-        return [0.0 * x if draw < rate else x / (1 - rate) for x, draw in zip(xs, draws, strict=True)]
-    return {"y": of_pairs(one, inputs["x"], inputs["draws"]) if inputs["training"] else 1.0 * inputs["x"]}
+        return [0.0 * x if draw < rate else x / (1 - rate)
+                for x, draw in zip(xs, draws, strict=True)]
+    return {"y": of_pairs(one, inputs["x"], inputs["draws"])
+            if inputs["training"] else 1.0 * inputs["x"]}
 
 
 def layer_norm_by_hand(params, inputs):
     def one(x):
         centred = x - sum(x) / len(x)
-        return params["gamma"] * centred / (np.dot(centred, centred) / len(x) + inputs["eps"]) ** 0.5 + params["beta"]
+        return params["gamma"] * centred / (
+            np.dot(centred, centred) / len(x) + inputs["eps"]) ** 0.5 + params["beta"]
     return {"y": vectors(one, inputs["x"])}
 
 
 def time_bucket_by_hand(params, inputs):
-    return {"bucket": vectors(lambda gap: atrank_by_hand.bucket(int(gap), inputs["rule"]), inputs["gap"])}
+    return {"bucket": vectors(lambda gap: atrank_by_hand.bucket(int(gap), inputs["rule"]),
+                              inputs["gap"])}
 
 
 def padding_by_hand(params, inputs):
@@ -75,7 +82,8 @@ def diagonal_by_hand(params, inputs):
 
 def positions_by_hand(params, inputs):
     size = inputs["ids"].shape[1]
-    found = [b * size + t for b, row in enumerate(inputs["ids"]) for t, i in enumerate(row) if i != 0]
+    found = [b * size + t for b, row in enumerate(inputs["ids"])
+             for t, i in enumerate(row) if i != 0]
     return {"positions": np.array(found, int)}
 
 
@@ -85,7 +93,8 @@ def causal_by_hand(params, inputs):
 
 
 def behaviour_by_hand(params, inputs):
-    return {"mask": vectors(lambda b: [b == k for k in range(1, inputs["count"] + 1)], inputs["behaviour"])}
+    return {"mask": vectors(lambda b: [b == k for k in range(1, inputs["count"] + 1)],
+                            inputs["behaviour"])}
 
 
 def same_behaviour_by_hand(params, inputs):
@@ -94,7 +103,8 @@ def same_behaviour_by_hand(params, inputs):
 
 def guarded_softmax(scores, allowed):
     """Among the allowed entries of a list; zeros where there is none."""
-    weights = by_hand.softmax([s for s, a in zip(scores, allowed, strict=True) if a]) if any(allowed) else []
+    weights = by_hand.softmax([s for s, a in zip(scores, allowed, strict=True) if a]) if any(
+        allowed) else []
     left = iter(weights)
     return [next(left) if a else 0.0 for a in allowed]
 
@@ -116,7 +126,8 @@ def attend(query, keys, values, allowed, heads, scaled):
 
 def attention_by_hand(params, inputs):
     def one(q, k, v, allowed):
-        return [attend(q[t], k, v, allowed[t], inputs["heads"], inputs["scaled"]) for t in range(len(q))]
+        return [attend(q[t], k, v, allowed[t], inputs["heads"], inputs["scaled"])
+                for t in range(len(q))]
     return {"y": rows(one, *(inputs[name] for name in ("q", "k", "v", "allowed")))}
 
 
@@ -149,17 +160,23 @@ def cross_entropy_by_hand(params, inputs):
 
 
 def masked_mean_by_hand(params, inputs):
-    real = [v for v, m in zip(inputs["values"].flatten(), inputs["mask"].flatten(), strict=True) if m]
+    real = [v
+            for v, m in zip(inputs["values"].flatten(), inputs["mask"].flatten(), strict=True) if m]
     return {"mean": sum(real) / len(real) if real else 0 * np.sum(inputs["values"])}
 
 
 BY_HAND = {
     "layers.embed": embed_by_hand, "layers.relu": relu_by_hand, "layers.dropout": dropout_by_hand,
-    "masks.padding": padding_by_hand, "masks.diagonal": diagonal_by_hand, "masks.positions": positions_by_hand,
+    "masks.padding": padding_by_hand, "masks.diagonal": diagonal_by_hand,
+    "masks.positions": positions_by_hand,
     "losses.softplus": softplus_by_hand, "losses.log_softmax": log_softmax_by_hand,
-    "layers.dense": dense_by_hand, "layers.lookup": lookup_by_hand, "layers.layer_norm": layer_norm_by_hand,
-    "atrank.time_bucket": time_bucket_by_hand, "masks.causal": causal_by_hand, "masks.behaviour": behaviour_by_hand,
-    "masks.same_behaviour": same_behaviour_by_hand, "attention.masked_softmax": masked_softmax_by_hand,
-    "attention.attention": attention_by_hand, "losses.sigmoid_cross_entropy": sigmoid_cross_entropy_by_hand,
+    "layers.dense": dense_by_hand, "layers.lookup": lookup_by_hand,
+    "layers.layer_norm": layer_norm_by_hand,
+    "atrank.time_bucket": time_bucket_by_hand, "masks.causal": causal_by_hand,
+    "masks.behaviour": behaviour_by_hand,
+    "masks.same_behaviour": same_behaviour_by_hand,
+    "attention.masked_softmax": masked_softmax_by_hand,
+    "attention.attention": attention_by_hand,
+    "losses.sigmoid_cross_entropy": sigmoid_cross_entropy_by_hand,
     "losses.cross_entropy": cross_entropy_by_hand, "losses.masked_mean": masked_mean_by_hand,
 }

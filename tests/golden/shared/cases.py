@@ -30,10 +30,12 @@ def lookup_case(rng, draw):
 
 
 def embed_case(rng, draw):
-    """F features; an event is padding in all of them, or, where the draw says so, one of its features is unknown."""
+    """F features; an event is padding in all of them, or, where the draw says so, one of its
+    features is unknown."""
     real = real_left(draw["lengths"])
     tables = [normal(rng, count + 1, width) for count, width in draw["tables"]]
-    features = np.stack([ids(rng, real, count) for count, _ in draw["tables"]], axis=-1)  # [B, T, F]
+    features = np.stack([ids(rng, real, count) for count, _ in draw["tables"]],
+                        axis=-1)  # [B, T, F]
     if draw["unknown"]:
         which = rng.integers(0, 3, features.shape[:2])  # the first one, the last one, none
         features[..., 0] *= which != 0
@@ -84,7 +86,8 @@ def attention_case(rng, draw):
 def gaps_case(rng, draw):
     """Random gaps over all buckets, or those at the edges of buckets, or years."""
     small = rng.integers(0, 2 ** rng.integers(0, 13, (B, T)))
-    edges = np.array([[0, 1, 2, 3, 4, 5, 7], [8, 15, 16, 17, 31, 1023, 1024], [2047, 2048, 4094, 4095, 4096, 4097, 63]])
+    edges = np.array([[0, 1, 2, 3, 4, 5, 7], [8, 15, 16, 17, 31, 1023, 1024],
+                      [2047, 2048, 4094, 4095, 4096, 4097, 63]])
     return {}, {"gap": {"random": small, "edges": edges, "long": 4000 * edges + 4097}[draw["gaps"]]}
 
 
@@ -106,7 +109,8 @@ def classes_case(rng, draw):
 
 
 def scores_case(rng, draw):
-    return {}, {"logits": round8(draw["middle"] + draw["spread"] * normal(rng, B, T, draw["classes"]))}
+    return {}, {
+        "logits": round8(draw["middle"] + draw["spread"] * normal(rng, B, T, draw["classes"]))}
 
 
 def mean_case(rng, draw):
@@ -115,16 +119,20 @@ def mean_case(rng, draw):
 
 PLANS = {
     "layers.dense": plan(
-        dense_case, ("basic", ("Basic",), {"out": 5, "rows": B}, {}), ("square", ("Basic",), {"out": D, "rows": B}, {}),
+        dense_case, ("basic", ("Basic",), {"out": 5, "rows": B}, {}),
+        ("square", ("Basic",), {"out": D, "rows": B}, {}),
         ("one_row", ("SingleEvent",), {"out": 1, "rows": 1}, {})),
     "layers.lookup": plan(
         lookup_case, ("basic", ("Basic",), {"lengths": FULL, "ids": 5}, {}),
         ("padding", ("Padding",), {"lengths": MIXED, "ids": 5}, {}),
         ("repeated_item", ("RepeatedItem", "EmptyHistory"), {"lengths": EMPTY, "ids": 2}, {})),
     "layers.embed": plan(
-        embed_case, ("basic", ("Basic",), {"lengths": FULL, "tables": ((5, 4), (5, 4)), "unknown": False}, {}),
-        ("padding", ("Padding",), {"lengths": MIXED, "tables": ((4, 3), (6, 5), (2, 1)), "unknown": False}, {}),
-        ("unknown", ("UnknownCategory",), {"lengths": FULL, "tables": ((4, 3), (3, 3)), "unknown": True}, {}),
+        embed_case,
+        ("basic", ("Basic",), {"lengths": FULL, "tables": ((5, 4), (5, 4)), "unknown": False}, {}),
+        ("padding", ("Padding",),
+         {"lengths": MIXED, "tables": ((4, 3), (6, 5), (2, 1)), "unknown": False}, {}),
+        ("unknown", ("UnknownCategory",),
+         {"lengths": FULL, "tables": ((4, 3), (3, 3)), "unknown": True}, {}),
         ("repeated_item", ("RepeatedItem", "EmptyHistory"),
          {"lengths": EMPTY, "tables": ((1, 4), (2, 2)), "unknown": False}, {})),
     "layers.relu": plan(
@@ -146,7 +154,8 @@ PLANS = {
         ("full", ("FullHistory",), {"lengths": FULL, "events": T}, {})),
     "masks.diagonal": plan(
         ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
-            ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
+            ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1),
+            ("two", ("FullHistory",), 2)))),
     "masks.positions": plan(
         ids_case, ("basic", ("Basic", "Padding"), {"lengths": MIXED, "events": T}, {}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "events": T}, {}),
@@ -154,7 +163,8 @@ PLANS = {
         ("nothing", ("EmptyHistory",), {"lengths": (0, 0, 0), "events": T}, {})),
     "masks.causal": plan(
         ids_case, *((name, flags, {"lengths": FULL, "events": size}, {}) for name, flags, size in (
-            ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1), ("two", ("FullHistory",), 2)))),
+            ("basic", ("Basic",), T), ("single_event", ("SingleEvent",), 1),
+            ("two", ("FullHistory",), 2)))),
     "masks.behaviour": plan(
         behaviours_case, ("basic", ("Basic",), {"lengths": MIXED, "kinds": 3}, {"count": 3}),
         ("empty_history", ("EmptyHistory",), {"lengths": EMPTY, "kinds": 3}, {"count": 3}),
@@ -170,15 +180,17 @@ PLANS = {
     "attention.attention": plan(
         attention_case, ("basic", ("Basic",), {"lengths": FULL}, {"heads": 1, "scaled": True}),
         ("heads", ("Heads", "Padding"), {"lengths": MIXED}, {"heads": 2, "scaled": True}),
-        ("empty_history", ("EmptyHistory", "Heads"), {"lengths": EMPTY}, {"heads": 4, "scaled": True}),
+        ("empty_history", ("EmptyHistory", "Heads"), {"lengths": EMPTY},
+         {"heads": 4, "scaled": True}),
         ("unscaled", ("Switch",), {"lengths": MIXED}, {"heads": 2, "scaled": False}),
         ("single_event", ("SingleEvent",), {"lengths": ONE}, {"heads": 2, "scaled": True})),
     "atrank.time_bucket": [
         *plan(gaps_case, ("basic", ("Basic",), {"gaps": "random"}, {"rule": "release"}),
                  ("edges", ("BucketEdges",), {"gaps": "edges"}, {"rule": "release"}),
                  ("long", ("LongGap",), {"gaps": "long"}, {"rule": "release"}), side="released"),
-        *plan(gaps_case, ("paper_edges", ("BucketEdges", "Switch"), {"gaps": "edges"}, {"rule": "paper"}),
-                 ("paper_long", ("LongGap", "Switch"), {"gaps": "long"}, {"rule": "paper"}), side="paper")],
+        *plan(gaps_case, ("paper_edges", ("BucketEdges", "Switch"), {"gaps": "edges"},
+                          {"rule": "paper"}), ("paper_long", ("LongGap", "Switch"),
+                                               {"gaps": "long"}, {"rule": "paper"}), side="paper")],
     "losses.softplus": plan(
         softplus_case, ("basic", ("Basic",), {"middle": 0, "spread": 2, "more": ()}, {}),
         ("large", ("LargeValues",), {"middle": 0, "spread": 50, "more": (1000, -1000, 800)}, {}),
@@ -189,14 +201,16 @@ PLANS = {
         ("all_large", ("LargeValues",), {"middle": 1000, "spread": 8, "classes": 5}, {}),
         ("two_classes", ("Basic",), {"middle": 0, "spread": 2, "classes": 2}, {})),
     "losses.sigmoid_cross_entropy": plan(
-        logits_case, ("basic", ("Basic",), {"spread": 1}, {}), ("wide", ("Basic",), {"spread": 4}, {}),
+        logits_case, ("basic", ("Basic",), {"spread": 1}, {}),
+        ("wide", ("Basic",), {"spread": 4}, {}),
         ("large", ("LargeValues",), {"spread": 400}, {})),
     "losses.cross_entropy": plan(
         classes_case, ("basic", ("Basic",), {"spread": 1, "classes": 5}, {}),
         ("large", ("LargeValues",), {"spread": 400, "classes": 5}, {}),
         ("two_classes", ("Basic",), {"spread": 2, "classes": 2}, {})),
     "losses.masked_mean": plan(
-        mean_case, ("basic", ("Basic",), {"lengths": FULL}, {}), ("padding", ("Padding",), {"lengths": MIXED}, {}),
+        mean_case, ("basic", ("Basic",), {"lengths": FULL}, {}),
+        ("padding", ("Padding",), {"lengths": MIXED}, {}),
         ("nothing", ("EmptyHistory",), {"lengths": (0, 0, 0)}, {})),
 }
 
