@@ -94,7 +94,7 @@ LAYERS = {
     "layers.embed": {
         "features side by side in the reverse order": embed(
             lambda parts: np.concatenate(parts[::-1], axis=-1)),
-        "features interleave in the width": embed(interleave),
+        "features interleaved in the width": embed(interleave),
         "the first feature's id read for all of them": feed(right.embed, lambda i: {
             "ids": np.repeat(i["ids"][..., :1], i["ids"].shape[-1], axis=-1)}),
         "an unknown feature takes the others with it": embed(
@@ -130,7 +130,7 @@ LAYERS = {
         "dropout scales in evaluation": dropout(otherwise=lambda x, rate: x * (1 - rate)),
         "dropout scales in evaluation instead of training": dropout(
             scale=lambda rate: 1, otherwise=lambda x, rate: x * (1 - rate)),
-        "no gradient dropout": lambda p, i, tap: {
+        "no gradient dropped": lambda p, i, tap: {
             "y": i["x"] + stop_gradient(right.dropout(p, i, tap)["y"] - i["x"])},
     },
     "layers.layer_norm": {
