@@ -1,12 +1,14 @@
-"""What HierSRec's candidates save at test time: the 20 best items of a batch, by four ways, in time and in memory.
+"""What HierSRec's candidates save at test time: the 20 best items of a batch, in time and memory.
 
-Time is processor time of one process with one BLAS thread (`run` starts it), the ways taking turns, medians: other
-programs on the machine count little, and a pool of threads, which helps large products only, not at all. Wall-clock
-ratios stand beside it. Memory is the peak of what NumPy allocates, by tracemalloc, without inputs; BLAS's own buffers,
-some MB for every way alike, are not seen. The layout by category is made once a model and can replace its weights.
+Time is processor time of one process with one BLAS thread (`run` starts it), the ways taking turns,
+medians: other programs on the machine count little, and a pool of threads, which helps large
+products only, not at all. Wall-clock ratios stand beside it. Memory is the peak of what NumPy
+allocates, by tracemalloc, without inputs; BLAS's own buffers, some MB for every way alike, are not
+seen. The layout by category is made once a model and can replace its weights.
 
-Dense stands there twice, at once and in parts: scoring some sessions at a time needs no candidates, saves as much
-memory, and is faster wherever the system is slow to hand out large memory. Time is to be judged against both.
+Dense stands there twice, at once and in parts: scoring some sessions at a time needs no candidates,
+saves as much memory, and is faster wherever the system is slow to hand out large memory. Time is to
+be judged against both.
 """
 import json
 import os
@@ -19,29 +21,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.candidates import blocks as by_blocks, choose as gate
+from mbref.candidates import blocks as by_blocks, choose
 from mbref.errors import require
 from mbref.nn.losses import log_softmax
 
 N_BEST = 20
-ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-PART = 32  # sessions that `dense_in_parts` scores at a time, the fastest number of 1, 4 .. 256 when this was written
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+              "VECLIB_MAXIMUM_THREADS")
+PART = 32  # sessions that `dense_in_parts` scores at a time; of 1, 4 .. 256 it was the fastest
 GOAL = {"share": 0.04, "faster": 5, "less": 10}  # what `blocks` should reach against `dense`
 
 
 class Case(NamedTuple):
-    """One float32 batch: queries [B, D], weights [N, D] and their Layout, log-probabilities of categories [B, C]."""
+    """One float32 batch."""
 
-    queries: np.ndarray
-    weights: np.ndarray
-    layout: by_blocks.Layout
-    logp: np.ndarray
+    queries: np.ndarray       # [B, D]
+    weights: np.ndarray       # [N, D]
+    layout: by_blocks.Layout  # of the weights
+    logp: np.ndarray          # [B, C] log-probabilities of categories
 
 
-def case(rng, items, categories, width, batch, agree):
-    """Random queries and weights; sizes of categories lognormal, the largest some 20 times the mean.  -> Case.
+def draw_case(rng, items, categories, width, batch, agree):
+    """Random queries and weights; sizes of categories lognormal, the largest 20 times the mean.
 
-    agree=True: all sessions like the same large categories, each with a little of its own; False: no two agree.
+    agree=True: all sessions like the same large categories, each with a little of its own; False:
+    no two agree. -> Case.
     """
     sizes = rng.lognormal(size=categories)
     category = np.concatenate([[0], rng.choice(categories, size=items, p=sizes / sizes.sum())])
@@ -49,33 +53,36 @@ def case(rng, items, categories, width, batch, agree):
     logits = common + rng.normal(size=(batch, categories))  # [B, C]
     queries, weights = rng.normal(size=(batch, width)), rng.normal(size=(items, width))
     queries, weights, logits = (x.astype(np.float32) for x in (queries, weights, logits))
-    return Case(queries, weights, by_blocks.lay_out(weights, gate.index_of(category, categories)), log_softmax(logits))
+    layout = by_blocks.lay_out(weights, choose.index_of(category, categories))
+    return Case(queries, weights, layout, log_softmax(logits))
 
 
 def best_columns(scores, n=N_BEST):
     """The n best columns, best first.  scores [..., M], M >= n -> [..., n]."""
     start = scores.shape[-1] - n
     found = np.argpartition(scores, start, axis=-1)[..., start:]
-    return np.take_along_axis(found, np.argsort(-np.take_along_axis(scores, found, -1), axis=-1), -1)
+    order = np.argsort(-np.take_along_axis(scores, found, -1), axis=-1)
+    return np.take_along_axis(found, order, -1)
 
 
-def dense(case, choose):
+def dense(case, policy):
     """All scores, then the best; no choice is made.  -> [B, n] items."""
     return best_columns(case.queries @ case.weights.T) + 1
 
 
-def dense_in_parts(case, choose):
+def dense_in_parts(case, policy):
     """As `dense`, PART sessions at a time: what also saves memory, without candidates."""
-    parts = range(0, len(case.queries), PART)
-    return np.concatenate([best_columns(case.queries[i : i + PART] @ case.weights.T) + 1 for i in parts])
+    starts = range(0, len(case.queries), PART)
+    return np.concatenate([best_columns(case.queries[i : i + PART] @ case.weights.T) + 1
+                           for i in starts])
 
 
-def gather(case, choose):
+def gather(case, policy):
     """A session at a time: copy its items' rows, one product, the best."""
-    layout, chosen = case.layout, choose(case.logp)
+    layout, chosen = case.layout, policy(case.logp)
     top = np.zeros((len(chosen), N_BEST), np.int64)
     for b, query in enumerate(case.queries):
-        items = gate.candidates_of_session(chosen[b], layout.index)
+        items = choose.candidates_of_session(chosen[b], layout.index)
         scores = layout.rows[layout.place[items]] @ query  # [m]
         n = min(N_BEST, len(items))
         if n:
@@ -83,68 +90,79 @@ def gather(case, choose):
     return top
 
 
-def blocks(case, choose):
+def blocks(case, policy):
     """Category by category: `top_by_blocks`, with lists exactly as defined."""
-    return by_blocks.top_by_blocks(case.queries, case.layout, choose(case.logp), N_BEST)
+    return by_blocks.top_by_blocks(case.queries, case.layout, policy(case.logp), N_BEST)
 
 
-def candidates(items=(43_000, 200_000), categories=1000, width=128, batch=256, shares=(0.005, 0.02, 0.04, 0.1),
-               repeats=9, seed=0):
-    """Every way for each number of items, kind of sessions and share of candidates.  -> rows, dicts.
+def candidates(items=(43_000, 200_000), categories=1000, width=128, batch=256,
+               shares=(0.005, 0.02, 0.04, 0.1), repeats=9, seed=0):
+    """Every way for each number of items, kind of sessions and share of candidates.
 
-    The choice is `topk` with the K nearest to the share; at 4 % also `budget` and `mass`. Choosing is part of the time.
-    Raises InputError if the lists of `gather` and `blocks` differ by more than rounding explains.
+    -> rows, dicts. The choice is `topk` with the K nearest to the share; at 4 % also `budget` and `mass`. Choosing
+    is part of the time. Raises InputError if the lists of `gather` and `blocks` differ by more than
+    rounding explains.
     """
     rows = []
     for count in items:
-        for agree in (True, False):
-            one = case(np.random.default_rng(seed), count, categories, width, batch, agree)
-            about, ways = zip(*ways_of(one, shares), strict=True)
-            found = measured(ways, repeats)
-            rows += [{"items": count, "sessions": "agree" if agree else "disagree", **what, **compared(of, *found[:2])}
-                     for what, of in zip(about, found, strict=True)]
+        for sessions in ("agree", "disagree"):
+            rng = np.random.default_rng(seed)
+            case = draw_case(rng, count, categories, width, batch, sessions == "agree")
+            about, ways = zip(*list_ways(case, shares), strict=True)
+            costs = measure(ways, repeats)
+            rows += [{"items": count, "sessions": sessions, **what, **compare(cost, *costs[:2])}
+                     for what, cost in zip(about, costs, strict=True)]
     return rows
 
 
-def ways_of(case, shares):
-    """Every way to measure on one case, both dense ones first: ({way, share wanted, candidates in fact}, function)."""
+def list_ways(case, shares):
+    """Every way to measure on one case, both dense ones first.
+
+    -> pairs of {way, share wanted, candidates in fact} and a function to call
+    """
     for way, call in {"dense": dense, f"dense, {PART} at a time": dense_in_parts}.items():
         yield {"way": way, "share": None, "candidates": 1.0}, partial(call, case, None)
     for share in shares:
-        for policy, choose in policies(case, share).items():
-            real = gate.share(choose(case.logp), case.layout.index).mean
-            agreement = np.mean(gather(case, choose) == blocks(case, choose))
-            require(agreement > 0.99, f"gather and blocks agree on {agreement:.1%} of the lists only.")
+        for name, policy in policies(case, share).items():
+            real = choose.share(policy(case.logp), case.layout.index).mean
+            agreement = np.mean(gather(case, policy) == blocks(case, policy))
+            require(agreement > 0.99,
+                    f"gather and blocks agree on {agreement:.1%} of the lists only.")
             for way, call in {"gather": gather, "blocks": blocks}.items():
-                about = {"way": f"{way}, {policy}", "share": share, "candidates": real}
-                yield about, partial(call, case, choose)
+                about = {"way": f"{way}, {name}", "share": share, "candidates": real}
+                yield about, partial(call, case, policy)
 
 
 def policies(case, share):
     """Choices with about this share of candidates.  -> {name: function of logp}."""
     index = case.layout.index
-    k = gate.k_of_share(case.logp, share, index)
-    chosen = {f"K = {k}": partial(gate.topk, K=k)}
+    k = choose.k_of_share(case.logp, share, index)
+    named = {f"K = {k}": partial(choose.topk, K=k)}
     if share == GOAL["share"]:
-        tau = float(np.mean(np.sum(np.exp(case.logp), axis=1, where=gate.topk(case.logp, k))))
-        chosen |= {f"rho = {share:g}": partial(gate.budget, rho=share, index=index),
-                   f"tau = {tau:.2f}": partial(gate.mass, tau=tau)}
-    return chosen
+        mass = np.sum(np.exp(case.logp), axis=1, where=choose.topk(case.logp, k))  # [B]
+        tau = float(np.mean(mass))
+        named |= {f"rho = {share:g}": partial(choose.budget, rho=share, index=index),
+                  f"tau = {tau:.2f}": partial(choose.mass, tau=tau)}
+    return named
 
 
-def measured(ways, repeats):
-    """Median processor seconds, median wall seconds and peak bytes of each way, taking turns.  -> list of [3]."""
+def measure(ways, repeats):
+    """Median processor seconds, wall seconds and peak bytes of each way, taking turns.
+
+    -> list of [3]
+    """
     times = [[] for _ in ways]
     for _ in range(repeats):
-        for way, of in zip(ways, times, strict=True):
+        for way, of_way in zip(ways, times, strict=True):
             wall, processor = time.perf_counter(), time.process_time()
             way()
-            of.append((time.process_time() - processor, time.perf_counter() - wall))
-    return [(*np.median(of, axis=0), peak(way)) for way, of in zip(ways, times, strict=True)]
+            of_way.append((time.process_time() - processor, time.perf_counter() - wall))
+    return [(*np.median(of_way, axis=0), peak(way))
+            for way, of_way in zip(ways, times, strict=True)]
 
 
 def peak(call):
-    """Most bytes that Python and NumPy hold at a time during the call, beyond those held before."""
+    """Most bytes that Python and NumPy hold at a time during the call, beyond those before."""
     tracemalloc.start()
     try:
         call()
@@ -153,44 +171,52 @@ def peak(call):
         tracemalloc.stop()
 
 
-def compared(found, dense, parts):
-    """One row's figures: times faster than `dense` by processor and by the clock, and than `dense_in_parts`."""
-    faster, wall, less = np.divide(dense, found)
-    return {"ms": 1e3 * found[0], "faster": faster, "wall": wall, "parts": parts[0] / found[0], "MB": found[2] / 1e6,
-            "less": less}
+def compare(cost, dense, parts):
+    """One row's figures: times faster than `dense` by processor and clock, than in parts; MB."""
+    faster, wall, less = np.divide(dense, cost)
+    return {"ms": 1e3 * cost[0], "faster": faster, "wall": wall, "parts": parts[0] / cost[0],
+            "MB": cost[2] / 1e6, "less": less}
 
 
 def table(rows):
     """The rows as text, and where `blocks` misses the goal."""
-    lines = [f"{'':56}   faster than dense, than   peak   less than\n{'items':>8}  {'sessions':8}  {'way':20} "
-             f"{'candidates':>10} {'ms':>7} {'':>6} {'(clock)':>8} {'in parts':>9} {'MB':>6}  {'dense':>8}"]
-    lines += [f"{row['items']:8,}  {row['sessions']:8}  {row['way']:20} {row['candidates']:10.1%} {row['ms']:7.1f} "
-              f"{row['faster']:5.1f}x {row['wall']:7.1f}x {row['parts']:8.1f}x {row['MB']:6.1f} {row['less']:8.1f}x"
-              for row in rows]
-    aimed = [row for row in rows if row["way"].startswith("blocks") and row["share"] == GOAL["share"]]
-    lines.append(f"goal for blocks at {GOAL['share']:.0%}: {GOAL['faster']}x faster than dense and {GOAL['less']}x less"
-                 f" peak memory; {len(aimed)} rows.")
-    for column, name in {"faster": "dense", "parts": "dense in parts", "less": "dense in memory"}.items():
-        goal = GOAL["less" if column == "less" else "faster"]
-        missed = [f"{row['items']:,} {row['sessions']} {row['way']} {row[column]:.1f}x" for row in aimed
-                  if row[column] < goal]
-        lines.append(f"  {goal}x against {name}: " + ("missed by " + "; ".join(missed) if missed else "reached in all"))
+    lines = [f"{'':56}   faster than dense, than   peak   less than\n"
+             f"{'items':>8}  {'sessions':8}  {'way':20} {'candidates':>10} {'ms':>7} "
+             f"{'':>6} {'(clock)':>8} {'in parts':>9} {'MB':>6}  {'dense':>8}"]
+    lines += [f"{row['items']:8,}  {row['sessions']:8}  {row['way']:20} {row['candidates']:10.1%} "
+              f"{row['ms']:7.1f} {row['faster']:5.1f}x {row['wall']:7.1f}x {row['parts']:8.1f}x "
+              f"{row['MB']:6.1f} {row['less']:8.1f}x" for row in rows]
+    goals = [row for row in rows
+             if row["way"].startswith("blocks") and row["share"] == GOAL["share"]]
+    lines.append(f"goal for blocks at {GOAL['share']:.0%}: {GOAL['faster']}x faster than dense and "
+                 f"{GOAL['less']}x less peak memory; {len(goals)} rows.")
+    for column, goal, name in (("faster", GOAL["faster"], "dense"),
+                               ("parts", GOAL["faster"], "dense in parts"),
+                               ("less", GOAL["less"], "dense in memory")):
+        missed = [f"{row['items']:,} {row['sessions']} {row['way']} {row[column]:.1f}x"
+                  for row in goals if row[column] < goal]
+        verdict = "missed by " + "; ".join(missed) if missed else "reached in all"
+        lines.append(f"  {goal}x against {name}: {verdict}")
     return "\n".join(lines)
 
 
 def run(options):
-    """Run `candidates` with parsed options in a process of its own with one BLAS thread; prints.  -> exit code.
+    """Run `candidates` with parsed options in a process of its own with one BLAS thread; prints.
 
-    Raises InputError for sizes that make no sense. A new process, because BLAS reads the number only as it is loaded.
+    A new process, because BLAS reads the number of threads only as it is loaded. -> exit code.
+    Raises InputError for sizes that make no sense.
     """
     names = ("items", "categories", "width", "batch", "shares", "repeats", "seed")
     settings = {name: getattr(options, name) for name in names}
-    require(min(*settings["items"], *(settings[name] for name in names[1:4]), settings["repeats"]) >= 1
-            and min(settings["items"]) >= N_BEST, f"sizes must be at least 1, and items at least {N_BEST}.")
+    sizes = [*settings["items"], *(settings[name] for name in (*names[1:4], "repeats"))]
+    require(min(sizes) >= 1 and min(settings["items"]) >= N_BEST,
+            f"sizes must be at least 1, and items at least {N_BEST}.")
     require(settings["seed"] >= 0, f"the seed is {settings['seed']}: it must be at least 0.")
-    require(all(0 < share <= 1 for share in settings["shares"]), "a share of candidates must lie in (0, 1].")
+    require(all(0 < share <= 1 for share in settings["shares"]),
+            "a share of candidates must lie in (0, 1].")
     command = [sys.executable, "-m", "mbref.bench.candidates", json.dumps(settings)]
-    return subprocess.run(command, env=os.environ | dict.fromkeys(ONE_THREAD, "1"), check=False).returncode
+    environment = os.environ | dict.fromkeys(ONE_THREAD, "1")
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

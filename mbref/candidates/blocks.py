@@ -1,58 +1,63 @@
-"""HierSRec's candidates fast: category by category, by matrix products, never anything of shape [B, N].
+"""HierSRec's candidates fast: category by category, by matrix products, never [B, N] numbers.
 
-Places and lists are exactly those of candidates_scored.py, whose `pair_scores` says what a score is: where two scores
-are closer than the error bound of the products, it is asked.
+Places and lists are exactly those of rank.py, whose `pair_scores` says what a score is: where two
+scores are closer than the error bound of the products, it is asked.
 
-Glossary of shapes: B sessions, C categories, N items, D width of a query, P chosen (session, category) pairs, S
-sessions of one block, n length of a list, Q pieces. A choice is bool [B, C].
+Glossary of shapes: B sessions, C categories, N items, D width of a query, P chosen (session,
+category) pairs, S sessions of one block, n length of a list, Q pieces. A choice is bool [B, C].
 """
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref import metrics
-from mbref.candidates import choose as candidates
+from mbref.candidates import choose
 from mbref.candidates.rank import (
     Places,
     check_choice,
     check_queries,
+    check_target,
     check_weights,
-    checked_target,
     pair_scores,
 )
 from mbref.errors import require
 
-PIECE = 32  # items whose best score is looked at first when lists are made; any number gives the same lists
+PIECE = 32  # items whose best score is looked at first; any number gives the same lists
 
 
 class Layout(NamedTuple):
     """An output layer with its rows sorted by category, so that a category is one slice."""
 
-    index: candidates.Index
+    index: choose.Index
     rows: np.ndarray  # [N, D], row j of item index.order[j]
     place: np.ndarray  # [N + 1], the row of an item; entry 0 is not used
     longest: float  # the largest Euclidean norm of a row
 
 
 def lay_out(weights, index):
-    """The Layout of weights [N, D] for the fast path; made once a model. Raises InputError as `dense`, and for several
-    categories an item."""
-    require(candidates.one_category_each(index), "items have several categories, blocks need one: rank by by_session.")
+    """The Layout of weights [N, D] for the fast path; made once a model.
+
+    Raises InputError as rank.dense does, and for items of several categories.
+    """
+    require(choose.one_category_each(index),
+            "items have several categories, blocks need one: rank by by_session.")
     check_weights(weights, index.items)
     rows = np.ascontiguousarray(weights[index.order - 1])  # [N, D]
     place = np.zeros(len(rows) + 1, np.int64)
     place[index.order] = np.arange(len(rows))
-    return Layout(index, rows, place, float(np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1).max())))
+    longest = np.linalg.norm(rows.astype(np.float64), axis=1).max()
+    return Layout(index, rows, place, float(longest))
 
 
 def places_by_blocks(queries, layout, chosen, target):
-    """The Places of `dense`, category by category, without a score kept.
+    """The Places of rank.dense, category by category, without a score kept.
 
-    A block's product is compared with the target's own score. What it cannot tell from it, the target itself
-    included, is scored by `pair_scores`, as the own score was. Arguments and errors as in `dense`.
+    A block's product is compared with the target's own score. What it cannot tell from it, the
+    target itself included, is scored by `pair_scores`, as the own score was. Arguments and errors
+    as in rank.dense.
     """
     check_choice(chosen, queries, layout.index)
-    target = checked_target(target, queries, layout.index.items)
+    target = check_target(target, queries, layout.index.items)
     check_queries(queries, layout.rows)
     slack = _error_bound(queries, layout)  # [B]
     own = pair_scores(queries, layout.rows[layout.place[target]])  # [B]
@@ -70,28 +75,30 @@ def places_by_blocks(queries, layout, chosen, target):
         exact = _exact_scores(queries, layout, who[s], rows.start + j)
         np.add.at(greater, who[s], exact > own[who[s]])
         np.add.at(ties, who[s], exact == own[who[s]])
-    home = np.searchsorted(layout.index.indptr, layout.place[target], side="right") - 1  # [B] categories
-    inside = candidates.holds(chosen, home)
+    home = np.searchsorted(layout.index.indptr, layout.place[target], side="right") - 1  # [B]
+    inside = choose.holds(chosen, home)
     return Places(np.where(inside, greater, metrics.MISS), np.where(inside, ties - 1, 0), inside)
 
 
 def top_by_blocks(queries, layout, chosen, n):
-    """The lists of `dense`, [B, n], category by category; arguments and errors as there.
+    """The lists of rank.dense, [B, n], category by category; arguments and errors as there.
 
-    Memory: one score a candidate and a few times 1 / PIECE of that, nothing of [B, N]. Items are narrowed down twice
-    by the scores of the products, with their error bound; what is left is ordered by `pair_scores`.
+    Memory: one score a candidate and a few times 1 / PIECE of that, nothing of [B, N]. Items are
+    narrowed down twice by the scores of the products, with their error bound; what is left is
+    ordered by `pair_scores`.
     """
     check_choice(chosen, queries, layout.index)
     check_queries(queries, layout.rows, n)
-    slack = 2 * _error_bound(queries, layout)  # [B]: a product may lift one score and lower the other
+    slack = 2 * _error_bound(queries, layout)  # [B]: products may lift one score, lower the other
     category, session = np.nonzero(chosen.T)  # 2 [P], by category
     scores, start = _scores_by_blocks(queries, layout, category, session)
     pair, begin = _pieces(start)
     peak = np.maximum.reduceat(scores, begin) if len(scores) else scores  # [pieces]
-    # n pieces that hold an item of at least x are n items of at least x: the n-th best item is no worse than this.
+    # n pieces that hold an item of at least x are n items of at least x: the n-th best item is no
+    # worse than this.
     least = _nth_best(session[pair], peak, len(queries), n) - slack  # [B]
     high = peak >= least[session[pair]]
-    pair, at = _expanded(pair[high], begin[high], start)
+    pair, at = _expand(pair[high], begin[high], start)
     high = scores[at] >= least[session[pair]]
     pair, at = pair[high], at[high]
     rows = layout.index.indptr[category[pair]] + at - start[pair]
@@ -101,32 +108,42 @@ def top_by_blocks(queries, layout, chosen, n):
 
 
 def _blocks(category, index):
-    """Each chosen category as two slices: its pairs, and its rows in the Layout.  category [P] sorted."""
-    first = np.searchsorted(category, np.arange(len(index.indptr))).tolist()  # lists are faster to step through
-    indptr = index.indptr.tolist()
+    """Each chosen category as two slices: its pairs, its rows in the Layout.
+
+    category [P], sorted.
+    """
+    first = np.searchsorted(category, np.arange(len(index.indptr)))
+    first, indptr = first.tolist(), index.indptr.tolist()  # lists are faster to step through
     for c in range(len(indptr) - 1):
         if first[c] < first[c + 1]:
             yield slice(first[c], first[c + 1]), slice(indptr[c], indptr[c + 1])
 
 
 def _scores_by_blocks(queries, layout, category, session):
-    """Scores of all candidates, pair p's in scores[start[p]:start[p + 1]].  -> scores [sum of sizes], start [P + 1]."""
-    start = np.concatenate([[0], np.cumsum(candidates.sizes_of(layout.index)[category])])
+    """Scores of all candidates, pair p's in scores[start[p]:start[p + 1]].
+
+    category, session [P] -> scores [sum of sizes], start [P + 1].
+    """
+    start = np.concatenate([[0], np.cumsum(choose.sizes_of(layout.index)[category])])
     scores = np.empty(start[-1], queries.dtype)
     for pairs, rows in _blocks(category, layout.index):
-        block = scores[start[pairs.start] : start[pairs.stop]].reshape(pairs.stop - pairs.start, -1)  # a view
+        block = scores[start[pairs.start] : start[pairs.stop]]  # a view of these pairs' scores
+        block = block.reshape(pairs.stop - pairs.start, -1)
         np.matmul(queries.take(session[pairs], axis=0), layout.rows[rows].T, out=block)
     return scores, start
 
 
 def _pieces(start):
-    """Pairs cut into pieces of at most PIECE items: where pair p has start[p]:start[p + 1].  -> pair, begin, 2 [Q]."""
+    """Pairs cut into pieces of at most PIECE items, pair p having start[p]:start[p + 1].
+
+    start [P + 1] -> pair, begin, 2 [Q].
+    """
     count = -(-np.diff(start) // PIECE)  # [P]
     pair = np.repeat(np.arange(len(count)), count)
     return pair, start[pair] + PIECE * _position(pair)
 
 
-def _expanded(pair, begin, start):
+def _expand(pair, begin, start):
     """Places of all items of these pieces.  pair, begin [Q] -> pair, at, 2 [items]."""
     at = begin[:, None] + np.arange(PIECE)  # [Q, PIECE]
     real = at < start[pair + 1][:, None]
@@ -134,17 +151,21 @@ def _expanded(pair, begin, start):
 
 
 def _nth_best(session, scores, sessions, n):
-    """The n-th largest score of each session, -inf where it has fewer.  session, scores [M] -> [B]."""
-    order = np.argsort(session.astype(np.min_scalar_type(sessions)), kind="stable")  # small integers sort faster
+    """The n-th largest score of each session, -inf where it has fewer.
+
+    session, scores [M] -> [B].
+    """
+    small = session.astype(np.min_scalar_type(sessions))  # small integers sort faster
+    order = np.argsort(small, kind="stable")
     session = session[order]
     position = _position(session)
     table = np.full((sessions, max(n, position.max(initial=0) + 1)), np.inf, scores.dtype)
-    table[session, position] = -scores[order]  # negative: np.partition is slow where most entries are -inf
+    table[session, position] = -scores[order]  # np.partition is slow where most are -inf
     return -np.partition(table, n - 1, axis=1)[:, n - 1]
 
 
 def _lists(queries, layout, session, rows, n):
-    """The n best of each session, as `best` has it, from all sessions' items.  session, rows [M] -> [B, n]."""
+    """The n best of each session, as rank.best has it.  session, rows [M] -> [B, n]."""
     items, scores = layout.index.order[rows], _exact_scores(queries, layout, session, rows)
     order = np.lexsort((items, -scores, session))
     session, items = session[order], items[order]
@@ -160,7 +181,10 @@ def _position(group):
 
 
 def _exact_scores(queries, layout, session, rows):
-    """`pair_scores` of M pairs, in pieces that stay in the processor's cache.  session, rows [M] -> [M]."""
+    """`pair_scores` of M pairs, few at a time, which stay in the processor's cache.
+
+    session, rows [M] -> [M].
+    """
     scores, size = np.empty(len(rows), queries.dtype), max(1, 2**15 // queries.shape[1])
     for i in range(0, len(rows), size):
         part = slice(i, i + size)
@@ -171,12 +195,14 @@ def _exact_scores(queries, layout, session, rows):
 def _error_bound(queries, layout):
     """What two ways to compute a score of a session differ by at most.  -> [B].
 
-    A sum of D products in any order errs by at most D u |q| |w|, u half the machine epsilon, up to terms of u^2
-    (Higham 2002, section 3.1), so two differ by twice that. Doubled once more for those terms and for the rounding of
-    the bound itself; the last term is for underflow. Raises InputError where a score could overflow.
+    A sum of D products in any order errs by at most D u |q| |w|, u half the machine epsilon, up to
+    terms of u^2 (Higham 2002, section 3.1), so two differ by twice that. Doubled once more for
+    those terms and for the rounding of the bound itself; the last term is for underflow. Raises
+    InputError where a score could overflow.
     """
     info, width = np.finfo(queries.dtype), queries.shape[1]
     with np.errstate(over="ignore"):
         scale = np.linalg.norm(queries.astype(np.float64), axis=1) * layout.longest
-    require((scale < info.max / 4).all(), f"queries and rows are so long that a score may overflow {queries.dtype}.")
+    require((scale < info.max / 4).all(),
+            f"queries and rows are so long that a score may overflow {queries.dtype}.")
     return (2 * (width + 2) * info.eps * scale + width * info.tiny).astype(queries.dtype)

@@ -1,10 +1,11 @@
-"""HierSRec's test time, first half: categories chosen for every session, and the items in them as its candidates.
+"""HierSRec's test time, first half: every session's likely categories, whose items it ranks.
 
-Source: the abstract of arXiv 2309.06533 for `topk`; the other policies are ours. candidates_scored.py says what the
-choice does to a ranking, candidates_blocks.py does the same fast.
+Source: the abstract of arXiv 2309.06533 for `topk`; the other policies are ours. rank.py says what
+the choice does to a ranking, blocks.py does the same fast.
 
-Glossary of shapes: B sessions, C categories 0..C-1, N items 1..N (0 is padding), M pairs of an item and a category of
-it, N of them where every item has one category. A choice is bool [B, C], a set of candidates bool [B, N].
+Glossary of shapes: B sessions, C categories 0..C-1, N items 1..N (0 is padding), M pairs of an item
+and a category of it, N of them where every item has one category. A choice is bool [B, C], a set of
+candidates bool [B, N].
 """
 from math import ceil
 from typing import NamedTuple
@@ -15,7 +16,10 @@ from mbref.errors import require
 
 
 class Index(NamedTuple):
-    """Items by category: those of category c are order[indptr[c]:indptr[c + 1]], ascending; it may have none."""
+    """Items by category: those of category c are order[indptr[c]:indptr[c + 1]], ascending.
+
+    A category may have none.
+    """
 
     order: np.ndarray  # [M] item ids
     indptr: np.ndarray  # [C + 1]
@@ -43,18 +47,21 @@ def index_of(category, categories):
 
 
 def index_of_pairs(item, category, items, categories):
-    """The Index of items that may have several categories; pairs (item, category) [M] in any order, also repeated.
+    """The Index of items that may have several categories: pairs (item, category), 2 [M].
 
-    `items` is N, `categories` is C. `budget`, `k_of_share` and candidates_blocks.py take an Index of one category an
-    item only. Raises InputError for a number that is no item or no category, or an item without a category.
+    The pairs come in any order, also repeated. `items` is N, `categories` is C. `budget`,
+    `k_of_share` and blocks.py take only an Index of one category an item. Raises InputError for a
+    number that is no item or no category, or an item without a category.
     """
     item, category = np.asarray(item), np.asarray(category)
-    require(item.dtype.kind in "iu" and category.dtype.kind in "iu" and item.shape == category.shape,
+    whole = item.dtype.kind in "iu" and category.dtype.kind in "iu"
+    require(whole and item.shape == category.shape,
             "items and categories must be integers, one pair for each category of an item.")
-    require(((category >= 0) & (category < categories)).all() and np.array_equal(np.unique(item), range(1, items + 1)),
-            f"every item 1..{items} needs a category in 0..{categories - 1}; give those without one an own category "
-            "'unknown'.")
-    pairs = np.unique(category.astype(np.int64) * (items + 1) + item)  # [M], by category, then by item
+    inside = ((category >= 0) & (category < categories)).all()
+    require(inside and np.array_equal(np.unique(item), range(1, items + 1)),
+            f"every item 1..{items} needs a category in 0..{categories - 1}; give those without "
+            "one an own category 'unknown'.")
+    pairs = np.unique(category.astype(np.int64) * (items + 1) + item)  # [M], by category, by item
     category, item = divmod(pairs, items + 1)
     return Index(item, np.searchsorted(category, np.arange(categories + 1)), items)
 
@@ -74,7 +81,7 @@ def topk(logp, K):
 
     logp [B, C], -inf allowed -> chosen [B, C] bool. Raises InputError for NaN or K < 1.
     """
-    logp = _checked_logp(logp)
+    logp = _check_logp(logp)
     require(K >= 1 and K == int(K), f"K must be a whole number of at least 1, not {K}.")
     K = min(int(K), logp.shape[1])
     # Deviation HierSRec D12: the same K for every session
@@ -85,50 +92,57 @@ def topk(logp, K):
 
 
 def budget(logp, rho, index):
-    """Categories by falling probability until they hold at least ceil(rho N) items; at least one category.
+    """Categories by falling probability, at least one, until they hold at least ceil(rho N) items.
 
-    So the items exceed rho N by less than the size of the last category. logp [B, C]; 0 < rho <= 1; ties as in `topk`.
-    -> chosen [B, C]. Raises InputError for NaN or another rho.
+    So the items exceed rho N by less than the size of the last category. logp [B, C];
+    0 < rho <= 1; ties as in `topk`. -> chosen [B, C]. Raises InputError for NaN or another rho.
     """
-    logp = _checked_logp(logp, index)
+    logp = _check_logp(logp, index)
     require(0 < rho <= 1, f"rho must be a share of the items in (0, 1], not {rho}.")
-    wanted = max(1, ceil(round(rho * index.items, 6)))  # rounded first: 0.07 * 100 is 7.000000000000001
-    order = _by_probability(logp)
-    return _until(order, sizes_of(index)[order], wanted)
+    wanted = max(1, ceil(round(rho * index.items, 6)))  # 0.07 * 100 is 7.000000000000001
+    order = _sort_categories(logp)
+    return _take_until(order, sizes_of(index)[order], wanted)
 
 
 def mass(logp, tau):
-    """Categories by falling probability until these sum to at least tau, at least one category (ours).
+    """Categories by falling probability, at least one, until these sum to at least tau (ours).
 
-    logp [B, C] log-probabilities; 0 < tau <= 1; ties as in `topk`. -> chosen [B, C]. Raises InputError for NaN,
-    another tau, or rows whose probabilities do not sum to 1.
+    logp [B, C] log-probabilities; 0 < tau <= 1; ties as in `topk`. -> chosen [B, C]. Raises
+    InputError for NaN, another tau, or rows whose probabilities do not sum to 1.
     """
-    logp = _checked_logp(logp)
+    logp = _check_logp(logp)
     require(0 < tau <= 1, f"tau must be a probability in (0, 1], not {tau}.")
     p = np.exp(logp.astype(np.float64))
-    require((np.abs(p.sum(axis=1) - 1) < 1e-3).all(), "logp must be log-probabilities: take log_softmax of logits.")
-    order = _by_probability(logp)
-    return _until(order, np.take_along_axis(p, order, axis=1), tau)
+    require((np.abs(p.sum(axis=1) - 1) < 1e-3).all(),
+            "logp must be log-probabilities: take log_softmax of logits.")
+    order = _sort_categories(logp)
+    return _take_until(order, np.take_along_axis(p, order, axis=1), tau)
 
 
 def k_of_share(logp, rho, index):
-    """The K whose `topk` has a mean share of candidates closest to rho; choose it on validation sessions.  -> int."""
-    sizes = sizes_of(index)[_by_probability(_checked_logp(logp, index))]  # [B, C]
+    """The K whose `topk` has a mean share of candidates closest to rho.  -> int.
+
+    Choose it on validation sessions. logp [B, C]; the smaller K where two are as close.
+    """
+    sizes = sizes_of(index)[_sort_categories(_check_logp(logp, index))]  # [B, C]
     shares = np.cumsum(sizes.mean(axis=0)) / index.items  # [C], of K = 1..C
     return int(np.argmin(np.abs(shares - rho))) + 1
 
 
-def _by_probability(logp):
+def _sort_categories(logp):
     """Category ids by falling probability, lower id first among equals.  [B, C]."""
     order = np.argsort(-logp, axis=1)
-    ranked = np.take_along_axis(logp, order, axis=1)
-    tied = (ranked[:, 1:] == ranked[:, :-1]).any(axis=1)  # [B]; sorting all rows stably takes several times longer
+    falling = np.take_along_axis(logp, order, axis=1)
+    tied = (falling[:, 1:] == falling[:, :-1]).any(axis=1)  # [B]; a stable sort takes longer
     order[tied] = np.argsort(-logp[tied], axis=1, kind="stable")
     return order
 
 
-def _until(order, amounts, wanted):
-    """Chosen are the first of `order` [B, C] until their `amounts` [B, C] sum to `wanted`.  -> [B, C] bool."""
+def _take_until(order, amounts, wanted):
+    """Chosen are the first of `order` [B, C] until their `amounts` [B, C] sum to `wanted`.
+
+    -> [B, C] bool.
+    """
     before = np.zeros(order.shape, amounts.dtype)
     before[:, 1:] = np.cumsum(amounts, axis=1)[:, :-1]
     chosen = np.empty(order.shape, bool)
@@ -136,31 +150,46 @@ def _until(order, amounts, wanted):
     return chosen
 
 
-def _checked_logp(logp, index=None):
+def _check_logp(logp, index=None):
+    """log p [B, C] as an array. Raises InputError for NaN, +inf, another shape or type."""
     logp = np.asarray(logp)
     require(logp.ndim == 2 and logp.shape[1] > 0 and logp.dtype.kind == "f",
             f"logp must be [B, C] floats, not {logp.dtype} {logp.shape}.")
     if index is not None:
-        require(logp.shape[1] == len(index.indptr) - 1, "logp and index differ in their categories.")
-        require(one_category_each(index), "items have several categories, so sizes do not add up: choose by topk.")
-    require(not (np.isnan(logp) | (logp == np.inf)).any(), "logp holds NaN or +inf; mend the model.")
+        require(logp.shape[1] == len(index.indptr) - 1,
+                "logp and index differ in their categories.")
+        require(one_category_each(index),
+                "items have several categories, so sizes do not add up: choose by topk.")
+    require(not (np.isnan(logp) | (logp == np.inf)).any(),
+            "logp holds NaN or +inf; mend the model.")
     return logp
 
 
 def share(chosen, index):
-    """Mean, smallest and largest share of the items that a session ranks; nan without sessions.  chosen [B, C]."""
-    counts = chosen @ sizes_of(index) if one_category_each(index) else items_of(chosen, index).sum(axis=1)  # [B]
+    """Mean, smallest and largest share of the items that a session ranks; nan without sessions.
+
+    chosen [B, C] -> Share.
+    """
+    if len(chosen) == 0:
+        return Share(np.nan, np.nan, np.nan)
+    if one_category_each(index):
+        counts = chosen @ sizes_of(index)  # [B]
+    else:
+        counts = items_of(chosen, index).sum(axis=1)
     shares = counts / index.items
-    return Share(*(float(f(shares)) if len(shares) else float("nan") for f in (np.mean, np.min, np.max)))
+    return Share(float(np.mean(shares)), float(np.min(shares)), float(np.max(shares)))
 
 
 def holds(chosen, category):
-    """Does the choice hold the target's category?  chosen [B, C]; category [B] of the targets -> [B] bool."""
+    """Does the choice hold the target's category?  chosen [B, C], category [B] -> [B] bool."""
     return chosen[np.arange(len(chosen)), category]
 
 
 def coverage(chosen, category):
-    """P(target among the candidates) = Recall@K of categories.  chosen [B, C]; category [B] of the targets."""
+    """P(target among the candidates) = Recall@K of categories.
+
+    chosen [B, C]; category [B] of the targets -> number, nan without sessions.
+    """
     inside = holds(chosen, category)
     return float(inside.mean()) if len(inside) else float("nan")
 
@@ -170,12 +199,15 @@ def coverage(chosen, category):
 def items_of(chosen, index):
     """Items of any chosen category: column i - 1 is item i.  chosen [B, C] -> [B, N]."""
     allowed = np.zeros((len(chosen), index.items), bool)  # Deviation HierSRec D14: a hard set
-    np.logical_or.at(allowed, (slice(None), index.order - 1), np.repeat(chosen, sizes_of(index), axis=1))
+    pairs = np.repeat(chosen, sizes_of(index), axis=1)  # [B, M]
+    np.logical_or.at(allowed, (slice(None), index.order - 1), pairs)
     return allowed
 
 
 def candidates_of_session(chosen, index):
-    """Items of one session's categories, category by category; ascending where items have several.  chosen [C] -> [m].
+    """Items of one session's categories, category by category.  chosen [C] -> [m].
+
+    Where items have several categories, ascending and each once.
     """
     slices = [index.order[index.indptr[c] : index.indptr[c + 1]] for c in np.flatnonzero(chosen)]
     items = np.concatenate([index.order[:0], *slices])
@@ -183,22 +215,23 @@ def candidates_of_session(chosen, index):
 
 
 def inject_target(allowed, target):
-    """The candidates with every session's target put in. Only to show that this leaks: no case is a miss any more.
+    """The candidates with every session's target put in: a leak, no case is a miss any more.
 
-    allowed [B, N]; target [B] items 1..N -> [B, N].
+    Only there to show this. allowed [B, N]; target [B] items 1..N -> [B, N].
     """
     injected = allowed.copy()
     injected[np.arange(len(target)), target - 1] = True
     return injected
 
 
-def random_others(rng, sizes, target, items):
-    """`sizes` [B] items a session, drawn uniformly from all but its target: what sampled evaluation ranks it among.
+def draw_others(rng, sizes, target, items):
+    """`sizes` [B] items a session, drawn uniformly from all but its target.  -> [B, N].
 
-    -> [B, N]. Raises InputError for a size that is not in 0..N-1.
+    Sampled evaluation ranks a target among such. Raises InputError for a size not in 0..N-1.
     """
     sizes = np.asarray(sizes)
-    require(((sizes >= 0) & (sizes < items)).all(), f"sizes must lie in 0..{items - 1}, the items besides the target.")
+    require(((sizes >= 0) & (sizes < items)).all(),
+            f"sizes must lie in 0..{items - 1}, the items besides the target.")
     keys = rng.random((len(sizes), items))
     keys[np.arange(len(sizes)), target - 1] = 2  # the last one, never drawn
     drawn = np.zeros(keys.shape, bool)
@@ -207,9 +240,10 @@ def random_others(rng, sizes, target, items):
 
 
 def backfill(allowed, popularity, n):
-    """Candidates of fewer than n items filled up to n with the most popular others, lower id first among equals.
+    """Candidates of fewer than n items filled up to n with the most popular others.
 
-    Off in every table here: a list that is short is just short. allowed [B, N]; popularity [N]. -> [B, N].
+    The lower id goes first among equals. Off in every table here: a list that is short is just
+    short. allowed [B, N]; popularity [N]. -> [B, N].
     """
     popular = np.argsort(-np.asarray(popularity), kind="stable")  # [N] columns
     free = ~allowed[:, popular]

@@ -1,17 +1,18 @@
-"""HierSRec's test time, second half: only the chosen candidates are scored, and what that does to a ranking.
+"""HierSRec's test time, second half: candidates alone are scored; what that does to ranks.
 
-What a miss costs is ours: the paper's abstract (arXiv 2309.06533) does not say. An item outside the chosen categories
-is absent, neither last nor of score 0: as a target it is a miss that stays in the denominator. Three paths give the
-same result: `dense` is the definition, `by_session` is for reading, candidates_blocks.py is for speed and never builds
-anything of shape [B, N].
+What a miss costs is ours: the paper's abstract (arXiv 2309.06533) does not say. An item outside the
+chosen categories is absent, neither last nor of score 0: as a target it is a miss that stays in the
+denominator. Three paths give the same result: `dense` is the definition, `by_session` is for
+reading, blocks.py is for speed and never builds anything of shape [B, N].
 
-One score, one value. A matrix product rounds a score differently in products of different shape, so ties come and go
-and ranks differ between paths. Here `pair_scores` alone says what a score is: its rounding depends on the query and
-the row and on nothing else. Therefore places and lists of the three paths are EXACTLY the same, in float32 and
-float64, with ties; scores of another source, such as a model's own product, agree up to their rounding.
+One score, one value. A matrix product rounds a score differently in products of different shape, so
+ties come and go and ranks differ between paths. Here `pair_scores` alone says what a score is: its
+rounding depends on the query and the row and on nothing else. Therefore places and lists of the
+three paths are EXACTLY the same, in float32 and float64, with ties; scores of another source, such
+as a model's own product, agree up to their rounding.
 
-Glossary of shapes: B sessions, C categories, N items, D width of a query, m candidates of a session, n length of a
-list. A choice is bool [B, C], a set of candidates bool [B, N].
+Glossary of shapes: B sessions, C categories, N items, D width of a query, m candidates of a
+session, n length of a list. A choice is bool [B, C], a set of candidates bool [B, N].
 """
 from typing import NamedTuple
 
@@ -19,15 +20,16 @@ import autograd.numpy as anp
 import numpy as np
 
 from mbref import metrics
-from mbref.candidates import choose as candidates
+from mbref.candidates import choose
 from mbref.errors import require
 from mbref.nn.layers import stop_gradient
 
 
 class Places(NamedTuple):
-    """Where each target stands among its session's candidates: `greater` of them score more, `ties` others the same.
+    """Where each target stands among its session's candidates.
 
-    A target that is no candidate is not `inside`: greater is metrics.MISS and ties 0.
+    `greater` of them score more, `ties` others the same. A target that is no candidate is not
+    `inside`: greater is metrics.MISS and ties 0.
     """
 
     greater: np.ndarray  # [B]
@@ -43,13 +45,20 @@ class Gap(NamedTuple):
 
 
 def with_bias(queries, weights, bias):
-    """q . w_i + b_i without a bias: a 1 behind every query, b_i behind w_i.  -> [B, D + 1], [N, D + 1]."""
+    """q . w_i + b_i without a bias: a 1 behind every query, b_i behind w_i.
+
+    -> queries [B, D + 1], weights [N, D + 1].
+    """
     ones = np.ones((len(queries), 1), queries.dtype)
-    return np.concatenate([queries, ones], axis=1), np.concatenate([weights, bias[:, None]], axis=1)
+    queries = np.concatenate([queries, ones], axis=1)
+    return queries, np.concatenate([weights, bias[:, None]], axis=1)
 
 
 def pair_scores(queries, rows):
-    """The score of each query with its row; its rounding does not depend on the other pairs.  2 [..., D] -> [...]."""
+    """The score of each query with its row.  2 [..., D] -> [...].
+
+    Its rounding does not depend on the other pairs.
+    """
     # Order C: NumPy then sums each row's D products by itself, in one fixed order.
     return np.multiply(queries, rows, order="C").sum(axis=-1)
 
@@ -57,22 +66,24 @@ def pair_scores(queries, rows):
 def dense(queries, weights, index, chosen, target, n):
     """All scores, then a mask: the definition.
 
-    queries [B, D]; weights [N, D], row i - 1 of item i, floats of the same type; chosen [B, C]; target [B] items.
-    -> Places, top [B, n] items, best first, lower id first among equals, 0 where there are fewer.
-    Raises InputError for NaN or infinity, other shapes or types, or a target that is no item.
+    queries [B, D]; weights [N, D], row i - 1 of item i, floats of the same type; chosen [B, C];
+    target [B] items. -> Places, top [B, n] items, best first, lower id first among equals, 0 where
+    there are fewer. Raises InputError for NaN or infinity, other shapes or types, or a target that
+    is no item.
     """
     check_choice(chosen, queries, index)
-    return among(queries, weights, candidates.items_of(chosen, index), target, n)
+    return among(queries, weights, choose.items_of(chosen, index), target, n)
 
 
 def among(queries, weights, allowed, target, n):
     """As `dense`, of any set of candidates `allowed` [B, N], such as `inject_target` gives."""
-    target = checked_target(target, queries, allowed.shape[1])
+    target = check_target(target, queries, allowed.shape[1])
     check_weights(weights, allowed.shape[1])
     check_queries(queries, weights, n)
     scores = np.array([pair_scores(query, weights) for query in queries])  # [B, N]
     greater, ties = metrics.greater_and_ties(scores.reshape(allowed.shape), target - 1, allowed)
-    top = [best(np.flatnonzero(mask) + 1, row[mask], n) for row, mask in zip(scores, allowed, strict=True)]
+    top = [best(np.flatnonzero(mask) + 1, row[mask], n)
+           for row, mask in zip(scores, allowed, strict=True)]
     inside = allowed[np.arange(len(target)), target - 1]
     return Places(greater, ties, inside), np.array(top, np.int64).reshape(-1, n)
 
@@ -80,12 +91,12 @@ def among(queries, weights, allowed, target, n):
 def by_session(queries, weights, index, chosen, target, n):
     """As `dense`, session by session: gather the chosen items, score them, rank."""
     check_choice(chosen, queries, index)
-    target = checked_target(target, queries, index.items)
+    target = check_target(target, queries, index.items)
     check_weights(weights, index.items)
     check_queries(queries, weights, n)
     places, top = [], []
     for b, query in enumerate(queries):
-        items = candidates.candidates_of_session(chosen[b], index)  # [m]
+        items = choose.candidates_of_session(chosen[b], index)  # [m]
         scores = pair_scores(query, weights[items - 1])  # [m]
         places.append(place_of_session(items, scores, target[b]))
         top.append(best(items, scores, n))
@@ -102,51 +113,65 @@ def place_of_session(items, scores, target):
 
 
 def best(items, scores, n):
-    """The n best items, best first, lower id first among equals, then 0.  items, scores [m] -> [n]."""
-    ranked = items[np.lexsort((items, -scores))[:n]]
-    return np.concatenate([ranked, np.zeros(n - len(ranked), np.int64)])
+    """The n best items, best first, lower id first among equals, then 0.
+
+    items, scores [m] -> [n].
+    """
+    first = items[np.lexsort((items, -scores))[:n]]
+    return np.concatenate([first, np.zeros(n - len(first), np.int64)])
 
 
 def report(greater, ties, inside, k=20, share=None):
-    """Means over all cases, a target outside earning 0, and the coverage; with a Share also that.  -> {name: number}.
+    """Means over all cases, a target outside earning 0, and the coverage.  -> {name: number}.
 
-    greater, ties, inside [B] as in Places; expected values over ties; nan without cases.
+    greater, ties, inside [B] as in Places; expected values over ties; nan without cases. With a
+    Share its numbers stand there, too.
     """
-    # Deviation HierSRec D13: a target outside is a miss
-    g, e = np.where(inside, greater, metrics.MISS), np.where(inside, ties, 0)
+    g = np.where(inside, greater, metrics.MISS)  # Deviation HierSRec D13: a miss counts as a case
+    e = np.where(inside, ties, 0)
     values = {f"Recall@{k}": metrics.hit_rate(g, e, k), f"MRR@{k}": metrics.mrr(g, e, k),
               f"NDCG@{k}": metrics.ndcg(g, e, k), "coverage": np.asarray(inside, float)}
-    row = {name: float(np.mean(value)) if len(value) else float("nan") for name, value in values.items()}
-    return row | ({f"candidates {name}": value for name, value in share._asdict().items()} if share else {})
+    row = {name: mean_or_nan(value) for name, value in values.items()}
+    shares = share._asdict() if share else {}
+    return row | {f"candidates {name}": value for name, value in shares.items()}
+
+
+def mean_or_nan(values):
+    """The mean of numbers [B], nan if there are none."""
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def gap(full, among, k=20):
     """Why Recall@k among candidates differs from Recall@k among all items.  Places, Places -> Gap.
 
-    gained = P(r' <= k < r): inside, and k reached only because better items are gone. lost = P(r <= k < r'): outside.
-    Both chances are exact under one random order of ties for both rankings. Raises InputError if a target inside
-    ranks worse among fewer items, as only scores of two sources or a `full` that is not full can make it.
+    gained = P(r' <= k < r): inside, and k reached only because better items are gone.
+    lost = P(r <= k < r'): outside. Both chances are exact under one random order of ties for both
+    rankings. Raises InputError if a target inside ranks worse among fewer items, as only scores of
+    two sources or a `full` that is not full can make it.
     """
     require(np.all(full.inside), "full must rank all items: choose all categories.")
-    more = (among.greater > full.greater) | (among.greater + among.ties > full.greater + full.ties)
-    require(not (more & among.inside).any(), "a target ranks worse among fewer items: take both from the same scores.")
+    worse = (among.greater > full.greater) | (among.greater + among.ties > full.greater + full.ties)
+    require(not (worse & among.inside).any(),
+            "a target ranks worse among fewer items: take both from the same scores.")
     before = metrics.hit_rate(full.greater, full.ties, k)  # [B]
     after = np.where(among.inside, metrics.hit_rate(among.greater, among.ties, k), 0)
-    mean = lambda values: float(np.mean(values)) if len(values) else float("nan")
-    return Gap(mean(np.where(among.inside, after - before, 0)), mean(np.where(among.inside, 0, before)))
+    gained = np.where(among.inside, after - before, 0)
+    lost = np.where(among.inside, 0, before)
+    return Gap(mean_or_nan(gained), mean_or_nan(lost))
 
 
 def two_level_logp(logp_category, item_logits, category):
-    """log p(i) = log p(c(i)) + z_i - logsumexp of z over the items of c(i): class-factored softmax (Goodman 2001).
+    """log p(i) = log p(c(i)) + z_i - logsumexp of z over the items of c(i).
 
-    logp_category [..., C], item_logits [..., N], category [N + 1] as in `index_of` -> [..., N], differentiable. Sums
-    to 1, less the probability of categories without items. Holds an [N, C] membership.
+    Class-factored softmax (Goodman 2001). logp_category [..., C], item_logits [..., N], category
+    [N + 1] as in `index_of` -> [..., N], differentiable. Sums to 1, less the probability of
+    categories without items. Holds an [N, C] membership.
     """
-    own = np.asarray(category)[1:]  # [N]
-    present, group = np.unique(own, return_inverse=True)  # group [N]; without empty categories, whose log is -inf
-    member = (group[:, None] == np.arange(len(present))).astype(stop_gradient(item_logits).dtype)  # [N, C']
-    peak = np.full(item_logits.shape[:-1] + present.shape, -np.inf, member.dtype)  # [..., C']
-    np.maximum.at(peak, (..., group), stop_gradient(item_logits))
+    own, z = np.asarray(category)[1:], stop_gradient(item_logits)  # [N], [..., N]
+    present, group = np.unique(own, return_inverse=True)  # group [N]; empty ones have log -inf
+    member = (group[:, None] == np.arange(len(present))).astype(z.dtype)  # [N, C']
+    peak = np.full(z.shape[:-1] + present.shape, -np.inf, z.dtype)  # [..., C']
+    np.maximum.at(peak, (..., group), z)
     shifted = item_logits - peak[..., group]  # [..., N], at most 0, and 0 once a category
     total = anp.log(anp.dot(anp.exp(shifted), member))  # [..., C']
     return logp_category[..., own] + shifted - total[..., group]
@@ -156,16 +181,18 @@ def two_level_logp(logp_category, item_logits, category):
 
 def check_weights(weights, items):
     """Raise InputError unless weights are finite floats [N, D]."""
-    require(weights.ndim == 2 and len(weights) == items and weights.dtype in (np.float32, np.float64),
+    floats = weights.dtype in (np.float32, np.float64)
+    require(floats and weights.ndim == 2 and len(weights) == items,
             f"weights must be floats [{items}, D], not {weights.dtype} {weights.shape}.")
     require(np.isfinite(weights).all(), "weights hold NaN or an infinity; mend the model.")
 
 
 def check_queries(queries, rows, n=1):
-    """Raise InputError unless queries [B, D] are finite and fit the rows, and a list has at least one place."""
+    """Raise InputError unless queries [B, D] are finite and fit the rows, and n is at least 1."""
     width = rows.shape[1]
     require(queries.ndim == 2 and queries.shape[1] == width and queries.dtype == rows.dtype,
-            f"queries must be [B, {width}] {rows.dtype} as the weights, not {queries.dtype} {queries.shape}.")
+            f"queries must be [B, {width}] {rows.dtype} as the weights, "
+            f"not {queries.dtype} {queries.shape}.")
     require(np.isfinite(queries).all(), "queries hold NaN or an infinity; mend the model.")
     require(n >= 1, f"n must be at least 1, not {n}.")
 
@@ -177,7 +204,7 @@ def check_choice(chosen, queries, index):
             f"chosen must be bool {shape}, not {chosen.dtype} {chosen.shape}.")
 
 
-def checked_target(target, queries, items):
+def check_target(target, queries, items):
     """The targets [B] as integers. Raises InputError for one that is no item 1..N."""
     given, target = np.asarray(target), np.asarray(target).astype(np.int64)
     require(target.shape == queries.shape[:1] and ((target >= 1) & (target <= items)).all()

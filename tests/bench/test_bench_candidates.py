@@ -1,16 +1,16 @@
-"""The bench of HierSRec's candidates: every way is measured, all agree, one thread, senseless sizes are refused."""
+"""The bench of HierSRec's candidates: all ways are measured and agree, one thread, wrong sizes."""
 import argparse
 
 import numpy as np
 import pytest
 
 from mbref.bench import candidates as bench
-from mbref.candidates import rank as scored
+from mbref.candidates import rank
 from mbref.errors import InputError
 from mbref.options import parser
 
-SMALL = ["--items", "300", "--categories", "12", "--width", "8", "--batch", "5", "--shares", ".04", ".2", "--repeats",
-         "1"]
+SMALL = ["--items", "300", "--categories", "12", "--width", "8", "--batch", "5", "--shares", ".04",
+         ".2", "--repeats", "1"]
 
 
 def options(arguments):
@@ -21,14 +21,18 @@ def test_bench_measures_every_way():
     rows = bench.candidates([300], 12, 8, 5, [0.04, 0.2], repeats=1)
     assert len(rows) == 2 * (2 + 2 * (3 + 1))
     assert all(row["ms"] > 0 and row["MB"] > 0 for row in rows)
-    assert [row["candidates"] for row in rows[:2]] == [1, 1] and rows[0]["faster"] == rows[0]["less"] == 1
+    assert [row["candidates"] for row in rows[:2]] == [1, 1]
+    assert rows[0]["faster"] == rows[0]["less"] == 1
     assert len(bench.table(rows).splitlines()) == 2 + len(rows) + 4
 
 
 def test_bench_ways_agree():
-    case = bench.case(np.random.default_rng(0), 500, 20, 8, 40, agree=False)
-    everything = lambda logp: np.ones(logp.shape, bool)
-    want = scored.dense(case.queries, case.weights, case.layout.index, everything(case.logp), np.ones(40, int), 20)[1]
+    case = bench.draw_case(np.random.default_rng(0), 500, 20, 8, 40, agree=False)
+    def everything(logp):
+        return np.ones(logp.shape, bool)
+
+    _, want = rank.dense(case.queries, case.weights, case.layout.index, everything(case.logp),
+                         np.ones(40, int), 20)
     for way in (bench.dense, bench.dense_in_parts, bench.gather, bench.blocks):
         np.testing.assert_array_equal(way(case, everything), want)
 
@@ -38,12 +42,17 @@ def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
     assert "goal for blocks at 4%" in capfd.readouterr().out
     started = []
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
-    monkeypatch.setattr(bench.subprocess, "run", lambda command, env, check: started.append(env) or argparse.Namespace(
-        returncode=3))
+
+    def start(command, env, check):
+        started.append(env)
+        return argparse.Namespace(returncode=3)
+
+    monkeypatch.setattr(bench.subprocess, "run", start)
     assert bench.run(options(SMALL)) == 3 and started[0]["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_bench_refuses_senseless_sizes():
-    for wrong in (["--items", "3"], ["--shares", "0"], ["--shares", "4"], ["--batch", "0"], ["--repeats", "0"]):
+    for wrong in (["--items", "3"], ["--shares", "0"], ["--shares", "4"], ["--batch", "0"],
+                  ["--repeats", "0"]):
         with pytest.raises(InputError):
             bench.run(options(wrong))

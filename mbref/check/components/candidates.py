@@ -6,7 +6,7 @@ item i.
 """
 import numpy as np
 
-from mbref.candidates import choose as candidates, rank as candidates_scored
+from mbref.candidates import choose, rank
 
 
 def candidates_share(params, inputs, tap):
@@ -16,9 +16,9 @@ def candidates_share(params, inputs, tap):
     logp [B, C], ties go to the lower id; category [N+1]; rho [Q] -> k [Q], the smaller where two
     are as close.
     """
-    index = candidates.index_of(inputs["category"], inputs["logp"].shape[1])
+    index = choose.index_of(inputs["category"], inputs["logp"].shape[1])
     return {
-        "k": np.array([candidates.k_of_share(inputs["logp"], rho, index) for rho in inputs["rho"]])}
+        "k": np.array([choose.k_of_share(inputs["logp"], rho, index) for rho in inputs["rho"]])}
 
 
 def places(params, inputs, tap):
@@ -32,8 +32,8 @@ def places(params, inputs, tap):
     there are fewer.
     """
     chosen = inputs["chosen"]
-    index = candidates.index_of(inputs["category"], chosen.shape[1])
-    found, top = candidates_scored.dense(
+    index = choose.index_of(inputs["category"], chosen.shape[1])
+    found, top = rank.dense(
         inputs["queries"], inputs["weights"], index, chosen, inputs["target"], inputs["n"])
     return found._asdict() | {"top": top}
 
@@ -46,10 +46,10 @@ def gap(params, inputs, tap):
     candidates, as in hiersrec.places; hits are expected over random tie-breaking -> gained [], of
     targets inside; lost [], of the others.
     """
-    full = candidates_scored.Places(
-        inputs["full_greater"], inputs["full_ties"], np.ones_like(inputs["inside"]))
-    among = candidates_scored.Places(inputs["greater"], inputs["ties"], inputs["inside"])
-    found = candidates_scored.gap(full, among, inputs["k"])
+    everything = np.ones_like(inputs["inside"])
+    full = rank.Places(inputs["full_greater"], inputs["full_ties"], everything)
+    among = rank.Places(inputs["greater"], inputs["ties"], inputs["inside"])
+    found = rank.gap(full, among, inputs["k"])
     return {name: np.asarray(value) for name, value in found._asdict().items()}
 
 
@@ -59,7 +59,7 @@ def inject_target(params, inputs, tap):
 
     allowed [B, N] bool, target [B] items -> injected [B, N] bool.
     """
-    return {"injected": candidates.inject_target(inputs["allowed"], inputs["target"])}
+    return {"injected": choose.inject_target(inputs["allowed"], inputs["target"])}
 
 
 def backfill(params, inputs, tap):
@@ -69,7 +69,7 @@ def backfill(params, inputs, tap):
     allowed [B, N] bool, popularity [N], where 0 counts too; column i - 1 is item i -> filled [B, N]
     bool; a session that has n or more keeps what it has, an n above N takes all.
     """
-    return {"filled": candidates.backfill(inputs["allowed"], inputs["popularity"], inputs["n"])}
+    return {"filled": choose.backfill(inputs["allowed"], inputs["popularity"], inputs["n"])}
 
 
 def two_level_logp(params, inputs, tap):
@@ -79,6 +79,6 @@ def two_level_logp(params, inputs, tap):
     category_logp [R, C], whose column c is category c, item_logits [R, N], whose column i - 1 is
     item i, category [N+1] -> logp [R, N].
     """
-    logp = candidates_scored.two_level_logp(
+    logp = rank.two_level_logp(
         inputs["category_logp"], inputs["item_logits"], inputs["category"])
     return {"logp": logp}
