@@ -8,7 +8,7 @@ import pytest
 from mbref.data.log import Attributes, Log
 from mbref.data.readers import read
 from mbref.data.sequences import from_rows
-from mbref.data.sessions import cold, cut_sessions, prefixes, keep_rows, session_split
+from mbref.data.sessions import cold, cut_sessions, keep_rows, prefixes, session_split
 from mbref.errors import InputError
 from tests.optional import find_logs, given, settings, st
 

@@ -208,7 +208,7 @@ def _drop_repeats(path, log):
     repeats = order[1:][(keys[:, 1:] == keys[:, :-1]).all(axis=0)]
     if not len(repeats):
         return log
-    columns = (lines.freeze(np.delete(column, repeats)) for column in log[:4])
+    columns = (text.freeze(np.delete(column, repeats)) for column in log[:4])
     note = (f"{text.name_of(path)}: dropped {len(repeats)} of {len(log.user)} reviews, each "
             "repeats "
             "another one in user, item and time")
@@ -265,7 +265,7 @@ def _sequence_events(path, notes):
 def _attribute_lists(path):
     """{raw item: [raw attribute, ...]} from S3-Rec's JSON. Raises InputError for any other shape.
     """
-    content = "".join(lines.decode(path, line, raw) for line, raw in text.raw_lines(path))
+    content = "".join(text.decode(path, line, raw) for line, raw in text.raw_lines(path))
     try:
         lists = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -288,9 +288,9 @@ def _attributes(log, lists):
     of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]
     codes = {"": 0}
     column = [codes.setdefault(raw, len(codes)) for raws in of_item for raw in raws]
-    names, value = lines.number_codes(codes, column)
+    names, value = text.number_codes(codes, column)
     ptr = np.cumsum([0, *map(len, of_item)], dtype=np.int64)
-    return Attributes(lines.freeze(ptr), lines.freeze(value), names)
+    return Attributes(text.freeze(ptr), text.freeze(value), names)
 
 
 def _columns(path, lines, needed):

@@ -53,7 +53,7 @@ def yoochoose(path, behaviours=None):
     """
     text.refuse_names("yoochoose", behaviours)
     notes = []
-    rows = lines.refuse_header(path, "yoochoose",
+    rows = text.refuse_header(path, "yoochoose",
                            text.rows(path, text.lines(path), *text.layout("yoochoose"), notes))
     events = ((line, session, item, "click", _stamp(path, line, time), "" if category in NO_CATEGORY
                else category)

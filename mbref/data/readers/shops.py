@@ -24,7 +24,7 @@ def taobao(path, behaviours=None):
     category.
     """
     notes = []
-    rows = lines.refuse_header(path, "taobao",
+    rows = text.refuse_header(path, "taobao",
                            text.rows(path, text.lines(path), *text.layout("taobao"), notes))
     events = ((line, user, item, behaviour, text.seconds(path, line, time), category)
               for line, (user, item, category, behaviour, time) in rows)
@@ -81,7 +81,7 @@ def movielens(path, behaviours=None):
     notes, (separator, width, columns) = [], text.layout("movielens")
     rows = text.rows(path, text.lines(path), separator, width, columns, notes)
     events = (_rating_event(path, line, dict(zip(columns, values, strict=True)))
-              for line, values in lines.refuse_header(path, "movielens", rows))
+              for line, values in text.refuse_header(path, "movielens", rows))
     return text.log(path, events, (RATED,), notes)
 
 
