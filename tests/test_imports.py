@@ -92,3 +92,14 @@ def test_names_that_the_options_know_are_those_there_are():
     assert options.MODELS == tuple(sorted(runs.MODELS)) and options.PAPERS == tuple(sorted(rows.PAPERS))
     assert options.FORMATS == tuple(sorted(FORMATS)) and options.TEXTS == runs.TEXTS
     assert options.DEVICES == device.NAMES and options.DTYPES == tuple(sorted(TOLERANCE))
+
+def test_the_help_names_the_defaults_of_sessions_that_the_task_has(capsys):
+    """The options themselves have none, so that what is not given is seen."""
+    given = options.parser().parse_args(["reproduce"])
+    assert not set(runs.OF_SESSIONS) & set(vars(given))
+    with pytest.raises(SystemExit):
+        options.parser().parse_args(["reproduce", "--help"])
+    text, task = " ".join(capsys.readouterr().out.split()), runs.Task("log", "taobao", "buy")
+    for words, default in (("hold out for the test", task.days), ("in the training sessions", task.min_support),
+                           ("where the log has texts", task.text)):
+        assert f"{words} (default: {default})" in text
