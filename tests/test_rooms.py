@@ -203,15 +203,17 @@ def test_functions_are_short(path):
             assert lines <= 30, f"{node.name} has {lines} lines"
 
 
+LONG = {"data.readers.amazon", "data.readers.lines"}  # that are still to be divided
+WIDE = ("by_hand.hmar", "bench.candidates", "candidates", "released", "tables.groups",
+        "variants.hmar")  # that are still to be wrapped
+
+
 def test_files_are_short():
-    long = {name_of(path): lines for path in FILES if (lines := len(path.read_text().splitlines())) > 300}
-    assert set(long) <= {"data.readers.lines"}
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
+    assert {name for name, count in lines.items() if count > 300} <= LONG
 
 
-MINE = ("__init__", "__main__", "errors", "evaluation", "metrics", "options", "protocol", "runs", "training", "nn",
-        "device", "papers", "bench.device")
-
-
-@pytest.mark.parametrize("path", [path for path in FILES if name_of(path).startswith(MINE)], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in FILES if not name_of(path).startswith(WIDE)],
+                         ids=name_of)
 def test_lines_are_short(path):
     assert [line for line in path.read_text().splitlines() if len(line) > 100] == []
