@@ -177,7 +177,7 @@ from autograd.numpy import numpy_vjps, numpy_wrapper
 rooms = [vars(numpy_vjps), vars(numpy_wrapper), core.primitive_vjps, core.VSpace.mappings, tracer.Box.type_mappings]
 before = [dict(room) for room in rooms]
 import sys
-import mbref.__main__, mbref.device.device
+import mbref.__main__, mbref.device.device, mbref.tables.commands
 from mbref.device.device import to_device, beside
 assert "mbref.device.autograd_rules" not in sys.modules and "cupy" not in sys.modules
 beside(onp.ones(2), to_device(onp.ones(2), "cpu"))
