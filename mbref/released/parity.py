@@ -1,8 +1,9 @@
 """python -m mbref parity: do our functions compute what the authors' releases computed?
 
-A recorded state is an .npz of one state of a release: its parameters and inputs, and what the release made of them
-(outputs, intermediate activations, gradients, the parameters after optimiser steps). Everything is computed anew from
-the parameters and inputs, in float64, and compared array by array.
+A recorded state is an .npz of one state of a release: its parameters and inputs, and what the
+release made of them (outputs, intermediate activations, gradients, the parameters after optimiser
+steps). Everything is computed anew from the parameters and inputs, in float64, and compared array
+by array.
 """
 import json
 from typing import NamedTuple
@@ -14,9 +15,11 @@ from mbref.errors import InputError, require
 from mbref.released.atrank import recorded as atrank_recorded
 from mbref.released.hmar import recorded as hmar_recorded
 
-RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recompute}  # by the start of meta/release
+# by the start of meta/release
+RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recompute}
 GIVEN = ("meta", "inputs", "params")  # groups of arrays that are read, not computed
-FLOOR = 1e-3  # of the largest value of its group: smaller arrays are measured by this instead of by themselves
+# of the largest value of its group: smaller arrays are measured by this instead of by themselves
+FLOOR = 1e-3
 
 
 class Row(NamedTuple):
@@ -24,7 +27,7 @@ class Row(NamedTuple):
 
     name: str
     shape: tuple
-    error: float | None    # largest difference, relative to scale; None where nothing could be compared
+    error: float | None    # largest difference, relative to scale, or None
     allowed: float | None
     verdict: str           # "ok", or what is wrong, or why it is left out
     ok: bool | None        # None: left out
@@ -44,7 +47,7 @@ def run(files):
 
 
 def check(path):
-    """Recompute one file.  -> (its kind and type, rows). Raises InputError if it is not such a state."""
+    """Recompute one file.  -> (its kind and type, rows). Raises InputError."""
     arrays = read(path)
     try:
         kind, config, dtype = about(arrays)
@@ -55,7 +58,8 @@ def check(path):
     except KeyError as error:
         raise InputError(f"{path} cannot be recomputed: {error} is missing.") from error
     except (ValueError, TypeError, IndexError) as error:
-        raise InputError(f"{path} cannot be recomputed, its arrays do not fit together ({error}).") from error
+        raise InputError(f"{path} cannot be recomputed, its arrays do not fit together "
+                         f"({error}).") from error
     return f"{kind}, {dtype}", rows
 
 
@@ -66,13 +70,15 @@ def read(path):
             return {name: z[name] for name in z.files}
     except NO_NPZ as error:
         reason = getattr(error, "strerror", None) or "it is no .npz file, or a damaged one"
-        raise InputError(f"{path} cannot be read ({reason}): give a recorded state of a release.") from error
+        raise InputError(f"{path} cannot be read ({reason}): "
+                         "give a recorded state of a release.") from error
 
 
 def about(arrays):
-    """meta/release, meta/config and meta/dtype. Raises InputError for unknown ones and for what holds no numbers."""
+    """meta/release, meta/config and meta/dtype. Raises InputError for unknown ones."""
     kind, text, dtype = (str(arrays[f"meta/{name}"]) for name in ("release", "config", "dtype"))
-    require(kind.split("/")[0] in RECOMPUTE, f"meta/release is {kind}, not of {' or '.join(RECOMPUTE)}.")
+    require(kind.split("/")[0] in RECOMPUTE,
+            f"meta/release is {kind}, not of {' or '.join(RECOMPUTE)}.")
     require(dtype in ("float32", "float64"), f"meta/dtype is {dtype}, not float32 or float64.")
     try:
         config = json.loads(text)
@@ -80,7 +86,8 @@ def about(arrays):
         raise InputError(f"meta/config is no JSON ({error}).") from error
     require(isinstance(config, dict), "meta/config is JSON, but no object with names and values.")
     for name, array in arrays.items():
-        require(group_of(name) not in ("inputs", "params") or array.dtype.kind in "biuf" and np.all(np.isfinite(array)),
+        require(group_of(name) not in ("inputs", "params") or array.dtype.kind in "biuf"
+                and np.all(np.isfinite(array)),
                 f"{name} must hold finite numbers.")
     return kind, config, dtype
 
@@ -91,7 +98,7 @@ def group_of(name):
 
 
 def largest_by_group(recorded):
-    """Largest absolute value among the floating arrays of each group; what is not a finite number does not count."""
+    """Largest finite absolute value among the floating arrays of each group."""
     largest = {}
     for name, array in recorded.items():
         if array.dtype.kind == "f":
@@ -101,7 +108,7 @@ def largest_by_group(recorded):
 
 
 def allowed_error(name, array, dtype):
-    """0 for whole numbers; else by the coarser of the types of array and file, and more after steps of an optimiser."""
+    """0 for whole numbers; else by the coarser type, and more after optimiser steps."""
     if array.dtype.kind != "f":
         return 0.0
     if "float32" not in (dtype, str(array.dtype)):
@@ -112,11 +119,13 @@ def allowed_error(name, array, dtype):
 def compare(recorded, recomputed, dtype):
     """Rows of all recorded arrays that are results, in the order of the file.
 
-    recorded: arrays by name; recomputed: a Recomputed; dtype: the type that the release computed in.
+    recorded: arrays by name; recomputed: a Recomputed; dtype: the type that the release computed
+    in.
     """
     largest = largest_by_group(recorded)
     names = [name for name in recorded if group_of(name) not in GIVEN or name in recomputed.arrays]
-    return [row(name, recorded[name], recomputed, FLOOR * largest.get(group_of(name), 0.0), dtype) for name in names]
+    return [row(name, recorded[name], recomputed, FLOOR * largest.get(group_of(name), 0.0), dtype)
+            for name in names]
 
 
 def row(name, want, recomputed, floor, dtype):
@@ -127,8 +136,10 @@ def row(name, want, recomputed, floor, dtype):
     problem = mismatch(want, low) or mismatch(want, high)
     if problem:
         return Row(name, want.shape, None, None, problem, False)
-    error, allowed = relative_error(want, np.asarray(low), np.asarray(high), floor), allowed_error(name, want, dtype)
-    return Row(name, want.shape, error, allowed, "ok" if error <= allowed else "differs", error <= allowed)
+    error, allowed = relative_error(want, np.asarray(low), np.asarray(high),
+                                    floor), allowed_error(name, want, dtype)
+    return Row(name, want.shape, error, allowed, "ok" if error <= allowed else "differs",
+               error <= allowed)
 
 
 def mismatch(want, got):
@@ -144,7 +155,7 @@ def mismatch(want, got):
 
 
 def relative_error(want, low, high, floor):
-    """How far `want` lies outside low .. high at worst, by its largest absolute value; whole numbers: as it is."""
+    """How far `want` lies outside low .. high at worst, by its largest absolute value."""
     if want.dtype.kind not in "fiu":
         return float(np.any(want != low))
     low, high = low.astype(np.float64), high.astype(np.float64)
@@ -160,5 +171,6 @@ def table(rows):
         figures = ["-" if x is None else f"{x:.1e}" for x in (row.error, row.allowed)]
         cells.append((row.name, "x".join(map(str, row.shape)) or "one", *figures, row.verdict))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    return "\n".join("  " + "  ".join(cell.ljust(width)
+                                      for cell, width in zip(line, widths, strict=True)).rstrip()
                      for line in cells)

@@ -1,4 +1,5 @@
-"""What a recomputation of a recorded state hands back: the arrays, and what cannot be held against them to rounding."""
+"""What a recomputation of a recorded state hands back: the arrays, and what cannot be held against
+them to rounding."""
 from typing import NamedTuple
 
 

@@ -1,9 +1,10 @@
 """What HMAR's release does to the data: its partition, its training sample, its evaluation.
 
-"Deviation Dn" marks departures as in hmar.py. Everything works on a Log of mbref/data/readers/shops.py, from a text file of
-the release (format "hmar") or from any other.
+"Deviation Dn" marks departures as in hmar.py. Everything works on a Log of
+mbref/data/readers/shops.py, from a text file of the release (format "hmar") or from any other.
 
-Glossary of shapes: n training rows, S users, B batch, L window length, K behaviour types, C candidates.
+Glossary of shapes: n training rows, S users, B batch, L window length, K behaviour types, C
+candidates.
 """
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Partition(NamedTuple):
 
 
 class Next(NamedTuple):
-    """What the loss compares at every position. `label` and `counts` belong together, but not always to `item`."""
+    """What the loss compares; `label` and `counts` belong together, not always to `item`."""
 
     item: np.ndarray      # [B, L] 0 = nothing to predict here
     weight: np.ndarray    # [B, L] of the positive in the loss, by the behaviour of `item`
@@ -45,15 +46,18 @@ class Batch(NamedTuple):
 
 
 def partition(log, target, drop_target_history=False, counts="whole-log", without_target="error"):
-    """Hold out each user's last row of behaviour `target`, train on the rows before it, drop those after it.
+    """Hold out each user's last row of behaviour `target`; what follows it is dropped.
 
-    Users with fewer than 3 rows only train. drop_target_history: earlier rows on the held-out item go, too, as in the
-    Tianchi file. counts: over the "whole-log", held-out and later rows included, as released; over the "training" rows;
-    or "running" up to each of them. without_target: a user with rows enough but none of `target` is an "error", as
-    released, or only to "train" on. Raises InputError for such a user, an unknown behaviour or an unknown choice.
+    Users with fewer than 3 rows only train. drop_target_history: earlier rows on the held-out item
+    go, too, as in the Tianchi file. counts: over the "whole-log", held-out and later rows included,
+    as released; over the "training" rows; or "running" up to each of them. without_target: a user
+    with rows enough but none of `target` is an "error", as released, or only to "train" on. Raises
+    InputError for such a user, an unknown behaviour or an unknown choice.
     """
-    require(target in log.behaviours, f"unknown target behaviour {target!r}: choose {', '.join(log.behaviours)}.")
-    require(without_target in ("error", "train"), f"without_target is {without_target!r}: choose error or train.")
+    require(target in log.behaviours,
+            f"unknown target behaviour {target!r}: choose {', '.join(log.behaviours)}.")
+    require(without_target in ("error", "train"),
+            f"without_target is {without_target!r}: choose error or train.")
     is_target = log.behaviour == log.behaviours.index(target) + 1
     users, starts = np.unique(log.user, return_index=True)
     lists, held = [], np.full(len(users), -1)
@@ -62,25 +66,29 @@ def partition(log, target, drop_target_history=False, counts="whole-log", withou
         if len(rows) >= 3:
             before, row = hold_out(rows, log.item, is_target, drop_target_history)  # Deviation D15
             require(row is not None or without_target == "train",  # Deviation D25
-                    f'user {log.users[users[s]]} has no {target!r} row: give without_target="train".')
+                    f'user {log.users[users[s]]} has no {target!r} row: give '
+                    'without_target="train".')
         lists.append(before)
         held[s] = -1 if row is None else row
-    whole = sequences.whole_log_counts(log.user, log.item, log.behaviour, len(log.behaviours))  # [rows, K]
+    K = len(log.behaviours)
+    whole = sequences.whole_log_counts(log.user, log.item, log.behaviour, K)  # [rows, K]
     tested = held >= 0
     return Partition(train_lists(log, users, lists, whole, counts), log.item[held] * tested,
                      whole[held] * tested[:, None])
 
 
 def train_lists(log, users, lists, whole, counts):
-    """One sequence a user of the rows in `lists`, each with the counts that `partition` is asked for."""
-    require(counts in ("whole-log", "training", "running"), f"unknown counts {counts!r}: whole-log, training, running.")
+    """One sequence a user of the rows in `lists`, with the counts asked for."""
+    require(counts in ("whole-log", "training", "running"),
+            f"unknown counts {counts!r}: whole-log, training, running.")
     rows, ptr = np.concatenate(lists), np.append(0, np.cumsum([len(part) for part in lists]))
     columns = log.user[rows], log.item[rows], log.behaviour[rows]
     K = len(log.behaviours)
     if counts == "running":
         after = sequences.running_counts(*columns, K)
         return Sequences(ptr, users, *columns[1:], after, after - sequences.one_hot(columns[2], K))
-    same = whole[rows] if counts == "whole-log" else sequences.whole_log_counts(*columns, K)  # Deviation D8
+    # Deviation D8
+    same = whole[rows] if counts == "whole-log" else sequences.whole_log_counts(*columns, K)
     return Sequences(ptr, users, *columns[1:], same, same)
 
 
@@ -105,9 +113,10 @@ def training_batch(events, rows, config, rng):
 
 
 def sample(events, users, config, rng):
-    """The newest window of each user, its successors, and one uniform negative a position.  -> Batch with its Next.
+    """The newest window of each user, what follows, a negative a position.  -> Batch.
 
-    Weights of the loss and behaviours go with their rows; indicators and labels run against the order of time.
+    Weights of the loss and behaviours go with their rows; indicators and labels run against the
+    order of time.
     """
     train, length = events.train, config.length
     stop = train.ptr[users + 1] - 1
@@ -116,7 +125,8 @@ def sample(events, users, config, rng):
                              for x in (train.item, train.behaviour, train.counts))
     follow, kind, counts = (windows.pad_left(x, first + 1, stop + 1, length)
                             for x in (train.item, train.behaviour, train.before))
-    weight, label = np.append(0, config.variant.weights)[kind], np.maximum(kind, 1) - 1  # Deviation D20
+    # Deviation D20
+    weight, label = np.append(0, config.variant.weights)[kind], np.maximum(kind, 1) - 1
     if config.reverse_context:  # Deviation D9
         seen, counts, label = (reverse(x, item > 0) for x in (seen, counts, label))
     negative = draw_negatives(train, users, config.items, rng, length) * (follow > 0)
@@ -124,7 +134,7 @@ def sample(events, users, config, rng):
 
 
 def reverse(values, real):
-    """The real part of each row, which stands on the right, from back to front.  values [B, L, ...], real [B, L]."""
+    """The real part of each row, on the right, from back to front.  values [B, L, ...]."""
     length = real.shape[1]
     mirror = 2 * length - 1 - real.sum(1, keepdims=True) - np.arange(length)  # [B, L]
     slot = np.where(real, mirror, np.arange(length))
@@ -132,7 +142,7 @@ def reverse(values, real):
 
 
 def ranking_batch(events, users, config):
-    """The newest rows of the users' whole training lists, indicators reversed as in training.  -> Batch."""
+    """The newest training rows of the users, indicators as in training.  -> Batch."""
     train, length = events.train, config.length
     stop = train.ptr[users + 1]
     first = np.maximum(train.ptr[users], stop - length)
@@ -143,14 +153,15 @@ def ranking_batch(events, users, config):
 
 
 def draw_negatives(train, users, items, rng, count):
-    """Uniform items, with replacement, that the users have no training row on: a held-out item may be drawn, too.
+    """Uniform items without a training row of the user; a held-out one may be drawn.
 
     -> [B, count]. Raises InputError if a user has met all items: the release would search for ever.
     """
     met = np.zeros((len(users), items + 1), bool)
     for known, user in zip(met, users, strict=True):
         known[train.item[train.ptr[user] : train.ptr[user + 1]]] = True
-    require(not met[:, 1:].all(1).any(), "a user has training rows on every item: leave that user out.")
+    require(not met[:, 1:].all(1).any(),
+            "a user has training rows on every item: leave that user out.")
     negative, again = np.zeros((len(users), count), int), np.ones((len(users), count), bool)
     while again.any():
         negative[again] = rng.integers(1, items + 1, again.sum())
@@ -159,15 +170,18 @@ def draw_negatives(train, users, items, rng, count):
 
 
 def candidates(events, users, items, rng, count=99):
-    """The held-out item first, then `count` negatives, drawn anew at each call.  -> [B, 1 + count]."""
+    """The held-out item first, then `count` negatives, drawn anew at each call.  -> [B, 1 + count].
+    """
     # Deviation D17
-    return np.append(events.target[users, None], draw_negatives(events.train, users, items, rng, count), axis=1)
+    return np.append(events.target[users, None],
+                     draw_negatives(events.train, users, items, rng, count), axis=1)
 
 
 def hits(scores, ties="release", k=10):
     """HR@k and NDCG@k of the first column of scores [B, C].  -> two arrays [B].
 
-    ties="release": as they fall out of sorting twice by an unstable sort; else as in metrics.hit_rate.
+    ties="release": as they fall out of sorting twice by an unstable sort; else as in
+    metrics.hit_rate.
     """
     if ties != "release":
         places = metrics.greater_and_ties(scores, np.zeros(len(scores), int))

@@ -1,9 +1,12 @@
-"""HMAR's released graph under one protocol after another: what each habit of the release does to the measured score.
+"""HMAR's released graph under one protocol after another: what each habit of the release does to
+the measured score.
 
-A protocol is how a log is split, what is fed, what the number of steps is chosen by and how ties count. `table` trains
-and measures the same model under each of them, and plain baselines on the same candidates.
+A protocol is how a log is split, what is fed, what the number of steps is chosen by and how ties
+count. `table` trains and measures the same model under each of them, and plain baselines on the
+same candidates.
 
-Glossary of shapes: S tested users, C candidates (the held-out item first), K behaviour types, N items.
+Glossary of shapes: S tested users, C candidates (the held-out item first), K behaviour types, N
+items.
 """
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -23,19 +26,20 @@ LEAK = "the candidates' counts alone"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Where an evaluation of HMAR may follow its release or not; the defaults do, in the Taobao file's form."""
+    """Where an evaluation of HMAR may follow its release; the defaults are Taobao's form."""
     counts: str = "whole-log"           # or "training", "running": the rows that indicators count
-    candidate_counts: str = "release"   # "target": when ranking, the held-out item does not bring its own counts
+    candidate_counts: str = "release"   # "target": the held-out item does not bring its counts
     reverse_context: bool = True        # indicators and class labels against the order of time
     drop_target_history: bool = False   # True: no earlier rows on the held-out item
     merge: str = "encoder"              # "bypass": the behaviour encoder's result is not used
     behaviour_norm: bool = False        # True: layer norm before each behaviour's attention
     mask_mode: str = "release"          # "boolean": the masks hold after that layer norm, too
-    choice: str = "test"                # the number of steps is best on the "test" rows, or on "validation" rows
+    choice: str = "test"                # steps are best on the "test" or on "validation" rows
     ties: str = "expected"              # as in hmar_data.hits
 
     def __post_init__(self):
-        require_choice(self, choice=("test", "validation"), ties=("expected", "release", "pessimistic", "optimistic"))
+        require_choice(self, choice=("test", "validation"),
+                       ties=("expected", "release", "pessimistic", "optimistic"))
 
 
 PROTOCOLS = {  # each but the first changes one thing
@@ -61,11 +65,13 @@ class Problem(NamedTuple):
 
 
 def problem_of(log, target, protocol, negatives=None, sets=3):
-    """Partition and candidates.  negatives [sets, users, m] of all users; None draws them as the release, from seed 0.
+    """Partition and candidates. negatives [sets, users, m]; None draws them from seed 0.
 
-    The held-out rows do not depend on the protocol; drawn negatives do where it removes training rows.
+    The held-out rows do not depend on the protocol; drawn negatives do where it removes training
+    rows.
     """
-    events = hmar_data.partition(log, target, protocol.drop_target_history, protocol.counts, "train")
+    events = hmar_data.partition(log, target, protocol.drop_target_history, protocol.counts,
+                                 "train")
     users, rng = hmar_data.tested(events), np.random.default_rng(0)
     if negatives is None:
         drawn = [hmar_data.candidates(events, users, len(log.items) - 1, rng) for _ in range(sets)]
@@ -75,22 +81,25 @@ def problem_of(log, target, protocol, negatives=None, sets=3):
 
 
 def before_the_held_out(log, events):
-    """The log as it stands before the rows that `events` holds out: where validation rows are cut from.  -> Log."""
+    """The log before the rows that `events` holds out, to cut validation from."""
     train = events.train
-    return log._replace(user=np.repeat(train.user, np.diff(train.ptr)), item=train.item, behaviour=train.behaviour)
+    return log._replace(user=np.repeat(train.user, np.diff(train.ptr)), item=train.item,
+                        behaviour=train.behaviour)
 
 
 def config_of(protocol, config):
     """A hmar.Config with the protocol's switches."""
     variant = replace(config.variant, merge=protocol.merge, behaviour_norm=protocol.behaviour_norm,
                       drop_target_history=protocol.drop_target_history)
-    return replace(config, variant=variant, candidate_counts=protocol.candidate_counts, mask_mode=protocol.mask_mode,
+    return replace(config, variant=variant, candidate_counts=protocol.candidate_counts,
+                   mask_mode=protocol.mask_mode,
                    reverse_context=protocol.reverse_context)
 
 
 def train(events, config, at, seed=0, rate=6e-4, batch_size=128, kind=np.float32):
-    """Parameters of type `kind` after each number of steps in `at`, by the release's Adam.  Yields (step, params)."""
-    rng, rule, rows = np.random.default_rng(seed), optim.Adam(rate, beta2=0.98, epsilon_hat=True), np.arange(batch_size)
+    """Yield (step, params) at each number of steps in `at`, by the release's Adam."""
+    rng, rows = np.random.default_rng(seed), np.arange(batch_size)
+    rule = optim.Adam(rate, beta2=0.98, epsilon_hat=True)
     params = optim.tree_map(lambda a: a.astype(kind), hmar.init(rng, config))
     moments = optim.start(rule, params)
     for step in range(max(at) + 1):
@@ -102,18 +111,20 @@ def train(events, config, at, seed=0, rate=6e-4, batch_size=128, kind=np.float32
 
 
 def figures(problem, score, ties="expected"):
-    """HR@10 and NDCG@10 of score(users, candidates [S, C]), mean over the sets of candidates.  -> two numbers."""
-    each = [np.mean(hmar_data.hits(score(problem.users, chosen), ties), axis=1) for chosen in problem.candidates]
+    """HR@10 and NDCG@10 of score(users, candidates [S, C]), mean over the sets."""
+    each = [np.mean(hmar_data.hits(score(problem.users, chosen), ties), axis=1)
+            for chosen in problem.candidates]
     return tuple(float(x) for x in np.mean(each, axis=0))
 
 
 def scorer(params, config, events):
     """The released model as a function (users, candidates [S, C]) -> [S, C]."""
-    return lambda users, candidates: hmar.score(params, hmar.batch(events, users, config), candidates, config)
+    return lambda users, candidates: hmar.score(params, hmar.batch(events, users, config),
+                                                candidates, config)
 
 
 def same_training(protocols):
-    """Protocols that differ only in how a trained model is measured stand together.  -> list of {name: protocol}."""
+    """Protocols that differ only in how a model is measured.  -> [{name: protocol}]."""
     groups = {}
     for name, protocol in protocols.items():
         key = replace(protocol, candidate_counts="release", choice="test", ties="expected")
@@ -122,16 +133,18 @@ def same_training(protocols):
 
 
 def hmar_rows(log, target, protocols, config, at, seeds, negatives=None, **settings):
-    """The model, trained once a seed, under protocols of `same_training`.  -> {name: [(HR@10, NDCG@10), one a seed]}.
+    """The model, trained once a seed, under such protocols.  -> {name: [(HR, NDCG)]}.
 
-    Each reports the number of steps in `at` whose NDCG@10 is highest, on the test rows or on validation rows.
+    Each reports the number of steps in `at` whose NDCG@10 is highest, on the test rows or on
+    validation rows.
     """
     first, rows = next(iter(protocols.values())), {name: [] for name in protocols}
     problem = problem_of(log, target, first, negatives)
 
     def measure(found, problem, protocol):
         kind = config_of(protocol, config)
-        return {step: figures(problem, scorer(params, kind, problem.events), protocol.ties) for step, params in found}
+        return {step: figures(problem, scorer(params, kind, problem.events), protocol.ties)
+                for step, params in found}
 
     for seed in seeds:
         trained = list(train(problem.events, config_of(first, config), at, seed, **settings))
@@ -139,14 +152,14 @@ def hmar_rows(log, target, protocols, config, at, seeds, negatives=None, **setti
             found = by = measure(trained, problem, protocol)
             if protocol.choice == "validation":
                 earlier = problem_of(before_the_held_out(log, problem.events), target, protocol)
-                by = measure(train(earlier.events, config_of(first, config), at, seed, **settings), earlier, protocol)
+                by = measure(train(earlier.events, config_of(first, config), at, seed, **settings),
+                             earlier, protocol)
             rows[name].append(found[max(by, key=lambda step, by=by: by[step][1])])
     return rows
 
 
 def plain_rows(problem, config, ties="expected", learned=()):
-    """Baselines on the same candidates; `learned`: scorers of BPR-MF, one a seed.  -> {name: [(HR@10, NDCG@10), ...]}.
-    """
+    """Baselines on the same candidates; `learned`: BPR-MF's scorers.  -> {name: [...]}."""
     known = counting.plain(problem.events.train, config.items)
     scorers = {"all scores equal": lambda users, candidates: np.zeros(candidates.shape)}
     scorers |= {name: picked(known[name], problem.events.train) for name in PLAIN}
@@ -157,8 +170,10 @@ def plain_rows(problem, config, ties="expected", learned=()):
 
 
 def picked(score, history):
-    """A scorer (history, cases) -> [cases, N] as a function (users, candidates [S, C]) -> [S, C]."""
-    return lambda users, candidates: np.take_along_axis(score(history, users), candidates - 1, axis=1)
+    """A scorer (history, cases) -> [cases, N] as a function (users, candidates [S, C]) -> [S, C].
+    """
+    return lambda users, candidates: np.take_along_axis(score(history, users), candidates - 1,
+                                                        axis=1)
 
 
 def bpr(train, items, seed, steps):
@@ -166,14 +181,16 @@ def bpr(train, items, seed, steps):
     config = bpr_mf.Config(items, int(train.user.max()))
     settings = training.Settings(seed=seed, steps=steps, rate=0.01, float32=False)
     params = training.fit(bpr_mf, config, settings, train, progress=False).params
-    return lambda users, candidates: bpr_mf.score(params, bpr_mf.batch(train, users, config), candidates, config)
+    return lambda users, candidates: bpr_mf.score(params, bpr_mf.batch(train, users, config),
+                                                  candidates, config)
 
 
-def table(log, target, config, at, seeds=(0, 1, 2), protocols=None, negatives=None, bpr_steps=300, **settings):
-    """Every protocol's rows.  -> {protocol: {model: [(HR@10, NDCG@10), ...]}}, one pair a seed where a model learns.
+def table(log, target, config, at, seeds=(0, 1, 2), protocols=None, negatives=None, bpr_steps=300,
+          **settings):
+    """Every protocol's rows.  -> {protocol: {model: [(HR@10, NDCG@10), ...]}}.
 
-    negatives: {drop_target_history: [sets, users, m]}, or None to draw them; settings: rate, batch_size and kind of
-    `train`.
+    negatives: {drop_target_history: [sets, users, m]}, or None to draw them; settings: rate,
+    batch_size and kind of `train`.
     """
     protocols, found, learned = protocols or PROTOCOLS, {}, {}
     negatives = negatives or {False: None, True: None}
@@ -185,20 +202,25 @@ def table(log, target, config, at, seeds=(0, 1, 2), protocols=None, negatives=No
         drop = protocol.drop_target_history
         problem = problem_of(log, target, protocol, negatives[drop])
         if drop not in learned:
-            learned[drop] = [bpr(problem.events.train, config.items, seed, bpr_steps) for seed in seeds]
-        found[name] |= plain_rows(problem, config_of(protocol, config), protocol.ties, learned[drop])
+            learned[drop] = [bpr(problem.events.train, config.items, seed, bpr_steps)
+                             for seed in seeds]
+        found[name] |= plain_rows(problem, config_of(protocol, config), protocol.ties,
+                                  learned[drop])
     return {name: found[name] for name in protocols}
 
 
 def text(found, models):
-    """The table as text: HR@10 / NDCG@10, mean of the seeds, and the spread of HR@10 where there are several."""
+    """The table as text: HR@10 / NDCG@10, mean of the seeds, and the spread of HR@10."""
     def cell(row):
         hit, gain = (metrics.mean_and_spread([pair[i] for pair in row]) for i in (0, 1))
         return f"{hit.mean:.3f} / {gain.mean:.3f}" + (f" ± {hit.sd:.3f}" if len(row) > 1 else "")
 
-    widths = [max(len(model), 21 if len(next(iter(found.values()))[model]) > 1 else 13) + 2 for model in models]
-    lines = [f"{'':32}" + "".join(f"{model:>{width}}" for model, width in zip(models, widths, strict=True))]
+    widths = [max(len(model), 21 if len(next(iter(found.values()))[model]) > 1 else 13) + 2
+              for model in models]
+    lines = [f"{'':32}"
+             + "".join(f"{model:>{width}}" for model, width in zip(models, widths, strict=True))]
     for name, rows in found.items():
-        cells = (f"{cell(rows[model]):>{width}}" for model, width in zip(models, widths, strict=True))
+        cells = (f"{cell(rows[model]):>{width}}"
+                 for model, width in zip(models, widths, strict=True))
         lines.append(f"{name:32}" + "".join(cells))
     return "\n".join(lines)

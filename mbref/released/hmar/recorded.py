@@ -1,8 +1,9 @@
 """A recorded state of HMAR's release, computed again in float64.
 
-Such a file holds `params/*` and `inputs/*`, and what the release made of them: `taps/*`, `outputs/*`, `grads/*`,
-`after/1/*` (after one step of Adam) and so on; perhaps also a log (`data/*`) with the release's partition of it, and an
-evaluation (`eval/*`). Sizes, variant and behaviours come from its `meta/config`.
+Such a file holds `params/*` and `inputs/*`, and what the release made of them: `taps/*`,
+`outputs/*`, `grads/*`, `after/1/*` (after one step of Adam) and so on; perhaps also a log
+(`data/*`) with the release's partition of it, and an evaluation (`eval/*`). Sizes, variant and
+behaviours come from its `meta/config`.
 
 Glossary of shapes: B batch, L window length, D width, K behaviour types, N items, C candidates.
 """
@@ -22,9 +23,11 @@ from mbref.released.recorded import Recomputed
 
 TAP = re.compile(r"(mha|ffn|ln)_\w+_(in|out)")
 STEP = re.compile(r"after/(\d+)/")
-ROUNDING = 2e-5  # of the largest score: scores closer than this may have stood in either order in float32
+# of the largest score: scores closer than this may have stood in either order in float32
+ROUNDING = 2e-5
 LEFT_OUT = {
-    r"(grads|after/\d+)/.*\.k\.b": "key bias: its true gradient is 0, what is recorded comes from rounding",
+    r"(grads|after/\d+)/.*\.k\.b": "key bias: its true gradient is 0, what is recorded comes from "
+                                   "rounding",
     "inputs/neg": "drawn at random by the release",
     "eval/cand": "drawn at random by the release",
     "data/log_rows|eval/user": "given, not computed",
@@ -32,9 +35,10 @@ LEFT_OUT = {
 
 
 def recompute(arrays, config):
-    """Whatever in `arrays` {name: array} follows from its parameters, inputs and log.  -> Recomputed.
+    """What follows from an array file's parameters, inputs and log.  -> Recomputed.
 
-    config: the dict of `meta/config`. Raises InputError if the variant is unknown or an array is missing.
+    config: the dict of `meta/config`. Raises InputError if the variant is unknown or an array is
+    missing.
     """
     ours, bounds = release_config(config), {}
     require("inputs/seq" in arrays, "this recorded state has no inputs/seq: give a whole file.")
@@ -47,25 +51,30 @@ def recompute(arrays, config):
     if "eval/seq" in arrays:
         computed["eval/scores"] = eval_scores(params, arrays, ours)
         bounds |= metric_bounds(computed["eval/scores"])
-    left_out = {name: why for name in arrays for rule, why in LEFT_OUT.items() if re.fullmatch(rule, name)}
+    left_out = {name: why for name in arrays for rule, why in LEFT_OUT.items()
+                if re.fullmatch(rule, name)}
     compared = {name: np.reshape(a, arrays[name].shape) if np.size(a) == arrays[name].size else a
                 for name, a in computed.items() if name in arrays and name not in left_out}
-    return Recomputed(compared, left_out, {name: pair for name, pair in bounds.items() if name in arrays})
+    return Recomputed(compared, left_out,
+                      {name: pair for name, pair in bounds.items() if name in arrays})
 
 
 def release_config(config):
     """The hmar.Config that `meta/config` describes."""
     require(config.get("variant") in hmar.VARIANTS,
-            f"variant {config.get('variant')!r} is unknown: choose one of {', '.join(hmar.VARIANTS)}.")
-    return hmar.Config(items=config["itemnum"], behaviours=len(config["behaviours"]), width=config["hidden_units"],
+            f"variant {config.get('variant')!r} is unknown: choose one of "
+            f"{', '.join(hmar.VARIANTS)}.")
+    return hmar.Config(items=config["itemnum"], behaviours=len(config["behaviours"]),
+                       width=config["hidden_units"],
                        variant=replace(hmar.VARIANTS[config["variant"]], theta=config["theta"]),
                        length=config["maxlen"], heads=config["num_heads"])
 
 
 def named(params):
-    """The release's names of our parameters, gradients or whatever else has their structure.  -> {name: view}."""
+    """The release's names of our parameters, or what has their structure.  -> {name: view}."""
     behaviour, sequence = params["blocks"][-1]["behaviour"], params["blocks"][-1]["sequence"]
-    parts = {"cxt": params["indicator"], "feat": params["feature"], "cls1": params["class1"], "cls2": params["class2"],
+    parts = {"cxt": params["indicator"], "feat": params["feature"], "cls1": params["class1"],
+             "cls2": params["class2"],
              "seq": {name: p for name, p in sequence.items() if name != "final"}}
     parts |= {"seq.outln": sequence["final"]} if "final" in sequence else {}
     for k in range(len(behaviour["res"])):
@@ -75,18 +84,23 @@ def named(params):
 
 
 def parameters(arrays, config):
-    """`params/*` as the nested dict of hmar.init, in float64. Raises InputError if one is missing."""
+    """`params/*` as the nested dict of hmar.init, in float64. Raises InputError if one is missing.
+    """
     params = hmar.init(np.random.default_rng(0), config)
     for name, view in named(params).items():
-        require(f"params/{name}" in arrays, f"this recorded state has no params/{name}: give a whole file.")
-        view[...] = np.reshape(arrays[f"params/{name}"], view.shape)  # 1x1 convolutions have a leading axis of 1
+        require(f"params/{name}" in arrays,
+                f"this recorded state has no params/{name}: give a whole file.")
+        # 1x1 convolutions have a leading axis of 1
+        view[...] = np.reshape(arrays[f"params/{name}"], view.shape)
     return params
 
 
 def recorded_batch(arrays):
     """`inputs/*` as a Batch, as they were fed, in float64."""
-    x = {name.removeprefix("inputs/"): a for name, a in arrays.items() if name.startswith("inputs/")}
-    follow = Next(x["pos"], x["pos_weight"].astype(float), x["labels"].argmax(-1), x["pos_cxt"].astype(float), x["neg"])
+    x = {name.removeprefix("inputs/"): a for name, a in arrays.items()
+         if name.startswith("inputs/")}
+    follow = Next(x["pos"], x["pos_weight"].astype(float), x["labels"].argmax(-1),
+                  x["pos_cxt"].astype(float), x["neg"])
     return Batch(x["seq"], behaviours(x["masks"], 0), x["seq_cxt"].astype(float), follow)
 
 
@@ -97,10 +111,11 @@ def behaviours(recorded, axis):
 
 
 def taps(params, batch, arrays, config):
-    """Inputs and outputs of every attention, layer norm and feed-forward, in the order in which they follow.
+    """Inputs and outputs of attentions, layer norms and feed-forwards, in order.
 
-    The recorded name's number counts blocks; its middle part is the release's own word, so only number, kind and side
-    are used. Where the behaviour encoder is bypassed the release has built it all the same.
+    The recorded name's number counts blocks; its middle part is the release's own word, so only
+    number, kind and side are used. Where the behaviour encoder is bypassed the release has built it
+    all the same.
     """
     shown = {}
     for variant in (replace(config.variant, merge="encoder"), config.variant):
@@ -109,7 +124,8 @@ def taps(params, batch, arrays, config):
     inputs = [name for name in shown if name.endswith("_in")]
     ours = {(n, name.split("_")[0], side): shown[name.removesuffix("in") + side]
             for n, name in enumerate(inputs) for side in ("in", "out")}
-    known = {name: name.removeprefix("taps/").split("_") for name in arrays if name.startswith("taps/")}
+    known = {name: name.removeprefix("taps/").split("_") for name in arrays
+             if name.startswith("taps/")}
     keys = {name: (int(words[0]), words[1], words[-1]) for name, words in known.items()}
     return {name: ours[key] for name, key in keys.items() if key in ours}
 
@@ -117,13 +133,15 @@ def taps(params, batch, arrays, config):
 def outputs(params, batch, arrays, config):
     """States, logits and losses.  -> {"outputs/seq": ...}."""
     z, follow = hmar.forward(params, batch, config), batch.next
-    q, q_negative = (hmar.candidate_code(params, item, follow.counts) for item in (follow.item, follow.negative))
+    q, q_negative = (hmar.candidate_code(params, item, follow.counts)
+                     for item in (follow.item, follow.negative))
     rank, classes = hmar.losses(params, batch, config)
     found = {"seq": z, "rank": rank, "cls": classes, "final": hmar.loss(params, batch, config),
              "pos_logits": np.sum(z * q, axis=-1), "neg_logits": np.sum(z * q_negative, axis=-1),
              "class_pred": hmar.class_logits(params, q, z, config)}
     if "inputs/test_items" in arrays:
-        code = hmar.candidate_code(params, arrays["inputs/test_items"], arrays["inputs/test_cxt"].astype(float))
+        code = hmar.candidate_code(params, arrays["inputs/test_items"],
+                                   arrays["inputs/test_cxt"].astype(float))
         found["test_logits"] = z[:, -1] @ code.T  # [B, C]
     return {f"outputs/{name}": np.asarray(a) for name, a in found.items()}
 
@@ -156,13 +174,16 @@ def from_log(arrays, config, names):
     events = hmar_data.partition(log, names[config.target - 1], config.variant.drop_target_history,
                                  without_target="train")
     train, weights = events.train, np.array(config.variant.weights)
-    found = {"part_users": train.user, "part_ptr": train.ptr, "part_items": train.item, "part_beh": train.behaviour - 1,
-             "part_weights": weights[train.behaviour - 1], "part_counts": train.counts, "part_target": events.target,
+    found = {"part_users": train.user, "part_ptr": train.ptr, "part_items": train.item,
+             "part_beh": train.behaviour - 1,
+             "part_weights": weights[train.behaviour - 1], "part_counts": train.counts,
+             "part_target": events.target,
              "part_target_counts": events.target_counts}
     found = {f"data/{name}": a for name, a in found.items()}
     found |= sampled(events, np.searchsorted(train.user, arrays["inputs/user"]), config)
     if "eval/user" in arrays:
-        found |= eval_inputs(events, np.searchsorted(train.user, arrays["eval/user"]), arrays["eval/cand"], config)
+        found |= eval_inputs(events, np.searchsorted(train.user, arrays["eval/user"]),
+                             arrays["eval/cand"], config)
     return found
 
 
@@ -172,11 +193,12 @@ def one_hot(index, mask, count):
 
 
 def sampled(events, users, config):
-    """`inputs/*` as the release's sampler derives them for the users that it has drawn, negatives left out."""
+    """`inputs/*` as the release's sampler derives them, negatives left out."""
     batch = hmar_data.sample(events, users, config, np.random.default_rng(0))
     follow, real, K = batch.next, batch.item > 0, config.behaviours
     return {"inputs/seq": batch.item, "inputs/pos": follow.item, "inputs/seq_cxt": batch.counts,
-            "inputs/pos_cxt": follow.counts, "inputs/pos_weight": follow.weight, "inputs/neg_weight": follow.item > 0,
+            "inputs/pos_cxt": follow.counts, "inputs/pos_weight": follow.weight,
+            "inputs/neg_weight": follow.item > 0,
             "inputs/masks": np.moveaxis(one_hot(batch.behaviour - 1, real, K), -1, 0),
             "inputs/labels": one_hot(follow.label, follow.item > 0, K)}
 
@@ -185,28 +207,33 @@ def eval_inputs(events, users, candidates, config):
     """`eval/*` as the release feeds them for given candidates."""
     batch = hmar_data.ranking_batch(events, users, config)
     return {"eval/seq": batch.item, "eval/seq_cxt": batch.counts,
-            "eval/masks": np.moveaxis(one_hot(batch.behaviour - 1, batch.item > 0, config.behaviours), -1, 1),
+            "eval/masks": np.moveaxis(one_hot(batch.behaviour - 1, batch.item > 0,
+                                              config.behaviours), -1, 1),
             "eval/cand_cxt": hmar.candidate_counts(batch, candidates.shape, config)}
 
 
 def eval_scores(params, arrays, config):
     """The scores of the recorded candidates with the recorded contexts.  -> [B, C]."""
-    batch = Batch(arrays["eval/seq"], behaviours(arrays["eval/masks"], 1), arrays["eval/seq_cxt"].astype(float))
+    batch = Batch(arrays["eval/seq"], behaviours(arrays["eval/masks"], 1),
+                  arrays["eval/seq_cxt"].astype(float))
     z = hmar.forward(params, batch, config)[:, -1]  # [B, D]
-    q = hmar.candidate_code(params, arrays["eval/cand"], arrays["eval/cand_cxt"].astype(float))  # [B, C, D]
+    counts = arrays["eval/cand_cxt"].astype(float)
+    q = hmar.candidate_code(params, arrays["eval/cand"], counts)  # [B, C, D]
     return np.sum(z[:, None] * q, axis=-1)
 
 
 def metric_bounds(scores):
-    """HR@10 and NDCG@10 of the first column if ties, and what rounding makes one, fall badly or well."""
+    """HR@10 and NDCG@10 of the first column if ties fall badly or well."""
     near = np.abs(scores - scores[:, :1]) <= ROUNDING * np.abs(scores).max()
-    places = metrics.greater_and_ties(np.where(near, scores[:, :1], scores), np.zeros(len(scores), int))
-    return {f"eval/{name}": tuple(metric(*places, 10, ties).mean() for ties in ("pessimistic", "optimistic"))
+    places = metrics.greater_and_ties(np.where(near, scores[:, :1], scores),
+                                      np.zeros(len(scores), int))
+    return {f"eval/{name}": tuple(metric(*places, 10, ties).mean()
+                                  for ties in ("pessimistic", "optimistic"))
             for name, metric in (("hr", metrics.hit_rate), ("ndcg", metrics.ndcg))}
 
 
 def auc_bounds(computed, batch):
-    """Share of positions whose positive scores more than the negative, ties counting half, with room for rounding."""
+    """Share of positions whose positive scores more, with room for rounding."""
     positive, negative = (computed[f"outputs/{name}_logits"] for name in ("pos", "neg"))
     real, gap = batch.next.item > 0, positive - negative
     room = ROUNDING * np.abs(positive).max()
