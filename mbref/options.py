@@ -7,7 +7,8 @@ from functools import partial
 
 from mbref.errors import InputError
 
-MODELS = ("atrank", "bilstm", "bpr_mf", "cnn", "dmran", "hiersrec", "hmar", "sasrec")  # of runs
+MODELS = ("atrank", "atrank_released", "bilstm", "bpr_mf", "cnn", "dmran", "hiersrec", "hmar",
+          "sasrec")  # of runs
 PAPERS = ("atrank", "dmran", "hiersrec", "hmar")  # of reproduce
 FORMATS = ("amazon", "diginetica", "hmar", "movielens", "recbole", "rechorus", "s3rec",
            "sessionrec", "taobao", "yoochoose")  # of data.readers

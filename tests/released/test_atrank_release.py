@@ -1,7 +1,8 @@
-"""papers/atrank.py against recorded states of the authors' graphs: logits, loss, gradients, attention maps, SGD.
+"""variants/atrank.py in the released form against recorded states of the authors' graphs.
 
-Both folders of the release: atrank/ (one group of items, one and two blocks, with clipping) and multi/ (items, queries,
-coupons; one group or all). It computed in float64, so everything has to agree to rounding.
+Logits, loss, gradients, attention maps and SGD of both folders: atrank/ (one group of items, one
+and two blocks, with clipping) and multi/ (items, queries, coupons; one group or all). The release
+computed in float64, so everything has to agree to rounding.
 """
 import json
 
@@ -10,7 +11,7 @@ import pytest
 from autograd import grad
 
 from mbref.nn import optim
-from mbref.papers import atrank
+from mbref.variants import atrank
 from tests.released.atrank_states import ORACLES, load, our_batch, with_padding
 
 NAMES = [path.stem.removeprefix("atrank__") for pattern in ("atrank", "multi_att")
@@ -26,7 +27,7 @@ def state(request):
 
 
 def config_of(settings):
-    """papers/atrank.py's Config of a recorded state."""
+    """The Config of a recorded state."""
     sizes = {name: rows for name, rows, _ in settings.tables}
     used = {feature for g in settings.read for feature in settings.groups[g]}
     return atrank.Config(
@@ -34,11 +35,11 @@ def config_of(settings):
         groups=tuple(settings.groups[g] for g in settings.read), table_width=settings.tables[0][2],
         actions=tuple(sizes["action"] if settings.actions[g] else 0 for g in settings.read),
         width=settings.width, heads=settings.heads, blocks=settings.blocks, penalty=settings.penalty,
-        query=settings.query)
+        **atrank.RELEASED | {"query": settings.query})
 
 
 def ours(tree, settings):
-    """The release's parameters, or gradients, in the nested dict of papers/atrank.py's init."""
+    """The release's parameters, or gradients, in the nested dict of variants/atrank.py's init."""
     used = {feature for g in settings.read for feature in settings.groups[g]}
 
     def group(g):

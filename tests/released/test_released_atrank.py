@@ -1,5 +1,7 @@
-"""released/atrank.py: against a second implementation in torch on states of random sizes, against papers/atrank.py, and
-by hand. The release's own recorded states are run in test_parity.py."""
+"""released/atrank: against a second implementation in torch, against variants/atrank.py, and by hand.
+
+The release's own recorded states are run in test_parity.py.
+"""
 import json
 from dataclasses import replace
 from math import prod
@@ -11,18 +13,18 @@ from autograd import grad
 
 from mbref.data import group_events, sequences
 from mbref.data.groups import read_groups
-from mbref.data.targets import training_batch
 from mbref.errors import InputError
 from mbref.nn import optim
-from mbref.papers import atrank as paper
 from mbref.released import parity
 from mbref.released.atrank import (
     baselines as atrank_baselines,
     model as atrank,
     recorded as atrank_recorded,
     step as atrank_step,
+    trainable,
 )
-from mbref.released.atrank.batches import Batch, History, from_ours
+from mbref.released.atrank.batches import Batch, History
+from mbref.variants import atrank as variants
 from tests.optional import require
 
 DAY = 86400
@@ -137,27 +139,85 @@ def test_torch_state_of_another_model_fails(torch_twin):
     assert failures(state | {"meta/config": np.array(json.dumps(about))})[0]
 
 
-# papers/atrank.py
+# variants/atrank.py, and the model to train
 
 
-def test_the_papers_defaults_are_the_release():
-    """On any batch without an empty history: scores, loss and gradients of both files with the same parameters."""
-    config = paper.Config(items=9, categories=3, table_width=4, heads=2, blocks=2, penalty=0.01)
-    released = atrank.variant("atrank", tables=(("item", 9, 4), ("category", 4, 4)), width=8, heads=2, blocks=2,
-                              penalty=0.01)
-    params = random_params(released)
-    params["tables"]["category"][0] = 0  # unknown to both
-    theirs = {**params, "tables": {"item": np.pad(params["tables"]["item"], ((1, 0), (0, 0))),
-                                   "category": params["tables"]["category"]}, "bias": [np.append(0, params["bias"][0])]}
+def released_form(categories):
+    """variants/atrank.py in the form of the release, and that of the model to train."""
+    sizes = {"items": 9, "categories": categories, "table_width": 4, "heads": 2, "blocks": 2, "penalty": 0.01}
+    width = 4 * (1 + (categories > 0))
+    return variants.Config(**sizes, width=width, **variants.RELEASED), trainable.Config(**sizes)
+
+
+def as_variants(params):
+    """The release's parameters, of ids from 0, for variants/atrank.py. Category 0 is unknown to both."""
+    tables = {"item": np.pad(params["tables"]["item"], ((1, 0), (0, 0)))}
+    tables |= {name: table for name, table in params["tables"].items() if name == "category"}
+    return {**params, "tables": tables, "bias": [np.append(0, params["bias"][0])]}
+
+
+@pytest.mark.parametrize("categories", [0, 3])
+def test_variants_in_the_released_form_are_the_release(categories):
+    """Without an empty history: scores, loss and gradients, through the protocol's functions of both."""
+    config, own = released_form(categories)
     log = log_of()
-    ours = training_batch(log, paper.examples(log, config, np.random.default_rng(0))[0], 10**9, 9, DAY)
-    made = from_ours(ours, np.zeros(len(ours.candidate), int))
-    assert atrank.loss(params, made, released) == pytest.approx(paper.loss(theirs, ours, config), abs=1e-13)
-    every = atrank.score(params, made, None, released)
-    np.testing.assert_allclose(every, paper.score(theirs, ours, None, config), atol=1e-12)
-    got, want = grad(atrank.loss)(params, made, released), grad(paper.loss)(theirs, ours, config)
+    log = log if categories else log._replace(category=None)
+    params = random_params(trainable.read_sizes(own))
+    if categories:
+        params["tables"]["category"][0] = 0  # unknown to both
+    theirs = as_variants(params)
+    ours, made = (model.training_batch(log, model.examples(log, some, np.random.default_rng(0))[0], some, None)
+                  for model, some in ((variants, config), (trainable, own)))
+    assert trainable.loss(params, made, own) == pytest.approx(variants.loss(theirs, ours, config), abs=1e-13)
+    got, want = grad(trainable.loss)(params, made, own), grad(variants.loss)(theirs, ours, config)
     np.testing.assert_allclose(got["tables"]["item"], want["tables"]["item"][1:], atol=1e-13)
-    np.testing.assert_allclose(got["groups"][0]["w"], want["groups"][0]["w"], atol=1e-13)
+    np.testing.assert_allclose(got["bias"][0], want["bias"][0][1:], atol=1e-13)
+    for part in ("groups", "self", "vanilla"):
+        for (path, a), (_, b) in zip(optim.leaves(got[part]), optim.leaves(want[part]), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-13, err_msg=path)
+    ranked, their_ranked = (model.ranking_batch(log, np.arange(4), some)
+                            for model, some in ((trainable, own), (variants, config)))
+    every = trainable.score_all(params, ranked, own)
+    assert every.shape == (4, 9)
+    np.testing.assert_allclose(every, variants.score_all(theirs, their_ranked, config), atol=1e-12)
+    some = np.array([[9, 1], [2, 2], [3, 8], [1, 4]])
+    np.testing.assert_allclose(trainable.score(params, ranked, some, own), np.take_along_axis(every, some - 1, 1),
+                               atol=1e-13)
+
+
+def test_the_model_to_train_reads_the_newest_events_and_draws_dropout():
+    _, config = released_form(3)
+    log, cases = log_of(), np.arange(4)
+    whole = trainable.ranking_batch(log, cases, config)
+    newest = trainable.ranking_batch(log, cases, replace(config, length=2))
+    assert whole.histories[0].length.tolist() == [8, 3, 2, 5] and newest.histories[0].length.tolist() == [2] * 4
+    assert newest.histories[0].item[:, 1].tolist() == [7, 1, 0, 1]  # items 8, 2, 1, 2
+    hours = trainable.ranking_batch(log, cases, replace(config, unit=3600))
+    assert (hours.histories[0].time >= whole.histories[0].time).all()
+    dropped, params = replace(config, dropout=0.5), trainable.init(np.random.default_rng(0), config)
+    rows, = trainable.examples(log, config, np.random.default_rng(0))
+    batch = trainable.training_batch(log, rows, config)
+    assert trainable.loss(params, batch, dropped) == trainable.loss(params, batch, config)
+    assert trainable.loss(params, batch, dropped, np.random.default_rng(0)) != trainable.loss(params, batch, config)
+
+
+@pytest.mark.parametrize("categories, total", [
+    (100, 791_248), (0, 10_000 * 65 + 77 * 64 + 2 * (3 * 65 * 64 + 65 * 16 + 17 * 64 + 4 * 64))])
+def test_the_model_to_train_has_the_sizes_of_the_release(categories, total):
+    """100 categories as the release counts are 99 and the unknown one; 10,000 items at its defaults."""
+    config = trainable.Config(10_000, categories and categories - 1)
+    params = trainable.init(np.random.default_rng(0), config)
+    count = sum(a.size for _, a in optim.leaves(params))
+    assert count == total
+
+
+@pytest.mark.parametrize("wrong, part", [
+    ({"heads": 3}, "8 wide: that must be a multiple of heads"), ({"table_width": 1, "heads": 1}, "2 wide"),
+    ({"items": 0}, "items is 0"), ({"length": 0}, "length is 0"), ({"dropout": 1.0}, "dropout is 1.0"),
+    ({"penalty": -1.0}, "penalty is -1.0")])
+def test_bad_sizes_of_the_model_to_train_are_refused(wrong, part):
+    with pytest.raises(InputError, match=part):
+        trainable.Config(**{"items": 9, "categories": 3, "table_width": 4, "heads": 2} | wrong)
 
 
 @pytest.mark.parametrize("name, same", [("atrank", False), ("cnn", True), ("rnn", True), ("rnn_att", True)])
@@ -188,7 +248,7 @@ def test_scores_of_all_items_equal_those_of_given_ones():
         config = small(name)
         params, batch = random_params(config), small_batch(config)
         every = np.broadcast_to(np.arange(9), (3, 9))
-        np.testing.assert_allclose(atrank.score(params, batch, None, config),
+        np.testing.assert_allclose(atrank.score_all(params, batch, config),
                                    atrank.score(params, batch, every, config), atol=1e-13)
 
 
@@ -289,7 +349,7 @@ def test_steps_of_the_release_lower_its_loss(name):
     config = small(name)
     log, rng = log_of(), np.random.default_rng(0)
     rows, = atrank.examples(log, config, rng)
-    batch = atrank.batch(log, rows, config, rng)
+    batch = atrank.training_batch(log, rows, config, rng)
     twice = 1 if name == "bpr" else 2  # a target and its negative are samples of their own
     assert batch.candidate.shape == ((28, 1) if twice == 2 else (14, 2))
     assert batch.user.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 3, 3] * twice
@@ -299,8 +359,8 @@ def test_steps_of_the_release_lower_its_loss(name):
     for _ in range(60):
         params = atrank_step.step(params, batch, config, rate=0.5, clip=5)
     assert atrank.loss(params, batch, config) < 0.8 * first
-    ranked = atrank.batch(log, np.arange(4), config)
-    assert atrank.score(params, ranked, None, config).shape == (4, 9) and ranked.user.tolist() == [0, 1, 2, 3]
+    ranked = atrank.ranking_batch(log, np.arange(4), config)
+    assert atrank.score_all(params, ranked, config).shape == (4, 9) and ranked.user.tolist() == [0, 1, 2, 3]
 
 
 def test_multi_trains_on_a_log_of_groups():
@@ -311,7 +371,7 @@ def test_multi_trains_on_a_log_of_groups():
     events = group_events.GroupEvents(log, np.arange(300), (0, 1, 2), (0, 1, 2))
     rng = np.random.default_rng(0)
     for group, rows in enumerate(atrank.examples(events, config, rng)):
-        batch = atrank.batch(events, rows[:40], config, rng)
+        batch = atrank.training_batch(events, rows[:40], config, rng)
         assert batch.group == group and batch.user.tolist() == (log.user[rows[:40, 0]] - 1).tolist()
         params = atrank.init(rng, config)
         first = atrank.loss(params, batch, config)
@@ -334,7 +394,7 @@ def test_a_catalogue_without_a_negative_is_refused():
     config = small("atrank", tables=(("item", 1, 5), ("category", 4, 3)))
     rows, = atrank.examples(log, config, np.random.default_rng(0))
     with pytest.raises(InputError, match="no negative"):
-        atrank.batch(log, rows, config, np.random.default_rng(0))
+        atrank.training_batch(log, rows, config)
 
 
 def test_a_history_longer_than_the_padding_is_refused():

@@ -1,12 +1,14 @@
-"""What ATRank's release reads: ids from 0, lengths in place of masks, time as buckets; made from mbref's own batches.
+"""What ATRank's release reads: ids from 0, lengths in place of masks, time as buckets.
 
-Glossary of shapes: B batch, L history length of a group, C candidates, N objects of a group, F features.
+Made from mbref's own batches. Glossary of shapes: B batch, L history length of a group, C
+candidates, N objects of a group, F features.
 """
 from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data import group_events, targets
+from mbref.data import group_events
+from mbref.data.target_batches import maker
 from mbref.errors import require
 from mbref.nn.layers import time_bucket
 
@@ -26,7 +28,7 @@ class Batch(NamedTuple):
     """One row a target, as data/targets.py's, but as the release counts."""
 
     histories: tuple[History, ...]        # one a group
-    features: tuple[np.ndarray, ...]      # one a group: [N, F] the ids of each object: itself, category, ...
+    features: tuple[np.ndarray, ...]      # one a group: [N, F] each object: itself, category, ...
     user: np.ndarray                      # [B] 0..U-1; mf alone reads it
     group: int = 0                        # of the candidates
     candidate: np.ndarray | None = None   # [B, C] for the loss; mf: the target, then its negative
@@ -34,40 +36,47 @@ class Batch(NamedTuple):
 
 
 def examples(events, items, rng, pairs):
-    """Rows to draw training batches from, one array a task: targets and negatives apart, or with pairs=True in a row.
+    """Rows to draw training batches from, one array a task.
 
-    Every event but a user's first is a target; bpr/ learns from that one too.
+    A target and its negative are apart, or with pairs=True in a row. Every event but a user's first
+    is a target; bpr/ learns from that one too.
     """
-    source = group_events if isinstance(events, group_events.GroupEvents) else targets
-    return source.examples(events, items, rng, pairs)
+    return maker(events).examples(events, items, rng, pairs)
 
 
-def batch(events, rows, items, unit, training):
-    """Training targets `rows`, or else sequences `rows` to rank from, as a Batch; gaps in whole `unit` seconds."""
-    source = group_events if isinstance(events, group_events.GroupEvents) else targets
-    made = (source.training_batch if training else source.ranking_batch)(events, rows, ALL, items, unit)
-    return from_ours(made, users(events, rows[:, 0] if training else rows, training) - 1)
-
-
-def users(events, rows, training):
-    """Ids 1.. of the users whose events (groups of objects, or training) or sequences are `rows`.  -> [B]."""
+def training_batch(events, rows, items, unit, length=ALL):
+    """Training targets `rows` as a Batch; gaps in whole `unit` seconds."""
+    made, event = maker(events).training_batch(events, rows, length, items, unit), rows[:, 0]
     if isinstance(events, group_events.GroupEvents):
-        return events.log.user[rows]
-    return events.user[np.searchsorted(events.ptr, rows, side="right") - 1 if training else rows]
+        return from_ours(made, events.log.user[event] - 1)
+    sequence = np.searchsorted(events.ptr, event, side="right") - 1  # [B]
+    return from_ours(made, events.user[sequence] - 1)
+
+
+def ranking_batch(events, cases, items, unit, length=ALL):
+    """Sequences `cases` to rank from, or events of groups of objects, as a Batch."""
+    made = maker(events).ranking_batch(events, cases, length, items, unit)
+    has_groups = isinstance(events, group_events.GroupEvents)
+    users = events.log.user if has_groups else events.user
+    return from_ours(made, users[cases] - 1)
 
 
 def from_ours(batch, user):
-    """A Batch of data/targets.py, with ids from 1 and 0 for padding, and users [B] from 0 as the release's.
+    """A Batch of data/targets.py, whose ids start at 1, and users [B] from 0, as the release's.
 
-    Objects count from 0; their features keep their ids, 0 for an unknown one, and so have tables of a row more.
-    Raises InputError where no negative could be drawn, for which the release has no form.
+    Objects count from 0; their features keep their ids, 0 for an unknown one, and so have tables of
+    a row more. Raises InputError where no negative could be drawn, for which the release has no
+    form.
     """
-    require(batch.candidate is None or batch.candidate.all(), "a user has met every item: no negative can be drawn.")
+    require(batch.candidate is None or batch.candidate.all(),
+            "a user has met every item: no negative can be drawn.")
 
     def history(h):
         return History(np.maximum(h.item - 1, 0), np.maximum(h.behaviour - 1, 0),
                        time_bucket(h.gap, "release"), np.sum(h.item > 0, axis=1))  # Deviation D5: its rule
 
-    features = tuple(x[1:] - (np.arange(x.shape[1]) == 0) for x in batch.features)  # the object itself comes first
+    # the object itself comes first among its features
+    features = tuple(x[1:] - (np.arange(x.shape[1]) == 0) for x in batch.features)
     candidate = None if batch.candidate is None else batch.candidate - 1
-    return Batch(tuple(map(history, batch.histories)), features, user, batch.group, candidate, batch.label)
+    histories = tuple(map(history, batch.histories))
+    return Batch(histories, features, user, batch.group, candidate, batch.label)

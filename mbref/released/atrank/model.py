@@ -1,11 +1,13 @@
 """ATRank as released: what the six folders of github.com/jinze1994/ATRank @ 2031fd1 compute.
 
-To be read beside papers/atrank.py, whose order and names it keeps: a diff of the two files is the list of departures.
-Steps (1)-(7) are numbered as there; "Deviation" and a number mark where the release departs from the paper, LEDGER.md
-has a row for each. Sizes and switches are in atrank_variants.py, the nets of the baselines in atrank_baselines.py.
+To be read beside papers/atrank.py, whose order and names it keeps: a diff of the two files is the
+list of departures. Steps (1)-(7) are numbered as there; "Deviation" and a number mark where the
+release departs from the paper, LEDGER.md has a row for each. Sizes and switches are in variants.py,
+the nets of the baselines in baselines.py, and trainable.py trains the folder atrank/.
 
-Glossary of shapes: B batch, L history length of a group, S events of all groups, C candidates, D width, H heads.
-Ids start at 0 and a history ends by its length: what follows is object 0, embedded like any other, and must be masked.
+Glossary of shapes: B batch, L history length of a group, S events of all groups, C candidates, D
+width, H heads. Ids start at 0 and a history ends by its length: what follows is object 0, embedded
+like any other, and must be masked.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,13 +17,9 @@ import autograd.numpy as np
 from mbref.nn.attention import merge_heads, split_heads
 from mbref.nn.layers import by_chunks, dense, dropout, glorot, ignore, init_dense, layer_norm, relu
 from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus
-from mbref.released.atrank import (
-    baselines as baselines,
-    batches as atrank_batches,
-    variants as atrank_variants,
-)
+from mbref.released.atrank import baselines, batches, variants
 
-Config, VARIANTS, variant = atrank_variants.Config, atrank_variants.VARIANTS, atrank_variants.variant
+Config, VARIANTS, variant = variants.Config, variants.VARIANTS, variants.variant
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
 BUCKETS = 12           # columns of the one-hot code of a time bucket; the open last bucket has none
 MASKED = -2.0**32 + 1  # the score of a key that must not be attended to
@@ -61,22 +59,27 @@ def init_block(rng, width):
 
 
 def examples(events, config, rng):
-    """Rows to draw training batches from, one array a task; those of mf hold a target and its negative in one row."""
-    return atrank_batches.examples(events, items(config), rng, config.net == "mf")
+    """Rows to draw training batches from, one array a task; mf takes a target with its negative."""
+    return batches.examples(events, count_items(config), rng, config.net == "mf")
 
 
-def batch(events, rows, config, rng=None):
-    """What the model reads of `events`: with rng, training targets `rows`; without, sequences `rows` to rank from."""
-    return atrank_batches.batch(events, rows, items(config), config.unit, rng is not None)
+def training_batch(events, rows, config, rng=None):
+    """Training targets `rows` as the release reads them; nothing more is drawn."""
+    return batches.training_batch(events, rows, count_items(config), config.unit)
 
 
-def items(config):
+def ranking_batch(events, cases, config):
+    """Sequences `cases` to rank from."""
+    return batches.ranking_batch(events, cases, count_items(config), config.unit)
+
+
+def count_items(config):
     """N: objects of the first group."""
     return next(rows for name, rows, _ in config.tables if name == config.groups[0][0])
 
 
 def object_code(params, config, group, ids):
-    """emb_i(o): the embeddings of an object's features, side by side.  ids [..., F] -> [..., sum of widths].  (2)."""
+    """emb(o): an object's features, side by side.  ids [..., F] -> [..., sum of widths].  (2)."""
     tables = [params["tables"][name] for name in config.groups[group]]
     return np.concatenate([table[ids[..., f]] for f, table in enumerate(tables)], axis=-1)
 
@@ -93,28 +96,31 @@ def behaviour_code(params, config, group, history, features):
     if not config.time:
         return x
     action = params["tables"]["action"][history.action] if config.actions[group] else None
-    time = history.time[..., None] == np.arange(BUCKETS, like=history.time)  # Deviation D4: one-hot  [B, L, 12]
+    time = history.time[..., None] == np.arange(BUCKETS, like=history.time)  # [B, L, 12]
     return group_code(params, config, group, x, action, time.astype(x.dtype))
 
 
 def target_code(params, config, group, ids):
-    """h_t: a candidate's embedding, or that through its group layer without action and time.  -> [B, C, D].  (6)."""
+    """h_t: a candidate's embedding, or that through its group's layer.  -> [B, C, D].  (6)."""
     x = object_code(params, config, group, ids)
     if config.query == "raw":
         return x  # Deviation D7: not through F_M
-    widths = (params["tables"]["action"].shape[1] if config.actions[group] else 0, BUCKETS)
-    return group_code(params, config, group, x, *(np.zeros_like(x, shape=x.shape[:-1] + (width,)) for width in widths))
+    width = params["tables"]["action"].shape[1] if config.actions[group] else 0
+    no_action, no_time = (np.zeros_like(x, shape=(*x.shape[:-1], n)) for n in (width, BUCKETS))
+    return group_code(params, config, group, x, no_action, no_time)
 
 
 def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
-    """Attention with the release's masks.  q [B, C, D]; k, v [B, S, D]; keys [B, S], queries [B, C] -> [B, C, D].
+    """Attention with the release's masks.  q [B, C, D]; k, v [B, S, D] -> [B, C, D].
 
-    Keys get the score MASKED, so where all are masked their weights are uniform; queries are masked after the softmax.
+    keys [B, S] get the score MASKED, so where all are masked their weights are uniform; queries
+    [B, C] are masked after the softmax.
     """
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, C or S, D/H]
     keys = keys[:, None, None].astype(q.dtype)  # [B, 1, 1, S]
     queries = queries[:, None, :, None].astype(q.dtype)  # [B, 1, C, 1]
-    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # Deviation D1: dot products  [B, H, C, S]
+    # Deviation D1: dot products
+    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # [B, H, C, S]
     weights = np.exp(log_softmax(scores * keys + MASKED * (1 - keys))) * queries
     tap(name, weights)
     return merge_heads(drop(weights) @ v)  # Deviation D9: no layer after it
@@ -125,7 +131,8 @@ def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
 
     query [B, C, D], memory [B, S, D], keys [B, S], queries [B, C] -> [B, C, D].
     """
-    q, k, v = (relu(dense(p[part], x)) for part, x in (("q", query), ("k", memory), ("v", memory)))  # Deviation D2: ReLU layers
+    q = relu(dense(p["q"], query))
+    k, v = (relu(dense(p[part], memory)) for part in "kv")  # Deviation D2: ReLU layers
     a = masked_attention(q, k, v, keys, queries, heads, drop, tap, name)
     y = layer_norm(p["ln"], a + query)
     return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)  # Deviation D10: residual, norm
@@ -145,7 +152,8 @@ def forward(params, batch, config, tap=ignore, rng=None):
     x = np.concatenate([behaviour_code(params, config, g, batch.histories[g], batch.features[g])
                         for g in config.read], axis=1)  # [B, S, D]
     tap("input", x)
-    return NETS[config.net].states(params, x, real_events(batch, config), config, dropout(config.dropout, rng), tap)
+    drop = dropout(config.dropout, rng)
+    return NETS[config.net].states(params, x, real_events(batch, config), config, drop, tap)
 
 
 def self_attention(params, x, real, config, drop, tap):
@@ -156,14 +164,15 @@ def self_attention(params, x, real, config, drop, tap):
 
 
 def vanilla_attention(params, x, states, real, config, drop, tap):
-    """e: what each candidate finds in the history; every block reads the final states.  x [B, C, D] -> same.  (6)."""
-    for block in params["vanilla"]:  # Deviation D13: all read the same
-        x = attention_block(block, x, states, real, np.ones_like(x[..., 0]), config.heads, drop, tap, "vanilla_weights")
+    """u: what each candidate finds in the history.  x [B, C, D] -> same.  (6)."""
+    all_real = np.ones_like(x[..., 0])
+    for p in params["vanilla"]:  # Deviation D13: all read the final states
+        x = attention_block(p, x, states, real, all_real, config.heads, drop, tap, "vanilla_weights")
     return x
 
 
 class Net(NamedTuple):
-    """From histories to user vectors: of a folder of its own, or in multi/ by the first letters of the run's name."""
+    """From histories to user vectors: of a folder, or in multi/ by the start of the run's name."""
 
     init: Callable       # (rng, config) -> its parameters
     states: Callable     # (params, events x [B, S, D], real [B, S], config, drop, tap) -> states
@@ -188,19 +197,27 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
 
 
 def score(params, batch, candidates, config):
-    """Logits of candidates [B, C] ids, or None for all 0..N-1.  -> [B, C]. Histories are encoded once for all.  (7)."""
+    """Logits of candidates [B, C], ids from 0.  -> [B, C].  (7)."""
+    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
+
+
+def score_all(params, batch, config):
+    """Logits of all objects 0..N-1; the histories are encoded once for all.  -> [B, N].  (7)."""
     states = forward(params, batch, config)
-    if candidates is not None:
-        return logits(params, batch, states, candidates, config)[0]
-    return by_chunks(lambda ids: logits(params, batch, states, ids - 1, config)[0],
-                     len(batch.features[batch.group]), len(batch.user), like=batch.user)
+    from_one = batch._replace(features=tuple(np.concatenate([x[:1], x]) for x in batch.features))
+    return by_chunks(lambda ids: logits(params, batch, states, ids - 1, config)[0], from_one)
 
 
 def loss(params, batch, config, rng=None):
-    """Point-wise cross entropy, mean, plus half the penalty times the summed squares of u and x.  -> scalar.  (7).
+    """Point-wise cross entropy and the L2 of u and x.  -> scalar.  (7).
 
     Of mf: BPR's -log sigmoid(z_i - z_j) of a target i and its negative j.
     """
-    z, u, x = logits(params, batch, forward(params, batch, config, rng=rng), batch.candidate, config, rng=rng)
-    fit = softplus(z[:, 1:] - z[:, :1]) if config.net == "mf" else sigmoid_cross_entropy(z, batch.label)  # [B, 1]
-    return np.sum(fit) / fit.size + 0.5 * config.penalty * (np.sum(u**2) + np.sum(x**2))  # Deviation D12: a sum
+    states = forward(params, batch, config, rng=rng)
+    z, u, x = logits(params, batch, states, batch.candidate, config, rng=rng)
+    if config.net == "mf":
+        fit = softplus(z[:, 1:] - z[:, :1])  # [B, 1]
+    else:
+        fit = sigmoid_cross_entropy(z, batch.label)  # [B, 1]
+    size = np.sum(u**2) + np.sum(x**2)  # Deviation D12: a sum, not a mean
+    return np.sum(fit) / fit.size + 0.5 * config.penalty * size
