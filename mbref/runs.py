@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+import mbref.variants.atrank as atrank_variants
+import mbref.variants.dmran as dmran_variants
+import mbref.variants.hiersrec as hiersrec_variants
+import mbref.variants.hmar as hmar_variants
 from mbref import protocol, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import item_text, sessions
@@ -24,12 +28,6 @@ from mbref.device.device import open_device
 from mbref.errors import InputError, require
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
-from mbref.variants import (
-    atrank as atrank_variants,
-    dmran as dmran_variants,
-    hiersrec as hiersrec_variants,
-    hmar as hmar_variants,
-)
 
 MODELS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar,
           "atrank_released": atrank_released,
