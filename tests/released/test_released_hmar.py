@@ -14,10 +14,10 @@ from mbref.data.log import Log
 from mbref.data.readers import read
 from mbref.errors import InputError
 from mbref.nn import optim
-from mbref.papers import hmar as paper
 from mbref.released.hmar import data as hmar_data, model as hmar
 from mbref.released.hmar.data import Batch, Next
 from mbref.released.hmar.recorded import recompute
+from mbref.variants import hmar as paper
 
 ORACLES = sorted((Path(__file__).parents[1] / "oracles").glob("hmar__*.npz"))
 SHOP = ("buy", "cart", "fav", "pv")
@@ -140,8 +140,8 @@ def test_partition_by_hand(hand):
     five, six, seven, four = [1, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 3]  # the held-out buy, the later fav
     np.testing.assert_array_equal(events.train.counts[:4], [five, six, five, seven])
     np.testing.assert_array_equal(events.train.counts[6:], [four, four, [1, 0, 0, 0], four])
-    np.testing.assert_array_equal(hmar_data.usable(events), [0, 1, 2])
-    np.testing.assert_array_equal(hmar_data.tested(events), [0, 2])
+    np.testing.assert_array_equal(hmar_data.users_to_train(events.train), [0, 1, 2])
+    np.testing.assert_array_equal(hmar_data.users_to_test(events), [0, 2])
 
 
 def test_partition_of_the_tianchi_file(hand):
@@ -162,7 +162,7 @@ def test_counts_that_stay_in_training(hand):
 def test_sample_by_hand(hand):
     """User 3 trains on 4 pv, 4 pv, 8 buy, 4 pv (items 2, 2, 6, 2): three inputs, what follows them one later."""
     config = hmar.Config(items=7, behaviours=4, length=5)
-    batch = hmar_data.sample(hmar_data.partition(hand, "buy"), np.array([2]), config, np.random.default_rng(0))
+    batch = hmar_data.sample(hmar_data.partition(hand, "buy").train, np.array([2]), config, np.random.default_rng(0))
     follow, four, eight = batch.next, [0, 0, 0, 3], [1, 0, 0, 0]
     assert batch.item.tolist() == [[0, 0, 2, 2, 6]] and follow.item.tolist() == [[0, 0, 2, 6, 2]]
     assert batch.behaviour.tolist() == [[0, 0, 4, 4, 1]]
@@ -170,7 +170,7 @@ def test_sample_by_hand(hand):
     assert batch.counts[0, 2:].tolist() == [eight, four, four]               # from the newest back: 8, 4, 4
     assert follow.counts[0, 2:].tolist() == [four, eight, four]              # 4, 8, 4 either way
     assert follow.label[0, 2:].tolist() == [3, 0, 3]
-    in_order = hmar_data.sample(hmar_data.partition(hand, "buy"), np.array([2]),
+    in_order = hmar_data.sample(hmar_data.partition(hand, "buy").train, np.array([2]),
                                 replace(config, reverse_context=False), np.random.default_rng(0))
     assert in_order.counts[0, 2:].tolist() == [four, four, eight]
     assert not set(follow.negative[0, 2:]) & {2, 6} and follow.negative[0, :2].tolist() == [0, 0]
@@ -223,7 +223,7 @@ def test_partition_and_sample_against_the_literal_form(drop, window):
     weights = hmar.VARIANTS["taobao"].weights
     told = retold(rows, window, drop, weights)
     events = hmar_data.partition(log_of([(u, i, b + 1) for u, i, b in rows]), "buy", drop)
-    batch = hmar_data.sample(events, np.arange(13), hmar.Config(items=N, behaviours=4, length=window),
+    batch = hmar_data.sample(events.train, np.arange(13), hmar.Config(items=N, behaviours=4, length=window),
                              np.random.default_rng(0))
     for s, user in enumerate(events.train.user):
         train, target, (seq, pos, weight, counts, next_counts, label) = told[user]
@@ -240,7 +240,7 @@ def test_partition_and_sample_against_the_literal_form(drop, window):
 
 def test_ranking_input_is_the_whole_list_reversed(hand):
     config = hmar.Config(items=7, behaviours=4, length=3)
-    batch = hmar.batch(hmar_data.partition(hand, "buy"), np.array([0, 2]), config)
+    batch = hmar.ranking_batch(hmar_data.partition(hand, "buy"), np.array([0, 2]), config)
     assert batch.item.tolist() == [[4, 3, 5], [2, 6, 2]]
     assert batch.counts[0].tolist() == [[0, 0, 0, 1], [1, 1, 0, 1], [0, 0, 1, 1]]  # of items 5, 3, 4
     assert batch.target_counts.tolist() == [[1, 1, 0, 1], [1, 0, 0, 0]]
@@ -263,10 +263,10 @@ def test_who_trains_and_who_is_tested():
     log = log_of([(1, 1, 4), (1, 2, 1), (1, 3, 4), (2, 1, 1), (2, 2, 4), (2, 3, 4), (3, 1, 4), (3, 2, 4), (3, 3, 1)])
     events = hmar_data.partition(log, "buy")
     assert np.diff(events.train.ptr).tolist() == [1, 0, 2]
-    assert hmar_data.usable(events).tolist() == [2] and hmar_data.tested(events).tolist() == [0, 2]
+    assert hmar_data.users_to_train(events.train).tolist() == [2] and hmar_data.users_to_test(events).tolist() == [0, 2]
     short = hmar_data.partition(log_of([(1, 1, 4), (1, 2, 1), (1, 3, 4)]), "buy")
     with pytest.raises(InputError, match="nothing to train on"):
-        hmar.batch(short, np.arange(2), hmar.Config(items=N, behaviours=4), np.random.default_rng(0))
+        hmar.training_batch(short, np.arange(2), hmar.Config(items=N, behaviours=4), np.random.default_rng(0))
 
 
 def test_negatives_come_twice_and_may_be_the_target(hand):
@@ -433,9 +433,9 @@ def test_scores_of_all_items_need_equal_counts():
     config = config_of()
     params, batch = params_of(config), batch_of(config)
     with pytest.raises(InputError, match="give candidates"):
-        hmar.score(params, batch, None, config)
+        hmar.score_all(params, batch, config)
     equal = replace(config, candidate_counts="target")
-    everything = hmar.score(params, batch, None, equal)
+    everything = hmar.score_all(params, batch, equal)
     given = np.array([[4, 1, 9], [2, 2, 7]])
     np.testing.assert_allclose(hmar.score(params, batch, given, equal),
                                np.take_along_axis(everything, given - 1, axis=1), atol=1e-12)
@@ -447,7 +447,7 @@ def test_a_training_step_stays_float32(name):
     params = optim.tree_map(lambda a: a.astype(np.float32), hmar.init(np.random.default_rng(0), config))
     rows = [(u, i, b) for u in (1, 2) for i, b in ((1, 2), (2, 1), (1, 3), (4, 1), (5, 2), (3, 1))]
     events = hmar_data.partition(log_of(rows, tuple("abcd"[: config.behaviours])), "a")
-    batch = hmar.batch(events, hmar.examples(events, config, None)[0], config, np.random.default_rng(0))
+    batch = hmar.training_batch(events, hmar.examples(events, config, None)[0], config, np.random.default_rng(0))
     loss, grads = value_and_grad(hmar.loss)(params, batch, config, np.random.default_rng(0))
     assert loss.dtype == np.float32 and np.isfinite(loss)
     assert {a.dtype for _, a in optim.leaves(grads)} == {np.dtype(np.float32)}
@@ -458,12 +458,12 @@ def test_users_are_drawn_with_replacement():
     rows = [(u, i, b) for u in range(1, 6) for i, b in ((u, 4), (2, 2), (6, 1))]
     events = hmar_data.partition(log_of(rows), "buy")
     config = hmar.Config(items=N, behaviours=4, length=L)
-    drawn = hmar.batch(events, np.arange(200), config, np.random.default_rng(0)).item[:, -1]
+    drawn = hmar.training_batch(events, np.arange(200), config, np.random.default_rng(0)).item[:, -1]
     assert len(drawn) == 200 and set(drawn) == {1, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize("wrong, message", [
-    (dict(behaviours=3), "4 weights must fit 3 behaviours"), (dict(heads=3), "width a multiple of heads"),
+    (dict(behaviours=3), "4 weights must fit 3 behaviours"), (dict(heads=3), "must be a multiple of heads, 3"),
     (dict(mask_mode="zeros"), "mask_mode is 'zeros': choose one of release, boolean"),
     (dict(dropout=1.0), "less than 1"), (dict(candidate_counts="own"), "choose one of release, target")])
 def test_config_refuses(wrong, message):

@@ -1,10 +1,10 @@
 """What HMAR's release does to the data: its partition, its training sample, its evaluation.
 
-"Deviation Dn" marks departures as in hmar.py. Everything works on a Log of
+"Deviation Dn" marks departures as in model.py. Everything works on a Log of
 mbref/data/readers/shops.py, from a text file of the release (format "hmar") or from any other.
 
-Glossary of shapes: n training rows, S users, B batch, L window length, K behaviour types, C
-candidates.
+Glossary of shapes: n training rows, S users, B batch, L window length, K behaviour types,
+C candidates.
 """
 from typing import NamedTuple
 
@@ -21,12 +21,16 @@ class Partition(NamedTuple):
     """Training rows of every user, and one held-out row, which is validation and test at once."""
 
     train: Sequences           # one sequence a user, perhaps without rows
-    target: np.ndarray         # [S] the held-out item, 0 = this user only trains  # Deviation D16
+    # Deviation D16: validation is the test row
+    target: np.ndarray         # [S] the held-out item, 0 = this user only trains
     target_counts: np.ndarray  # [S, K] of that item over the whole log
 
 
 class Next(NamedTuple):
-    """What the loss compares; `label` and `counts` belong together, not always to `item`."""
+    """What the loss compares at every position.
+
+    `label` and `counts` belong together, but not always to `item`.
+    """
 
     item: np.ndarray      # [B, L] 0 = nothing to predict here
     weight: np.ndarray    # [B, L] of the positive in the loss, by the behaviour of `item`
@@ -46,13 +50,13 @@ class Batch(NamedTuple):
 
 
 def partition(log, target, drop_target_history=False, counts="whole-log", without_target="error"):
-    """Hold out each user's last row of behaviour `target`; what follows it is dropped.
+    """Hold out each user's last row of behaviour `target`; train on what is before, drop the rest.
 
     Users with fewer than 3 rows only train. drop_target_history: earlier rows on the held-out item
     go, too, as in the Tianchi file. counts: over the "whole-log", held-out and later rows included,
     as released; over the "training" rows; or "running" up to each of them. without_target: a user
-    with rows enough but none of `target` is an "error", as released, or only to "train" on. Raises
-    InputError for such a user, an unknown behaviour or an unknown choice.
+    with rows enough but none of `target` is an "error", as released, or only to "train" on.
+    Raises InputError for such a user, an unknown behaviour or an unknown choice.
     """
     require(target in log.behaviours,
             f"unknown target behaviour {target!r}: choose {', '.join(log.behaviours)}.")
@@ -64,21 +68,21 @@ def partition(log, target, drop_target_history=False, counts="whole-log", withou
     for s, rows in enumerate(np.split(np.arange(len(log.user)), starts[1:])):
         before, row = rows, None
         if len(rows) >= 3:
-            before, row = hold_out(rows, log.item, is_target, drop_target_history)  # Deviation D15
-            require(row is not None or without_target == "train",  # Deviation D25
-                    f'user {log.users[users[s]]} has no {target!r} row: give '
-                    'without_target="train".')
+            # Deviation D15: earlier rows on the held-out item
+            before, row = hold_out(rows, log.item, is_target, drop_target_history)
+            # Deviation D25: no target row is an error
+            require(row is not None or without_target == "train", f"user {log.users[users[s]]} has "
+                    f'no {target!r} row: give without_target="train".')
         lists.append(before)
         held[s] = -1 if row is None else row
-    K = len(log.behaviours)
+    K, is_held = len(log.behaviours), held >= 0
     whole = sequences.whole_log_counts(log.user, log.item, log.behaviour, K)  # [rows, K]
-    tested = held >= 0
-    return Partition(train_lists(log, users, lists, whole, counts), log.item[held] * tested,
-                     whole[held] * tested[:, None])
+    return Partition(train_lists(log, users, lists, whole, counts), log.item[held] * is_held,
+                     whole[held] * is_held[:, None])
 
 
 def train_lists(log, users, lists, whole, counts):
-    """One sequence a user of the rows in `lists`, with the counts asked for."""
+    """One sequence a user of the rows in `lists`, with the counts that `partition` is to give."""
     require(counts in ("whole-log", "training", "running"),
             f"unknown counts {counts!r}: whole-log, training, running.")
     rows, ptr = np.concatenate(lists), np.append(0, np.cumsum([len(part) for part in lists]))
@@ -86,18 +90,20 @@ def train_lists(log, users, lists, whole, counts):
     K = len(log.behaviours)
     if counts == "running":
         after = sequences.running_counts(*columns, K)
-        return Sequences(ptr, users, *columns[1:], after, after - sequences.one_hot(columns[2], K))
-    # Deviation D8
-    same = whole[rows] if counts == "whole-log" else sequences.whole_log_counts(*columns, K)
+        before = after - sequences.one_hot(columns[2], K)
+        return Sequences(ptr, users, *columns[1:], after, before)
+    same = whole[rows]  # Deviation D8: later events count, too
+    if counts == "training":
+        same = sequences.whole_log_counts(*columns, K)
     return Sequences(ptr, users, *columns[1:], same, same)
 
 
-def usable(events):
-    """Users with a training row to read and one to predict.  -> their places in the Partition."""
-    return np.flatnonzero(np.diff(events.train.ptr) >= 2)  # Deviation D26
+def users_to_train(train):
+    """Users with a training row to read and one to predict.  -> places of sequences."""
+    return np.flatnonzero(np.diff(train.ptr) >= 2)  # Deviation D26: nobody else is drawn
 
 
-def tested(events):
+def users_to_test(events):
     """Users with a held-out row and a training row before it.  -> their places in the Partition."""
     return np.flatnonzero((events.target > 0) & (np.diff(events.train.ptr) >= 1))
 
@@ -107,34 +113,36 @@ def training_batch(events, rows, config, rng):
 
     Raises InputError if nobody has two training rows.
     """
-    users = usable(events)
+    users = users_to_train(events.train)
     require(len(users), "nothing to train on: no user has two rows before the held-out one.")
-    return sample(events, rng.choice(users, len(rows)), config, rng)
+    return sample(events.train, rng.choice(users, len(rows)), config, rng)
 
 
-def sample(events, users, config, rng):
-    """The newest window of each user, what follows, a negative a position.  -> Batch.
+def sample(train, users, config, rng):
+    """The newest window of each user, its successors, and a uniform negative a position.  -> Batch.
 
     Weights of the loss and behaviours go with their rows; indicators and labels run against the
     order of time.
     """
-    train, length = events.train, config.length
-    stop = train.ptr[users + 1] - 1
+    length, stop = config.length, train.ptr[users + 1] - 1
     first = np.maximum(train.ptr[users], stop - length)
     item, behaviour, seen = (windows.pad_left(x, first, stop, length)
                              for x in (train.item, train.behaviour, train.counts))
     follow, kind, counts = (windows.pad_left(x, first + 1, stop + 1, length)
                             for x in (train.item, train.behaviour, train.before))
-    # Deviation D20
-    weight, label = np.append(0, config.variant.weights)[kind], np.maximum(kind, 1) - 1
-    if config.reverse_context:  # Deviation D9
+    weight = np.append(0, config.variant.weights)[kind]  # Deviation D20: of positives alone
+    label = np.maximum(kind, 1) - 1
+    if config.reverse_context:  # Deviation D9: against the order of time
         seen, counts, label = (reverse(x, item > 0) for x in (seen, counts, label))
     negative = draw_negatives(train, users, config.items, rng, length) * (follow > 0)
     return Batch(item, behaviour, seen, Next(follow, weight, label, counts, negative))
 
 
 def reverse(values, real):
-    """The real part of each row, on the right, from back to front.  values [B, L, ...]."""
+    """The real part of each row, which stands on the right, from back to front.
+
+    values [B, L, ...], real [B, L].
+    """
     length = real.shape[1]
     mirror = 2 * length - 1 - real.sum(1, keepdims=True) - np.arange(length)  # [B, L]
     slot = np.where(real, mirror, np.arange(length))
@@ -142,27 +150,35 @@ def reverse(values, real):
 
 
 def ranking_batch(events, users, config):
-    """The newest training rows of the users, indicators as in training.  -> Batch."""
-    train, length = events.train, config.length
-    stop = train.ptr[users + 1]
+    """The newest rows of the users' whole training lists, reversed as in training.  -> Batch."""
+    batch = newest(events.train, users, config)
+    return batch._replace(target_counts=events.target_counts[users])
+
+
+def newest(train, users, config):
+    """The newest rows of these sequences, indicators reversed as in training.  -> Batch."""
+    length, stop = config.length, train.ptr[users + 1]
     first = np.maximum(train.ptr[users], stop - length)
     item, behaviour, seen = (windows.pad_left(x, first, stop, length)
                              for x in (train.item, train.behaviour, train.counts))
-    seen = reverse(seen, item > 0) if config.reverse_context else seen  # Deviation D9
-    return Batch(item, behaviour, seen, target_counts=events.target_counts[users])
+    if config.reverse_context:  # Deviation D9: against the order of time
+        seen = reverse(seen, item > 0)
+    return Batch(item, behaviour, seen)
 
 
 def draw_negatives(train, users, items, rng, count):
-    """Uniform items without a training row of the user; a held-out one may be drawn.
+    """Uniform items, with replacement, that the users have no training row on.
 
-    -> [B, count]. Raises InputError if a user has met all items: the release would search for ever.
+    A held-out item may be drawn, too. -> [B, count]. Raises InputError if a user has met all items:
+    the release would search for ever.
     """
     met = np.zeros((len(users), items + 1), bool)
     for known, user in zip(met, users, strict=True):
         known[train.item[train.ptr[user] : train.ptr[user + 1]]] = True
     require(not met[:, 1:].all(1).any(),
             "a user has training rows on every item: leave that user out.")
-    negative, again = np.zeros((len(users), count), int), np.ones((len(users), count), bool)
+    negative = np.zeros((len(users), count), int)
+    again = np.ones((len(users), count), bool)
     while again.any():
         negative[again] = rng.integers(1, items + 1, again.sum())
         again = np.take_along_axis(met, negative, axis=1)
@@ -170,11 +186,10 @@ def draw_negatives(train, users, items, rng, count):
 
 
 def candidates(events, users, items, rng, count=99):
-    """The held-out item first, then `count` negatives, drawn anew at each call.  -> [B, 1 + count].
-    """
-    # Deviation D17
-    return np.append(events.target[users, None],
-                     draw_negatives(events.train, users, items, rng, count), axis=1)
+    """The held-out item first, then `count` negatives, drawn anew.  -> [B, 1 + count]."""
+    # Deviation D17: some twice, perhaps the target
+    negatives = draw_negatives(events.train, users, items, rng, count)
+    return np.append(events.target[users, None], negatives, axis=1)
 
 
 def hits(scores, ties="release", k=10):
@@ -186,5 +201,5 @@ def hits(scores, ties="release", k=10):
     if ties != "release":
         places = metrics.greater_and_ties(scores, np.zeros(len(scores), int))
         return metrics.hit_rate(*places, k, ties), metrics.ndcg(*places, k, ties)
-    rank = np.argsort(np.argsort(-scores, axis=1), axis=1)[:, 0]  # Deviation D18
+    rank = np.argsort(np.argsort(-scores, axis=1), axis=1)[:, 0]  # Deviation D18: ties as they fall
     return (rank < k).astype(float), np.where(rank < k, 1 / np.log2(rank + 2), 0)

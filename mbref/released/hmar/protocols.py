@@ -1,12 +1,11 @@
-"""HMAR's released graph under one protocol after another: what each habit of the release does to
-the measured score.
+"""HMAR's released graph under one protocol after another: what each habit does to the score.
 
-A protocol is how a log is split, what is fed, what the number of steps is chosen by and how ties
-count. `table` trains and measures the same model under each of them, and plain baselines on the
-same candidates.
+A protocol is how a log is split, what the model reads, what the number of steps is chosen by and
+how ties count. `table` trains and measures the same model under each of them, and plain baselines
+on the same candidates.
 
-Glossary of shapes: S tested users, C candidates (the held-out item first), K behaviour types, N
-items.
+Glossary of shapes: S users to test, C candidates (the held-out item first), K behaviour types,
+N items.
 """
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -26,15 +25,15 @@ LEAK = "the candidates' counts alone"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Where an evaluation of HMAR may follow its release; the defaults are Taobao's form."""
+    """Where an evaluation of HMAR may follow its release; the defaults do, as the Taobao file."""
     counts: str = "whole-log"           # or "training", "running": the rows that indicators count
-    candidate_counts: str = "release"   # "target": the held-out item does not bring its counts
+    candidate_counts: str = "release"   # "target": the held-out item does not bring its own counts
     reverse_context: bool = True        # indicators and class labels against the order of time
     drop_target_history: bool = False   # True: no earlier rows on the held-out item
     merge: str = "encoder"              # "bypass": the behaviour encoder's result is not used
     behaviour_norm: bool = False        # True: layer norm before each behaviour's attention
     mask_mode: str = "release"          # "boolean": the masks hold after that layer norm, too
-    choice: str = "test"                # steps are best on the "test" or on "validation" rows
+    choice: str = "test"                # steps: the best on the "test" or on "validation" rows
     ties: str = "expected"              # as in hmar_data.hits
 
     def __post_init__(self):
@@ -57,7 +56,7 @@ PROTOCOLS = {  # each but the first changes one thing
 
 
 class Problem(NamedTuple):
-    """What is trained on, and the candidates of every tested user."""
+    """What is trained on, and the candidates of every user to test."""
 
     events: hmar_data.Partition
     users: np.ndarray        # [S] places in the partition
@@ -65,26 +64,26 @@ class Problem(NamedTuple):
 
 
 def problem_of(log, target, protocol, negatives=None, sets=3):
-    """Partition and candidates. negatives [sets, users, m]; None draws them from seed 0.
+    """Partition and candidates.  negatives [sets, users, m] of all users -> Problem.
 
-    The held-out rows do not depend on the protocol; drawn negatives do where it removes training
-    rows.
+    None draws them as the release, from seed 0. The held-out rows do not depend on the protocol;
+    negatives that are drawn do where it removes training rows.
     """
-    events = hmar_data.partition(log, target, protocol.drop_target_history, protocol.counts,
-                                 "train")
-    users, rng = hmar_data.tested(events), np.random.default_rng(0)
+    drop, items = protocol.drop_target_history, len(log.items) - 1
+    events = hmar_data.partition(log, target, drop, protocol.counts, "train")
+    users, rng = hmar_data.users_to_test(events), np.random.default_rng(0)
     if negatives is None:
-        drawn = [hmar_data.candidates(events, users, len(log.items) - 1, rng) for _ in range(sets)]
-        return Problem(events, users, np.array(drawn))
+        each = [hmar_data.candidates(events, users, items, rng) for _ in range(sets)]
+        return Problem(events, users, np.array(each))
     targets = np.broadcast_to(events.target[users][:, None], (len(negatives), len(users), 1))
     return Problem(events, users, np.concatenate([targets, negatives[:, users]], axis=2))
 
 
 def before_the_held_out(log, events):
-    """The log before the rows that `events` holds out, to cut validation from."""
+    """The log before the rows that `events` holds out: validation rows are cut from it.  -> Log."""
     train = events.train
-    return log._replace(user=np.repeat(train.user, np.diff(train.ptr)), item=train.item,
-                        behaviour=train.behaviour)
+    user = np.repeat(train.user, np.diff(train.ptr))
+    return log._replace(user=user, item=train.item, behaviour=train.behaviour)
 
 
 def config_of(protocol, config):
@@ -92,12 +91,14 @@ def config_of(protocol, config):
     variant = replace(config.variant, merge=protocol.merge, behaviour_norm=protocol.behaviour_norm,
                       drop_target_history=protocol.drop_target_history)
     return replace(config, variant=variant, candidate_counts=protocol.candidate_counts,
-                   mask_mode=protocol.mask_mode,
-                   reverse_context=protocol.reverse_context)
+                   mask_mode=protocol.mask_mode, reverse_context=protocol.reverse_context)
 
 
 def train(events, config, at, seed=0, rate=6e-4, batch_size=128, kind=np.float32):
-    """Yield (step, params) at each number of steps in `at`, by the release's Adam."""
+    """Parameters of type `kind` after each number of steps in `at`, by the release's Adam.
+
+    Yields (step, params).
+    """
     rng, rows = np.random.default_rng(seed), np.arange(batch_size)
     rule = optim.Adam(rate, beta2=0.98, epsilon_hat=True)
     params = optim.tree_map(lambda a: a.astype(kind), hmar.init(rng, config))
@@ -106,12 +107,13 @@ def train(events, config, at, seed=0, rate=6e-4, batch_size=128, kind=np.float32
         if step in at:
             yield step, params
         if step < max(at):
-            grads = grad(hmar.loss)(params, hmar.batch(events, rows, config, rng), config, rng)
+            batch = hmar.training_batch(events, rows, config, rng)
+            grads = grad(hmar.loss)(params, batch, config, rng)
             params, moments = optim.update(rule, params, grads, moments, step + 1)
 
 
 def figures(problem, score, ties="expected"):
-    """HR@10 and NDCG@10 of score(users, candidates [S, C]), mean over the sets."""
+    """HR@10 and NDCG@10 of score(users, candidates [S, C]), mean over the sets of candidates."""
     each = [np.mean(hmar_data.hits(score(problem.users, chosen), ties), axis=1)
             for chosen in problem.candidates]
     return tuple(float(x) for x in np.mean(each, axis=0))
@@ -119,12 +121,15 @@ def figures(problem, score, ties="expected"):
 
 def scorer(params, config, events):
     """The released model as a function (users, candidates [S, C]) -> [S, C]."""
-    return lambda users, candidates: hmar.score(params, hmar.batch(events, users, config),
-                                                candidates, config)
+    return lambda users, candidates: hmar.score(
+        params, hmar.ranking_batch(events, users, config), candidates, config)
 
 
 def same_training(protocols):
-    """Protocols that differ only in how a model is measured.  -> [{name: protocol}]."""
+    """Protocols that differ only in how a trained model is measured stand together.
+
+    -> list of {name: protocol}.
+    """
     groups = {}
     for name, protocol in protocols.items():
         key = replace(protocol, candidate_counts="release", choice="test", ties="expected")
@@ -133,13 +138,13 @@ def same_training(protocols):
 
 
 def hmar_rows(log, target, protocols, config, at, seeds, negatives=None, **settings):
-    """The model, trained once a seed, under such protocols.  -> {name: [(HR, NDCG)]}.
+    """The model, trained once a seed, under protocols of `same_training`.
 
     Each reports the number of steps in `at` whose NDCG@10 is highest, on the test rows or on
-    validation rows.
+    validation rows. -> {name: [(HR@10, NDCG@10), one a seed]}.
     """
     first, rows = next(iter(protocols.values())), {name: [] for name in protocols}
-    problem = problem_of(log, target, first, negatives)
+    problem, own = problem_of(log, target, first, negatives), config_of(first, config)
 
     def measure(found, problem, protocol):
         kind = config_of(protocol, config)
@@ -147,33 +152,39 @@ def hmar_rows(log, target, protocols, config, at, seeds, negatives=None, **setti
                 for step, params in found}
 
     for seed in seeds:
-        trained = list(train(problem.events, config_of(first, config), at, seed, **settings))
+        states = list(train(problem.events, own, at, seed, **settings))
         for name, protocol in protocols.items():
-            found = by = measure(trained, problem, protocol)
+            found = by = measure(states, problem, protocol)
             if protocol.choice == "validation":
                 earlier = problem_of(before_the_held_out(log, problem.events), target, protocol)
-                by = measure(train(earlier.events, config_of(first, config), at, seed, **settings),
-                             earlier, protocol)
-            rows[name].append(found[max(by, key=lambda step, by=by: by[step][1])])
+                by = measure(train(earlier.events, own, at, seed, **settings), earlier, protocol)
+            rows[name].append(found[best_step(by)])
     return rows
 
 
+def best_step(by):
+    """The number of steps with the highest NDCG@10.  by {steps: (HR@10, NDCG@10)}."""
+    return max(by, key=lambda step: by[step][1])
+
+
 def plain_rows(problem, config, ties="expected", learned=()):
-    """Baselines on the same candidates; `learned`: BPR-MF's scorers.  -> {name: [...]}."""
+    """Baselines on the same candidates; `learned`: scorers of BPR-MF, one a seed.
+
+    -> {name: [(HR@10, NDCG@10), ...]}.
+    """
     known = counting.plain(problem.events.train, config.items)
     scorers = {"all scores equal": lambda users, candidates: np.zeros(candidates.shape)}
-    scorers |= {name: picked(known[name], problem.events.train) for name in PLAIN}
+    scorers |= {name: pick(known[name], problem.events.train) for name in PLAIN}
     scorers[LEAK] = lambda users, candidates: hmar.candidate_counts(
-        hmar.batch(problem.events, users, config), candidates.shape, config).sum(-1)
+        hmar.ranking_batch(problem.events, users, config), candidates.shape, config).sum(-1)
     rows = {name: [figures(problem, score, ties)] for name, score in scorers.items()}
     return rows | {"BPR-MF": [figures(problem, score, ties) for score in learned]}
 
 
-def picked(score, history):
-    """A scorer (history, cases) -> [cases, N] as a function (users, candidates [S, C]) -> [S, C].
-    """
-    return lambda users, candidates: np.take_along_axis(score(history, users), candidates - 1,
-                                                        axis=1)
+def pick(score, history):
+    """A scorer (history, cases) -> [cases, N] as one (users, candidates [S, C]) -> [S, C]."""
+    return lambda users, candidates: np.take_along_axis(
+        score(history, users), candidates - 1, axis=1)
 
 
 def bpr(train, items, seed, steps):
@@ -181,46 +192,42 @@ def bpr(train, items, seed, steps):
     config = bpr_mf.Config(items, int(train.user.max()))
     settings = training.Settings(seed=seed, steps=steps, rate=0.01, float32=False)
     params = training.fit(bpr_mf, config, settings, train, progress=False).params
-    return lambda users, candidates: bpr_mf.score(params, bpr_mf.batch(train, users, config),
-                                                  candidates, config)
+    return lambda users, candidates: bpr_mf.score(
+        params, bpr_mf.ranking_batch(train, users, config), candidates, config)
 
 
 def table(log, target, config, at, seeds=(0, 1, 2), protocols=None, negatives=None, bpr_steps=300,
           **settings):
     """Every protocol's rows.  -> {protocol: {model: [(HR@10, NDCG@10), ...]}}.
 
-    negatives: {drop_target_history: [sets, users, m]}, or None to draw them; settings: rate,
-    batch_size and kind of `train`.
+    There is one pair a seed where a model learns. negatives: {drop_target_history: [sets, users,
+    m]}, or None to draw them; settings: rate, batch_size and kind of `train`.
     """
     protocols, found, learned = protocols or PROTOCOLS, {}, {}
     negatives = negatives or {False: None, True: None}
     for group in same_training(protocols):
         given = negatives[next(iter(group.values())).drop_target_history]
-        found |= {name: {"HMAR": row} for name, row in
-                  hmar_rows(log, target, group, config, at, seeds, given, **settings).items()}
+        rows = hmar_rows(log, target, group, config, at, seeds, given, **settings)
+        found |= {name: {"HMAR": row} for name, row in rows.items()}
     for name, protocol in protocols.items():
         drop = protocol.drop_target_history
         problem = problem_of(log, target, protocol, negatives[drop])
         if drop not in learned:
             learned[drop] = [bpr(problem.events.train, config.items, seed, bpr_steps)
                              for seed in seeds]
-        found[name] |= plain_rows(problem, config_of(protocol, config), protocol.ties,
-                                  learned[drop])
+        own = config_of(protocol, config)
+        found[name] |= plain_rows(problem, own, protocol.ties, learned[drop])
     return {name: found[name] for name in protocols}
 
 
 def text(found, models):
-    """The table as text: HR@10 / NDCG@10, mean of the seeds, and the spread of HR@10."""
+    """The table as text: HR@10 / NDCG@10, mean of the seeds, and HR@10's spread if several."""
     def cell(row):
         hit, gain = (metrics.mean_and_spread([pair[i] for pair in row]) for i in (0, 1))
         return f"{hit.mean:.3f} / {gain.mean:.3f}" + (f" ± {hit.sd:.3f}" if len(row) > 1 else "")
 
-    widths = [max(len(model), 21 if len(next(iter(found.values()))[model]) > 1 else 13) + 2
-              for model in models]
-    lines = [f"{'':32}"
-             + "".join(f"{model:>{width}}" for model, width in zip(models, widths, strict=True))]
-    for name, rows in found.items():
-        cells = (f"{cell(rows[model]):>{width}}"
-                 for model, width in zip(models, widths, strict=True))
-        lines.append(f"{name:32}" + "".join(cells))
-    return "\n".join(lines)
+    rows = [("", *models)]
+    rows += [(name, *(cell(row[model]) for model in models)) for name, row in found.items()]
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    return "\n".join(row[0].ljust(32) + "".join(map(str.rjust, row[1:], widths[1:]))
+                     for row in rows)

@@ -194,7 +194,7 @@ def one_hot(index, mask, count):
 
 def sampled(events, users, config):
     """`inputs/*` as the release's sampler derives them, negatives left out."""
-    batch = hmar_data.sample(events, users, config, np.random.default_rng(0))
+    batch = hmar_data.sample(events.train, users, config, np.random.default_rng(0))
     follow, real, K = batch.next, batch.item > 0, config.behaviours
     return {"inputs/seq": batch.item, "inputs/pos": follow.item, "inputs/seq_cxt": batch.counts,
             "inputs/pos_cxt": follow.counts, "inputs/pos_weight": follow.weight,
