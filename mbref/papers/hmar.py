@@ -98,14 +98,14 @@ def forward(params, batch, config, tap=ignore, rng=None):
     return z
 
 
-def score(params, batch, candidates, config):
+def score(params, batch, candidates, config, forward=forward):
     """z_L . q^o of candidates [B, C], each with the user's own counts.  -> [B, C].  (5)."""
     counts = batch.history[np.arange(len(candidates), like=candidates)[:, None], candidates]
     q = code(params, lookup(params["item"], candidates), counts)  # Deviation D10: own counts
     return np.sum(forward(params, batch, config)[:, -1:] * q, axis=-1)
 
 
-def score_all(params, batch, config):
+def score_all(params, batch, config, forward=forward):
     """z_L . q^o of all items 1..N; counts enter q^o as c W_c W_f and so z_L . q^o.  -> [B, N]."""
     z = forward(params, batch, config)[:, -1]  # [B, D]
     q = code(params, params["item"][1:], np.zeros_like(batch.history[0, 1:]))  # [N, D]
@@ -118,7 +118,7 @@ def class_logits(params, q, z):
     return dense(params["class2"], dense(params["class1"], np.concatenate([q, z], axis=-1)))
 
 
-def loss(params, batch, config, rng=None):
+def loss(params, batch, config, rng=None, forward=forward):
     """L_rank + theta L_class, means over all events with a next one.  -> scalar.  (7)."""
     z, follow = forward(params, batch, config, rng=rng), batch.next
     q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D12: before it

@@ -1,16 +1,14 @@
 """Other readings of HMAR: its ablations, and the points where the paper is silent.
 
-At its defaults this is papers/hmar.py, from which it takes all that does not change. The switches of
-the counts act on batches, before the model reads them. Shapes as there.
+At its defaults this is papers/hmar.py, from which it takes all that does not change. All switches
+but `merge` act on batches, before the model reads them. Shapes as in papers/hmar.py.
 """
 from dataclasses import dataclass
 
-import autograd.numpy as np
-
-from mbref.data import windows
-from mbref.data import indicators, sequences
+from mbref.data import indicators, windows
 from mbref.errors import require_choice
-from mbref.nn.layers import ignore
+from mbref.nn import masks
+from mbref.nn.layers import dropout, ignore
 from mbref.papers import hmar
 from mbref.papers.hmar import init
 
@@ -19,15 +17,19 @@ from mbref.papers.hmar import init
 class Config(hmar.Config):
     """Switches beside the paper's own settings."""
     # ablations of the paper
-    merge: str = "encoder"          # "bypass": step (4) reads the input  # Deviation D1
-    indicator: bool = True          # False: no behaviour counts anywhere
+    # Deviation D1: without behaviour encoder
+    merge: str = "encoder"         # "bypass": step (4) reads the input of step (3)
+    indicator: bool = True         # False: no behaviour counts anywhere
     # points of the ledger
-    counts: str = "running"         # or "window", or "whole-log" as released, a leak  # Deviation D8
-    candidate_counts: str = "own"   # "target": not their own, see indicators.share  # Deviation D10, D11
-    count_scale: str = "raw"        # "log1p": log(1 + count)  # Deviation D14
+    # Deviation D8, D12: a leak, as released
+    counts: str = "running"        # or of the "window", or of the "whole-log", the future included
+    # Deviation D10, D11: candidates without counts of their own
+    candidate_counts: str = "own"  # "target": see indicators.share
+    # Deviation D14: log(1 + count)
+    count_scale: str = "raw"       # or "log1p"
     # others
-    positives: str = "all"          # (7) ranks "all" next events, those on "new" items, or of "target"
-    newest_only: bool = False       # True: train on each user's newest window alone, as the release
+    positives: str = "all"         # next events that L_rank compares: or on "new" items, or "target"
+    newest_only: bool = False      # True: train on each user's newest window alone, as released
 
     def __post_init__(self):
         super().__post_init__()
@@ -69,36 +71,36 @@ def change_batch(batch, config):
     return batch if config.indicator else indicators.hide(batch)
 
 
-def read_params(params, config):
-    """With merge="bypass" step (3) is the identity: its attentions give 0, and res lets x through."""
-    if config.merge == "encoder":
-        return params
-    blocks = [{**block, "behaviour": identity(block["behaviour"])} for block in params["blocks"]]
-    return {**params, "blocks": blocks}
-
-
-def identity(p):
-    """Parameters of a behaviour encoder that changes nothing; they are constants."""
-    nothing = {name: {part: np.zeros_like(a) for part, a in p[name].items()}
-               for name in p if name != "res"}
-    return {**nothing, "res": np.ones_like(p["res"])}
-
-
 def forward(params, batch, config, tap=ignore, rng=None):
     """States z after each event.  -> [B, L, D].  (1)-(4)."""
-    return hmar.forward(read_params(params, config), batch, config, tap, rng)
+    if config.merge == "encoder":
+        return hmar.forward(params, batch, config, tap, rng)
+    return encode_sequence(params, batch, config, tap, rng)
+
+
+def encode_sequence(params, batch, config, tap, rng):
+    """States z without behaviour encoder: step (4) reads what step (3) would.  -> [B, L, D]."""
+    drop, real = dropout(config.dropout, rng), masks.padding(batch.item)  # [B, L]
+    z = drop(hmar.input_code(params, batch.item, batch.counts)) * real[..., None]  # [B, L, D]
+    tap("input", z)
+    causal = masks.causal_real(real)
+    for block in params["blocks"]:
+        z = hmar.sequence_encoder(block["sequence"], z, z, causal, config.heads, drop, tap)
+        z = z * real[..., None]
+    tap("states", z)
+    return z
 
 
 def score(params, batch, candidates, config):
     """z_L . q^o of candidates [B, C].  -> [B, C].  (5)."""
-    return hmar.score(read_params(params, config), batch, candidates, config)
+    return hmar.score(params, batch, candidates, config, forward)
 
 
 def score_all(params, batch, config):
     """z_L . q^o of all items 1..N.  -> [B, N].  (5)."""
-    return hmar.score_all(read_params(params, config), batch, config)
+    return hmar.score_all(params, batch, config, forward)
 
 
 def loss(params, batch, config, rng=None):
     """L_rank + theta L_class.  -> scalar.  (7)."""
-    return hmar.loss(read_params(params, config), batch, config, rng)
+    return hmar.loss(params, batch, config, rng, forward)

@@ -168,7 +168,5 @@ def model(params, inputs, tap):
     """
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = hmar.change_batch(batch_of(inputs), config)
-    shown = in_one(where_real(tap, batch.item > 0), config.behaviours)
-    hidden = ("behaviour_weights", "merged") if config.merge == "bypass" else ()
-    hmar.forward(params, batch, config, lambda name, a: name.startswith(hidden) or shown(name, a))
+    hmar.forward(params, batch, config, in_one(where_real(tap, batch.item > 0), config.behaviours))
     return {"loss": hmar.loss(params, batch, config)}

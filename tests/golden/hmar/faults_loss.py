@@ -45,7 +45,7 @@ def other_behaviours_too(p, x, mask, causal, heads, drop, tap):
     return faulty_encoder(same=all_real)(p, inputs, tap)["y"]
 
 
-forward, sequence_encoder = hmar.forward, hmar.sequence_encoder
+forward, sequence_encoder = right.hmar.forward, hmar.sequence_encoder
 
 
 def model(class_reads="next", label_of="next", weight_of="next"):
@@ -115,7 +115,7 @@ FAULTS = {
         "counts of the item before in the table": feed(right.score, lambda i: {
             "history": np.roll(i["history"], 1, 1)}),
         "state of the first place instead of the last": plant(
-            right.score, hmar, forward=lambda *args: forward(*args)[:, ::-1]),
+            right.score, right.hmar, forward=lambda *args: forward(*args)[:, ::-1]),
         "attends to events of other behaviours": plant(
             right.score, hmar, behaviour_encoder=other_behaviours_too),
     },
