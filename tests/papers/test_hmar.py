@@ -1,4 +1,4 @@
-"""HMAR's components: batched == by hand, gradients against central differences, padding, the future, odd histories."""
+"""HMAR's own form: by hand, central differences, padding, the future, odd histories."""
 from dataclasses import replace
 
 import autograd.numpy as np
@@ -11,24 +11,17 @@ from mbref import evaluation
 from mbref.by_hand import hmar as by_hand
 from mbref.data import sequences, windows
 from mbref.data.leave_one_out import leave_one_out
+from mbref.data.log import Log
 from mbref.data.windows import Batch, Next
 from mbref.errors import InputError
 from mbref.nn import masks, optim
+from mbref.nn.attention import attention
 from mbref.papers import hmar
 
 K, N, L = 3, 7, 6
-BASE = hmar.Config(items=N, behaviours=K, width=4, length=L, heads=2, dropout=0.0, weights=(0.5, 0.3, 0.2),
-                   candidate_counts="target")
-VARIANTS = [
-    BASE,
-    replace(BASE, merge="bypass"),
-    replace(BASE, indicator=False),
-    replace(BASE, count_scale="log1p"),
-    replace(BASE, blocks=2, heads=1),
-    replace(BASE, candidate_counts="own", positives="new"),
-    replace(BASE, positives="target", target=2),
-    replace(BASE, counts="window"),
-]
+BASE = hmar.Config(items=N, behaviours=K, width=4, length=L, heads=2, dropout=0.0,
+                   weights=(0.5, 0.3, 0.2))
+CONFIGS = [BASE, replace(BASE, blocks=2, heads=1), replace(BASE, theta=0.7, target=2)]
 HISTORIES = [  # (items, behaviours) of one user, oldest first; the last event is only predicted
     ([3, 1, 3, 5, 1, 2, 3], [1, 2, 2, 3, 1, 1, 3]),   # fills the window
     ([4, 4, 2], [1, 3, 2]),                           # padded
@@ -38,80 +31,85 @@ HISTORIES = [  # (items, behaviours) of one user, oldest first; the last event i
 
 
 def random_params(config, seed=0):
-    """Parameters away from their initial zeros and ones, so that no gradient is hidden by them."""
+    """Parameters away from their initial zeros and ones, which would hide gradients."""
     rng = onp.random.default_rng(seed)
     return optim.tree_map(lambda a: a + rng.normal(0, 0.4, a.shape), hmar.init(rng, config))
 
 
 def events():
     users = np.concatenate([np.full(len(items), u + 1) for u, (items, _) in enumerate(HISTORIES)])
-    return sequences.from_rows(users, *(np.concatenate([h[i] for h in HISTORIES]) for i in (0, 1)), K)
+    columns = (np.concatenate([h[i] for h in HISTORIES]) for i in (0, 1))
+    return sequences.from_rows(users, *columns, K)
 
 
 def training_batch(config, seed=0):
-    cuts = windows.windows(events(), L)
-    return hmar.batch(events(), cuts, config, onp.random.default_rng(seed))
+    rows, = hmar.examples(events(), config, None)
+    return hmar.training_batch(events(), rows, config, onp.random.default_rng(seed))
 
 
 def ranking_batch(config):
-    return hmar.batch(events(), np.arange(len(HISTORIES)), config)
+    return hmar.ranking_batch(events(), np.arange(len(HISTORIES)), config)
 
 
 def real(row):
     return row[row > 0]
 
 
-@pytest.mark.parametrize("config", VARIANTS)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_states_by_hand_equal_batched(config):
     params, batch = random_params(config), training_batch(config)
     z = hmar.forward(params, batch, config)
     for b in range(len(batch.item)):
         n = len(real(batch.item[b]))
-        want = by_hand.forward(params, real(batch.item[b]), real(batch.behaviour[b]), batch.counts[b, L - n :], config)
+        sequence = real(batch.item[b]), real(batch.behaviour[b]), batch.counts[b, L - n :]
+        want = by_hand.forward(params, *sequence, config)
         onp.testing.assert_allclose(z[b, L - n :], np.array(want), atol=1e-10)
         assert not z[b, : L - n].any()
 
 
-def sum_by_hand(params, batch, config):
-    """The loss of a batch from the one-sequence form: sums over the events of all rows, divided by their number."""
-    rank, classes, ranked = 0.0, 0.0, 0
-    silent = replace(config, theta=0.0, positives="all")
-    for b in range(len(batch.item)):
-        at = np.flatnonzero(batch.item[b])
-        x, f = (batch.item[b][at], batch.behaviour[b][at], batch.counts[b][at]), batch.next
-        following = [(f.item[b, t], f.behaviour[b, t], f.counts[b, t], f.negative[b, t],
-                      (f.negative_counts if config.candidate_counts == "own" else f.counts)[b, t]) for t in at]
-        z = by_hand.forward(params, *x, config)
-        for t, one in enumerate(following):
-            item, behaviour, c, *_ = one
-            q = by_hand.candidate_code(params, item, c, config)
-            classes = classes - np.log(by_hand.class_probabilities(params, z[t], q)[behaviour - 1])
-            if {"all": True, "new": sum(c) == 0, "target": behaviour == config.target}[config.positives]:
-                rank, ranked = rank + by_hand.ranking_term(params, z[t], *one, silent), ranked + 1
-    return rank / ranked + config.theta * classes / (batch.item > 0).sum()
+def sequence_of(batch, b):
+    """Items, behaviours and counts of one row, and what its events predict, without padding."""
+    at, f = np.flatnonzero(batch.item[b]), batch.next
+    columns = f.item, f.behaviour, f.counts, f.negative, f.negative_counts
+    following = [tuple(column[b, t] for column in columns) for t in at]
+    return batch.item[b][at], batch.behaviour[b][at], batch.counts[b][at], following
 
 
-@pytest.mark.parametrize("config", VARIANTS)
+def loss_by_hand(params, batch, config):
+    """The loss of a batch: the mean over the events of all rows, from each row's own mean."""
+    rows = [sequence_of(batch, b) for b in range(len(batch.item))]
+    total = sum(len(row[0]) * by_hand.loss(params, *row, config) for row in rows)
+    return total / sum(len(row[0]) for row in rows)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_loss_and_gradients_by_hand_equal_batched(config):
     params, batch = random_params(config), training_batch(config)
-    assert hmar.loss(params, batch, config) == pytest.approx(sum_by_hand(params, batch, config), abs=1e-10)
-    got, want = grad(hmar.loss)(params, batch, config), grad(sum_by_hand)(params, batch, config)
+    want = loss_by_hand(params, batch, config)
+    assert hmar.loss(params, batch, config) == pytest.approx(want, abs=1e-10)
+    got, want = grad(hmar.loss)(params, batch, config), grad(loss_by_hand)(params, batch, config)
     for (name, a), (_, b) in zip(optim.leaves(got), optim.leaves(want), strict=True):
         onp.testing.assert_allclose(a, b, atol=1e-10, err_msg=name)
 
 
-def test_by_hand_loss_of_one_sequence():
-    """A batch of one sequence: its mean loss times its length is by_hand.loss."""
+def test_loss_without_negatives_by_hand():
+    """Where none could be drawn, the positive's term alone is left."""
     params, batch = random_params(BASE), training_batch(BASE)
-    b = 0
-    f = batch.next
-    following = [(f.item[b, t], f.behaviour[b, t], f.counts[b, t], f.negative[b, t], f.counts[b, t]) for t in range(L)]
-    one = Batch(*(x[:1] for x in batch[:4]), Next(*(x[:1] for x in f)))
-    want = by_hand.loss(params, batch.item[b], batch.behaviour[b], batch.counts[b], following, BASE)
-    assert hmar.loss(params, one, BASE) * L == pytest.approx(want, abs=1e-10)
+    batch = batch._replace(next=batch.next._replace(negative=0 * batch.next.negative))
+    want = loss_by_hand(params, batch, BASE)
+    assert hmar.loss(params, batch, BASE) == pytest.approx(want, abs=1e-10)
 
 
-@pytest.mark.parametrize("config", VARIANTS)
+def test_loss_of_one_sequence_by_hand():
+    params, batch = random_params(BASE), training_batch(BASE)
+    for b in range(len(batch.item)):
+        columns = (x[b : b + 1] for x in batch[:4])
+        one = Batch(*columns, Next(*(x[b : b + 1] for x in batch.next)))
+        want = by_hand.loss(params, *sequence_of(batch, b), BASE)
+        assert hmar.loss(params, one, BASE) == pytest.approx(want, abs=1e-10)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_gradient_of_every_parameter_by_central_differences(config):
     params, batch = random_params(config), training_batch(config)
     got, step = grad(hmar.loss)(params, batch, config), 1e-5
@@ -128,13 +126,19 @@ def test_gradient_of_every_parameter_by_central_differences(config):
 
 def test_gradients_of_the_components():
     params, rng = random_params(BASE), onp.random.default_rng(1)
-    x, mask = rng.normal(size=(2, L, 4)), masks.behaviour(training_batch(BASE).behaviour[:2], K)
-    causal = np.broadcast_to(masks.causal(L), (2, L, L))
-    block, keep = params["blocks"][0], lambda x: x
-    check_grads(lambda p, x: hmar.behaviour_encoder(p, x, mask, causal, 2, keep), modes=["rev"])(block["behaviour"], x)
-    check_grads(lambda p, x: hmar.sequence_encoder(p, x, x, causal, 2, keep), modes=["rev"])(block["sequence"], x)
-    check_grads(lambda p: hmar.candidate_code(p, np.array([1, 0, 4]), np.ones((3, K)), BASE), modes=["rev"])(params)
-    check_grads(lambda p, q, z: hmar.class_logits(p, q, z), modes=["rev"])(params, x, x[::-1])
+    batch, x = training_batch(BASE), rng.normal(size=(2, L, 4))
+    mask = masks.behaviour(batch.behaviour[:2], K)
+    causal, keep = np.broadcast_to(masks.causal(L), (2, L, L)), lambda x: x
+    block, counts = params["blocks"][0], rng.normal(size=(3, K))
+
+    def of(function, *inputs):
+        check_grads(function, modes=["rev"])(*inputs)
+
+    of(lambda p, x: hmar.behaviour_encoder(p, x, mask, causal, 2, keep), block["behaviour"], x)
+    of(lambda p, x: hmar.sequence_encoder(p, x, x, causal, 2, keep), block["sequence"], x)
+    of(lambda p, v, c: hmar.code(p, v, c), params, rng.normal(size=(3, 4)), counts)
+    of(lambda p, c: hmar.input_code(p, np.array([[1, 0, 4]]), c), params, counts[None])
+    of(lambda p, q, z: hmar.class_logits(p, q, z), params, x, x[::-1])
 
 
 def test_indicators_by_hand():
@@ -155,10 +159,10 @@ def test_padding_and_window_length_change_nothing():
     onp.testing.assert_allclose(hmar.forward(params, short, BASE)[0], z[1, -2:], atol=1e-12)
 
 
-@pytest.mark.parametrize("config", VARIANTS)
+@pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("t", range(1, L))
 def test_no_look_into_the_future(config, t):
-    """Change item, behaviour and counts of everything from t on: the states before t are bit-identical."""
+    """Change all from t on, items, behaviours and counts: the states before t are bit-identical."""
     params, batch = random_params(config), training_batch(config)
     changed = [np.array(x) for x in batch[1:4]]
     changed[0][:, t:], changed[1][:, t:], changed[2][:, t:] = 6, 3, 5.0
@@ -166,16 +170,16 @@ def test_no_look_into_the_future(config, t):
     after = hmar.forward(params, Batch(batch.user, *changed), config)
     real_before = (batch.item[:, :t] > 0)[..., None]
     onp.testing.assert_array_equal(after[:, :t] * real_before, before)
-    assert np.abs(after[:, -1] - hmar.forward(params, batch, config)[:, -1]).max() > 1e-3
+    assert np.abs(after - hmar.forward(params, batch, config))[:, -1].max() > 1e-3
 
 
 def test_held_out_row_changes_no_input():
-    """Another held-out item, or further events after it: histories, indicators and candidate counts stay the same."""
+    """Another held-out item, or further events after it: all that is read stays the same."""
     def inputs(item, later):
-        items, behaviours = np.array([3, 1, 3, 5, item, *later]), np.array([2, 1, 3, 1, 1, *[2] * len(later)])
-        log = make_log(np.ones(len(items), int), items, behaviours)
-        split = leave_one_out(log, "a")
-        return split, hmar.batch(split.test.history, np.array([0]), BASE)
+        items = np.array([3, 1, 3, 5, item, *later])
+        behaviours = np.array([2, 1, 3, 1, 1, *[2] * len(later)])
+        split = leave_one_out(make_log(np.ones(len(items), int), items, behaviours), "a")
+        return split, hmar.ranking_batch(split.test.history, np.array([0]), BASE)
 
     split, batch = inputs(2, [])
     for item, later in [(5, []), (2, [4, 2]), (7, [7])]:
@@ -187,53 +191,57 @@ def test_held_out_row_changes_no_input():
 
 
 def make_log(user, item, behaviour):
-    from mbref.data.log import Log
     ids = [np.arange(count + 1).astype(str) for count in (user.max(), N)]
     return Log(user, item, behaviour, None, None, *ids, None, ("a", "b", "c"), ())
 
 
-def test_one_attention_equals_k_masked_attentions():
-    """The paper's form: every behaviour its own attention on its masked copy, outputs masked and added up."""
+def test_k_masked_attentions_equal_one_of_each_events_own_weights():
+    """Every event has one behaviour, so the K attentions are one, with the weights of the event."""
     params, batch = random_params(BASE), training_batch(BASE)
     p, rng = params["blocks"][0]["behaviour"], onp.random.default_rng(3)
-    mask = masks.behaviour(batch.behaviour, K)
-    x = rng.normal(size=(len(mask), L, 4)) * (batch.item > 0)[..., None]
-    causal = masks.causal(L) & (batch.item > 0)[:, None, :] & (batch.item > 0)[:, :, None]
-    total = 0
-    for k in range(K):
-        own = {n: {"w": p[n]["w"][k], "b": p[n]["b"][k]} for n in ("q", "k", "v", "f1", "f2")}
-        m = mask[..., k, None]
-        a = hmar.attention(*(hmar.dense(own[n], x * m) for n in "qkv"), causal & mask[:, None, :, k], 2) * m
-        total = total + m * (a + hmar.dense(own["f2"], hmar.relu(hmar.dense(own["f1"], a))) + p["res"][k] * x)
-    got = hmar.behaviour_encoder(p, x, mask, causal & masks.same_behaviour(batch.behaviour), 2, lambda x: x)
-    onp.testing.assert_allclose(got, total, atol=1e-12)
+    mask, real = masks.behaviour(batch.behaviour, K), batch.item > 0
+    x = rng.normal(size=(len(mask), L, 4)) * real[..., None]
+
+    def own(name, x):
+        """x_t W_b + b_b with b the behaviour of event t; 0 at padding."""
+        every = np.einsum("bld,kde->blke", x, p[name]["w"]) + p[name]["b"]
+        return np.sum(every * mask[..., None], axis=2)
+
+    same = masks.causal(L) & masks.same_behaviour(batch.behaviour)
+    a = attention(*(own(name, x) for name in "qkv"), same, 2)
+    want = a + own("f2", np.maximum(own("f1", a), 0)) + (mask @ p["res"])[..., None] * x
+    got = hmar.behaviour_encoder(p, x, mask, masks.causal_real(real), 2, lambda x: x)
+    onp.testing.assert_allclose(got, want, atol=1e-12)
 
 
-@pytest.mark.parametrize("config", VARIANTS)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_scores_of_all_items_given_items_and_by_hand_agree(config):
     params, batch = random_params(config), ranking_batch(config)
-    everything = hmar.score(params, batch, None, config)
+    everything = hmar.score_all(params, batch, config)
     given = np.array([[3, 1, 7], [2, 2, 5], [1, 6, 4], [7, 1, 2]])
     onp.testing.assert_allclose(hmar.score(params, batch, given, config),
                                np.take_along_axis(everything, given - 1, axis=1), atol=1e-12)
     items, behaviours = HISTORIES[1]
-    z = by_hand.forward(params, items, behaviours, by_hand.running_indicators(items, behaviours, K), config)[-1]
+    counts = by_hand.running_indicators(items, behaviours, K)
+    z = by_hand.forward(params, items, behaviours, counts, config)[-1]
     for item in range(1, N + 1):
         own = by_hand.historical_indicator(items, behaviours, item, len(items), K)
-        target = [float(k == config.target) for k in range(1, K + 1)]
-        want = by_hand.score(params, z, item, own if config.candidate_counts == "own" else target, config)
+        want = by_hand.score(params, z, item, own)
         assert everything[1, item - 1] == pytest.approx(want, abs=1e-10)
 
 
 def test_empty_history_gives_no_information():
-    batch = Batch(np.array([1]), *np.zeros((2, 1, L), int), np.zeros((1, L, K)), history=np.zeros((1, N + 1, K)))
-    scores = hmar.score(random_params(BASE), batch, None, BASE)
-    onp.testing.assert_array_equal(scores, np.zeros((1, N)))
+    """Not even the candidates' codes make a difference: the state is 0."""
+    batch = Batch(np.array([1]), *np.zeros((2, 1, L), int), np.zeros((1, L, K)),
+                  history=np.zeros((1, N + 1, K)))
+    params = random_params(BASE)
+    onp.testing.assert_array_equal(hmar.score_all(params, batch, BASE), np.zeros((1, N)))
+    onp.testing.assert_array_equal(hmar.score(params, batch, np.array([[2, 5]]), BASE), [[0, 0]])
 
 
 def test_a_behaviour_that_never_occurs_keeps_its_parameters():
     params = random_params(BASE)
-    batch = training_batch(BASE)._replace()
+    batch = training_batch(BASE)
     only = batch._replace(behaviour=np.where(batch.behaviour == 3, 1, batch.behaviour))
     gradient = grad(hmar.loss)(params, only, BASE)["blocks"][0]["behaviour"]
     assert not gradient["q"]["w"][2].any() and not gradient["res"][2].any()
@@ -242,7 +250,8 @@ def test_a_behaviour_that_never_occurs_keeps_its_parameters():
 
 def test_padding_item_has_no_gradient_and_float32_stays():
     params = optim.tree_map(lambda a: a.astype(np.float32), random_params(BASE))
-    gradient = grad(hmar.loss)(params, training_batch(BASE), BASE, onp.random.default_rng(0))
+    config = replace(BASE, dropout=0.3)
+    gradient = grad(hmar.loss)(params, training_batch(config), config, onp.random.default_rng(0))
     assert not gradient["item"][0].any()
     assert {a.dtype for _, a in optim.leaves(gradient)} == {onp.dtype(np.float32)}
 
@@ -250,7 +259,8 @@ def test_padding_item_has_no_gradient_and_float32_stays():
 def test_dropout_needs_a_generator_and_follows_it():
     config, params, batch = replace(BASE, dropout=0.5), random_params(BASE), training_batch(BASE)
     assert hmar.loss(params, batch, config) == hmar.loss(params, batch, BASE)
-    one, two, other = (hmar.loss(params, batch, config, onp.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, two, other = (hmar.loss(params, batch, config, onp.random.default_rng(seed))
+                       for seed in (1, 1, 2))
     assert one == two != other
 
 
@@ -260,9 +270,9 @@ def test_weights_follow_the_target():
 
 
 @pytest.mark.parametrize("wrong", [
-    dict(merge="none"), dict(width=5, heads=2), dict(target=4), dict(weights=(1.0,)), dict(counts="all"),
-    dict(candidate_counts="x"), dict(positives="x"), dict(dropout=1.0), dict(length=0),
-    dict(theta=float("nan")), dict(theta=-1.0), dict(weights=(1.0, float("inf"), 0.0)),
+    dict(width=5, heads=2), dict(target=4), dict(target=0), dict(weights=(1.0,)), dict(length=0),
+    dict(dropout=1.0), dict(dropout=-0.1), dict(theta=float("nan")), dict(theta=-1.0),
+    dict(weights=(1.0, float("inf"), 0.0)), dict(heads=0), dict(blocks=0),
 ])
 def test_config_refuses(wrong):
     with pytest.raises(InputError):
@@ -271,18 +281,20 @@ def test_config_refuses(wrong):
 
 @pytest.mark.trains
 def test_it_learns_a_rule_that_needs_behaviours():
-    """Item 1 by behaviour 1 is followed by item 2, by behaviour 2 by item 3: the items alone do not tell which."""
+    """Item 1 by behaviour 1 is followed by item 2, by behaviour 2 by item 3."""
     rng, config = onp.random.default_rng(0), replace(BASE, width=8, length=3, heads=1, theta=0.0)
     kinds = rng.integers(1, 3, 200)
     user = np.repeat(np.arange(1, 201), 2)
     item = np.stack([np.ones(200, int), kinds + 1], axis=1).ravel()
-    seqs = sequences.from_rows(user, item, np.stack([kinds, np.ones(200, int)], axis=1).ravel(), K)
+    behaviour = np.stack([kinds, np.ones(200, int)], axis=1).ravel()
+    seqs = sequences.from_rows(user, item, behaviour, K)
     params, cuts = hmar.init(rng, config), windows.windows(seqs, 3)
     rule = optim.Adam(0.02)
     moments = optim.start(rule, params)
     for step in range(1, 101):
-        batch = hmar.batch(seqs, cuts, config, onp.random.default_rng(step))
-        params, moments = optim.update(rule, params, grad(hmar.loss)(params, batch, config), moments, step)
+        batch = hmar.training_batch(seqs, cuts, config, onp.random.default_rng(step))
+        gradient = grad(hmar.loss)(params, batch, config)
+        params, moments = optim.update(rule, params, gradient, moments, step)
     first = sequences.from_rows(np.array([1, 2]), np.array([1, 1]), np.array([1, 2]), K)
-    scores = evaluation.scorer(hmar, params, config)(first, np.array([0, 1]))
+    scores = evaluation.item_scorer(hmar, params, config)(first, np.array([0, 1]))
     assert scores[0, 1] > scores[0, 2] + 1 and scores[1, 2] > scores[1, 1] + 1
