@@ -1,9 +1,8 @@
 """HMAR: hierarchical masked attention for multi-behaviour recommendation (PAKDD 2024).
 
-Steps (1)-(7) after arXiv 2405.09638 (excerpts and the authors' code were at hand, not the full
-paper): codes of (1) items and (2) behaviour counts, (3) behaviour encoder, (4) sequence encoder,
-(5) score, (6) class head, (7) losses. "Deviation D3": a row of released/LEDGER.md; other
-choices: variants/hmar.py. B batch, L length, D width, K behaviours, N items; 0 pads on the left.
+The full paper was not at hand: steps (1)-(7) follow excerpts of arXiv 2405.09638 and the authors'
+code. "Deviation D3" is a row of released/LEDGER.md; variants/hmar.py has other choices, and its own
+`forward`. B batch, L length, D width, K behaviours, N items; 0 is padding, on the left.
 """
 from dataclasses import dataclass
 
@@ -51,7 +50,7 @@ def init(rng, config):
 
 def code(params, v, counts):
     """[v ; c W_c + b_c] W_f + b_f.  v [..., D], counts c [..., K] -> [..., D].  (1), (2)."""
-    c = dense(params["indicator"], counts)  # Deviation D14: raw counts  [..., D]
+    c = dense(params["indicator"], counts)  # [..., D]  # Deviation D14: raw counts
     return dense(params["feature"], np.concatenate([v, c], axis=-1))
 
 
@@ -62,11 +61,11 @@ def input_code(params, item, counts):
 
 
 def behaviour_encoder(p, x, mask, causal, heads, drop, tap=ignore):
-    """K attentions, one a behaviour, each event in one: x, mask M [B, L, K] -> [B, L, D].  (3)."""
+    """K attentions, each over one behaviour's events.  x, mask [B, L, K] -> [B, L, D].  (3)."""
     merged = 0
     for b in range(mask.shape[-1]):
         own = {name: {"w": p[name]["w"][b], "b": p[name]["b"][b]} for name in p if name != "res"}
-        M = mask[..., b]  # Deviation D2, D3: a boolean mask, no norm before it  [B, L]
+        M = mask[..., b]  # [B, L]  # Deviation D2, D3: a boolean mask, no norm before it
         q, k, v = (dense(own[name], x) for name in "qkv")
         allowed = causal & M[:, None, :] & M[:, :, None]  # [B, L, L]
         a = attention(q, k, v, allowed, heads, drop, tap, f"behaviour_weights_{b}")
@@ -89,9 +88,9 @@ def forward(params, batch, config, tap=ignore, rng=None):
     mask, causal = masks.behaviour(batch.behaviour, config.behaviours), masks.causal_real(real)
     z = drop(input_code(params, batch.item, batch.counts)) * real[..., None]  # [B, L, D]
     tap("input", z)
-    for block in params["blocks"]:  # Deviation D23: both steps are stacked
+    for block in params["blocks"]:  # Deviation D23: steps (3) and (4) together
         s = behaviour_encoder(block["behaviour"], z, mask, causal, config.heads, drop, tap)
-        tap("merged", s)  # Deviation D1, D5: it is used, and c is not added again
+        tap("merged", s)  # Deviation D1, D5: s is used, and c is not added again
         z = sequence_encoder(block["sequence"], s, z, causal, config.heads, drop, tap)
         z = z * real[..., None]
     tap("states", z)  # Deviation D7: no last layer norm
@@ -100,21 +99,21 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 def score(params, batch, candidates, config, forward=forward):
     """z_L . q^o of candidates [B, C], each with the user's own counts.  -> [B, C].  (5)."""
-    counts = batch.history[np.arange(len(candidates), like=candidates)[:, None], candidates]
+    counts = np.take_along_axis(batch.history, candidates[..., None], axis=1)  # [B, C, K]
     q = code(params, lookup(params["item"], candidates), counts)  # Deviation D10: own counts
     return np.sum(forward(params, batch, config)[:, -1:] * q, axis=-1)
 
 
 def score_all(params, batch, config, forward=forward):
-    """z_L . q^o of all items 1..N; counts enter q^o as c W_c W_f and so z_L . q^o.  -> [B, N]."""
+    """z_L . q^o of all items 1..N: without counts, plus what each count adds.  -> [B, N].  (5)."""
     z = forward(params, batch, config)[:, -1]  # [B, D]
     q = code(params, params["item"][1:], np.zeros_like(batch.history[0, 1:]))  # [N, D]
-    pull = params["indicator"]["w"] @ params["feature"]["w"][config.width :] @ z.T  # [K, B]
-    return z @ q.T + np.einsum("bnk,kb->bn", batch.history[:, 1:], pull)
+    added = params["indicator"]["w"] @ params["feature"]["w"][config.width :] @ z.T  # [K, B]
+    return z @ q.T + np.einsum("bnk,kb->bn", batch.history[:, 1:], added)
 
 
-def class_logits(params, q, z):
-    """Which behaviour comes next.  q, z [B, L, D] -> [B, L, K]; Deviation D13: linear.  (6)."""
+def class_logits(params, q, z):  # Deviation D13: linear
+    """Which behaviour comes next.  q, z [B, L, D] -> logits [B, L, K].  (6)."""
     return dense(params["class2"], dense(params["class1"], np.concatenate([q, z], axis=-1)))
 
 
@@ -122,9 +121,10 @@ def loss(params, batch, config, rng=None, forward=forward):
     """L_rank + theta L_class, means over all events with a next one.  -> scalar.  (7)."""
     z, follow = forward(params, batch, config, rng=rng), batch.next
     q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D12: before it
+    # Deviation D11: the negative's own counts
     q_negative = code(params, lookup(params["item"], follow.negative), follow.negative_counts)
-    mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1  # Deviation D11: own counts
-    w = weight_of(label, config.weights, z.dtype)  # Deviation D20: w_b  [B, L]
+    mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1  # [B, L]; labels 0..K-1
+    w = weight_of(label, config.weights, z.dtype)  # [B, L]  # Deviation D20: by behaviour
     negative = softplus(np.sum(z * q_negative, axis=-1)) * (follow.negative > 0)
     rank = masked_mean(w * softplus(-np.sum(z * q, axis=-1)) + negative, follow.ranked)
     return rank + config.theta * masked_mean(cross_entropy(class_logits(params, q, z), label), mask)
