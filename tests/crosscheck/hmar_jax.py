@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 
 class Switches(NamedTuple):
-    """As in mbref/papers/hmar.py."""
+    """As in mbref/variants/hmar.py."""
 
     behaviours: int
     heads: int = 1

@@ -95,7 +95,7 @@ class SequenceEncoder(nn.Module):
 
 
 class HMAR(nn.Module):
-    """Steps (1)-(7). Switches as in mbref/papers/hmar.py."""
+    """Steps (1)-(7). Switches as in mbref/variants/hmar.py."""
 
     def __init__(self, items=1, behaviours=1, width=1, length=1, heads=1, blocks=1, target=1, theta=0.1, weights=(),
                  merge="encoder", indicator=True, count_scale="raw", candidate_counts="own", positives="all"):

@@ -1,7 +1,8 @@
-"""papers/hmar.py against recorded states of the authors' Taobao graph: states, losses, every gradient, Adam, scores.
+"""papers/hmar.py against recorded states of the authors' Taobao graph.
 
-The recorded contexts and labels are fed as they are (the release reverses them in time), so that only the model is
-compared. The release computed in float32; all is recomputed here in float64.
+States, losses, every gradient, Adam's steps and scores. The recorded contexts and labels are read as
+they are (the release reverses them in time), so that only the model is compared. The release
+computed in float32; all is computed again here in float64.
 """
 import json
 from pathlib import Path
@@ -54,17 +55,19 @@ def ours(state, prefix):
     behaviour["res"] = np.array([one(f"beh{k}.res") for k in range(4)])
     sequence = {part: layer(f"seq.{part}") for part in PARTS}
     sequence["ln"] = {name: one(f"seq.ln.{name}") for name in ("gamma", "beta")}
-    return {"item": one("item_emb"), "position": one("pos_emb"), "indicator": layer("cxt"), "feature": layer("feat"),
-            "blocks": [{"behaviour": behaviour, "sequence": sequence}],
+    return {"item": one("item_emb"), "position": one("pos_emb"),
+            "indicator": layer("cxt"), "feature": layer("feat"), "blocks": [{"behaviour": behaviour, "sequence": sequence}],
             "class1": layer("cls1"), "class2": layer("cls2")}
 
 
 def release_batch(state, side):
-    """The recorded inputs; `side` chooses whose behaviours `next` carries: "rank" the weights', "class" the labels'."""
+    """The recorded inputs; `next` has the behaviours of the weights ("rank") or labels ("class").
+    """
     x = {name.split("/")[1]: a for name, a in state.items() if name.startswith("inputs/")}
     behaviour = np.einsum("kbl,k->bl", x["masks"], np.arange(1, 5)).astype(int)
     kind = np.where(x["pos_weight"] > 0.5, 1, 2) if side == "rank" else x["labels"].argmax(-1) + 1
-    follow = Next(x["pos"], np.where(x["pos"] > 0, kind, 0), x["pos_cxt"], x["neg"], x["pos_cxt"])
+    follow = Next(x["pos"], np.where(x["pos"] > 0, kind, 0), x["pos_cxt"], x["neg"], x["pos_cxt"],
+                  x["pos"] > 0)
     return Batch(x["user"], x["seq"], behaviour, x["seq_cxt"], follow)
 
 
@@ -126,7 +129,7 @@ def test_adam_steps(trained, steps):
         params, moments = optim.update(rule, params, grad(total)(params, state), moments, step)
     want = ours(state, f"after/{steps}")
     for (name, a), (_, b) in zip(optim.leaves(params), optim.leaves(want), strict=True):
-        if not name.endswith("k/b"):  # true gradient 0: the release's Adam amplified float32 rounding there
+        if not name.endswith("k/b"):  # gradient 0: the release's Adam amplified rounding there
             assert worst(a, b, 1e-3) < 1e-4, name
 
 
@@ -137,8 +140,7 @@ def test_scores_of_its_evaluation(trained):
     history = np.zeros((len(behaviour), config.items + 1, 4))
     users, items = np.arange(len(behaviour))[:, None], state["eval/cand"]
     batch = Batch(state["eval/user"], state["eval/seq"], behaviour, state["eval/seq_cxt"], history=history)
-    own = hmar.Config(**{**vars(config), "candidate_counts": "own"})
-    for column in range(items.shape[1]):  # an item may be a candidate twice, with other counts: one column at a time
+    for column in range(items.shape[1]):  # one at a time: an item may come twice, counts differ
         history[users, items[:, [column]]] = state["eval/cand_cxt"][:, [column]]
-        got = hmar.score(params, batch, items[:, [column]], own)[:, 0]
+        got = hmar.score(params, batch, items[:, [column]], config)[:, 0]
         assert worst(got, state["eval/scores"][:, column], np.abs(state["eval/scores"]).max()) < 1e-6
