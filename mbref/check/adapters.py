@@ -1,12 +1,14 @@
-"""One function a framework: run an implementation on the arrays of a case, and differentiate it.
+"""Run an implementation on the arrays of a case and differentiate it, in any of the frameworks.
 
-All take (function, params, inputs, cotangents, differentiate, dtype) with params and cotangents as
-flat dicts of float64 arrays, inputs likewise with plain numbers and words among them, and
-differentiate as a set of "params/<path>" and "inputs/<name>". The function gets params nested and
+ADAPTERS hold a function a framework: (function, params, inputs, cotangents, differentiate, dtype)
+-> (taps, outputs, gradients of sum(output * cotangent) by path), all NumPy. params and cotangents
+are flat dicts of float64 arrays, inputs likewise with plain numbers and words among them, and
+differentiate is a set of "params/<path>" and "inputs/<name>". The function gets params nested and
 arrays of its own framework, floats in `dtype`.
--> (taps, outputs, gradients of sum(output * cotangent) by path), all NumPy.
 """
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from autograd import grad
@@ -15,6 +17,47 @@ from autograd.tracer import getval
 from mbref.check.casefile import nest
 from mbref.device.device import to_device
 from mbref.errors import require
+
+
+class Framework(NamedTuple):
+    """What the frameworks do each in its own way."""
+
+    convert: Callable     # a NumPy array as one of the framework
+    host: Callable        # and back
+    gradient: Callable    # (total, free) -> gradients of the number total(free) by the dict `free`
+
+
+def numpy_framework(device="cpu"):
+    """NumPy, or CuPy on a device; autograd differentiates what is written with autograd.numpy."""
+    def host(a):
+        return np.asarray(to_device(getval(a), "cpu"))
+
+    return Framework(partial(to_device, device=device), host,
+                     lambda total, free: grad(total)(free))
+
+
+def torch_framework():
+    """PyTorch on the CPU; gradients that its autograd leaves None are zeros."""
+    import torch
+    require(torch.get_float32_matmul_precision() == "highest", "torch multiplies in TF32: call "
+            'torch.set_float32_matmul_precision("highest").')
+
+    def host(a):
+        return torch.as_tensor(a).detach().cpu().numpy()
+
+    def gradient(total, free):
+        total({k: a.requires_grad_() for k, a in free.items()}).backward()
+        return {k: torch.zeros_like(a) if a.grad is None else a.grad for k, a in free.items()}
+
+    return Framework(torch.tensor, host, gradient)
+
+
+def jax_framework():
+    """JAX in 64 bits with full products."""
+    import jax
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    return Framework(jax.numpy.asarray, np.asarray, lambda total, free: jax.grad(total)(free))
 
 
 def require_dict(outputs):
@@ -48,77 +91,25 @@ def cast(values, dtype, convert=np.asarray):
     return {k: one(a) if isinstance(a, np.ndarray) else a for k, a in values.items()}
 
 
-def separate(values, differentiate):
-    """What is differentiated, and the rest.  -> two dicts."""
+def adapter(framework, function, params, inputs, cotangents, differentiate, dtype):
+    """One of ADAPTERS, as the head of this file says."""
+    convert, host, gradient = framework()
+    values = cast(join(params, inputs), dtype, convert)
+    cotangents = cast(cotangents, dtype, convert)
     free = {k: a for k, a in values.items() if k in differentiate}
-    return free, {k: a for k, a in values.items() if k not in differentiate}
-
-
-def numpy_adapter(function, params, inputs, cotangents, differentiate, dtype, device="cpu"):
-    """NumPy, or CuPy on a device; autograd differentiates what is written with autograd.numpy."""
-    values, cotangents = to_device((cast(join(params, inputs), dtype), cotangents), device)
-    free, fixed = separate(values, differentiate)
     taps = {}
 
-    def host(a):
-        return np.asarray(to_device(getval(a), "cpu"))
-
     def total(free):
-        out = function(*split({**fixed, **free}), lambda name, a: None)
-        return sum((out[name] * cotangents[name].astype(dtype)).sum() for name in names)
+        out = function(*split({**values, **free}), lambda name, a: None)
+        return sum((out[name] * cotangents[name]).sum() for name in names)
 
     out = require_dict(function(*split(values), lambda name, a: taps.setdefault(name, host(a))))
     outputs = {name: host(a) for name, a in out.items()}
     names = [name for name in cotangents if name in outputs]
-    return taps, outputs, to_device(grad(total)(free), "cpu") if free and names else {}
+    grads = gradient(total, free) if free and names else {}
+    return taps, outputs, {name: host(a) for name, a in grads.items()}
 
 
-def torch_adapter(function, params, inputs, cotangents, differentiate, dtype):
-    """PyTorch on the CPU; gradients by its autograd, those that it leaves None are zeros."""
-    import torch
-    require(torch.get_float32_matmul_precision() == "highest", "torch multiplies in TF32: call "
-            'torch.set_float32_matmul_precision("highest").')
-    values = cast(join(params, inputs), dtype, torch.tensor)
-    free, _ = separate(values, differentiate)
-    for tensor in free.values():
-        tensor.requires_grad_()
-
-    def host(a):
-        return torch.as_tensor(a).detach().cpu().numpy()
-
-    def slope(a):
-        return torch.zeros_like(a) if a.grad is None else a.grad
-
-    taps = {}
-    out = require_dict(function(*split(values), lambda name, a: taps.setdefault(name, host(a))))
-    products = [(out[name] * torch.tensor(c).to(out[name])).sum()
-                for name, c in cotangents.items() if name in out]
-    grads = {}
-    if free and products:
-        sum(products).backward()
-        grads = {k: host(slope(a)) for k, a in free.items()}
-    return taps, {name: host(a) for name, a in out.items()}, grads
-
-
-def jax_adapter(function, params, inputs, cotangents, differentiate, dtype):
-    """JAX in 64 bits with full products; gradients by jax.grad."""
-    import jax
-    jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_default_matmul_precision", "highest")
-    values = cast(join(params, inputs), dtype, jax.numpy.asarray)
-    free, fixed = separate(values, differentiate)
-
-    def total(free):
-        taps, zero = {}, jax.numpy.zeros(())
-        arguments = *split({**fixed, **free}), lambda name, a: taps.setdefault(name, a)
-        out = require_dict(function(*arguments))
-        products = ((out[name] * c.astype(dtype)).sum()
-                    for name, c in cotangents.items() if name in out)
-        return sum(products, zero), (taps, out)
-
-    grads, (taps, outputs) = jax.grad(total, has_aux=True)(free) if free else ({}, total(free)[1])
-    return tuple({k: np.asarray(a) for k, a in d.items()} for d in (taps, outputs, grads))
-
-
-ADAPTERS = {"numpy": numpy_adapter, "cupy": partial(numpy_adapter, device="cuda"),
-            "torch": torch_adapter, "jax": jax_adapter}
+ADAPTERS = {"numpy": partial(adapter, numpy_framework), "torch": partial(adapter, torch_framework),
+            "jax": partial(adapter, jax_framework),
+            "cupy": partial(adapter, partial(numpy_framework, "cuda"))}

@@ -110,20 +110,11 @@ def answers(everything, gradients=True):
 
 def nest(flat):
     """{"blocks/0/q/w": a} -> {"blocks": [{"q": {"w": a}}]}: names that are numbers make lists."""
-    tree = {}
+    parts = {}
     for path, a in flat.items():
-        *parents, last = path.split("/")
-        at = tree
-        for name in parents:
-            at = at.setdefault(name, {})
-        at[last] = a
-    return as_lists(tree)
-
-
-def as_lists(tree):
-    """Dicts whose keys are "0", "1", ... become lists."""
-    if not isinstance(tree, dict):
-        return tree
+        name, _, rest = path.partition("/")
+        parts.setdefault(name, {})[rest] = a
+    tree = {name: part[""] if "" in part else nest(part) for name, part in parts.items()}
     if tree and all(name.isdigit() for name in tree):
-        return [as_lists(tree[str(i)]) for i in range(len(tree))]
-    return {name: as_lists(value) for name, value in tree.items()}
+        return [tree[str(i)] for i in range(len(tree))]
+    return tree

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mbref.check import casefile, exchange, report, run
 from mbref.check.compare import TOLERANCE
+from mbref.data.files import write_json
 from mbref.device.device import open_device
 from mbref.errors import InputError, require
 
@@ -27,7 +28,7 @@ def check(options):
     for line in [*report.text(results, known), *list_left_out(options, chosen, results)]:
         print(line)
     if options.json:
-        write(options.json, report.as_json(results, known))
+        write_json(options.json, report.as_json(results, known))
     return int(any(not r.passed and r.case.id not in known for r in results))
 
 
@@ -100,12 +101,3 @@ def export(options):
     exchange.export(Path(options.folder), cases, options.raw)
     print(f"wrote {len(cases)} cases to {options.folder}: let your program write its arrays for "
           "each, then python -m mbref check --results DIR")
-
-
-def write(path, text):
-    """A text file. Raises InputError if it cannot be written."""
-    try:
-        Path(path).write_text(text)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): "
-                         "give another file.") from error

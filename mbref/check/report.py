@@ -1,6 +1,4 @@
 """What the checker says: a line a case, more where it fails, one at the end; or all as JSON."""
-import json
-
 from mbref.check import hints
 from mbref.check.casefile import manifest
 from mbref.check.compare import group
@@ -111,16 +109,16 @@ def count(results, expected_failures=()):
 
 
 def as_json(results, expected_failures=()):
-    """The same for programs.  -> text."""
+    """The same for programs.  -> list of dict, one a case."""
     known = name_faults(results)
-    return json.dumps([{
+    return [{
         "id": r.case.id, "component": r.case.component, "dtype": r.dtype, "side": r.case.side,
         "flags": list(r.case.flags), "status": find_status(r, expected_failures),
         "not_offered": r.not_offered, "missing": r.missing, "note": r.note,
         "looks_like": None if r.passed else known[r.case.component, r.dtype],
         "arrays": [{"name": row.name, "error": finite(row.error), "index": list(row.index),
                     "times_allowed": finite(row.times), "problem": row.problem} for row in r.rows],
-    } for r in results], indent=1) + "\n"
+    } for r in results]
 
 
 def finite(x):

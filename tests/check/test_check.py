@@ -138,7 +138,7 @@ def test_padding_is_not_compared_and_other_types_of_the_same_numbers_are_right()
 
 def test_ten_steps_by_arithmetic():
     """loss = w^2 / 2 with a step of .1: w shrinks by .9 each time."""
-    losses = run.ten_steps(adapters.numpy_adapter, lambda params, inputs, tap: {
+    losses = run.ten_steps(adapters.ADAPTERS["numpy"], lambda params, inputs, tap: {
         "loss": params["w"] ** 2 / 2}, {"w": onp.array(4.0)}, {"rate": 0.1}, "float64")
     onp.testing.assert_allclose(losses, 8 * 0.81 ** onp.arange(10), rtol=1e-12)
 
@@ -162,7 +162,7 @@ def test_gradients_are_those_of_output_times_cotangent():
     given = dict(params={"w": onp.array(3.0)}, inputs={"x": onp.array([1.0, 2.0]), "power": 1},
                  cotangents={"y": onp.array([5.0, -1.0])}, differentiate={"params/w", "inputs/x"},
                  dtype="float64")
-    taps, outputs, grads = adapters.numpy_adapter(
+    taps, outputs, grads = adapters.ADAPTERS["numpy"](
         lambda params, inputs, tap: {"y": params["w"] * inputs["x"] ** inputs["power"]}, **given)
     assert not taps and outputs["y"].tolist() == [3.0, 6.0]
     assert grads["params/w"] == 3.0 and grads["inputs/x"].tolist() == [15.0, -3.0]

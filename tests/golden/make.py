@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.check import casefile, compare, run
-from mbref.check.adapters import numpy_adapter
+from mbref.check.adapters import ADAPTERS
 from mbref.errors import require
 from mbref.nn import optim
 from tests.golden import admission
@@ -72,12 +72,12 @@ def answer_case(component, plan, arrays):
     params, cotangents = (casefile.part(arrays, name) for name in ("params", "cotangents"))
     inputs = casefile.part(arrays, "inputs") | plan.config
     function, free = COMPONENTS[component].function, set(list_differentiable(component, arrays))
-    taps, outputs, grads = numpy_adapter(function, params, inputs, cotangents, free, "float64")
+    taps, outputs, grads = ADAPTERS["numpy"](function, params, inputs, cotangents, free, "float64")
     found = {f"taps/{k}": a for k, a in taps.items()}
     found |= {f"outputs/{k}": a for k, a in outputs.items()}
     found |= {f"grads/{k}": grads[k] for k in arrays if k in grads}
     if COMPONENTS[component].kind == "model":
-        found["steps/losses"] = run.ten_steps(numpy_adapter, function, params, inputs, "float64")
+        found["steps/losses"] = run.ten_steps(ADAPTERS["numpy"], function, params, inputs, "float64")
     return arrays | {k: store(a) for k, a in found.items()}
 
 

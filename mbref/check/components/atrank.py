@@ -1,8 +1,7 @@
-"""mbref's side of ATRank's components. Histories are padded on the right. D width, N items, F
-features."""
+"""mbref's side of ATRank. Histories are padded on the right. D width, N items, F features."""
 import autograd.numpy as np
 
-from mbref.check.components.reading import config_of, where_real
+from mbref.check.components.reading import config_of, take, where_real
 from mbref.data.targets import Batch, History
 from mbref.nn import layers
 from mbref.variants import atrank
@@ -10,16 +9,14 @@ from mbref.variants import atrank
 
 def batch_of(inputs):
     """One group of items: each its item and its category."""
-    item = inputs["item"]
-    features = np.stack(
-        [np.arange(len(inputs["category"]), like=inputs["category"]), inputs["category"]], axis=1)
+    item, category = inputs["item"], inputs["category"]
+    features = np.stack([np.arange(len(category), like=category), category], axis=1)
     history = History(item, (item > 0).astype(int), inputs["gap"])
     return Batch((history,), (features,), 0, inputs.get("candidate"), inputs.get("label"))
 
 
 def read_config(inputs, **more):
-    """The Config of a case: what it leaves out is as released, and D as wide as an object's code.
-    """
+    """The Config of a case: what it leaves out is as released, D as wide as an object's code."""
     features = inputs["groups"][0] if "groups" in inputs else ("item", "category")
     width = len(features) * inputs.get("table_width", 64)
     return config_of(atrank.Config, inputs, **{**atrank.RELEASED, "width": width, **more})
@@ -55,9 +52,8 @@ def attention_block(params, inputs, tap):
     sqrt(D/H); "bilinear": k without bias and ReLU, no root. Tap: weights [B, H, C, S].
     """
     config = read_config(inputs, items=1, width=inputs["query"].shape[-1], query="group")
-    y = atrank.attention_block(params, inputs["query"], inputs["memory"], inputs["allowed"], config,
-                               None, tap)
-    return {"y": y}
+    arrays = take(inputs, "query memory allowed")
+    return {"y": atrank.attention_block(params, *arrays, config, None, tap)}
 
 
 def score(params, inputs, tap):
@@ -65,8 +61,8 @@ def score(params, inputs, tap):
 
     Config and params as atrank.
     """
-    return {
-        "scores": atrank.score(params, batch_of(inputs), inputs["candidate"], read_config(inputs))}
+    config = read_config(inputs)
+    return {"scores": atrank.score(params, batch_of(inputs), inputs["candidate"], config)}
 
 
 def model(params, inputs, tap):
@@ -76,8 +72,17 @@ def model(params, inputs, tap):
     [B, C] bool. Config as in papers/atrank.py. Taps, NaN at padding: input [B, T, D], self_weights
     [B, H, T, T], states [B, T, D], and vanilla_weights [B, H, C, T].
     """
-    batch, config = batch_of(inputs), read_config(inputs)
-    states = atrank.forward(params, batch, config, where_real(tap, inputs["item"] > 0))
-    atrank.logits(params, batch, states, batch.candidate, config,
-                  where_real(tap, batch.candidate > 0))
+    return loss_of(params, batch_of(inputs), read_config(inputs), tap)
+
+
+def real_events(batch):
+    """True where there is an event, groups one after the other.  -> [B, S]."""
+    return np.concatenate([history.item > 0 for history in batch.histories], axis=1)
+
+
+def loss_of(params, batch, config, tap):
+    """The loss of a batch, with the taps of its events and of its candidates."""
+    states = atrank.forward(params, batch, config, where_real(tap, real_events(batch)))
+    shown = where_real(tap, batch.candidate > 0)
+    atrank.logits(params, batch, states, batch.candidate, config, shown)
     return {"loss": atrank.loss(params, batch, config)}

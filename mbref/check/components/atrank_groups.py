@@ -1,41 +1,31 @@
-"""mbref's side of ATRank with several groups of objects, as in the release's folder multi/, and of
-its step (6).
+"""mbref's side of ATRank with groups, as in the release's folder multi/, and of its step (6).
 
 A group g has arrays of its own: object_g, action_g, gap_g [B, L_g], 0 = padding on the right, and
 features_g [N_g+1, F_g], the ids of every object's features, itself first. The config says tables:
 [name, number of ids] of every embedding table, groups: the tables of each group's features, and
 actions: action kinds a group, 0 = not read.
 """
-import numpy as np
-
-from mbref.check.components.atrank import read_config
-from mbref.check.components.reading import where_real
+from mbref.check.components.atrank import loss_of, read_config
 from mbref.data.targets import Batch, History
 from mbref.variants import atrank
 
 
 def batch_of(inputs):
     """All groups, and which of them the candidates belong to."""
-    groups = range(len(inputs["groups"]))
-    histories = tuple(History(*(inputs[f"{name}_{g}"] for name in ("object", "action", "gap")))
-                      for g in groups)
-    return Batch(histories, tuple(inputs[f"features_{g}"] for g in groups), inputs["group"],
-                 inputs.get("candidate"), inputs.get("label"))
-
-
-def real_events(batch):
-    """True where there is an event, groups one after the other.  -> [B, S]."""
-    return np.concatenate([history.item > 0 for history in batch.histories], axis=1)
+    groups, names = range(len(inputs["groups"])), ("object", "action", "gap")
+    histories = tuple(History(*(inputs[f"{name}_{g}"] for name in names)) for g in groups)
+    features = tuple(inputs[f"features_{g}"] for g in groups)
+    candidate, label = inputs.get("candidate"), inputs.get("label")
+    return Batch(histories, features, inputs["group"], candidate, label)
 
 
 def group_code(params, inputs, tap):
-    """[features' embeddings ; action ; one-hot time bucket] W + b.  -> code [B, L, D], 0 at
-    padding. Group 0 alone.
+    """[features' embeddings ; action ; one-hot time bucket] W + b, of group 0 alone.
 
-    object_0, action_0, gap_0 [B, L]; features_0 [N+1, F]; params: tables by name, groups/0 (w,
-    whose rows are the features in the order of groups[0], the action if actions[0] is not 0, and
-    the time; b; action [A+1, table_width]). Buckets, rules and group_relu as in
-    atrank.behaviour_code; action 0 and feature 0 have embeddings of zeros.
+    -> code [B, L, D], 0 at padding. object_0, action_0, gap_0 [B, L]; features_0 [N+1, F]; params:
+    tables by name, groups/0 (w, whose rows are the features in the order of groups[0], the action
+    if actions[0] is not 0, and the time; b; action [A+1, table_width]). Buckets, rules and
+    group_relu as in atrank.behaviour_code; action 0 and feature 0 have embeddings of zeros.
     """
     batch, config = batch_of(inputs), read_config(inputs)
     code = atrank.behaviour_code(params, config, 0, batch.histories[0], batch.features[0])
@@ -43,13 +33,12 @@ def group_code(params, inputs, tap):
 
 
 def target_code(params, inputs, tap):
-    """A candidate as step (6) reads it.  candidate [B, C] of `group`, features_g [N_g+1, F_g] ->
-    code [B, C, D].
+    """A candidate as step (6) reads it; no candidate is 0.
 
-    query "raw": its features' embeddings; "group": these through the group's layer (w, b, and the
-    ReLU of group_relu), with zeros in place of the action's embedding and of all columns of time:
-    no bucket, not even that of a gap of 0. params as atrank.group_code, one of groups/ a group. No
-    candidate is 0.
+    candidate [B, C] of `group`, features_g [N_g+1, F_g] -> code [B, C, D]. query "raw": its
+    features' embeddings; "group": these through the group's layer (w, b, and the ReLU of
+    group_relu), with zeros in place of the action's embedding and of all columns of time: no
+    bucket, not even that of a gap of 0. params as atrank.group_code, one of groups/ a group.
     """
     config, group = read_config(inputs), inputs["group"]
     ids = inputs[f"features_{group}"][inputs["candidate"]]
@@ -57,8 +46,7 @@ def target_code(params, inputs, tap):
 
 
 def user_vectors(params, inputs, tap):
-    """e: every block of params vanilla in turn, as atrank.attention_block; all of them read the
-    same states.
+    """e: every block of params vanilla in turn, as atrank.attention_block, on the same states.
 
     x [B, C, D], states [B, S, D], real [B, S] bool -> e [B, C, D]; heads, scores. Tap:
     vanilla_weights [B, H, C, S] of the first block.
@@ -69,10 +57,9 @@ def user_vectors(params, inputs, tap):
 
 
 def groups_score(params, inputs, tap):
-    """Logits of candidates of `group`.  candidate [B, C] -> scores [B, C]. Config and params as
-    atrank.groups."""
-    return {
-        "scores": atrank.score(params, batch_of(inputs), inputs["candidate"], read_config(inputs))}
+    """Logits of candidates of `group`, as atrank.groups.  candidate [B, C] -> scores [B, C]."""
+    config = read_config(inputs)
+    return {"scores": atrank.score(params, batch_of(inputs), inputs["candidate"], config)}
 
 
 def groups(params, inputs, tap):
@@ -81,8 +68,4 @@ def groups(params, inputs, tap):
     The events of all groups attend to each other, S = the sum of L_g of them, groups one after the
     other; candidate, label [B, C]. Taps as atrank, with S for T.
     """
-    batch, config = batch_of(inputs), read_config(inputs)
-    states = atrank.forward(params, batch, config, where_real(tap, real_events(batch)))
-    atrank.logits(params, batch, states, batch.candidate, config,
-                  where_real(tap, batch.candidate > 0))
-    return {"loss": atrank.loss(params, batch, config)}
+    return loss_of(params, batch_of(inputs), read_config(inputs), tap)

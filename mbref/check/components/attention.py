@@ -1,4 +1,5 @@
 """mbref's side of attention."""
+from mbref.check.components.reading import take
 from mbref.nn import attention as att, vjps
 
 
@@ -11,11 +12,10 @@ def masked_softmax(params, inputs, tap):
 
 
 def attention(params, inputs, tap):
-    """softmax(q k^T / sqrt(D/H)) v over the allowed keys; 0 where nothing is allowed. Head h is
-    slice h of the width.
+    """softmax(q k^T / sqrt(D/H)) v over the allowed keys; 0 where nothing is allowed.
 
-    q [B, T, D]; k, v [B, S, D]; allowed [B, T, S] bool; heads = H; scaled=False leaves out the root
-    -> y [B, T, D]. Tap: weights [B, H, T, S].
+    q [B, T, D]; k, v [B, S, D]; allowed [B, T, S] bool; heads = H, head h is slice h of the width;
+    scaled=False leaves out the root -> y [B, T, D]. Tap: weights [B, H, T, S].
     """
-    return {"y": att.attention(inputs["q"], inputs["k"], inputs["v"], inputs["allowed"],
-                               inputs["heads"], tap=tap, scaled=inputs["scaled"])}
+    arguments = take(inputs, "q k v allowed heads")
+    return {"y": att.attention(*arguments, tap=tap, scaled=inputs["scaled"])}

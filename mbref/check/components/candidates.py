@@ -1,5 +1,4 @@
-"""mbref's side of HierSRec's test time: how many categories, and what a ranking of the items in
-them is.
+"""mbref's side of HierSRec's test time: how many categories, and how their items rank.
 
 C categories 0..C-1, N items 1..N; category [N+1] holds theirs, entry 0 ignored. Column i - 1 is
 item i.
@@ -7,23 +6,31 @@ item i.
 import numpy as np
 
 from mbref.candidates import choose, rank
+<<<<<<< HEAD
+=======
+from mbref.check.components.reading import take
+>>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
 
 
 def candidates_share(params, inputs, tap):
-    """For each rho, the K whose K most probable categories hold a mean share of the items closest
-    to rho.
+    """The K whose K most probable categories hold a mean share of the items closest to each rho.
 
     logp [B, C], ties go to the lower id; category [N+1]; rho [Q] -> k [Q], the smaller where two
     are as close.
     """
+<<<<<<< HEAD
     index = choose.index_of(inputs["category"], inputs["logp"].shape[1])
     return {
         "k": np.array([choose.k_of_share(inputs["logp"], rho, index) for rho in inputs["rho"]])}
+=======
+    logp = inputs["logp"]
+    index = choose.index_of(inputs["category"], logp.shape[1])
+    return {"k": np.array([choose.k_of_share(logp, rho, index) for rho in inputs["rho"]])}
+>>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
 
 
 def places(params, inputs, tap):
-    """Where each target stands among its session's candidates, the items of the chosen categories,
-    by query . weights.
+    """Each target's place by query . weights among the items of the session's chosen categories.
 
     queries [B, D], weights [N, D], whose row i - 1 is item i, chosen [B, C] bool, whose column c is
     category c, category [N+1], target [B] items -> greater, ties [B] int64: how many other
@@ -33,29 +40,38 @@ def places(params, inputs, tap):
     """
     chosen = inputs["chosen"]
     index = choose.index_of(inputs["category"], chosen.shape[1])
+<<<<<<< HEAD
     found, top = rank.dense(
         inputs["queries"], inputs["weights"], index, chosen, inputs["target"], inputs["n"])
+=======
+    queries, weights, target, n = take(inputs, "queries weights target n")
+    found, top = rank.dense(queries, weights, index, chosen, target, n)
+>>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
     return found._asdict() | {"top": top}
 
 
 def gap(params, inputs, tap):
-    """Hit rate at k among candidates less that among all items, as gained - lost; both are means
-    over all B cases.
+    """Hit rate at k among candidates less that among all items, as gained - lost.
 
     full_greater, full_ties [B]: places among all items; greater, ties, inside [B]: among the
     candidates, as in hiersrec.places; hits are expected over random tie-breaking -> gained [], of
-    targets inside; lost [], of the others.
+    targets inside; lost [], of the others; both are means over all B cases.
     """
+<<<<<<< HEAD
     everything = np.ones_like(inputs["inside"])
     full = rank.Places(inputs["full_greater"], inputs["full_ties"], everything)
     among = rank.Places(inputs["greater"], inputs["ties"], inputs["inside"])
+=======
+    inside = inputs["inside"]
+    full = rank.Places(inputs["full_greater"], inputs["full_ties"], np.ones_like(inside))
+    among = rank.Places(inputs["greater"], inputs["ties"], inside)
+>>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
     found = rank.gap(full, among, inputs["k"])
     return {name: np.asarray(value) for name, value in found._asdict().items()}
 
 
 def inject_target(params, inputs, tap):
-    """The candidates with each session's own target put in: a leak, which an evaluation must not
-    have.
+    """The candidates and each session's target: a leak, which an evaluation must not have.
 
     allowed [B, N] bool, target [B] items -> injected [B, N] bool.
     """
@@ -63,22 +79,28 @@ def inject_target(params, inputs, tap):
 
 
 def backfill(params, inputs, tap):
-    """Candidates of fewer than n items filled up to n with the most popular others, the lower id
-    first among equals.
+    """Candidates, where they are fewer than n filled up to n with the most popular others.
 
-    allowed [B, N] bool, popularity [N], where 0 counts too; column i - 1 is item i -> filled [B, N]
-    bool; a session that has n or more keeps what it has, an n above N takes all.
+    allowed [B, N] bool, popularity [N], where 0 counts too, the lower id first among equals; column
+    i - 1 is item i -> filled [B, N] bool; an n above N takes all.
     """
+<<<<<<< HEAD
     return {"filled": choose.backfill(inputs["allowed"], inputs["popularity"], inputs["n"])}
+=======
+    return {"filled": choose.backfill(*take(inputs, "allowed popularity n"))}
+>>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
 
 
 def two_level_logp(params, inputs, tap):
-    """log p(i) = log p of i's category + log softmax of the item logits over the items of that
-    category.
+    """log p(i) = log p of i's category + log softmax of the logits of that category's items.
 
     category_logp [R, C], whose column c is category c, item_logits [R, N], whose column i - 1 is
     item i, category [N+1] -> logp [R, N].
     """
+<<<<<<< HEAD
     logp = rank.two_level_logp(
         inputs["category_logp"], inputs["item_logits"], inputs["category"])
     return {"logp": logp}
+=======
+    return {"logp": rank.two_level_logp(*take(inputs, "category_logp item_logits category"))}
+>>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)

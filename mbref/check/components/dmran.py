@@ -1,7 +1,7 @@
-"""mbref's side of DMRAN's components. Histories are padded on the right. d width, r hops."""
+"""mbref's side of DMRAN. Histories are padded on the right. d width, r hops."""
 import autograd.numpy as np
 
-from mbref.check.components.reading import config_of
+from mbref.check.components.reading import config_of, take
 from mbref.data.targets import Batch, History
 from mbref.variants import dmran
 
@@ -10,17 +10,15 @@ def batch_of(inputs):
     """Items alone, or with categories where the config has some."""
     item, columns = inputs["item"], [np.arange(inputs["items"] + 1, like=inputs["item"])]
     columns += [inputs["category"]] if inputs.get("categories") else []
-    history = History(item, (item > 0).astype(int), inputs["gap"])
-    return Batch((history,), (np.stack(columns, axis=1),), 0, inputs.get("candidate"),
-                 inputs.get("label"))
+    history, features = History(item, (item > 0).astype(int), inputs["gap"]), np.stack(columns, 1)
+    return Batch((history,), (features,), 0, inputs.get("candidate"), inputs.get("label"))
 
 
 def history_code(params, inputs, tap):
-    """H = [V[item] ; T[bucket of the gap]] W_0 + b_0; with categories V is [V_0[item] ;
-    V_1[category]].
+    """H = [V[item] ; T[bucket of the gap]] W_0 + b_0.
 
-    item, gap [B, T]; category [items+1] if categories > 0; params: V (a list of tables), T [14, d],
-    W_0 (w, b) -> H [B, T, d], 0 at padding.
+    item, gap [B, T]; category [items+1] if categories > 0: then V is [V_0[item] ; V_1[category]];
+    params: V (a list of tables), T [14, d], W_0 (w, b) -> H [B, T, d], 0 at padding.
     """
     batch, config = batch_of(inputs), config_of(dmran.Config, inputs)
     H = dmran.history_code(params, batch.histories[0], batch.features[0], config)
@@ -28,10 +26,10 @@ def history_code(params, inputs, tap):
 
 
 def item_attention(params, inputs, tap):
-    """A = softmax(relu(H W_s1^T) W_s2^T)^T over the events, one row a hop; 0 at padding and for an
-    empty history.
+    """A = softmax(relu(H W_s1^T) W_s2^T)^T over the events, one row a hop.
 
-    H [B, T, d], real [B, T] bool; params: W_s1 [d, d], W_s2 [r, d] -> A [B, r, T].
+    H [B, T, d], real [B, T] bool; params: W_s1 [d, d], W_s2 [r, d] -> A [B, r, T], 0 at padding and
+    for an empty history.
     """
     return {"A": dmran.item_attention(params, inputs["H"], inputs["real"])}
 
@@ -42,8 +40,7 @@ def redundancy(params, inputs, tap):
 
 
 def alignment(params, inputs, tap):
-    """beta_ij: a softmax over j, feature by feature, of W_s5 tanh(W_s4 m_i + W_s3 m_j + b_s2) +
-    b_s1.
+    """beta_ij: softmax over j, by feature, of W_s5 tanh(W_s4 m_i + W_s3 m_j + b_s2) + b_s1.
 
     M [B, r, d]; allowed [B, r, r] bool, rows are i, a row without any gives 0; params: W_s3, W_s4,
     W_s5 [d, d], b_s1, b_s2 [d] -> beta [B, i, j, d].
@@ -68,21 +65,18 @@ def vanilla(params, inputs, tap):
     memory M.
     """
     config = config_of(dmran.Config, inputs, items=1)
-    return {
-        "h": dmran.vanilla(params.get("van"), inputs["M"], inputs["i_c"], inputs["real"], config)}
+    return {"h": dmran.vanilla(params.get("van"), *take(inputs, "M i_c real"), config)}
 
 
 def fusion(params, inputs, tap):
-    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  h, h_hat [B, C, d] -> h_c
-    [B, C, d]."""
+    """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  All are [B, C, d]."""
     return {"h_c": dmran.fusion(params, inputs["h"], inputs["h_hat"])}
 
 
 def score(params, inputs, tap):
-    """Scores of candidates.  item, gap [B, T], candidate [B, C]; config and params as dmran ->
-    scores [B, C]."""
-    return {"scores": dmran.score(params, batch_of(inputs), inputs["candidate"],
-                                  config_of(dmran.Config, inputs))}
+    """Scores of candidates, as dmran.  item, gap [B, T], candidate [B, C] -> scores [B, C]."""
+    config = config_of(dmran.Config, inputs)
+    return {"scores": dmran.score(params, batch_of(inputs), inputs["candidate"], config)}
 
 
 def model(params, inputs, tap):

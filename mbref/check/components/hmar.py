@@ -1,8 +1,7 @@
-"""mbref's side of HMAR's components. Histories are padded on the left. K behaviours, N items, D
-width."""
+"""mbref's side of HMAR. Histories are padded on the left. K behaviours, N items, D width."""
 from autograd.tracer import getval
 
-from mbref.check.components.reading import config_of, where_real
+from mbref.check.components.reading import config_of, take, where_real
 from mbref.data.windows import Batch, Next, window_counts
 from mbref.nn import masks
 from mbref.nn.layers import lookup
@@ -21,8 +20,7 @@ def behaviour_mask(params, inputs, tap):
 
 
 def indicator(params, inputs, tap):
-    """How often the event's item has occurred so far, by behaviour, this event included and nothing
-    after it.
+    """How often the event's item has occurred so far, by behaviour, this event included.
 
     item, behaviour [B, T], 0 = padding; count = K -> counts [B, T, K], 0 at padding.
     """
@@ -36,8 +34,7 @@ def candidate_counts(params, inputs, tap):
     item, behaviour [B, T]; candidate [B, T], 0 = none; count = K -> counts [B, T, K], 0 where there
     is no candidate.
     """
-    counts = window_counts(inputs["candidate"], inputs["item"], inputs["behaviour"],
-                           inputs["count"])
+    counts = window_counts(*take(inputs, "candidate item behaviour count"))
     return {"counts": counts.astype(float)}
 
 
@@ -58,19 +55,17 @@ def read_counts(inputs):
 
 
 def input_code(params, inputs, tap):
-    """G: the code of every event, its embedding times sqrt(D), plus its position; the last event
-    has the last position.
+    """G: the code of every event, its embedding times sqrt(D), plus its position.
 
-    item [B, T], counts [B, T, K]; params: item [N+1, D], position [length, D] with length >= T,
-    indicator, feature -> code [B, T, D], 0 at padding.
+    item [B, T], counts [B, T, K]; params: item [N+1, D], position [length, D] with length >= T, the
+    last one that of the last event, indicator, feature -> code [B, T, D], 0 at padding.
     """
     item = inputs["item"]
     return {"code": paper.input_code(params, item, read_counts(inputs)) * (item > 0)[..., None]}
 
 
 def candidate_code(params, inputs, tap):
-    """q^o: the code of candidates, without sqrt(D) and position; candidate 0 has an embedding of
-    zeros.
+    """q^o: the code of candidates, without sqrt(D) and position; 0 has an embedding of zeros.
 
     candidate [B, C], counts [B, C, K]; params: item [N+1, D], indicator, feature -> code [B, C, D].
     """
@@ -86,23 +81,23 @@ def behaviour_encoder(params, inputs, tap):
     residual. Tap: behaviour_weights [B, heads, T, T], NaN for queries that are padding.
     """
     behaviour, K = inputs["behaviour"], len(params["res"])
-    y = paper.behaviour_encoder(
-        params, inputs["x"], masks.behaviour(behaviour, K), masks.causal_real(behaviour > 0),
-        inputs["heads"], lambda a: a, in_one(where_real(tap, behaviour > 0), K))
-    return {"y": y}
+    both = masks.behaviour(behaviour, K), masks.causal_real(behaviour > 0)
+    shown = add_up(where_real(tap, behaviour > 0), K)
+    x, heads = take(inputs, "x heads")
+    return {"y": paper.behaviour_encoder(params, x, *both, heads, lambda a: a, shown)}
 
 
-def in_one(tap, behaviours):
+def add_up(tap, behaviours):
     """A tap that shows the weights of the K attentions of the first block as one array."""
     parts = []
 
-    def shown(name, a):
+    def show(name, a):
         if not name.startswith("behaviour_weights"):
             return tap(name, a)
         parts.append(getval(a))
         if len(parts) == behaviours:
             tap("behaviour_weights", sum(parts))
-    return shown
+    return show
 
 
 def sequence_encoder(params, inputs, tap):
@@ -112,15 +107,14 @@ def sequence_encoder(params, inputs, tap):
     (gamma, beta) -> z [B, T, D], 0 at padding. y = ln(a + residual), z = y + f2(relu(f1(y))). Tap:
     sequence_weights [B, heads, T, T], NaN for queries that are padding.
     """
-    real = inputs["real"]
-    z = paper.sequence_encoder(params, inputs["s"], inputs["residual"], masks.causal_real(real),
-                               inputs["heads"], lambda a: a, where_real(tap, real))
+    s, residual, real, heads = take(inputs, "s residual real heads")
+    allowed, shown = masks.causal_real(real), where_real(tap, real)
+    z = paper.sequence_encoder(params, s, residual, allowed, heads, lambda a: a, shown)
     return {"z": z * real[..., None]}
 
 
 def class_logits(params, inputs, tap):
-    """Two dense layers on [q ; z], nothing between.  q, z [B, T, D]; params: class1, class2 ->
-    logits [B, T, K]."""
+    """Two dense layers, class1 and class2, on [q ; z].  q, z [B, T, D] -> logits [B, T, K]."""
     return {"logits": paper.class_logits(params, inputs["q"], inputs["z"])}
 
 
@@ -130,8 +124,8 @@ def ranking_loss(params, inputs, tap):
     positive, negative, weight [B, T]; mask [B, T] bool: the events; has_negative [B, T] bool:
     without a negative there is no second term -> loss [], 0 without events.
     """
-    names = ("positive", "negative", "weight", "mask", "has_negative")
-    positive, negative, weight, mask, has_negative = (inputs[name] for name in names)
+    positive, negative, weight = take(inputs, "positive negative weight")
+    mask, has_negative = take(inputs, "mask has_negative")
     each = weight * softplus(-positive) + softplus(negative) * has_negative  # [B, T]
     return {"loss": masked_mean(each, mask)}
 
@@ -145,17 +139,15 @@ def score(params, inputs, tap):
     behaviour.
     """
     config = config_of(hmar.Config, inputs, dropout=0.0)
-    batch = Batch(None, inputs["item"], inputs["behaviour"], inputs["counts"],
-                  history=inputs["history"])
+    batch = Batch(None, *take(inputs, "item behaviour counts"), history=inputs["history"])
     batch = hmar.change_batch(batch, config)
     return {"scores": hmar.score(params, batch, inputs["candidate"], config)}
 
 
 def batch_of(inputs):
     """The Batch with its Next."""
-    follow = [inputs[f"next_{name}"] for name in ("item", "behaviour", "counts")]
-    return Batch(None, inputs["item"], inputs["behaviour"], inputs["counts"],
-                 Next(*follow, inputs["negative"], inputs["negative_counts"], follow[0] > 0))
+    follow = take(inputs, "next_item next_behaviour next_counts negative negative_counts")
+    return Batch(None, *take(inputs, "item behaviour counts"), Next(*follow, follow[0] > 0))
 
 
 def model(params, inputs, tap):
@@ -168,5 +160,11 @@ def model(params, inputs, tap):
     """
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = hmar.change_batch(batch_of(inputs), config)
+<<<<<<< HEAD
     hmar.forward(params, batch, config, in_one(where_real(tap, batch.item > 0), config.behaviours))
+=======
+    shown = add_up(where_real(tap, batch.item > 0), config.behaviours)
+    hidden = ("behaviour_weights", "merged") if config.merge == "bypass" else ()
+    hmar.forward(params, batch, config, lambda name, a: name.startswith(hidden) or shown(name, a))
+>>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
     return {"loss": hmar.loss(params, batch, config)}

@@ -1,5 +1,5 @@
 """mbref's side of HMAR as released: the graphs of the authors' four model files."""
-from mbref.check.components.reading import where_real
+from mbref.check.components.reading import take, where_real
 from mbref.released.hmar import model as hmar
 from mbref.released.hmar.data import Batch, Next
 
@@ -15,9 +15,8 @@ def released(params, inputs, tap):
     of the positive and of the negative; negative [B, T]. Taps, NaN at padding: input, merged,
     states, all [B, T, D].
     """
-    names = ("next_item", "next_weight", "next_label", "next_counts", "negative")
-    batch = Batch(inputs["item"], inputs["behaviour"], inputs["counts"],
-                  Next(*(inputs[name] for name in names)))
+    follow = Next(*take(inputs, "next_item next_weight next_label next_counts negative"))
+    batch = Batch(*take(inputs, "item behaviour counts"), follow)
     config = config_of(params, inputs)
     shown = where_real(tap, batch.item > 0)
     hmar.forward(params, batch, config, lambda name, a: shown(name, a) if name in SHOWN else None)

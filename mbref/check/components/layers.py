@@ -10,8 +10,7 @@ def dense(params, inputs, tap):
 
 
 def lookup(params, inputs, tap):
-    """Rows of a table; id 0 gives zeros and no gradient.  table [N+1, D]; ids [B, T] -> y [B, T,
-    D]."""
+    """Rows of a table; id 0: zeros, no gradient.  table [N+1, D]; ids [B, T] -> y [B, T, D]."""
     return {"y": layers.lookup(params["table"], inputs["ids"])}
 
 
@@ -39,8 +38,7 @@ class Draws(NamedTuple):
 
 
 def dropout(params, inputs, tap):
-    """In training, entries whose draw is below the rate become 0 and the others are divided by 1 -
-    rate; else y is x.
+    """In training, entries with a draw below the rate become 0, others / (1 - rate); else y is x.
 
     x, draws [B, T, D], draws uniform in [0, 1) and without a gradient; rate a number, training True
     or False -> y [B, T, D].

@@ -13,8 +13,7 @@ def log_softmax(params, inputs, tap):
 
 
 def sigmoid_cross_entropy(params, inputs, tap):
-    """-log sigmoid(z) where the label is True, else -log(1 - sigmoid(z)).  logits, labels [B, T] ->
-    loss [B, T]."""
+    """-log sigmoid(logits) where the label is True, else -log(1 - ...).  All are [B, T]."""
     return {"loss": losses.sigmoid_cross_entropy(inputs["logits"], inputs["labels"])}
 
 
@@ -24,6 +23,5 @@ def cross_entropy(params, inputs, tap):
 
 
 def masked_mean(params, inputs, tap):
-    """Mean of values where mask is True; 0 if it is True nowhere.  values [B, T], mask [B, T] bool
-    -> mean []."""
+    """Mean of values where mask is True; 0 if it is nowhere.  values, mask [B, T] -> mean []."""
     return {"mean": losses.masked_mean(inputs["values"], inputs["mask"])}

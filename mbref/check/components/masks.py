@@ -13,24 +13,20 @@ def diagonal(params, inputs, tap):
 
 
 def positions(params, inputs, tap):
-    """Places of the R events that are no padding, b T + t, rising.  ids [B, T], 0 = padding ->
-    positions [R]."""
+    """Places b T + t of the R real events, rising.  ids [B, T], 0 = padding -> positions [R]."""
     return {"positions": masks.positions(inputs["ids"])}
 
 
 def causal(params, inputs, tap):
-    """True where key s is not later than query t.  ids [B, T], read for T alone -> mask [T, T],
-    rows are queries."""
+    """True where key s is not later than query t.  ids [B, T], read for T alone -> mask [T, T]."""
     return {"mask": masks.causal(inputs["ids"].shape[1], inputs["ids"])}
 
 
 def behaviour(params, inputs, tap):
-    """True where event t is of type k + 1.  behaviour [B, T] 1..K, 0 = padding; count = K -> mask
-    [B, T, K]."""
+    """True where an event is of type k + 1.  behaviour [B, T]; count = K -> mask [B, T, K]."""
     return {"mask": masks.behaviour(inputs["behaviour"], inputs["count"])}
 
 
 def same_behaviour(params, inputs, tap):
-    """True where query t and key s are real events of one type.  behaviour [B, T] -> mask [B, T,
-    T]."""
+    """True where query and key are real and of one type.  behaviour [B, T] -> mask [B, T, T]."""
     return {"mask": masks.same_behaviour(inputs["behaviour"])}

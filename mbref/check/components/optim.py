@@ -1,18 +1,17 @@
-"""mbref's side of the optimisers: several steps with gradients that are given, so nothing is
-differentiated."""
+"""mbref's side of the optimisers: steps with gradients that are given; nothing has a gradient."""
 import numpy as np
 
+from mbref.check.components.reading import take
 from mbref.nn import optim
 
 ARRAYS = ("w", "b")
 
 
 def clip_by_global_norm(params, inputs, tap):
-    """All gradients times one factor, so that the root of the sum of all their squares is at most
-    the limit.
+    """All gradients times min(1, limit / norm), norm the root of the sum of all their squares.
 
-    w [4, 3], b [3]: the gradients of two arrays; limit a number -> w [4, 3], b [3]. The factor is
-    min(1, limit / norm), and nothing is added to the norm.
+    w [4, 3], b [3]: the gradients of two arrays; limit a number -> w [4, 3], b [3]. Nothing is
+    added to the norm.
     """
     return optim.clip_by_global_norm({name: inputs[name] for name in ARRAYS}, inputs["limit"])
 
@@ -38,16 +37,14 @@ def sgd(params, inputs, tap):
 
 
 def adam(params, inputs, tap):
-    """Adam, with gradients clipped before each step by their norm over both arrays; moments start
-    at 0.
+    """Adam, with gradients clipped before each step as in optim.sgd; moments start at 0.
 
     Of the clipped gradients m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2; step t = 1,
-    2 ... is p - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps), or if epsilon_hat p -
-    rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps). w [4, 3], b [3]; grad_w [steps, 4,
-    3], grad_b [steps, 3]; rate, beta1, beta2, eps; clip: the largest norm, 1e9 where none is to be
-    clipped -> w [steps, 4, 3], b [steps, 3] after every step, m_w, m_b, v_w, v_b after the last.
+    2 ... is p - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps), or if epsilon_hat
+    p - rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps). Inputs as in optim.sgd, and
+    beta1, beta2, eps -> w [steps, 4, 3], b [steps, 3] after every step, m_w, m_b, v_w, v_b after
+    the last.
     """
-    rule = optim.Adam(
-        *(inputs[name] for name in ("rate", "beta1", "beta2", "eps", "epsilon_hat", "clip")))
+    rule = optim.Adam(*take(inputs, "rate beta1 beta2 eps epsilon_hat clip"))
     path, state = all_steps(rule, inputs)
     return path | {f"{moment}_{name}": state[moment][name] for moment in "mv" for name in ARRAYS}

@@ -1,7 +1,7 @@
 """Faults of ATRank with several groups of objects, and of its step (6).  {component: {fault: function}}."""
 import autograd.numpy as np
 
-from mbref.check.components import atrank_groups as right
+from mbref.check.components import atrank as items, atrank_groups as right
 from mbref.check.components.atrank import read_config
 from mbref.nn import attention as att
 from mbref.nn.layers import dense, embed, lookup, stop_gradient
@@ -125,7 +125,7 @@ def of_both(function):
         "padding attended": plant(function, atrank, forward=encode(all_events)),
         "groups do not attend to each other": lambda p, i, tap: own_group_only(p, i, tap, function),
         "history of the candidates' group alone": plant(
-            plant(function, atrank, forward=encode(other_groups_gone)), right, real_events=other_groups_gone),
+            plant(function, atrank, forward=encode(other_groups_gone)), items, real_events=other_groups_gone),
         "bias of the first group for all": one_bias(function),
         "a shared table learns nothing from the second group": plant(function, atrank, object_code=still_in(1)),
         "item bias left out": feed(function, lambda i: {"item_bias": False}),
