@@ -6,10 +6,7 @@ item i.
 import numpy as np
 
 from mbref.candidates import choose, rank
-<<<<<<< HEAD
-=======
 from mbref.check.components.reading import take
->>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
 
 
 def candidates_share(params, inputs, tap):
@@ -18,15 +15,9 @@ def candidates_share(params, inputs, tap):
     logp [B, C], ties go to the lower id; category [N+1]; rho [Q] -> k [Q], the smaller where two
     are as close.
     """
-<<<<<<< HEAD
-    index = choose.index_of(inputs["category"], inputs["logp"].shape[1])
-    return {
-        "k": np.array([choose.k_of_share(inputs["logp"], rho, index) for rho in inputs["rho"]])}
-=======
     logp = inputs["logp"]
     index = choose.index_of(inputs["category"], logp.shape[1])
     return {"k": np.array([choose.k_of_share(logp, rho, index) for rho in inputs["rho"]])}
->>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
 
 
 def places(params, inputs, tap):
@@ -40,13 +31,8 @@ def places(params, inputs, tap):
     """
     chosen = inputs["chosen"]
     index = choose.index_of(inputs["category"], chosen.shape[1])
-<<<<<<< HEAD
-    found, top = rank.dense(
-        inputs["queries"], inputs["weights"], index, chosen, inputs["target"], inputs["n"])
-=======
     queries, weights, target, n = take(inputs, "queries weights target n")
     found, top = rank.dense(queries, weights, index, chosen, target, n)
->>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
     return found._asdict() | {"top": top}
 
 
@@ -57,15 +43,9 @@ def gap(params, inputs, tap):
     candidates, as in hiersrec.places; hits are expected over random tie-breaking -> gained [], of
     targets inside; lost [], of the others; both are means over all B cases.
     """
-<<<<<<< HEAD
-    everything = np.ones_like(inputs["inside"])
-    full = rank.Places(inputs["full_greater"], inputs["full_ties"], everything)
-    among = rank.Places(inputs["greater"], inputs["ties"], inputs["inside"])
-=======
     inside = inputs["inside"]
     full = rank.Places(inputs["full_greater"], inputs["full_ties"], np.ones_like(inside))
     among = rank.Places(inputs["greater"], inputs["ties"], inside)
->>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
     found = rank.gap(full, among, inputs["k"])
     return {name: np.asarray(value) for name, value in found._asdict().items()}
 
@@ -84,11 +64,7 @@ def backfill(params, inputs, tap):
     allowed [B, N] bool, popularity [N], where 0 counts too, the lower id first among equals; column
     i - 1 is item i -> filled [B, N] bool; an n above N takes all.
     """
-<<<<<<< HEAD
-    return {"filled": choose.backfill(inputs["allowed"], inputs["popularity"], inputs["n"])}
-=======
     return {"filled": choose.backfill(*take(inputs, "allowed popularity n"))}
->>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
 
 
 def two_level_logp(params, inputs, tap):
@@ -97,10 +73,4 @@ def two_level_logp(params, inputs, tap):
     category_logp [R, C], whose column c is category c, item_logits [R, N], whose column i - 1 is
     item i, category [N+1] -> logp [R, N].
     """
-<<<<<<< HEAD
-    logp = rank.two_level_logp(
-        inputs["category_logp"], inputs["item_logits"], inputs["category"])
-    return {"logp": logp}
-=======
     return {"logp": rank.two_level_logp(*take(inputs, "category_logp item_logits category"))}
->>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)

@@ -160,11 +160,6 @@ def model(params, inputs, tap):
     """
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = hmar.change_batch(batch_of(inputs), config)
-<<<<<<< HEAD
-    hmar.forward(params, batch, config, in_one(where_real(tap, batch.item > 0), config.behaviours))
-=======
     shown = add_up(where_real(tap, batch.item > 0), config.behaviours)
-    hidden = ("behaviour_weights", "merged") if config.merge == "bypass" else ()
-    hmar.forward(params, batch, config, lambda name, a: name.startswith(hidden) or shown(name, a))
->>>>>>> 95c5d37 (Kit: one adapter for all frameworks, components say the same in fewer words)
+    hmar.forward(params, batch, config, shown)
     return {"loss": hmar.loss(params, batch, config)}
