@@ -99,9 +99,9 @@ def candidates(items=(43_000, 200_000), categories=1000, width=128, batch=256,
                shares=(0.005, 0.02, 0.04, 0.1), repeats=9, seed=0):
     """Every way for each number of items, kind of sessions and share of candidates.
 
-    -> rows, dicts. The choice is `topk` with the K nearest to the share; at 4 % also `budget` and `mass`. Choosing
-    is part of the time. Raises InputError if the lists of `gather` and `blocks` differ by more than
-    rounding explains.
+    -> rows, dicts. The choice is `topk` with the K nearest to the share; at 4 % also `budget` and
+    `mass`. Choosing is part of the time. Raises InputError if the lists of `gather` and `blocks`
+    differ by more than rounding explains.
     """
     rows = []
     for count in items:
