@@ -148,12 +148,12 @@ def row(case, device, repeats, loss=None):
 def table(rows, device):
     """The rows as text."""
     heads = ("batch", "cpu", device)
-    lines = [f"{'model':10} {' '.join(f'{head:>8}' for head in heads)} {'faster':>7} {'torch':>8} "
+    lines = [f"{'model':15} {' '.join(f'{head:>8}' for head in heads)} {'faster':>7} {'torch':>8} "
              f"{'error':>8}"]
     for found in rows:
         torch = f"{found['torch']:8.2f}" if "torch" in found else f"{'-':>8}"
         times = " ".join(f"{found[way]:8.2f}" for way in heads)
-        lines.append(f"{found['model']:10} {times} {found['cpu'] / found[device]:6.1f}x {torch} "
+        lines.append(f"{found['model']:15} {times} {found['cpu'] / found[device]:6.1f}x {torch} "
                      f"{found['error']:8.1e}")
     return "\n".join([*lines, NOTE])
 
