@@ -8,7 +8,7 @@ from functools import partial
 from mbref.errors import InputError
 
 MODELS = ("atrank", "atrank_released", "bilstm", "bpr_mf", "cnn", "dmran", "hiersrec", "hmar",
-          "sasrec")  # of runs
+          "hmar_released", "sasrec")  # of runs
 PAPERS = ("atrank", "dmran", "hiersrec", "hmar")  # of reproduce
 FORMATS = ("amazon", "diginetica", "hmar", "movielens", "recbole", "rechorus", "s3rec",
            "sessionrec", "taobao", "yoochoose")  # of data.readers

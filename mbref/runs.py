@@ -28,9 +28,10 @@ from mbref.device.device import open_device
 from mbref.errors import InputError, require
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
+from mbref.released.hmar import trainable as hmar_released
 
 MODELS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar,
-          "atrank_released": atrank_released,
+          "atrank_released": atrank_released, "hmar_released": hmar_released,
           "bilstm": bilstm, "bpr_mf": bpr_mf, "cnn": cnn, "sasrec": sasrec}
 # a paper's other readings, whose Config has more fields
 VARIANTS = {"atrank": atrank_variants, "dmran": dmran_variants, "hiersrec": hiersrec_variants,

@@ -1,8 +1,8 @@
 """HMAR's release on two logs of real shop events: the fixed splits, cut from UserBehavior.csv.
 
-That is Taobao's public file. The split files hold training lists, targets and negatives, but not the
-rows after a held-out one, which the release's whole-log counts need; so the log is cut from the
-public file again, and the negatives are taken from the split files.
+That is Taobao's public file. The split files hold training lists, targets and negatives, but not
+the rows after a held-out one, which the release's whole-log counts need; so the log is cut from
+the public file again, and the negatives are taken from the split files.
 """
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +69,8 @@ def rows(data, splits, kind, drop, variant, at, seed):
 
     Yields (step, {"a": (HR@10, NDCG@10), "b": ..., "c": ...}) after each number of steps in `at`.
     a: as released, the positive brings its counts over the whole log; b: all candidates count as
-    bought once; c: as b, with indicators of training rows alone in the input. Mean over the file's 5 sets of negatives, expected over ties.
+    bought once; c: as b, with indicators of training rows alone in the input. Mean over the file's
+    5 sets of negatives, expected over ties.
     """
     log, given = read(data, kind), negatives(splits, kind)[drop]
     whole, own = (
@@ -80,5 +81,6 @@ def rows(data, splits, kind, drop, variant, at, seed):
     equal = replace(config, candidate_counts="target")
     for step, params in protocols.train(whole.events, config, at, seed, RATES[variant]):
         ways = ("a", whole, config), ("b", whole, equal), ("c", own, equal)
-        yield step, {name: protocols.figures(problem, protocols.scorer(params, kind, problem.events))
-                     for name, problem, kind in ways}
+        yield step, {
+            name: protocols.figures(problem, protocols.scorer(params, kind, problem.events))
+            for name, problem, kind in ways}

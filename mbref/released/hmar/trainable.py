@@ -1,4 +1,4 @@
-"""The release's graph as a model of protocol.py: trained and ranked on mbref's own events.
+"""`train hmar_released`: the release's graph on mbref's own splits.
 
 Graph, windows, negatives, reversed contexts and loss weights are the release's; the split is
 mbref's, so that counts are of the events so far and nothing held out is seen. In ranking every item
@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from mbref.errors import require, require_choice, require_ranges
 from mbref.released.hmar import data, model
 
-SETTINGS = {"batch_size": "128", "rate": "6e-4", "clip": "1e9"}  # Taobao's rate; it does not clip
+# Taobao's step size; the release does not clip
+SETTINGS = {"batch_size": "128", "rate": "6e-4", "clip": "1e9"}
 
 
 @dataclass(frozen=True)
