@@ -67,7 +67,7 @@ class Events(NamedTuple):
 
 
 class ATRank(nn.Module):
-    """Steps (2)-(7). Switches as in mbref/papers/atrank.py; histories are one Events a group."""
+    """Steps (2)-(7). Switches as in mbref/variants/atrank.py; histories are one Events a group."""
 
     def __init__(self, tables=(("item", 1),), groups=(("item",),), actions=(), table_width=1, width=0, heads=1,
                  hidden=0, blocks=1, penalty=5e-5, weight_decay=0.0, scores="dot", group_relu=False, bucket="release",

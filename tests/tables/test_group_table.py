@@ -13,9 +13,11 @@ from mbref.data import split_files, targets
 from mbref.data.leave_one_out import Held, Split
 from mbref.data.sequences import from_rows
 from mbref.errors import InputError
+from mbref.papers import atrank
 from mbref.tables import groups as modes, reproduce, rows, whole_catalogue as ranked
 from mbref.tables.commands import TINY
 from mbref.training import Settings
+from mbref.variants import atrank as variants
 from tests.optional import require
 
 GROUPS = TINY / "groups/events.csv"
@@ -35,10 +37,15 @@ def test_seven_modes():
 
 
 def test_config_of_a_mode():
-    one, everything = (modes.make_config(LOG, read, {"width": "8", "heads": "2"}) for read in ((2,), (0, 1, 2)))
-    assert one.groups == (("coupon", "shop", "category"),) and one.actions == (0,) and one.query == "group"
+    """The printed form, or with a field of variants/atrank.py its Config."""
+    one, everything = (modes.make_config(LOG, read, {"width": "8", "heads": "2"})
+                       for read in ((2,), (0, 1, 2)))
+    assert type(one) is type(everything) is atrank.Config
+    assert one.groups == (("coupon", "shop", "category"),) and one.actions == (0,)
     assert [name for name, _ in everything.tables] == ["item", "shop", "category", "brand", "query", "coupon"]
     assert dict(everything.tables)["query"] == 60 and everything.actions == (6, 0, 0) and everything.width == 8
+    other = modes.make_config(LOG, (2,), {"scores": "dot"})
+    assert type(other) is variants.Config and other.scores == "dot" and other.groups == one.groups
     with pytest.raises(InputError, match="tables"):
         modes.make_config(LOG, (0,), {"tables": "1"})
 
@@ -88,6 +95,7 @@ def test_plain_rows_and_the_rule():
                for name in rows if name != "the rule behind the log" for column in best)
 
 
+@pytest.mark.trains
 def test_reproduce_atrank(tmp_path, capsys):
     assert main(["reproduce", "--paper", "atrank", "--out", str(tmp_path), *SMALL,
                  "--only", "att-a2a", "--only", "att-q2q"]) == 0
@@ -135,7 +143,7 @@ def test_auc_by_hand():
     negatives = np.array([[1, 3, 4], [1, 0, 0]])  # 0 is none
     table = np.array([[0.5, 0.5, 0.1, 0.9], [0.2, 0.0, 0.7, 0.0]])  # scores of items 1..4
     # user 1: item 2 (.5) ties with 1, beats 3, loses to 4: (.5 + 1 + 0) / 3; user 2: item 3 beats item 1: 1
-    found = evaluation.auc(evaluation.picked(lambda history, cases: table[cases]), held, negatives)
+    found = evaluation.auc(evaluation.pick_candidates(lambda history, cases: table[cases]), held, negatives)
     assert found == {"AUC": pytest.approx((0.5 + 1) / 2), "AUC strict": pytest.approx((1 / 3 + 1) / 2)}
 
 
@@ -144,7 +152,7 @@ def test_auc_does_not_depend_on_the_batch_size():
     history = from_rows(np.arange(1, 10), np.ones(9, int), np.ones(9, int), 1)
     held, table = Held(history, rng.integers(1, 6, 9), np.zeros(9, bool)), rng.integers(0, 3, (9, 5))
     negatives = 1 + (held.item[:, None] + rng.integers(0, 4, (9, 3))) % 5
-    score = evaluation.picked(lambda history, cases: table[cases])
+    score = evaluation.pick_candidates(lambda history, cases: table[cases])
     assert evaluation.auc(score, held, negatives, 2) == evaluation.auc(score, held, negatives, 100)
 
 
@@ -198,6 +206,7 @@ def test_damaged_fixed_targets(fixed, change):
         split_files.read_event_lists(fixed)
 
 
+@pytest.mark.trains
 def test_reproduce_at_given_steps(fixed, tmp_path, capsys):
     options = ["--paper", "dmran", "--split", str(fixed), "--only", "ATRank", "--seeds", "1", "--jobs", "1"]
     small = ["--set", "table_width=4", "--set", "batch_size=2"]
@@ -217,7 +226,7 @@ def toy(sizes, seen):
     return SimpleNamespace(
         init=lambda rng, config: {"w": np.ones(1)}, loss=lambda params, batch, config, rng: anp.sum(params["w"]),
         examples=lambda events, config, rng: [np.arange(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)],
-        batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
+        training_batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
 
 
 @pytest.mark.trains
@@ -253,7 +262,7 @@ def test_validation_by_auc_uses_other_negatives_than_the_test():
     held = Held(history, rng.integers(1, 400, 30), np.zeros(30, bool))
     split = Split(history, held, held, history, 400, 30, 1)
     asked = []
-    model = SimpleNamespace(batch=lambda history, cases, config: cases,
+    model = SimpleNamespace(ranking_batch=lambda history, cases, config: cases,
                             score=lambda params, batch, given, config: asked.append(given) or np.zeros(given.shape))
     assert evaluation.validation(model, None, split, measure="AUC")(None) == 0.5
     test = ranked.uniform_negatives(split, "AUC")
