@@ -75,8 +75,8 @@ def dmran_loss(params, batch, config):
     real = history.item > 0
     v = embed(p["V"], features[history.item])
     H = dense(p["W_0"], torch.cat([v, p["T"][bucket(history.gap)]], -1))
-    scores = ((H @ p["W_s1"].T).relu() @ p["W_s2"].T).transpose(1, 2).masked_fill(~real[:, None], -1e9)
-    A = scores.softmax(-1) * real[:, None]
+    scores = ((H @ p["W_s1"].T).relu() @ p["W_s2"].T).transpose(1, 2)
+    A = scores.masked_fill(~real[:, None], -1e9).softmax(-1) * real[:, None]
     M = A @ H
     F_ij = (M @ p["W_s4"].T)[:, :, None] + (M @ p["W_s3"].T)[:, None] + p["b_s2"]
     beta = (F_ij.tanh() @ p["W_s5"].T + p["b_s1"].detach()).softmax(2)
@@ -87,8 +87,9 @@ def dmran_loss(params, batch, config):
     G = (h @ p["W_f1"] + h_hat @ p["W_f2"] + p["b_f"]).sigmoid()
     h_c = G * h + (1 - G) * h_hat
     eye = torch.eye(A.shape[1], dtype=A.dtype, device=A.device)
-    same = ((A @ A.transpose(1, 2) - eye) ** 2).sum() / len(A)
-    return point_wise((h_c * i_c).sum(-1), h_c, i_c, batch, config.penalty) + config.redundancy * same
+    overlap = ((A @ A.transpose(1, 2) - eye) ** 2).sum() / len(A)
+    fit = point_wise((h_c * i_c).sum(-1), h_c, i_c, batch, config.penalty)
+    return fit + config.redundancy * overlap
 
 
 def hiersrec_loss(params, batch, config):

@@ -1,7 +1,8 @@
-"""DMRAN in PyTorch; hmar_torch.py says what such a file is and how it is run. Equation numbers are the paper's.
+"""DMRAN in PyTorch; hmar_torch.py says what such a file is and how it is run.
 
-B batch, T events, r hops, C candidates, d width; histories are padded on the right, id 0 is padding. The paper's
-letters are plain matrices rather than layers: it multiplies some from the left.
+Equation numbers are the paper's. B batch, T events, r hops, C candidates, d width; histories are
+padded on the right, id 0 is padding. The paper's letters are plain matrices rather than layers: it
+multiplies some from the left.
 """
 import torch
 from torch import nn
@@ -20,10 +21,11 @@ def masked_softmax(scores, allowed, dim):
 
 
 def time_bucket(gap, rule="paper"):
-    """Eq. 1: 0 below 1, then floor(log2 gap) + 1 up to 13; ATRank's release has floor(log2(gap + 1)) up to 12."""
+    """Eq. 1: 0 below 1, then floor(log2 gap) + 1 up to 13; or as ATRank's release has it."""
     edges = 2 ** torch.arange(13)
-    return torch.bucketize(gap, edges, right=True) if rule == "paper" else torch.bucketize(
-        gap + 1, edges[1:], right=True)
+    if rule == "paper":
+        return torch.bucketize(gap, edges, right=True)
+    return torch.bucketize(gap + 1, edges[1:], right=True)  # floor(log2(gap + 1)), up to 12
 
 
 def redundancy(A):
@@ -32,7 +34,7 @@ def redundancy(A):
 
 
 def vanilla(M, i_c, real, pool="attention", tap=ignore, name="vanilla"):
-    """Eq. 14, 15: what a candidate finds in the rows.  M [B, r, d], i_c [B, C, d], real [B, r] -> [B, C, d]."""
+    """Eq. 14, 15: what candidates find.  M [B, r, d], i_c [B, C, d], real [B, r] -> [B, C, d]."""
     scores = i_c @ M.mT / M.shape[-1] ** 0.5 * (pool == "attention")  # equal scores: the mean
     weights = masked_softmax(scores, real.unsqueeze(1), -1)  # [B, C, r]
     tap(name, weights.unsqueeze(1))
@@ -60,32 +62,36 @@ class Block(FeedForward):
         self.q, self.k, self.v, self.heads = *(nn.Linear(width, width) for _ in range(3)), heads
 
     def forward(self, i_c, M, real, tap=ignore, name="vanilla"):
-        q, k, v = (F.relu(layer(x)).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer, x in (
-            (self.q, i_c), (self.k, M), (self.v, M)))  # [B, H, C or r, d/H]
-        weights = masked_softmax(q @ k.mT / q.shape[-1] ** 0.5, real[:, None, None], -1)  # [B, H, C, r]
+        parts = (self.q, i_c), (self.k, M), (self.v, M)
+        q, k, v = (F.relu(layer(x)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+                   for layer, x in parts)  # [B, H, C or r, d/H]
+        scores = q @ k.mT / q.shape[-1] ** 0.5  # [B, H, C, r]
+        weights = masked_softmax(scores, real[:, None, None], -1)
         tap(name, weights)
         return super().forward((weights @ v).transpose(1, 2).flatten(2) + i_c)
 
 
 class DMRAN(nn.Module):
-    """Eq. 1-22; switches as in mbref/papers/dmran.py."""
+    """Eq. 1-22; switches as in mbref/variants/dmran.py."""
 
-    def __init__(self, items=1, categories=0, width=2, hops=1, variant="full", time=True, bucket="paper", fuse=True,
-                 diagonal=True, pool="attention", robust=False, heads=8, item_bias=False, redundancy=1e-4, penalty=5e-5,
-                 weight_decay=0.0):
+    def __init__(self, items=1, categories=0, width=2, hops=1, variant="full", time=True,
+                 bucket="paper", fuse=True, diagonal=True, pool="attention", robust=False, heads=8,
+                 item_bias=False, redundancy=1e-4, penalty=5e-5, weight_decay=0.0):
         super().__init__()
-        self.variant, self.time, self.bucket, self.fuse, self.pool = variant, time, bucket, fuse, pool
-        self.diagonal, self.item_bias = diagonal, item_bias
+        self.variant, self.time, self.bucket, self.fuse = variant, time, bucket, fuse
+        self.diagonal, self.pool, self.item_bias = diagonal, pool, item_bias
         self.redundancy, self.penalty, self.weight_decay = redundancy, penalty, weight_decay
-        sizes = [(items + 1, width // 2), (categories + 1, width // 2)] if categories else [(items + 1, width)]
-        self.V = nn.ParameterList(torch.empty(size) for size in sizes)
+        rows = [items, categories] if categories else [items]
+        self.V = nn.ParameterList(torch.empty(n + 1, width // len(rows)) for n in rows)
         self.W_0 = nn.Linear(2 * width if time else width, width)
         shapes = {"T": (14, width)} if time else {}
         if variant != "feature":
             shapes |= {"W_s1": (width, width), "W_s2": (hops, width)}
         if variant != "item":
-            shapes |= {name: (width, width) for name in ("W_s3", "W_s4", "W_s5")} | {"b_s1": width, "b_s2": width}
-            shapes |= {"W_f1": (width, width), "W_f2": (width, width), "b_f": width} if fuse else {}
+            shapes |= {name: (width, width) for name in ("W_s3", "W_s4", "W_s5")}
+            shapes |= {"b_s1": width, "b_s2": width}
+        if variant != "item" and fuse:
+            shapes |= {"W_f1": (width, width), "W_f2": (width, width), "b_f": width}
         for name, shape in (shapes | ({"b": items + 1} if item_bias else {})).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         self.van = Block(width, heads) if robust else None
@@ -93,21 +99,24 @@ class DMRAN(nn.Module):
         self.after = FeedForward(width) if robust and variant != "item" else None
 
     def object_code(self, ids, category):
-        """V[i], and the category's where there are any; padding and unknown categories read zeros."""
+        """V[i], and the category's if there are any; padding and unknown categories read zeros."""
         ids = [ids] if len(self.V) == 1 else [ids, category[ids]]
-        return torch.cat([F.embedding(i, V) * (i > 0).unsqueeze(-1) for i, V in zip(ids, self.V, strict=True)], -1)
+        pairs = zip(ids, self.V, strict=True)
+        return torch.cat([F.embedding(i, V) * (i > 0).unsqueeze(-1) for i, V in pairs], -1)
 
     def history_code(self, item, gap, category):
         """Eq. 1, 2.  -> H [B, T, d]."""
-        v = self.object_code(item, category)
-        return self.W_0(torch.cat([v, self.T[time_bucket(gap, self.bucket)]], -1) if self.time else v)
+        x = self.object_code(item, category)
+        if self.time:
+            x = torch.cat([x, self.T[time_bucket(gap, self.bucket)]], -1)
+        return self.W_0(x)
 
     def item_attention(self, H, real):
         """Eq. 3-7.  H [B, T, d], real [B, T] -> A [B, r, T]."""
         return masked_softmax(self.W_s2 @ F.relu(self.W_s1 @ H.mT), real.unsqueeze(1), -1)
 
     def alignment(self, M, allowed):
-        """Eq. 9-11, a softmax over j.  M [B, r, d], allowed [B, r, r], rows are i -> beta [B, i, j, d]."""
+        """Eq. 9-11, over j.  M [B, r, d], allowed [B, r, r], rows are i -> beta [B, i, j, d]."""
         own, other = F.linear(M, self.W_s4).unsqueeze(2), F.linear(M, self.W_s3).unsqueeze(1)
         inner = torch.tanh(own + other + self.b_s2)  # [B, i, j, d]
         return masked_softmax(F.linear(inner, self.W_s5, self.b_s1), allowed.unsqueeze(-1), 2)
@@ -121,14 +130,16 @@ class DMRAN(nn.Module):
 
     def vanilla(self, block, M, i_c, real, tap=ignore, name="vanilla"):
         """Eq. 14, 15, with a block or without."""
-        return block(i_c, M, real, tap, name) if block else vanilla(M, i_c, real, self.pool, tap, name)
+        if block:
+            return block(i_c, M, real, tap, name)
+        return vanilla(M, i_c, real, self.pool, tap, name)
 
     def fusion(self, h, h_hat):
         """Eq. 16: a gate for every feature."""
         return torch.lerp(h_hat, h, torch.sigmoid(h @ self.W_f1 + h_hat @ self.W_f2 + self.b_f))
 
     def forward(self, item, gap, category, tap=ignore):
-        """Eq. 1-13: M and M^ [B, r, d], A [B, r, T], which rows are real [B, r]; None for what a variant lacks."""
+        """Eq. 1-13: M, M^ [B, r, d], A [B, r, T], real rows [B, r]; None for what is left out."""
         H, real, A = self.history_code(item, gap, category), item > 0, None
         M = H
         if self.variant != "feature":
@@ -139,7 +150,9 @@ class DMRAN(nn.Module):
         if self.variant == "item":
             return M, None, A, real
         allowed = real.unsqueeze(1) & real.unsqueeze(2)
-        M_hat = self.feature_attention(M, allowed if self.diagonal else allowed & ~torch.eye(M.shape[1]).bool(), tap)
+        if not self.diagonal:
+            allowed = allowed & ~torch.eye(M.shape[1]).bool()
+        M_hat = self.feature_attention(M, allowed, tap)
         tap("M_hat", M_hat)
         return M, M_hat, A, real
 
@@ -173,8 +186,8 @@ class DMRAN(nn.Module):
 # What the kit asks for.
 
 BACKEND = "torch"
-SWITCHES = ("items", "categories", "width", "hops", "variant", "time", "bucket", "fuse", "diagonal", "pool", "robust",
-            "heads", "item_bias", "redundancy", "penalty", "weight_decay")
+SWITCHES = ("items", "categories", "width", "hops", "variant", "time", "bucket", "fuse", "diagonal",
+            "pool", "robust", "heads", "item_bias", "redundancy", "penalty", "weight_decay")
 
 
 def model_of(inputs):
@@ -193,7 +206,8 @@ def dmran_history_code(params, inputs, tap):
 
 
 def dmran_item_attention(params, inputs, tap):
-    return {"A": call(model_of(inputs), params, inputs["H"], inputs["real"], method="item_attention")}
+    A = call(model_of(inputs), params, inputs["H"], inputs["real"], method="item_attention")
+    return {"A": A}
 
 
 def dmran_redundancy(params, inputs, tap):
@@ -201,17 +215,20 @@ def dmran_redundancy(params, inputs, tap):
 
 
 def dmran_alignment(params, inputs, tap):
-    return {"beta": call(model_of(inputs), params, inputs["M"], inputs["allowed"], method="alignment")}
+    beta = call(model_of(inputs), params, inputs["M"], inputs["allowed"], method="alignment")
+    return {"beta": beta}
 
 
 def dmran_feature_attention(params, inputs, tap):
     model = model_of(inputs | {"width": inputs["M"].shape[-1]})
-    return {"M_hat": call(model, params, inputs["M"], inputs["allowed"], tap, method="feature_attention")}
+    M_hat = call(model, params, inputs["M"], inputs["allowed"], tap, method="feature_attention")
+    return {"M_hat": M_hat}
 
 
 def dmran_vanilla(params, inputs, tap):
     model = model_of(inputs | {"width": inputs["M"].shape[-1]})
-    return {"h": call(model, params, model.van, inputs["M"], inputs["i_c"], inputs["real"], method="vanilla")}
+    rows = inputs["M"], inputs["i_c"], inputs["real"]
+    return {"h": call(model, params, model.van, *rows, method="vanilla")}
 
 
 def dmran_fusion(params, inputs, tap):
@@ -219,7 +236,8 @@ def dmran_fusion(params, inputs, tap):
 
 
 def dmran_score(params, inputs, tap):
-    return {"scores": call(model_of(inputs), params, *events_of(inputs), inputs["candidate"], method="score")}
+    batch = *events_of(inputs), inputs["candidate"]
+    return {"scores": call(model_of(inputs), params, *batch, method="score")}
 
 
 def dmran(params, inputs, tap):

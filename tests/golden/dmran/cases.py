@@ -30,12 +30,15 @@ def params_of(rng, draw, scale):
 
 def history_code_case(rng, draw):
     p = params_of(rng, draw, 0.4)
-    return {name: p[name] for name in ("V", "T", "W_0") if name in p}, without_category(draw, history(rng, draw))
+    params = {name: p[name] for name in ("V", "T", "W_0") if name in p}
+    return params, without_category(draw, history(rng, draw))
 
 
 def without_category(draw, inputs):
     """Categories are an input only where the config has some."""
-    return inputs if draw["config"].get("categories") else {k: a for k, a in inputs.items() if k != "category"}
+    if draw["config"].get("categories"):
+        return inputs
+    return {k: a for k, a in inputs.items() if k != "category"}
 
 
 def square(rng, *names, rows=D):
@@ -44,11 +47,12 @@ def square(rng, *names, rows=D):
 
 def item_attention_case(rng, draw):
     params = square(rng, "W_s1") | square(rng, "W_s2", rows=draw["hops"])
-    return params, {"H": round8(draw["spread"] * normal(rng, B, T, D)), "real": real_right(draw["lengths"])}
+    H = round8(draw["spread"] * normal(rng, B, T, D))
+    return params, {"H": H, "real": real_right(draw["lengths"])}
 
 
 def redundancy_case(rng, draw):
-    """Rows that sum to 1 up to rounding; "single": each hop one event of its own, so the penalty is 0."""
+    """Rows that sum to 1 up to rounding; "single": an event of its own for each hop, penalty 0."""
     if draw.get("single"):
         return {}, {"A": np.broadcast_to(np.eye(draw["hops"], T), (B, draw["hops"], T))}
     A = np.exp(rng.normal(0, 2, (B, draw["hops"], T))) * real_right(draw["lengths"])[:, None]
@@ -59,8 +63,8 @@ def redundancy_case(rng, draw):
 def pairs_case(rng, draw):
     """M and which rows may look at which."""
     r = draw["hops"]
-    allowed = np.broadcast_to(~np.eye(r, dtype=bool) if draw.get("others") else np.ones((r, r), bool), (B, r, r)).copy()
-    allowed &= real_right(draw.get("rows", (r,) * B), r)[:, None]
+    allowed = ~np.eye(r, dtype=bool) if draw.get("others") else np.ones((r, r), bool)
+    allowed = allowed & real_right(draw.get("rows", (r,) * B), r)[:, None]  # [B, r, r]
     params = square(rng, "W_s3", "W_s4", "W_s5") | {"b_s1": normal(rng, D), "b_s2": normal(rng, D)}
     if draw.get("robust"):
         block = moved(rng, init_block(rng, D), 0.3)
@@ -70,8 +74,9 @@ def pairs_case(rng, draw):
 
 def vanilla_case(rng, draw):
     params = {"van": moved(rng, init_block(rng, D), 0.3)} if draw.get("robust") else {}
-    return params, {"M": round8(draw.get("spread", 1) * normal(rng, B, HOPS, D)), "i_c": normal(rng, B, C, D),
-                "real": real_right(draw["rows"], HOPS)}
+    M = round8(draw.get("spread", 1) * normal(rng, B, HOPS, D))
+    real = real_right(draw["rows"], HOPS)
+    return params, {"M": M, "i_c": normal(rng, B, C, D), "real": real}
 
 
 def fusion_case(rng, draw):
@@ -100,35 +105,41 @@ def row(name, flags, lengths, draw=(), **config):
 
 
 ATTEND = {"lengths": MIXED, "hops": HOPS, "spread": 1}
+FEW = ATTEND | {"lengths": (2, 0, 1)}
+OTHERS = {"hops": 3, "others": True}
+OF_NOTHING = "rows_of_nothing", ("EmptyHistory", "Padding")
 PLANS = {
     "dmran.history_code": plan(
         history_code_case, row("basic", ("Basic", "Padding"), MIXED),
         row("long_gap", ("LongGap",), FULL, {"years": 15}),
-        row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}, categories=CATEGORIES),
-        row("without_time", ("Switch", "RepeatedItem"), MIXED, {"items": 2}, time=False), side="paper"),
+        row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6},
+            categories=CATEGORIES),
+        row("without_time", ("Switch", "RepeatedItem"), MIXED, {"items": 2}, time=False),
+        side="paper"),
     "dmran.item_attention": plan(
         item_attention_case, ("basic", ("Basic", "Padding"), ATTEND, {}),
-        ("few_events", ("FewEvents", "EmptyHistory"), ATTEND | {"lengths": (2, 0, 1)}, {}),
-        ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}), ("large", ("LargeValues",), ATTEND | {"spread": 64}, {}),
-        side="paper"),
+        ("few_events", ("FewEvents", "EmptyHistory"), FEW, {}),
+        ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}),
+        ("large", ("LargeValues",), ATTEND | {"spread": 64}, {}), side="paper"),
     "dmran.redundancy": plan(
-        redundancy_case, ("basic", ("Basic",), ATTEND, {}), ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}),
+        redundancy_case, ("basic", ("Basic",), ATTEND, {}),
+        ("one_hop", ("OneHop",), ATTEND | {"hops": 1}, {}),
         ("own_events", ("SingleEvent",), {"single": True, "hops": HOPS}, {}),
-        ("few_events", ("FewEvents", "EmptyHistory"), ATTEND | {"lengths": (2, 0, 1)}, {}), side="paper"),
+        ("few_events", ("FewEvents", "EmptyHistory"), FEW, {}), side="paper"),
     "dmran.alignment": plan(
         pairs_case, ("basic", ("Basic",), {"hops": HOPS}, {}),
-        ("others", ("NoDiagonal",), {"hops": 3, "others": True}, {}),
+        ("others", ("NoDiagonal",), OTHERS, {}),
         ("one_hop", ("OneHop",), {"hops": 1}, {}),
-        ("rows_of_nothing", ("EmptyHistory", "Padding"), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
+        (*OF_NOTHING, {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
     "dmran.feature_attention": plan(
         pairs_case, ("basic", ("Basic",), {"hops": HOPS}, {}),
-        ("others", ("NoDiagonal",), {"hops": 3, "others": True}, {}),
+        ("others", ("NoDiagonal",), OTHERS, {}),
         ("one_alone", ("OneHop", "NoDiagonal"), {"hops": 1, "others": True}, {}),
-        ("robust", ("Switch", "NoDiagonal"), {"hops": 3, "others": True, "robust": True}, {"robust": True}),
-        ("rows_of_nothing", ("EmptyHistory", "Padding"), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
+        ("robust", ("Switch", "NoDiagonal"), OTHERS | {"robust": True}, {"robust": True}),
+        (*OF_NOTHING, {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
     "dmran.vanilla": plan(
         vanilla_case, ("basic", ("Basic",), {"rows": (HOPS,) * B}, {"pool": "attention"}),
-        ("rows_of_nothing", ("EmptyHistory", "Padding"), {"rows": (HOPS, 0, 2)}, {"pool": "attention"}),
+        (*OF_NOTHING, {"rows": (HOPS, 0, 2)}, {"pool": "attention"}),
         ("large", ("LargeValues",), {"rows": (HOPS, 1, 3), "spread": 300}, {"pool": "attention"}),
         ("mean", ("Switch", "Padding"), {"rows": (HOPS, 1, 2)}, {"pool": "mean"}),
         ("robust", ("Switch", "Heads", "EmptyHistory"), {"rows": (HOPS, 0, 2), "robust": True},
@@ -146,12 +157,12 @@ PLANS = {
     "dmran": plan(
         model_case, row("basic", ("Basic", "Padding"), MIXED, rate=0.05),
         row("empty_history", ("EmptyHistory", "FewEvents"), EMPTY, rate=0.05),
-        row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL, {"unknown": 0.6, "items": 3,
-            "years": 15}, categories=CATEGORIES, rate=0.05),
+        row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL,
+            {"unknown": 0.6, "items": 3, "years": 15}, categories=CATEGORIES, rate=0.05),
         row("feature", ("Switch", "Padding"), MIXED, variant="feature", rate=0.05),
         row("robust", ("Switch", "Heads"), MIXED, robust=True, heads=4, width=4, rate=0.02),
-        row("unfused", ("Switch", "EmptyHistory"), EMPTY, fuse=False, weight_decay=0.01, item_bias=True, time=False,
-            rate=0.05), side="paper"),
+        row("unfused", ("Switch", "EmptyHistory"), EMPTY, fuse=False, weight_decay=0.01,
+            item_bias=True, time=False, rate=0.05), side="paper"),
 }
 
 COMPONENTS = {

@@ -15,8 +15,23 @@ def history_code(other_way=False, act=lambda x: x):
     def code(params, history, features, config):
         v = embed(params["V"], features[history.item])
         parts = [v, params["T"][time_bucket(history.gap, config.bucket)]] if config.time else [v]
-        return act(dense(params["W_0"], np.concatenate(parts[::-1] if other_way else parts, axis=-1)))
+        parts = parts[::-1] if other_way else parts
+        return act(dense(params["W_0"], np.concatenate(parts, axis=-1)))
     return plant(right.history_code, dmran, history_code=code)
+
+
+def code_of_padding(params, inputs, tap):
+    """H whose padding is not set to 0."""
+    batch, config = right.batch_of(inputs), right.config_of(dmran.Config, inputs)
+    return {"H": dmran.history_code(params, batch.histories[0], batch.features[0], config)}
+
+
+def in_seconds(inputs):
+    return {"gap": inputs["gap"] * 86400}
+
+
+def all_allowed(inputs):
+    return {"allowed": np.ones_like(inputs["allowed"])}
 
 
 CODES = {
@@ -24,9 +39,8 @@ CODES = {
         "time before the items": history_code(other_way=True),
         "ReLU after a linear layer": history_code(act=relu),
         "time bucket of the other rule": feed(right.history_code, lambda i: {"bucket": "release"}),
-        "time gaps in seconds taken as days": feed(right.history_code, lambda i: {"gap": i["gap"] * 86400}),
-        "padding not set to 0": lambda p, i, tap: {"H": dmran.history_code(
-            p, right.batch_of(i).histories[0], right.batch_of(i).features[0], right.config_of(dmran.Config, i))},
+        "time gaps in seconds taken as days": feed(right.history_code, in_seconds),
+        "padding not set to 0": code_of_padding,
     },
 }
 
@@ -47,11 +61,11 @@ def item_attention(act=relu, softmax=masked_softmax, divisor=lambda width: 1):
 
 
 def redundancy(less=lambda r: np.eye(r), power=2, axes=(1, 2), transposed=(0, 2, 1)):
-    """The penalty with another matrix taken away, another norm, or one number of the whole batch."""
+    """The penalty with another matrix taken away, another norm, or one number of the batch."""
     def penalty(params, inputs, tap):
         A = inputs["A"]
-        found = np.sum((A @ np.transpose(A, transposed) - less(A.shape[1])) ** 2, axis=axes) ** (power / 2)
-        return {"penalty": found + np.zeros(len(A))}
+        apart = A @ np.transpose(A, transposed) - less(A.shape[1])
+        return {"penalty": np.sum(apart**2, axis=axes) ** (power / 2) + np.zeros(len(A))}
     return penalty
 
 
@@ -69,7 +83,8 @@ ITEM_LEVEL = {
         "padding attended": feed(right.item_attention, lambda i: {"real": np.ones_like(i["real"])}),
         **{name: item_attention(softmax=SOFTMAX[name]) for name in (
             "mask after the softmax", "-inf on a row where nothing is allowed",
-            "a row where nothing is allowed gets equal weights", "masked scores set to 0 instead of -inf")},
+            "a row where nothing is allowed gets equal weights",
+            "masked scores set to 0 instead of -inf")},
     },
     "dmran.redundancy": {
         "penalty not squared": redundancy(power=1),
@@ -84,7 +99,7 @@ ITEM_LEVEL = {
 # Attention over features.
 
 def alignment(act=np.tanh, axis=2, one=False, names=("W_s4", "W_s3"), inner=True):
-    """Weights with another activation, another axis of the softmax in [B, i, j, d], or one weight for all features."""
+    """Weights with another activation or axis of the softmax in [B, i, j, d], or one a row."""
     def weights(params, inputs, tap):
         M, allowed = inputs["M"], inputs["allowed"][..., None]
         row_i, row_j = (M @ params[name].T for name in names)
@@ -137,7 +152,7 @@ FEATURE_LEVEL = {
         "one weight for all features": alignment(one=True),
         "W_s3 and W_s4 swapped": alignment(names=("W_s3", "W_s4")),
         "b_s2 left out": alignment(inner=False),
-        "a row looks at itself": feed(right.alignment, lambda i: {"allowed": np.ones_like(i["allowed"])}),
+        "a row looks at itself": feed(right.alignment, all_allowed),
     },
     "dmran.feature_attention": {
         "weights of i and j swapped": aligned(lambda beta: np.swapaxes(beta, 1, 2)),
@@ -147,7 +162,7 @@ FEATURE_LEVEL = {
         "no residual around the robust form": ended(residual=0),
         "one layer norm used twice": ended(second="ln"),
         "plain form for the robust one": feed(right.feature_attention, lambda i: {"robust": False}),
-        "mask not read": feed(right.feature_attention, lambda i: {"allowed": np.ones_like(i["allowed"])}),
+        "mask not read": feed(right.feature_attention, all_allowed),
     },
 }
 

@@ -1,4 +1,7 @@
-"""Faults of DMRAN's match of history and candidate, and of the whole model.  {component: {fault: function}}."""
+"""Faults of DMRAN's match of history and candidate, and of the whole model.
+
+{component: {fault: function}}.
+"""
 import autograd.numpy as np
 from autograd.misc import flatten
 
@@ -8,7 +11,7 @@ from mbref.nn.attention import masked_softmax
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import dmran as papers_dmran
 from mbref.variants import dmran
-from tests.golden.dmran.faults import over_hops
+from tests.golden.dmran.faults import in_seconds, over_hops
 from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import SOFTMAX
 
@@ -26,7 +29,11 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def fusion(gate=sigmoid, weights=("W_f1", "W_f2"), bias=1, mix=lambda G, h, h_hat: G * h + (1 - G) * h_hat):
+def keep_h(G, h, h_hat):
+    return G * h + (1 - G) * h_hat
+
+
+def fusion(gate=sigmoid, weights=("W_f1", "W_f2"), bias=1, mix=keep_h):
     """The gate with another squashing, weights or mixture."""
     def fused(params, inputs, tap):
         h, h_hat = inputs["h"], inputs["h_hat"]
@@ -58,17 +65,44 @@ def model(size=squares, overlap=mean_overlap, labels=lambda label: label):
     return loss
 
 
+def swap_gates(params, h, h_hat):
+    return own_fusion(params, h_hat, h)
+
+
+def fuse_all(params, inputs, tap):
+    """The fusion with a gate of 1/2 where there is none."""
+    square, vector = 0 * params["W_s3"], 0 * params["b_s1"]
+    params = {"W_f1": square, "W_f2": square, "b_f": vector} | params
+    return right.model(params, inputs | {"fuse": True}, tap)
+
+
+def swap_blocks(params, inputs, tap):
+    if "van" in params:
+        params = params | {"van": params["van_hat"], "van_hat": params["van"]}
+    return right.model(params, inputs, tap)
+
+
+def overlap_of_means(A):
+    return dmran.redundancy(np.sum(A, axis=0, keepdims=True) / len(A))[0]
+
+
+def overlap_unsquared(A):
+    return np.sum(dmran.redundancy(A) ** 0.5) / len(A)
+
+
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
         "padding attended": plant(function, masks, padding=lambda ids: ids >= 0),
         "hops read the events without time": feed(function, lambda i: {"gap": 0 * i["gap"]}),
-        "time gaps in seconds taken as days": feed(function, lambda i: {"gap": i["gap"] * 86400}),
+        "time gaps in seconds taken as days": feed(function, in_seconds),
         "feature level left out": plant(function, dmran, feature_attention=lambda p, M, *more: M),
-        "gates swapped": plant(function, dmran, fusion=lambda p, h, h_hat: own_fusion(p, h_hat, h)),
+        "gates swapped": plant(function, dmran, fusion=swap_gates),
         "no fusion": feed(function, lambda i: {"fuse": False}),
-        "mean of the hops instead of the candidate's attention": feed(function, lambda i: {"pool": "mean"}),
-        "item level normalised over the hops": plant(function, papers_dmran, masked_softmax=over_hops),
+        "mean of the hops instead of the candidate's attention": feed(
+            function, lambda i: {"pool": "mean"}),
+        "item level normalised over the hops": plant(
+            function, papers_dmran, masked_softmax=over_hops),
     }
 
 
@@ -88,24 +122,22 @@ FAULTS = {
         "gate is a tanh": fusion(gate=np.tanh),
         "one matrix for both inputs of the gate": fusion(weights=("W_f1", "W_f1")),
         "bias of the gate left out": fusion(bias=0),
-        "one number for all features": fusion(gate=lambda x: sigmoid(np.sum(x, axis=-1, keepdims=True))),
+        "one number for all features": fusion(
+            gate=lambda x: sigmoid(np.sum(x, axis=-1, keepdims=True))),
     },
     "dmran.score": of_both(right.score) | {
         "item bias left out": feed(right.score, lambda i: {"item_bias": False}),
         "a row looks at itself": feed(right.score, lambda i: {"diagonal": True}),
     },
     "dmran": of_both(right.model) | {
-        "blocks of M and M^ swapped": lambda p, i, tap: right.model(
-            p | {"van": p["van_hat"], "van_hat": p["van"]} if "van" in p else p, i, tap),
+        "blocks of M and M^ swapped": swap_blocks,
         "plain form for the robust one": feed(right.model, lambda i: {"robust": False}),
-        "fusion where there is none": lambda p, i, tap: right.model(
-            {"W_f1": 0 * p["W_s3"], "W_f2": 0 * p["W_s3"], "b_f": 0 * p["b_s1"]} | p, i | {"fuse": True}, tap),
+        "fusion where there is none": fuse_all,
         "weight decay left out": feed(right.model, lambda i: {"weight_decay": 0.0}),
         "labels the wrong way round": model(labels=lambda label: ~label),
         "redundancy summed over the batch": model(overlap=lambda A: np.sum(dmran.redundancy(A))),
-        "redundancy of the mean of the batch": model(overlap=lambda A: dmran.redundancy(
-            np.sum(A, axis=0, keepdims=True) / len(A))[0]),
-        "redundancy not squared": model(overlap=lambda A: np.sum(dmran.redundancy(A) ** 0.5) / len(A)),
+        "redundancy of the mean of the batch": model(overlap=overlap_of_means),
+        "redundancy not squared": model(overlap=overlap_unsquared),
         "redundancy left out": feed(right.model, lambda i: {"redundancy": 0.0}),
         "penalty averaged instead of summed": model(lambda *a: squares(*a) / a[2].size),
         "penalty not halved": feed(right.model, lambda i: {"penalty": 2 * i["penalty"]}),
