@@ -13,8 +13,9 @@ KINDS = ("random", "repeated rows", "whole numbers", "all the same", "one ulp ap
 
 def log_probabilities(rng, B, C, levels=None):
     """[B, C]; with `levels` only so many different logits, hence ties."""
-    logits = rng.normal(size=(B, C)) if levels is None else rng.integers(levels, size=(B, C)).astype(float)
-    return log_softmax(logits)
+    if levels is None:
+        return log_softmax(rng.normal(size=(B, C)))
+    return log_softmax(rng.integers(levels, size=(B, C)).astype(float))
 
 
 def problem(seed, kind, dtype):
@@ -25,20 +26,22 @@ def problem(seed, kind, dtype):
     if kind == "repeated rows":
         weights = weights[rng.integers(0, max(1, N // 4), size=N)]
     elif kind == "whole numbers":
-        queries, weights = rng.integers(-2, 3, (B, D)).astype(dtype), rng.integers(-2, 3, (N, D)).astype(dtype)
+        queries, weights = (rng.integers(-2, 3, (n, D)).astype(dtype) for n in (B, N))
     elif kind == "all the same":
         weights = np.repeat(weights[:1], N, axis=0)
     elif kind == "one ulp apart":
         weights = np.nextafter(weights[:1], rng.integers(-2, 3, (N, D)).astype(dtype) * 9)
     category = rng.choice(rng.integers(0, C, size=C), size=N + 1)  # not all of the C occur
     chosen = rng.random((B, C)) < rng.choice([0.3, 0.7, 1.0])
-    return queries, weights, choose.index_of(category, C), chosen, rng.integers(1, N + 1, size=B), category
+    index, target = choose.index_of(category, C), rng.integers(1, N + 1, size=B)
+    return queries, weights, index, chosen, target, category
 
 
 def exact_ranking(query, weights, items):
     """Items sorted by their score without rounding, lower id first among equals, and the scores."""
     q = [Fraction(float(x)) for x in query]
-    score = {i: sum(a * Fraction(float(b)) for a, b in zip(q, weights[i - 1], strict=True)) for i in items}
+    score = {i: sum(a * Fraction(float(b)) for a, b in zip(q, weights[i - 1], strict=True))
+             for i in items}
     return sorted(items, key=lambda i: (-score[i], i)), score
 
 

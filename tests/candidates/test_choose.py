@@ -1,4 +1,4 @@
-"""Which categories a policy chooses, and which items are in them, by exact arithmetic and by hand."""
+"""Which categories a policy chooses, and which items these hold, by hand and a slow reference."""
 import math
 
 import numpy as np
@@ -36,7 +36,8 @@ def test_index_ignores_the_category_of_padding_and_refuses_items_without_one():
 def test_topk_takes_the_most_probable_and_breaks_ties_by_the_lower_id(seed, C, K, levels):
     logp = log_probabilities(np.random.default_rng(seed), 5, C, levels)
     for row, chosen in zip(logp, choose.topk(logp, K), strict=True):
-        assert np.flatnonzero(chosen).tolist() == sorted(sorted(range(C), key=lambda c: (-row[c], c))[:K])
+        order = sorted(range(C), key=lambda c: (-row[c], c))
+        assert np.flatnonzero(chosen).tolist() == sorted(order[:K])
 
 
 @given(seeds, st.floats(0.001, 1), st.sampled_from([None, 1, 2]))
@@ -54,7 +55,7 @@ def test_budget_stops_with_the_category_that_reaches_it(seed, rho, levels):
 
 
 def test_budget_is_not_fooled_by_the_last_bit_of_a_share():
-    index = choose.index_of(np.repeat([0, 0, 1], [1, 7, 93]), 2)  # 7 and 93 items; 0.07 * 100 is 7.000000000000001
+    index = choose.index_of(np.repeat([0, 0, 1], [1, 7, 93]), 2)  # 0.07 * 100 is 7.000000000000001
     assert choose.budget(np.log([[0.6, 0.4]]), 0.07, index).tolist() == [[True, False]]
     assert choose.budget(np.log([[0.6, 0.4]]), 0.08, index).tolist() == [[True, True]]
     assert choose.budget(np.log([[0.6, 0.4]]), 1e-12, index).tolist() == [[True, False]]
@@ -73,7 +74,8 @@ def test_mass_stops_with_the_category_that_reaches_it(seed, tau, levels):
 
 def test_mass_by_hand():
     logp = np.log([[0.125, 0.5, 0.25, 0.125]])
-    for tau, chosen in ((0.4, [1]), (0.5, [1]), (0.51, [1, 2]), (0.8, [0, 1, 2]), (1.0, [0, 1, 2, 3])):
+    for tau, chosen in ((0.4, [1]), (0.5, [1]), (0.51, [1, 2]), (0.8, [0, 1, 2]),
+                        (1.0, [0, 1, 2, 3])):
         assert np.flatnonzero(choose.mass(logp, tau)).tolist() == chosen
 
 
@@ -83,11 +85,13 @@ def test_k_of_share_is_the_nearest_k(seed, rho):
     C = len(index.indptr) - 1
     logp = log_probabilities(np.random.default_rng(seed), 6, C)
     distance = [abs(choose.share(choose.topk(logp, K), index).mean - rho) for K in range(1, C + 1)]
-    assert distance[choose.k_of_share(logp, rho, index) - 1] == pytest.approx(min(distance), abs=1e-12)
+    found = choose.k_of_share(logp, rho, index)
+    assert distance[found - 1] == pytest.approx(min(distance), abs=1e-12)
 
 
+TWO = choose.index_of(np.array([0, 0, 1]), 2)
 POLICIES = {"topk": lambda logp: choose.topk(logp, 1), "mass": lambda logp: choose.mass(logp, 0.5),
-            "budget": lambda logp: choose.budget(logp, 0.5, choose.index_of(np.array([0, 0, 1]), 2))}
+            "budget": lambda logp: choose.budget(logp, 0.5, TWO)}
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -101,29 +105,35 @@ def test_policies_refuse_nan_and_other_shapes(name):
 
 def test_policies_refuse_senseless_sizes():
     logp, index = np.log([[0.5, 0.5]]), choose.index_of(np.array([0, 0, 1, 2]), 3)
-    for call in (lambda: choose.topk(logp, 0), lambda: choose.topk(logp, 1.5), lambda: choose.mass(logp, 0),
-                 lambda: choose.mass(logp, 1.1), lambda: choose.mass(logp + 3, 0.5), lambda: choose.budget(logp, 0.5, index),
-                 lambda: choose.budget(logp[:, [0, 1, 1]], 0, index), lambda: choose.budget(logp[:, [0, 1, 1]], 2, index)):
+    three = logp[:, [0, 1, 1]]
+    for call in (lambda: choose.topk(logp, 0), lambda: choose.topk(logp, 1.5),
+                 lambda: choose.mass(logp, 0), lambda: choose.mass(logp, 1.1),
+                 lambda: choose.mass(logp + 3, 0.5), lambda: choose.budget(logp, 0.5, index),
+                 lambda: choose.budget(three, 0, index), lambda: choose.budget(three, 2, index)):
         with pytest.raises(InputError):
             call()
 
 
 def test_share_and_coverage_by_hand():
     index = choose.index_of(np.array([0, 0, 0, 0, 1, 2]), 4)  # sizes 3, 1, 1, 0
-    chosen = np.array([[True, False, False, True], [False, True, True, False], [False, False, False, True]])
+    chosen = np.array([[1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
     assert choose.share(chosen, index) == pytest.approx((1 / 3, 0, 0.6))
-    assert choose.items_of(chosen, index).astype(int).tolist() == [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1], [0] * 5]
+    allowed = choose.items_of(chosen, index).astype(int)
+    assert allowed.tolist() == [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1], [0] * 5]
     assert choose.coverage(chosen, np.array([0, 0, 3])) == pytest.approx(2 / 3)
-    assert math.isnan(choose.coverage(chosen[:0], np.zeros(0, int))) and math.isnan(choose.share(chosen[:0], index).mean)
+    assert math.isnan(choose.coverage(chosen[:0], np.zeros(0, int)))
+    assert np.isnan(choose.share(chosen[:0], index)).all()
 
 
 def test_others_are_drawn_uniform_and_never_the_target():
     target = np.tile([1, 5, 7], 4000)
     sizes = np.tile([0, 3, 6], 4000)
     drawn = choose.draw_others(np.random.default_rng(0), sizes, target, 7)
-    assert np.array_equal(drawn.sum(axis=1), sizes) and not drawn[np.arange(12000), target - 1].any()
+    assert np.array_equal(drawn.sum(axis=1), sizes)
+    assert not drawn[np.arange(12000), target - 1].any()
     assert drawn[2::3, :6].all()  # 6 others, all of them
-    np.testing.assert_allclose(drawn[1::3].mean(axis=0), [0.5, 0.5, 0.5, 0.5, 0, 0.5, 0.5], atol=0.03)  # sd .008
+    half = [0.5, 0.5, 0.5, 0.5, 0, 0.5, 0.5]  # with a standard deviation of .008
+    np.testing.assert_allclose(drawn[1::3].mean(axis=0), half, atol=0.03)
     for wrong in ([7], [-1]):
         with pytest.raises(InputError, match="sizes"):
             choose.draw_others(np.random.default_rng(0), wrong, np.array([1]), 7)
@@ -142,7 +152,8 @@ def test_backfill_by_hand():
     filled = choose.backfill(allowed, [1, 5, 1, 2], 3)
     assert filled.astype(int).tolist() == [[1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 1]]
     assert np.array_equal(allowed, before)
-    assert choose.backfill(allowed, [1, 5, 1, 2], 99).all() and np.array_equal(choose.backfill(allowed, [1] * 4, 0), before)
+    assert choose.backfill(allowed, [1, 5, 1, 2], 99).all()
+    assert np.array_equal(choose.backfill(allowed, [1] * 4, 0), before)
 
 
 # Items of several categories.

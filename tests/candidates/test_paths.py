@@ -51,17 +51,19 @@ def test_all_paths_agree_bit_for_bit(dtype, kind, seed, n):
 
 
 def test_all_paths_agree_where_matrix_products_do_not():
-    """Rows a few ulps apart: the products of the blocks give other places and lists than the definition."""
+    """Rows a few ulps apart: products give other places and lists than the definition."""
     rng = np.random.default_rng(0)
     queries = rng.normal(size=(40, 128)).astype(np.float32)
-    weights = np.nextafter(rng.normal(size=(1, 128)).astype(np.float32), rng.normal(size=(600, 128)).astype(np.float32))
+    one, towards = (rng.normal(size=(n, 128)).astype(np.float32) for n in (1, 600))
+    weights = np.nextafter(one, towards)
     category, target = rng.integers(0, 30, size=601), rng.integers(1, 601, size=40)
     index, chosen = choose.index_of(category, 30), rng.random((40, 30)) < 0.5
     chosen[np.arange(40), category[target]] = True
     places, top = all_paths(queries, weights, index, chosen, target, 20)
     product, allowed = queries @ weights.T, choose.items_of(chosen, index)
     assert (metrics.greater_and_ties(product, target - 1, allowed)[0] != places.greater).any()
-    best = [rank.best(np.flatnonzero(a) + 1, row[a], 20) for a, row in zip(allowed, product, strict=True)]
+    best = [rank.best(np.flatnonzero(a) + 1, row[a], 20)
+            for a, row in zip(allowed, product, strict=True)]
     assert (np.array(best) != top).any()
 
 
@@ -70,7 +72,8 @@ def test_all_paths_agree_where_matrix_products_do_not():
 def test_a_score_depends_on_its_pair_alone(order, dtype):
     rng = np.random.default_rng(1)
     for D in (1, 2, 7, 8, 9, 64, 127, 128, 129, 1000):
-        query, rows = rng.normal(size=D).astype(dtype), np.asarray(rng.normal(size=(300, D)), dtype, order=order)
+        query = rng.normal(size=D).astype(dtype)
+        rows = np.asarray(rng.normal(size=(300, D)), dtype, order=order)
         whole = rank.pair_scores(query, rows)
         for part in (slice(0, 1), slice(7, 9), slice(3, 290, 7), rng.permutation(300)):
             np.testing.assert_array_equal(rank.pair_scores(query, rows[part]), whole[part])
@@ -100,7 +103,8 @@ def test_by_hand_with_an_empty_category_one_of_one_item_and_ties():
     chosen = np.array([[1, 1, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]], bool)
     places, top = all_paths(queries, weights, index, chosen, np.array([3, 4, 5, 5]), 4)
     assert top.tolist() == [[1, 2, 3, 4], [2, 4, 0, 0], [5, 0, 0, 0], [0, 0, 0, 0]]
-    assert places.greater.tolist() == [1, 0, 0, metrics.MISS] and places.ties.tolist() == [2, 1, 0, 0]
+    assert places.greater.tolist() == [1, 0, 0, metrics.MISS]
+    assert places.ties.tolist() == [2, 1, 0, 0]
     assert places.inside.tolist() == [True, True, True, False]
 
 
@@ -108,11 +112,13 @@ def test_a_bias_is_one_more_column():
     rng = np.random.default_rng(0)
     queries, weights, bias = rng.normal(size=(3, 4)), rng.normal(size=(5, 4)), rng.normal(size=5)
     more = rank.with_bias(queries, weights, bias)
-    np.testing.assert_allclose(rank.pair_scores(more[0][:, None], more[1]), queries @ weights.T + bias, atol=1e-12)
+    scores = rank.pair_scores(more[0][:, None], more[1])
+    np.testing.assert_allclose(scores, queries @ weights.T + bias, atol=1e-12)
 
 
 def test_no_path_hides_bad_input():
-    queries, weights, index = np.ones((2, 3)), np.ones((4, 3)), choose.index_of(np.array([0, 0, 0, 1, 1]), 2)
+    queries, weights = np.ones((2, 3)), np.ones((4, 3))
+    index = choose.index_of(np.array([0, 0, 0, 1, 1]), 2)
     chosen, target, layout = np.ones((2, 2), bool), np.array([1, 4]), blocks.lay_out(weights, index)
     nan, infinite = queries * np.nan, queries * np.inf
 
@@ -122,18 +128,22 @@ def test_no_path_hides_bad_input():
 
     bad = [(nan, weights, chosen, target), (infinite, weights, chosen, target),
            (queries, weights * np.nan, chosen, target), (queries, weights[:3], chosen, target),
-           (queries[:, :2], weights, chosen, target), (queries, weights.astype("f"), chosen, target),
-           (queries.astype(int), weights.astype(int), chosen, target), (queries, weights, chosen[:1], target),
+           (queries[:, :2], weights, chosen, target),
+           (queries, weights.astype("f"), chosen, target),
+           (queries.astype(int), weights.astype(int), chosen, target),
+           (queries, weights, chosen[:1], target),
            (queries, weights, chosen * 1, target), (queries, weights, chosen, target * 0),
            (queries, weights, chosen, target + 1), (queries, weights, chosen, target[:1]),
            (queries, weights, chosen, target + 0.5), (queries, weights, chosen, target, 0)]
     calls = [call for arguments in bad for call in attempts(*arguments)]
-    for q, c, t in ((nan, chosen, target), (infinite, chosen, target), (queries.astype("f"), chosen, target),
-                    (queries, chosen[:1], target), (queries, chosen, target * 0), (queries * 1e308, chosen, target)):
+    for q, c, t in ((nan, chosen, target), (infinite, chosen, target),
+                    (queries.astype("f"), chosen, target), (queries, chosen[:1], target),
+                    (queries, chosen, target * 0), (queries * 1e308, chosen, target)):
         calls.append(lambda q=q, c=c, t=t: blocks.places_by_blocks(q, layout, c, t))
         if not (t == 0).any():
             calls.append(lambda q=q, c=c: blocks.top_by_blocks(q, layout, c, 1))
-    calls += [lambda: blocks.lay_out(weights * np.nan, index), lambda: blocks.lay_out(weights[:3], index),
+    calls += [lambda: blocks.lay_out(weights * np.nan, index),
+              lambda: blocks.lay_out(weights[:3], index),
               lambda: blocks.top_by_blocks(queries, layout, chosen, 0)]
     for call in calls:
         with pytest.raises(InputError):
@@ -145,11 +155,12 @@ def test_the_fast_path_builds_nothing_of_all_sessions_by_all_items():
     B, N, C = 64, 100_000, 100
     index = choose.index_of(rng.integers(0, C, size=N + 1), C)
     layout = blocks.lay_out(rng.normal(size=(N, 4)).astype(np.float32), index)
-    queries, chosen = rng.normal(size=(B, 4)).astype(np.float32), choose.topk(log_probabilities(rng, B, C), 4)
+    queries = rng.normal(size=(B, 4)).astype(np.float32)
+    chosen = choose.topk(log_probabilities(rng, B, C), 4)
     target = rng.integers(1, N + 1, size=B)
     for call in (lambda: blocks.places_by_blocks(queries, layout, chosen, target),
                  lambda: blocks.top_by_blocks(queries, layout, chosen, 20)):
         tracemalloc.start()
         call()
-        assert tracemalloc.get_traced_memory()[1] < B * N / 2  # bytes; the boolean mask alone would take B * N
+        assert tracemalloc.get_traced_memory()[1] < B * N / 2  # bytes; a mask would take B * N
         tracemalloc.stop()

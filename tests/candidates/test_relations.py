@@ -28,7 +28,8 @@ def full_and_narrow(seed, K, kind="random"):
     logp = log_probabilities(np.random.default_rng(seed), *chosen.shape)
     chosen = choose.topk(logp, K)
     return (blocks.places_by_blocks(queries, layout, np.ones_like(chosen), target),
-            blocks.places_by_blocks(queries, layout, chosen, target), choose.coverage(chosen, category[target]))
+            blocks.places_by_blocks(queries, layout, chosen, target),
+            choose.coverage(chosen, category[target]))
 
 
 @settings(max_examples=50, deadline=None)
@@ -45,7 +46,8 @@ def test_relation_1_all_categories_are_full_evaluation(seed, kind):
 def test_relation_2_fewer_competitors_never_hurt(seed, K, kind):
     full, narrow, _ = full_and_narrow(seed, K, kind)
     inside = narrow.inside
-    assert (narrow.greater <= full.greater)[inside].all() and (narrow.ties <= full.ties)[inside].all()
+    assert (narrow.greater <= full.greater)[inside].all()
+    assert (narrow.ties <= full.ties)[inside].all()
     assert (narrow.greater == metrics.MISS)[~inside].all()
 
 
@@ -62,7 +64,7 @@ def test_relation_3_recall_is_bounded_by_coverage_which_grows_with_k(seed, kind)
 
 
 def chance_by_orders(full, narrow, k):
-    """P(r' <= k < r) and P(r <= k < r') by going through every order of the target and its ties in the full ranking.
+    """P(r' <= k < r) and P(r <= k < r') over every order of the target and its ties among all.
 
     The narrow ties are the first of the full ones; which of them they are does not matter.
     """
@@ -89,16 +91,19 @@ def test_relation_4_two_opposite_errors_make_the_gap(seed, K, k):
     full, _ = all_paths(np.eye(6), scores.T.copy(), index, np.ones_like(chosen), target, 3)
     narrow, _ = all_paths(np.eye(6), scores.T.copy(), index, chosen, target, 3)
     gained, lost = rank.gap(full, narrow, k)
-    assert (gained, lost) == pytest.approx(tuple(map(float, chance_by_orders(full, narrow, k))), abs=1e-12)
+    want = tuple(map(float, chance_by_orders(full, narrow, k)))
+    assert (gained, lost) == pytest.approx(want, abs=1e-12)
     assert gained >= 0 and lost >= 0
     name = f"Recall@{k}"
-    assert rank.report(*narrow, k)[name] - rank.report(*full, k)[name] == pytest.approx(gained - lost, abs=1e-12)
+    change = rank.report(*narrow, k)[name] - rank.report(*full, k)[name]
+    assert change == pytest.approx(gained - lost, abs=1e-12)
 
 
 def test_relation_4_needs_the_same_scores_and_a_full_ranking():
     places = rank.Places(np.array([3]), np.array([0]), np.array([True]))
-    for full, narrow in ((places, places._replace(greater=np.array([4]))), (places, places._replace(ties=np.array([1]))),
-                        (places._replace(inside=np.array([False])), places)):
+    for full, narrow in ((places, places._replace(greater=np.array([4]))),
+                         (places, places._replace(ties=np.array([1]))),
+                         (places._replace(inside=np.array([False])), places)):
         with pytest.raises(InputError):
             rank.gap(full, narrow)
     none = rank.Places(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
@@ -115,7 +120,8 @@ def test_relation_5_random_candidates_with_the_target_put_in_flatter():
         allowed = np.array([np.isin(np.arange(N), others) for others in sets])
         targets, queries = np.full(len(allowed), target), np.ones((len(allowed), 1))
         places, _ = rank.among(queries, weights, choose.inject_target(allowed, targets), targets, 3)
-        assert places.inside.all() and not rank.among(queries, weights, allowed, targets, 3)[0].inside.any()
+        without, _ = rank.among(queries, weights, allowed, targets, 3)
+        assert places.inside.all() and not without.inside.any()
         assert (1 + places.greater).mean() == pytest.approx(1 + m * (place - 1) / (N - 1))
         assert (1 + places.greater).mean() <= place
 
@@ -124,9 +130,9 @@ def test_misses_stay_in_the_denominator():
     greater, ties = np.array([0, metrics.MISS, 1, 5]), np.zeros(4, int)
     inside = np.array([True, False, True, True])
     row = rank.report(greater, ties, inside, 3)
-    assert row == pytest.approx({"Recall@3": 2 / 4, "MRR@3": (1 + 1 / 2) / 4, "NDCG@3": (1 + 1 / math.log2(3)) / 4,
-                                 "coverage": 3 / 4})
-    assert rank.report(greater * inside, ties, inside, 3) == row  # outside is a miss, whatever the counts say
+    assert row == pytest.approx({"Recall@3": 2 / 4, "MRR@3": (1 + 1 / 2) / 4,
+                                 "NDCG@3": (1 + 1 / math.log2(3)) / 4, "coverage": 3 / 4})
+    assert rank.report(greater * inside, ties, inside, 3) == row  # whatever the counts say
     assert rank.report(greater, ties, inside, 1000)["Recall@1000"] == 3 / 4
     assert rank.report(greater, ties, inside, 3, choose.Share(0.2, 0.1, 0.3)) == row | {
         "candidates mean": 0.2, "candidates low": 0.1, "candidates high": 0.3}
@@ -135,19 +141,25 @@ def test_misses_stay_in_the_denominator():
 
 def two_level_by_sums(p_category, z, category):
     """p(c(i)) exp(z_i) / sum of exp(z) over the items of c(i), item by item."""
-    return [p_category[category[i + 1]] * math.exp(z[i]) / math.fsum(
-        math.exp(z[j]) for j in range(len(z)) if category[j + 1] == category[i + 1]) for i in range(len(z))]
+    def one(i):
+        same = [math.exp(z[j]) for j in range(len(z)) if category[j + 1] == category[i + 1]]
+        return p_category[category[i + 1]] * math.exp(z[i]) / math.fsum(same)
+
+    return [one(i) for i in range(len(z))]
 
 
 @given(seeds, st.integers(1, 6), st.integers(1, 20))
 def test_two_level_softmax_is_a_distribution(seed, C, N):
     rng = np.random.default_rng(seed)
-    category, logp, z = rng.integers(0, C, size=N + 1), log_probabilities(rng, 3, C), rng.normal(0, 3, size=(3, N))
+    category, logp = rng.integers(0, C, size=N + 1), log_probabilities(rng, 3, C)
+    z = rng.normal(0, 3, size=(3, N))
     found = rank.two_level_logp(logp, z, category)
     for b in range(3):
-        np.testing.assert_allclose(np.exp(found[b]), two_level_by_sums(np.exp(logp[b]), z[b], category), atol=1e-12)
+        want = two_level_by_sums(np.exp(logp[b]), z[b], category)
+        np.testing.assert_allclose(np.exp(found[b]), want, atol=1e-12)
     held = np.isin(np.arange(C), category[1:])
-    np.testing.assert_allclose(np.exp(found).sum(axis=1), np.exp(logp[:, held]).sum(axis=1), atol=1e-12)
+    total = np.exp(logp[:, held]).sum(axis=1)
+    np.testing.assert_allclose(np.exp(found).sum(axis=1), total, atol=1e-12)
     np.testing.assert_allclose(rank.two_level_logp(logp[0], z[0], category), found[0], atol=1e-12)
 
 
@@ -156,12 +168,14 @@ def test_two_level_softmax_sums_to_one_even_where_a_category_has_far_lower_logit
     for z in ([[0.0, 0, -5000, -5000]], [[1e4, 1e4, 0, 0]]):
         np.testing.assert_allclose(np.exp(rank.two_level_logp(logp, np.array(z), category)),
                                    [[0.125, 0.125, 0.375, 0.375]], atol=1e-12)
-    assert rank.two_level_logp(logp.astype("f"), np.zeros((1, 4), "f"), category).dtype == np.float32
+    found = rank.two_level_logp(logp.astype("f"), np.zeros((1, 4), "f"), category)
+    assert found.dtype == np.float32
 
 
 def test_two_level_gradients_against_central_differences():
     rng = np.random.default_rng(0)
-    category, logits, z = np.array([9, 0, 2, 2, 0, 4, 2]), rng.normal(size=(2, 5)), rng.normal(size=(2, 6))
+    category = np.array([9, 0, 2, 2, 0, 4, 2])
+    logits, z = rng.normal(size=(2, 5)), rng.normal(size=(2, 6))
     factor = rng.normal(size=(2, 6))
 
     def value(logits, z):
