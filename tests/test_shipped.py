@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from mbref.__main__ import main
 from mbref.check import casefile, cases, hints as faults
 from mbref.data import shipped
 from mbref.errors import InputError

@@ -20,7 +20,8 @@ def historical_indicator(items, behaviours, item, upto, kinds):
 
 def running_indicators(items, behaviours, kinds):
     """c of every event's item, the event itself included.  -> n lists of K numbers.  (2)."""
-    return [historical_indicator(items, behaviours, items[t], t + 1, kinds) for t in range(len(items))]
+    return [historical_indicator(items, behaviours, items[t], t + 1, kinds)
+            for t in range(len(items))]
 
 
 def code(params, v, c):

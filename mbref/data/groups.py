@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.readers.lines import freeze, line_error, order_ids, seconds
+from mbref.data.readers.build import freeze, order_ids
+from mbref.data.readers.lines import line_error, seconds
 from mbref.errors import InputError, require
 
 ACTIONS = {"item": ("view", "fav", "cart", "buy"), "query": ("search",), "coupon": ("receive",)}

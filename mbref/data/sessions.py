@@ -13,7 +13,7 @@ import numpy as np
 
 from mbref.data.leave_one_out import Held, Split
 from mbref.data.log import Attributes, Log
-from mbref.data.readers.lines import freeze
+from mbref.data.readers.build import freeze
 from mbref.data.sequences import OF_EVENTS, Sequences, from_rows, of_rows, owner
 from mbref.errors import InputError, require
 

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from mbref.data.log import Attributes
-from mbref.data.readers import lines as text
+from mbref.data.readers import build, lines as text
 from mbref.data.readers.lines import RATED, rating_to_behaviour
 from mbref.errors import InputError, require
 
-# 2014/2018, 2023
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
 META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
 # a file with more broken lines than both is not the right file
@@ -47,14 +46,14 @@ def amazon(path, behaviours=None):
     reviews = _records(path, lambda record: _review(record, behaviours is not None), REVIEW_MEND,
                        notes)
     events = ((line, *review, "") for line, review in reviews)
-    log = _drop_repeats(path, text.log(path, events, (names,), notes, note_unsorted=True))
+    log = _drop_repeats(path, build.log(path, events, (names,), notes, note_unsorted=True))
     metadata = _metadata(Path(path))
     if not metadata.exists():
         return _note_no_categories(log, metadata)
     wanted, notes = set(log.items.tolist()), []
     records = _records(metadata, _item_category, META_MEND, notes)
     category = {item: last for _, (item, last) in records if item in wanted}
-    return text.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
+    return build.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
                                      metadata.name)
 
 
@@ -68,14 +67,14 @@ def s3rec(path, behaviours=None):
     """
     text.refuse_names("s3rec", behaviours)
     notes = []
-    log = text.log(path, _sequence_events(path, notes), (("review",),), notes)._replace(time=None)
+    log = build.log(path, _sequence_events(path, notes), (("review",),), notes)._replace(time=None)
     source = Path(path).with_name(Path(path).stem + "_item2attributes.json")
     if not source.exists():
         return _note_no_categories(log, source)
     lists = _attribute_lists(source)
     last = {item: ids[-1] for item, ids in lists.items() if ids}
     log = log._replace(attributes=_attributes(log, lists))
-    return text.with_item_categories(log, last, source.name)
+    return build.with_item_categories(log, last, source.name)
 
 
 def rechorus(path, behaviours=None):
@@ -90,7 +89,7 @@ def rechorus(path, behaviours=None):
     width, columns = _columns(path, lines, ("user_id", "item_id", "time"))
     events = ((line, user, item, "click", text.seconds(path, line, time), "")
               for line, (user, item, time) in text.rows(path, lines, "\t", width, columns, notes))
-    log = text.log(path, events, (("click",),), notes)
+    log = build.log(path, events, (("click",),), notes)
     source = Path(path).with_name("item_meta.csv")
     if not source.exists():
         return _note_no_categories(log, source)
@@ -98,7 +97,7 @@ def rechorus(path, behaviours=None):
     width, columns = _columns(source, lines, ("item_id", "i_category"))
     rows = text.rows(source, lines, "\t", width, columns, notes, may_be_empty=("i_category",))
     category = {item: category for _, (item, category) in rows}
-    return text.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
+    return build.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
                                      source.name)
 
 
@@ -208,7 +207,7 @@ def _drop_repeats(path, log):
     repeats = order[1:][(keys[:, 1:] == keys[:, :-1]).all(axis=0)]
     if not len(repeats):
         return log
-    columns = (text.freeze(np.delete(column, repeats)) for column in log[:4])
+    columns = (build.freeze(np.delete(column, repeats)) for column in log[:4])
     note = (f"{text.name_of(path)}: dropped {len(repeats)} of {len(log.user)} reviews, each "
             "repeats "
             "another one in user, item and time")
@@ -288,9 +287,9 @@ def _attributes(log, lists):
     of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]
     codes = {"": 0}
     column = [codes.setdefault(raw, len(codes)) for raws in of_item for raw in raws]
-    names, value = text.number_codes(codes, column)
+    names, value = build.number_codes(codes, column)
     ptr = np.cumsum([0, *map(len, of_item)], dtype=np.int64)
-    return Attributes(text.freeze(ptr), text.freeze(value), names)
+    return Attributes(build.freeze(ptr), build.freeze(value), names)
 
 
 def _columns(path, lines, needed):

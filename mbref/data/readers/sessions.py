@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbref.data.readers import lines as text
+from mbref.data.readers import build, lines as text
 from mbref.data.readers.amazon import _attributes, _note_no_categories
 
 ITEM = ("itemId", "item_id")  # both spellings are in circulation
@@ -39,7 +39,7 @@ def diginetica(path, behaviours=None):
     notes = []
     events = ((line, session, item, "view", _milliseconds(path, line, timeframe, eventdate), "")
               for line, (session, item, timeframe, eventdate) in _table(path, ";", VIEWS, notes))
-    log = text.log(path, events, (("view",),), notes, per_second=1000)
+    log = build.log(path, events, (("view",),), notes, per_second=1000)
     return _with_tokens(_with_categories(log, Path(path)), Path(path))
 
 
@@ -58,7 +58,7 @@ def yoochoose(path, behaviours=None):
     events = ((line, session, item, "click", _stamp(path, line, time), "" if category in NO_CATEGORY
                else category)
               for line, (session, time, item, category) in rows)
-    log = text.log(path, events, (("click",),), notes, per_second=1000)
+    log = build.log(path, events, (("click",),), notes, per_second=1000)
     return log if log.category is None else _with_last_category(log, text.name_of(path))
 
 
@@ -72,7 +72,7 @@ def sessionrec(path, behaviours=None):
     notes = []
     events = ((line, session, item, "click", text.seconds(path, line, time, per_second=1000), "")
               for line, (session, item, time) in _table(path, "\t", CLICKS, notes))
-    return text.log(path, events, (("click",),), notes, per_second=1000)
+    return build.log(path, events, (("click",),), notes, per_second=1000)
 
 
 def _table(path, separator, columns, notes, may_be_empty=()):
@@ -142,7 +142,7 @@ def _with_categories(log, path):
             changed |= {item} if category.get(item, raw) != raw else set()
             category[item] = raw
     log = log._replace(notes=(*log.notes, *notes, *_several(source.name, len(changed))))
-    return text.with_item_categories(log, category, source.name)
+    return build.with_item_categories(log, category, source.name)
 
 
 def _with_tokens(log, path):
@@ -170,7 +170,8 @@ def _with_last_category(log, source):
     of_item[log.item[known]] = log.category[known]
     several = np.unique(log.item[known][log.category[known] != of_item[log.item[known]]])
     category = dict(zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True))
-    return text.with_item_categories(log._replace(notes=log.notes + _several(source, len(several))),
+    return build.with_item_categories(log._replace(notes=log.notes
+                                                   + _several(source, len(several))),
                                      category, source)
 
 

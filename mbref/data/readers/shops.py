@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mbref.data.log import Log as Log
-from mbref.data.readers import lines as text
+from mbref.data.readers import build, lines as text
 from mbref.data.readers.lines import RATED, rating_to_behaviour
 
 SHOP = ("buy", "cart", "fav", "pv")
@@ -28,7 +28,7 @@ def taobao(path, behaviours=None):
                            text.rows(path, text.lines(path), *text.layout("taobao"), notes))
     events = ((line, user, item, behaviour, text.seconds(path, line, time), category)
               for line, (user, item, category, behaviour, time) in rows)
-    log = text.log(path, events, text.vocabularies(behaviours, (SHOP,)), notes)
+    log = build.log(path, events, text.vocabularies(behaviours, (SHOP,)), notes)
     return log._replace(notes=log.notes + _note_moved_items(path, log))
 
 
@@ -46,7 +46,7 @@ def hmar(path, behaviours=None):
                      "an event")
     rows = text.rows(path, lines, *text.layout("hmar"), notes)
     events = ((line, user, item, behaviour, 0, "") for line, (user, item, behaviour) in rows)
-    return text.log(path, events, vocabularies, notes)._replace(time=None)
+    return build.log(path, events, vocabularies, notes)._replace(time=None)
 
 
 def recbole(path, behaviours=None):
@@ -66,9 +66,9 @@ def recbole(path, behaviours=None):
     category = _item_categories(items, notes)
     events = (_rating_event(path, line, dict(zip(columns, values, strict=True)))
               for line, values in text.rows(path, lines, "\t", width, columns, notes))
-    log = text.log(path, events, (RATED if "rating" in columns else ("click",),), notes)
+    log = build.log(path, events, (RATED if "rating" in columns else ("click",),), notes)
     if category is not None:
-        log = text.with_item_categories(log, category, items.name)
+        log = build.with_item_categories(log, category, items.name)
     return log if "time" in columns else log._replace(time=None)
 
 
@@ -82,7 +82,7 @@ def movielens(path, behaviours=None):
     rows = text.rows(path, text.lines(path), separator, width, columns, notes)
     events = (_rating_event(path, line, dict(zip(columns, values, strict=True)))
               for line, values in text.refuse_header(path, "movielens", rows))
-    return text.log(path, events, (RATED,), notes)
+    return build.log(path, events, (RATED,), notes)
 
 
 def _read_header(path, lines, needed):
