@@ -62,6 +62,9 @@ def count_skips(reports):
 
 try:
     from hypothesis import given, settings, strategies as st
+
+    settings.register_profile("patient", deadline=None)  # a busy machine is no fault of the code
+    settings.load_profile("patient")
 except ModuleNotFoundError:
     st = MagicMock()  # takes any strategy, which nothing will draw from
 

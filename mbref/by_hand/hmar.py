@@ -13,7 +13,7 @@ def dense(p, x):
 
 
 def historical_indicator(items, behaviours, item, upto, kinds):
-    """c: how often `item` occurs among the first `upto` events, by behaviour.  -> K numbers.  (2)."""
+    """c: how often `item` is among the first `upto` events, by behaviour.  -> K numbers.  (2)."""
     met = [behaviours[t] for t in range(upto) if items[t] == item]
     return [met.count(k) for k in range(1, kinds + 1)]
 
