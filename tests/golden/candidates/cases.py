@@ -1,4 +1,4 @@
-"""Cases of HierSRec's test time beyond the choice itself, and the same by hand: item by item, in loops."""
+"""Cases of HierSRec's test time beyond the choice itself, and the same by hand, item by item."""
 import autograd.numpy as np
 from autograd.tracer import getval
 
@@ -20,7 +20,11 @@ def candidates_share(params, inputs):
         return sum(held) / (len(held) * len(category))
 
     classes = range(1, inputs["logp"].shape[1] + 1)
-    return {"k": np.array([min(classes, key=lambda k: (abs(share(k) - rho), k)) for rho in inputs["rho"]])}
+    shares = {k: share(k) for k in classes}
+
+    def closest(rho):
+        return min(classes, key=lambda k: (abs(shares[k] - rho), k))
+    return {"k": np.array([closest(rho) for rho in inputs["rho"]])}
 
 
 def candidates_of(chosen, category):
@@ -29,16 +33,20 @@ def candidates_of(chosen, category):
 
 def places(params, inputs):
     def one(query, chosen, target):
-        score = lambda item: sum(q * w for q, w in zip(query, inputs["weights"][item - 1], strict=True))
+        def score(item):
+            return sum(q * w for q, w in zip(query, inputs["weights"][item - 1], strict=True))
+
         items = candidates_of(chosen, inputs["category"])
         best = sorted(items, key=lambda item: (-score(item), item))[: inputs["n"]]
         top = np.array(best + [0] * (inputs["n"] - len(best)))
         if target not in items:
             return MISS, 0, False, top
         better = sum(score(item) > score(target) for item in items)
-        return better, sum(score(item) == score(target) for item in items if item != target), True, top
+        ties = sum(score(item) == score(target) for item in items if item != target)
+        return better, ties, True, top
 
-    found = [one(*row) for row in zip(inputs["queries"], inputs["chosen"], inputs["target"], strict=True)]
+    sessions = zip(inputs["queries"], inputs["chosen"], inputs["target"], strict=True)
+    found = [one(*session) for session in sessions]
     return {name: np.array(column) for name, column in zip(
         ("greater", "ties", "inside", "top"), zip(*found, strict=True), strict=True)}
 
@@ -57,12 +65,14 @@ def gap(params, inputs):
             gained += hit(inputs["greater"][b], inputs["ties"][b], inputs["k"]) - before
         else:
             lost += before
-    return {"gained": np.array(gained / len(inputs["inside"])), "lost": np.array(lost / len(inputs["inside"]))}
+    count = len(inputs["inside"])
+    return {"gained": np.array(gained / count), "lost": np.array(lost / count)}
 
 
 def inject_target(params, inputs):
-    return {"injected": rows(lambda allowed, target: [a or i == target for i, a in enumerate(allowed, 1)],
-                             inputs["allowed"], inputs["target"])}
+    def one(allowed, target):
+        return [a or i == target for i, a in enumerate(allowed, 1)]
+    return {"injected": rows(one, inputs["allowed"], inputs["target"])}
 
 
 def backfill(params, inputs):
@@ -92,16 +102,18 @@ def two_level_logp(params, inputs):
 
 BY_HAND = {
     "hiersrec.candidates_share": candidates_share, "hiersrec.places": places, "hiersrec.gap": gap,
-    "hiersrec.inject_target": inject_target, "hiersrec.backfill": backfill, "hiersrec.two_level_logp": two_level_logp,
+    "hiersrec.inject_target": inject_target, "hiersrec.backfill": backfill,
+    "hiersrec.two_level_logp": two_level_logp,
 }
 
 
 # Cases.
 
 def share_case(rng, draw):
-    """Eight items and four sessions, so that mean shares are exact; of equal probabilities, if asked for."""
+    """Eight items and four sessions, so that mean shares are exact; with ties, if asked for."""
     if draw.get("halfway"):
-        logp, category = log_probabilities(rng, (B, 4), 1.5), rng.permutation(8) % 4  # two items in each category
+        logp = log_probabilities(rng, (B, 4), 1.5)
+        category = rng.permutation(8) % 4  # two items in each
     elif draw.get("levels"):
         logp, category = with_ties(rng, B), rng.integers(0, C, 8)
     else:
@@ -111,13 +123,16 @@ def share_case(rng, draw):
 
 
 def places_case(rng, draw):
-    """Whole numbers, so that ties are ties in every type; the targets of sessions `outside` are no candidates."""
+    """Whole numbers, so that ties are ties in every type.
+
+    The targets of the sessions `outside` are no candidates.
+    """
     low, category = -draw["most"], filled(rng, draw)
     target, chosen = rng.integers(1, ITEMS + 1, B), rng.random((B, C)) < draw["share"]
     chosen[np.arange(B), category[target]] = ~np.isin(np.arange(B), draw.get("outside", ()))
     whole = lambda *shape: rng.integers(low, draw["most"] + 1, shape).astype(float)
-    return {}, {"queries": whole(B, WIDTH), "weights": whole(ITEMS, WIDTH), "chosen": chosen, "category": category,
-                "target": target}
+    return {}, {"queries": whole(B, WIDTH), "weights": whole(ITEMS, WIDTH), "chosen": chosen,
+                "category": category, "target": target}
 
 
 def gap_case(rng, draw):
@@ -126,7 +141,8 @@ def gap_case(rng, draw):
     inside = rng.random(cases) >= draw["outside"]
     full_greater, full_ties = rng.integers(0, 9, cases), rng.integers(0, ties + 1, cases)
     greater, fewer_ties = (rng.integers(0, full + 1) for full in (full_greater, full_ties))
-    return {}, {"full_greater": full_greater, "full_ties": full_ties, "greater": np.where(inside, greater, MISS),
+    return {}, {"full_greater": full_greater, "full_ties": full_ties,
+                "greater": np.where(inside, greater, MISS),
                 "ties": np.where(inside, fewer_ties, 0), "inside": inside}
 
 
@@ -139,7 +155,10 @@ def inject_case(rng, draw):
 
 def backfill_case(rng, draw):
     allowed = rng.random((B, ITEMS)) < draw["share"]
-    popularity = rng.integers(0, draw["levels"], ITEMS) if "levels" in draw else rng.permutation(ITEMS)
+    if "levels" in draw:
+        popularity = rng.integers(0, draw["levels"], ITEMS)
+    else:
+        popularity = rng.permutation(ITEMS)
     return {}, {"allowed": allowed, "popularity": popularity}
 
 
@@ -159,9 +178,12 @@ PLANS = {
     "hiersrec.places": plan(
         places_case, ("basic", ("Basic",), {"most": 16, "share": 0.6} | EVERY, {"n": 3}),
         ("ties", ("Ties",), {"most": 1, "share": 0.8} | EVERY, {"n": 4}),
-        ("masked", ("Masked", "Ties"), {"most": 2, "share": 0.6, "outside": (0, 2)} | EVERY, {"n": 3}),
-        ("cutoff", ("Cutoff", "EmptyCategory"), {"most": 8, "share": 0.4, "outside": (3,), "empty": (0, 2)}, {"n": 7}),
-        ("nothing", ("EmptyHistory", "Masked"), {"most": 8, "share": 0, "outside": range(B)} | EVERY, {"n": 2})),
+        ("masked", ("Masked", "Ties"), {"most": 2, "share": 0.6, "outside": (0, 2)} | EVERY,
+         {"n": 3}),
+        ("cutoff", ("Cutoff", "EmptyCategory"),
+         {"most": 8, "share": 0.4, "outside": (3,), "empty": (0, 2)}, {"n": 7}),
+        ("nothing", ("EmptyHistory", "Masked"),
+         {"most": 8, "share": 0, "outside": range(B)} | EVERY, {"n": 2})),
     "hiersrec.gap": plan(
         gap_case, ("basic", ("Basic", "Masked"), {"ties": 0, "outside": 0.4}, {"k": 3}),
         ("ties", ("Ties", "Masked"), {"ties": 4, "outside": 0.4}, {"k": 3}),

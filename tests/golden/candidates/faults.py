@@ -34,7 +34,8 @@ def until(amounts, wanted, order=by_probability, last=1, least=1):
     """Categories until their amounts sum to `wanted`; last=0 leaves out the one that reaches it."""
     def policy(params, inputs, tap):
         ordered = order(inputs["logp"])
-        reached = np.cumsum(np.take_along_axis(amounts(inputs), ordered, axis=1), axis=1) < wanted(inputs)
+        sums = np.cumsum(np.take_along_axis(amounts(inputs), ordered, axis=1), axis=1)
+        reached = sums < wanted(inputs)
         return chosen(ordered, np.maximum(reached.sum(1) + last, least))
     return policy
 
@@ -89,7 +90,8 @@ def last_within(share, rho):
 
 def mean_of_sessions(params, inputs, tap):
     """K of each session, and then their mean."""
-    ks = [[closest(shares({**inputs, "logp": logp[None]}), rho) for logp in inputs["logp"]] for rho in inputs["rho"]]
+    of_sessions = [shares({**inputs, "logp": logp[None]}) for logp in inputs["logp"]]
+    ks = [[closest(share, rho) for share in of_sessions] for rho in inputs["rho"]]
     return {"k": np.round(np.mean(ks, axis=1)).astype(int)}
 
 
@@ -112,7 +114,10 @@ def room_left(inputs):
 
 
 def filled(room=room_left, order=by_probability, skip=True):
-    """The first room(inputs) [B] items of another order, of those that are no candidates or, without skip, of all."""
+    """The first room(inputs) [B] items of another order, of no candidates or of all items.
+
+    skip: leave out what is a candidate.
+    """
     def fill(params, inputs, tap):
         popular = order(inputs["popularity"][None])[0]
         allowed = inputs["allowed"][:, popular]
@@ -149,7 +154,8 @@ FAULTS = {
     },
     "hiersrec.candidates_mass": {
         "the category that reaches tau left out": until(probabilities, lambda i: i["tau"], last=0),
-        "no category where none may be needed": until(probabilities, lambda i: i["tau"], last=0, least=0),
+        "no category where none may be needed": until(
+            probabilities, lambda i: i["tau"], last=0, least=0),
         "ties go to the higher id": until(probabilities, lambda i: i["tau"], higher_first),
         "categories in the order of their ids": until(probabilities, lambda i: i["tau"], by_id),
         "one category too many": until(probabilities, lambda i: i["tau"], last=2),
@@ -158,19 +164,26 @@ FAULTS = {
         "share of the items rounded down": until(sizes, share_of_items(int)),
         "the category that reaches the budget left out": until(sizes, share_of_items(), last=0),
         "share of the categories instead of the items": lambda p, i, tap: chosen(
-            by_probability(i["logp"]), np.full(len(i["logp"]), ceil(i["rho"] * i["logp"].shape[1]))),
+            by_probability(i["logp"]),
+            np.full(len(i["logp"]), ceil(i["rho"] * i["logp"].shape[1]))),
         "ties go to the higher id": until(sizes, share_of_items(), higher_first),
         "padding counted as an item": until(
-            lambda i: sizes(i) + (np.arange(i["logp"].shape[1]) == i["category"][0]), share_of_items()),
+            lambda i: sizes(i) + (np.arange(i["logp"].shape[1]) == i["category"][0]),
+            share_of_items()),
     },
     "hiersrec.candidate_items": {
-        "column i is item i": feed(right.candidate_items, lambda i: {"category": np.roll(i["category"], 1)}),
-        "items of the categories that were not chosen": feed(right.candidate_items, lambda i: {"chosen": ~i["chosen"]}),
-        "categories counted from 1": feed(right.candidate_items, lambda i: {"chosen": np.roll(i["chosen"], 1, axis=1)}),
+        "column i is item i": feed(
+            right.candidate_items, lambda i: {"category": np.roll(i["category"], 1)}),
+        "items of the categories that were not chosen": feed(
+            right.candidate_items, lambda i: {"chosen": ~i["chosen"]}),
+        "categories counted from 1": feed(
+            right.candidate_items, lambda i: {"chosen": np.roll(i["chosen"], 1, axis=1)}),
     },
     "hiersrec.inject_target": {
-        "column i is item i": feed(more.inject_target, lambda i: {"target": i["target"] % i["allowed"].shape[1] + 1}),
-        "the targets of all sessions put into each": injected(lambda allowed, own: allowed | own.any(axis=0)),
+        "column i is item i": feed(
+            more.inject_target, lambda i: {"target": i["target"] % i["allowed"].shape[1] + 1}),
+        "the targets of all sessions put into each": injected(
+            lambda allowed, own: allowed | own.any(axis=0)),
         "the target alone": injected(lambda allowed, own: own),
         "the target in the place of another candidate": injected(instead_of_another),
     },

@@ -1,4 +1,7 @@
-"""Faults of rankings among HierSRec's candidates.  {component: {fault: function}}. Column i - 1 is item i."""
+"""Faults of rankings among HierSRec's candidates.  {component: {fault: function}}.
+
+Column i - 1 is item i.
+"""
 import autograd.numpy as np
 from autograd.tracer import getval
 
@@ -85,8 +88,10 @@ PLACES = {
     "all items ranked": places(lambda i: np.ones_like(candidates(i))),
     "score 0 for items that are no candidates": places(
         place=zero_outside, top=lambda s, a, n: listed(s * a, np.ones_like(a), n)),
-    "column i is item i": feed(right.places, lambda i: {"target": i["target"] % len(i["weights"]) + 1}),
-    "list with the higher id first among equals": places(top=lambda s, a, n: listed(s, a, n, last_first=True)),
+    "column i is item i": feed(
+        right.places, lambda i: {"target": i["target"] % len(i["weights"]) + 1}),
+    "list with the higher id first among equals": places(
+        top=lambda s, a, n: listed(s, a, n, last_first=True)),
     "short list filled up with other items": places(top=filled_up),
 }
 
@@ -103,8 +108,10 @@ def gap(hit=chance, gained=lambda before, after, inside: np.mean(inside * (after
     """Another hit rate, or another mean."""
     def gained_and_lost(params, inputs, tap):
         i = inputs
-        before, after = hit(i["full_greater"], i["full_ties"], i["k"]), hit(i["greater"], i["ties"], i["k"])
-        return {"gained": np.asarray(gained(before, after, i["inside"])), "lost": np.asarray(lost(before, i["inside"]))}
+        before = hit(i["full_greater"], i["full_ties"], i["k"])
+        after = hit(i["greater"], i["ties"], i["k"])
+        return {"gained": np.asarray(gained(before, after, i["inside"])),
+                "lost": np.asarray(lost(before, i["inside"]))}
     return gained_and_lost
 
 
@@ -115,7 +122,8 @@ def mean_of(values, mask):
 
 GAP = {
     "every target outside counted as lost": gap(lost=lambda before, inside: np.mean(~inside)),
-    "misses taken from what is gained": gap(gained=lambda before, after, inside: np.mean(after - before)),
+    "misses taken from what is gained": gap(
+        gained=lambda before, after, inside: np.mean(after - before)),
     "means over the targets inside and outside, each alone": gap(
         gained=lambda before, after, inside: mean_of(after - before, inside),
         lost=lambda before, inside: mean_of(before, ~inside)),
@@ -130,10 +138,11 @@ GAP = {
 # Two-level softmax.
 
 def within(z, category, total=np.log, shift=True):
-    """Log softmax over the items of the same category, as a product with the membership of all C categories."""
+    """Log softmax over the items of a category, as a product with the membership of all C."""
     own = category[1:]
     member = 1.0 * (own[:, None] == np.arange(1 + own.max()))  # [N, C]
-    peaks = np.array([[row[own == c].max(initial=-1e30) for c in range(member.shape[1])] for row in getval(z)])
+    peaks = np.array([[row[own == c].max(initial=-1e30) for c in range(member.shape[1])]
+                      for row in getval(z)])
     moved = z - peaks[:, own] if shift else z
     return moved - total(np.dot(np.exp(moved), member))[:, own]
 
@@ -143,19 +152,24 @@ def positive(sums):
     return np.log(np.where(getval(sums) > 0, sums, 1.0))
 
 
-def of_two_levels(inner=lambda z, category: within(z, category, positive), outer=lambda logp, own: logp[:, own]):
+def of_two_levels(inner=lambda z, category: within(z, category, positive),
+                  outer=lambda logp, own: logp[:, own]):
     """Another softmax of the items, or another reading of the categories."""
     def logp(params, inputs, tap):
         category = inputs["category"]
-        return {"logp": outer(inputs["category_logp"], category[1:]) + inner(inputs["item_logits"], category)}
+        of_category = outer(inputs["category_logp"], category[1:])
+        return {"logp": of_category + inner(inputs["item_logits"], category)}
     return logp
 
 
 TWO_LEVEL = {
-    "softmax over all items instead of within the category": of_two_levels(lambda z, category: log_softmax(z)),
+    "softmax over all items instead of within the category": of_two_levels(
+        lambda z, category: log_softmax(z)),
     "logits that no softmax normalises": of_two_levels(lambda z, category: z),
-    "the category's log probability added twice": of_two_levels(outer=lambda logp, own: 2 * logp[:, own]),
-    "probability of the category instead of its logarithm": of_two_levels(outer=lambda logp, own: np.exp(logp[:, own])),
+    "the category's log probability added twice": of_two_levels(
+        outer=lambda logp, own: 2 * logp[:, own]),
+    "probability of the category instead of its logarithm": of_two_levels(
+        outer=lambda logp, own: np.exp(logp[:, own])),
     "items of unknown category without the category's part": of_two_levels(
         outer=lambda logp, own: logp[:, own] * (own > 0)),
     "categories counted from 1": of_two_levels(outer=lambda logp, own: logp[:, own - 1]),

@@ -23,7 +23,8 @@ def item_features(params, inputs):
     config = config_from(inputs)
 
     def one(item):
-        found = [one_session.item_features(params, i, about(inputs), config) for i in item[item > 0]]
+        found = [one_session.item_features(params, i, about(inputs), config)
+                 for i in item[item > 0]]
         return spread(found, item > 0, hiersrec.input_width(config))
     return {"features": rows(one, inputs["item"])}
 
@@ -39,7 +40,8 @@ def encode(params, inputs):
     config = config_from(inputs)
 
     def one(item):
-        found = one_session.encode(params, item[item > 0], about(inputs), config) if item.any() else []
+        clicks = item[item > 0]
+        found = one_session.encode(params, clicks, about(inputs), config) if len(clicks) else []
         return spread(found, item > 0, config.width)
     return {"s": rows(one, inputs["item"])}
 
@@ -53,7 +55,10 @@ def category_logp(params, inputs):
 
 
 def projection(params, inputs):
-    """A layer norm does not notice whether it gets logits or log p; of exp(log p), the gradient is not a softmax's."""
+    """From log p: a layer norm does not notice that they are not logits.
+
+    The gradient of exp(log p) is not a softmax's.
+    """
     config = config_from(inputs, items=1, categories=1)
 
     def one(logp, true):
@@ -75,17 +80,22 @@ def join(params, inputs):
         logp = np.log(np.array(by_hand.softmax(list(z))))
         if config.hier == "none":
             return [s, logp]
-        return [np.concatenate([s, one_session.projection(params, z, config, true, getval(z))]), logp]
+        g = one_session.projection(params, z, config, true, getval(z))
+        return [np.concatenate([s, g]), logp]
 
-    q, logp = zip(*[one(*row) for row in zip(inputs["s"], inputs["oracle"], strict=True)], strict=True)
+    pairs = [one(*row) for row in zip(inputs["s"], inputs["oracle"], strict=True)]
+    q, logp = zip(*pairs, strict=True)
     return {"q": np.array(q)} | ({} if config.tasks == "item" else {"logp": np.array(logp)})
 
 
 def item_logits(params, inputs):
     config = config_from(inputs)
     items = range(1, config.items + 1)
-    return {"logits": rows(lambda q: [one_session.item_logit(params, q, i, about(inputs), config) for i in items],
-                           inputs["q"])}
+
+
+    def one(q):
+        return [one_session.item_logit(params, q, i, about(inputs), config) for i in items]
+    return {"logits": rows(one, inputs["q"])}
 
 
 def by_probability(logp):
@@ -93,7 +103,7 @@ def by_probability(logp):
     return sorted(range(len(logp)), key=lambda c: (-logp[c], c))
 
 
-def chosen_until(logp, enough):
+def choose_until(logp, enough):
     """Categories by falling probability until enough(those chosen so far).  -> [C] bool."""
     chosen = []
     for c in by_probability(logp):
@@ -104,12 +114,16 @@ def chosen_until(logp, enough):
 
 
 def candidates_topk(params, inputs):
-    return {"chosen": rows(lambda logp: chosen_until(logp, lambda chosen: len(chosen) == inputs["k"]), inputs["logp"])}
+    def one(logp):
+        return choose_until(logp, lambda chosen: len(chosen) == inputs["k"])
+    return {"chosen": rows(one, inputs["logp"])}
 
 
 def candidates_mass(params, inputs):
     def one(logp):
-        return chosen_until(logp, lambda chosen: sum(np.exp(logp[c]) for c in chosen) >= inputs["tau"])
+        def enough(chosen):
+            return sum(np.exp(logp[c]) for c in chosen) >= inputs["tau"]
+        return choose_until(logp, enough)
     return {"chosen": rows(one, inputs["logp"])}
 
 
@@ -117,17 +131,22 @@ def candidates_budget(params, inputs):
     category = inputs["category"][1:]
 
     def one(logp):
-        return chosen_until(logp, lambda chosen: sum(c in chosen for c in category) >= inputs["rho"] * len(category))
+        def enough(chosen):
+            return sum(c in chosen for c in category) >= inputs["rho"] * len(category)
+        return choose_until(logp, enough)
     return {"chosen": rows(one, inputs["logp"])}
 
 
 def candidate_items(params, inputs):
-    return {"allowed": rows(lambda chosen: [chosen[c] for c in inputs["category"][1:]], inputs["chosen"])}
+    def one(chosen):
+        return [chosen[c] for c in inputs["category"][1:]]
+    return {"allowed": rows(one, inputs["chosen"])}
 
 
 def score(params, inputs):
     config, scores = config_from(inputs), []
-    for item, candidate, true in zip(*(inputs[name] for name in ("item", "candidate", "oracle")), strict=True):
+    columns = (inputs[name] for name in ("item", "candidate", "oracle"))
+    for item, candidate, true in zip(*columns, strict=True):
         s = one_session.encode(params, item[item > 0], about(inputs), config)[-1]
         logits = by_hand.category_logits(params, s) if config.tasks == "both" else None
         z = one_session.predict(params, s, about(inputs), config, true, logits)[0]
@@ -149,8 +168,9 @@ def model(params, inputs):
 
 
 BY_HAND = {
-    "hiersrec.item_features": item_features, "hiersrec.encoder_block": encoder_block, "hiersrec.encode": encode,
-    "hiersrec.category_logp": category_logp, "hiersrec.projection": projection, "hiersrec.joined": join,
+    "hiersrec.item_features": item_features, "hiersrec.encoder_block": encoder_block,
+    "hiersrec.encode": encode, "hiersrec.category_logp": category_logp,
+    "hiersrec.projection": projection, "hiersrec.joined": join,
     "hiersrec.item_logits": item_logits,
     "hiersrec.candidates_topk": candidates_topk, "hiersrec.candidates_mass": candidates_mass,
     "hiersrec.candidates_budget": candidates_budget, "hiersrec.candidate_items": candidate_items,

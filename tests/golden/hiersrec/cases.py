@@ -28,7 +28,8 @@ ITEMS, CATEGORIES, TEXT, R, T = 9, 4, 2, 5, 7
 
 def category_of(rng, draw):
     """Of every item, some unknown (0) if asked for."""
-    return np.append(0, rng.integers(1, CATEGORIES + 1, ITEMS) * (rng.random(ITEMS) >= draw.get("unknown", 0)))
+    classes = rng.integers(1, CATEGORIES + 1, ITEMS)
+    return np.append(0, classes * (rng.random(ITEMS) >= draw.get("unknown", 0)))
 
 
 def known_of_items(rng, draw):
@@ -39,7 +40,8 @@ def known_of_items(rng, draw):
 
 
 def sessions(rng, draw):
-    return {"item": ids(rng, real_right(draw["lengths"]), draw.get("items", ITEMS))} | known_of_items(rng, draw)
+    item = ids(rng, real_right(draw["lengths"]), draw.get("items", ITEMS))
+    return {"item": item} | known_of_items(rng, draw)
 
 
 def params_of(rng, draw, scale, *names):
@@ -53,18 +55,21 @@ def features_case(rng, draw):
 
 
 def block_case(rng, draw):
-    params = {name: normal(rng, D, D, scale=D**-0.5) for name in "qkvo"} | {"ln1": norm(rng), "ln2": norm(rng)}
+    params = {name: normal(rng, D, D, scale=D**-0.5) for name in "qkvo"}
+    params |= {"ln1": norm(rng), "ln2": norm(rng)}
     params |= {"f1": drawn_dense(rng, D, 2 * D), "f2": drawn_dense(rng, 2 * D, D)}
     h = round8(draw.get("spread", 1) * normal(rng, B, T, D))
     return params, {"h": h, "real": real_right(draw["lengths"])}
 
 
 def encode_case(rng, draw):
-    return params_of(rng, draw, 0.2, "in", "position", "blocks", "ln", "E_I", "E_C"), sessions(rng, draw)
+    params = params_of(rng, draw, 0.2, "in", "position", "blocks", "ln", "E_I", "E_C")
+    return params, sessions(rng, draw)
 
 
 def logp_case(rng, draw):
-    return {"category": drawn_dense(rng, D, draw["classes"])}, {"s": round8(draw["spread"] * normal(rng, R, D))}
+    params = {"category": drawn_dense(rng, D, draw["classes"])}
+    return params, {"s": round8(draw["spread"] * normal(rng, R, D))}
 
 
 def projection_case(rng, draw):
@@ -84,11 +89,12 @@ def logits_case(rng, draw):
     params, config = params_of(rng, draw, 0.3), config_of(hiersrec.Config, draw["config"])
     names = ("item",) if config.item_out == "fc" else ("query", "value", "b_i", "E_I", "E_C")
     q = normal(rng, R, D + hiersrec.projection_width(config))
-    return {name: params[name] for name in names}, {"q": q, "item": np.zeros((1, 1), int)} | known_of_items(rng, draw)
+    inputs = {"q": q, "item": np.zeros((1, 1), int)} | known_of_items(rng, draw)
+    return {name: params[name] for name in names}, inputs
 
 
 def choice_case(rng, draw):
-    """log p of few levels where ties are asked for; categories of the items where these are needed."""
+    """log p, of few levels where ties are asked for; where they are needed, items' categories."""
     if draw.get("levels"):
         logp = with_ties(rng, B)
     else:
@@ -103,11 +109,13 @@ def filled(rng, draw):
 
 
 def items_case(rng, draw):
-    return {}, {"chosen": rng.random((B, CATEGORIES + 1)) < draw["share"], "category": filled(rng, draw)}
+    chosen = rng.random((B, CATEGORIES + 1)) < draw["share"]
+    return {}, {"chosen": chosen, "category": filled(rng, draw)}
 
 
 def score_case(rng, draw):
-    more = {"oracle": rng.integers(0, CATEGORIES + 1, B), "candidate": rng.integers(1, ITEMS + 1, (B, 4))}
+    more = {"oracle": rng.integers(0, CATEGORIES + 1, B),
+            "candidate": rng.integers(1, ITEMS + 1, (B, 4))}
     return params_of(rng, draw, 0.2), sessions(rng, draw) | more
 
 
@@ -118,12 +126,13 @@ def model_case(rng, draw):
     clicks = ids(rng, real, draw.get("items", ITEMS))
     follow = clicks[:, 1:]
     known = np.isin(np.arange(1, ITEMS + 1), clicks) if draw.get("cold") else np.ones(ITEMS, bool)
-    inputs = {"item": clicks[:, :-1] * (follow > 0), "next": follow, "known": known} | known_of_items(rng, draw)
+    inputs = {"item": clicks[:, :-1] * (follow > 0), "next": follow, "known": known}
+    inputs |= known_of_items(rng, draw)
     return params_of(rng, draw, 0.2), inputs
 
 
-MODEL = {"items": ITEMS, "categories": CATEGORIES, "text": TEXT, "width": D, "item_width": 4, "category_width": 3,
-         "projection_width": 4, "length": T, "heads": 2}
+MODEL = {"items": ITEMS, "categories": CATEGORIES, "text": TEXT, "width": D, "item_width": 4,
+         "category_width": 3, "projection_width": 4, "length": T, "heads": 2}
 
 
 def row(name, flags, lengths, draw=(), **config):
@@ -149,7 +158,8 @@ PLANS = {
         ("low_variance", ("LowVariance",), {"lengths": FULL, "spread": 2.0**-13}, {"heads": 2}),
         ("single_event", ("SingleEvent", "EmptyHistory"), {"lengths": (1, 0, 2)}, {"heads": 2})),
     "hiersrec.encode": plan(
-        encode_case, row("basic", ("Basic", "Padding"), MIXED), row("mean", ("Switch",), MIXED, pool="mean"),
+        encode_case, row("basic", ("Basic", "Padding"), MIXED),
+        row("mean", ("Switch",), MIXED, pool="mean"),
         row("empty_history", ("EmptyHistory", "UnknownCategory"), EMPTY, {"unknown": 0.5}),
         row("blocks", ("Heads", "RepeatedItem"), FULL, {"items": 3}, blocks=2, heads=4)),
     "hiersrec.category_logp": plan(
@@ -157,7 +167,8 @@ PLANS = {
         ("large", ("LargeValues",), {"classes": 5, "spread": 500}, {}),
         ("two_classes", ("Basic",), {"classes": 2, "spread": 2}, {})),
     "hiersrec.projection": plan(
-        projection_case, hier("soft", ("Basic",)), hier("stop", ("StopGradient", "Switch")), hier("tied", ("Switch",)),
+        projection_case, hier("soft", ("Basic",)), hier("stop", ("StopGradient", "Switch")),
+        hier("tied", ("Switch",)),
         hier("logits", ("Switch",)), hier("oracle", ("Switch", "StopGradient")),
         row("certain", ("LargeValues",), FULL, {"spread": 30.0}, hier="soft")),
     "hiersrec.joined": plan(
@@ -169,10 +180,12 @@ PLANS = {
         row("tied", ("Tied", "Switch", "UnknownCategory"), FULL, {"unknown": 0.4}, item_out="tied"),
         row("one_task", ("Switch",), FULL, tasks="item")),
     "hiersrec.candidates_topk": plan(
-        choice_case, ("basic", ("Basic",), {}, {"k": 2}), ("ties", ("SeveralTop",), {"levels": True}, {"k": 3}),
+        choice_case, ("basic", ("Basic",), {}, {"k": 2}),
+        ("ties", ("SeveralTop",), {"levels": True}, {"k": 3}),
         ("all", ("Cutoff",), {}, {"k": 9})),
     "hiersrec.candidates_mass": plan(
-        choice_case, ("basic", ("Basic",), {}, {"tau": 0.8}), ("ties", ("SeveralTop",), {"levels": True}, {"tau": 0.7}),
+        choice_case, ("basic", ("Basic",), {}, {"tau": 0.8}),
+        ("ties", ("SeveralTop",), {"levels": True}, {"tau": 0.7}),
         ("first", ("Cutoff",), {}, {"tau": 0.001})),
     "hiersrec.candidates_budget": plan(
         choice_case, ("basic", ("Basic",), EVERY, {"rho": 0.5}),
@@ -191,8 +204,8 @@ PLANS = {
         row("unknown_category", ("UnknownCategory", "RepeatedItem", "EmptyHistory"), EMPTY,
             {"unknown": 0.6, "items": 3}, rate=0.02),
         row("stop", ("StopGradient", "Switch"), MIXED, hier="stop", rate=0.02),
-        row("tied", ("Tied", "Switch", "NoNegative"), MIXED, {"items": 5, "cold": True}, hier="tied", item_out="tied",
-            rate=0.02),
+        row("tied", ("Tied", "Switch", "NoNegative"), MIXED, {"items": 5, "cold": True},
+            hier="tied", item_out="tied", rate=0.02),
         row("weighted", ("Switch",), MIXED, pool="mean", category_weight=0.25, rate=0.02)),
 }
 

@@ -8,7 +8,7 @@ from mbref.nn import masks
 from mbref.nn.layers import dense, stop_gradient
 from mbref.variants import hiersrec
 from tests.golden.fault import feed, plant
-from tests.golden.hiersrec.faults import backwards, later, own_features
+from tests.golden.hiersrec.faults import backwards, later, without_gradient
 from tests.golden.shared.faults_attention import exponents, share
 
 own_projection = hiersrec.projection
@@ -40,7 +40,10 @@ def join(side=lambda s, g: [s, g], head=lambda s: s, shown=lambda logp: logp, ax
 
 def of_form(hier, instead, function=right.model):
     """The model with another form of the projection, where it has the form `hier`."""
-    return feed(function, lambda i: {"hier": instead if i.get("hier", "soft") == hier else i.get("hier", "soft")})
+    def change(inputs):
+        own = inputs.get("hier", "soft")
+        return {"hier": instead if own == hier else own}
+    return feed(function, change)
 
 
 def all_clicks(params, inputs, tap):
@@ -67,15 +70,18 @@ FAULTS = {
         "no gradient from the category head to the session": join(head=stop_gradient),
         "gradient through the probabilities stopped": of_form("soft", "stop", right.joined),
         "gradient through the probabilities not stopped": of_form("stop", "soft", right.joined),
-        "the predicted category where the true one is meant": of_form("oracle", "soft", right.joined),
-        "the true category where the predicted one is meant": of_form("soft", "oracle", right.joined),
+        "the predicted category where the true one is meant": of_form(
+            "oracle", "soft", right.joined),
+        "the true category where the predicted one is meant": of_form(
+            "soft", "oracle", right.joined),
     },
     "hiersrec.score": {
         "state of the last place, even where it is padding": plant(
             plant(right.score, hiersrec, newest=at_the_end), masks, causal_real=causal_keys),
         "attends to later clicks": plant(right.score, masks, causal=later),
         "positions from the newest click": backwards(right.score),
-        "candidates one item off": feed(right.score, lambda i: {"candidate": np.maximum(i["candidate"] - 1, 1)}),
+        "candidates one item off": feed(
+            right.score, lambda i: {"candidate": np.maximum(i["candidate"] - 1, 1)}),
         "the predicted category not read": plant(
             right.score, hiersrec, projection=lambda *args: 0 * own_projection(*args)),
     },
@@ -92,7 +98,7 @@ FAULTS = {
         "heads side by side, without the projection": plant(
             right.model, hiersrec, projection=lambda *args: 0 * own_projection(*args)),
         "items' features get no gradient": plant(
-            right.model, hiersrec, item_features=lambda *args: stop_gradient(own_features(*args))),
+            right.model, hiersrec, item_features=without_gradient),
     },
 }
 
