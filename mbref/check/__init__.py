@@ -34,8 +34,7 @@ def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float
 
 
 def choose_cases(name, names):
-    """The cases of one component, or one Case, as far as `names` takes them in.  -> list of Case.
-    """
+    """The cases of one component, as far as `names` takes them in, or one Case.  -> list."""
     if isinstance(name, Case):
         return [name]
     known = manifest()["components"]

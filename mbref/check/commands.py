@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mbref.check import casefile, exchange, report, run
 from mbref.check.compare import TOLERANCE
+from mbref.check.components.registry import own_functions
 from mbref.data.files import write_json
 from mbref.device.device import open_device
 from mbref.errors import InputError, require
@@ -62,19 +63,16 @@ def find_results(options, chosen):
                 "with --results give one --dtype: that of the results.")
         dtype = options.dtype[0] if options.dtype else "float64"
         return exchange.compare_results(Path(options.results), chosen, dtype, gradients)
-    functions, backend = load_functions(options.file)
+    if options.file:
+        functions, backend = run.load_implementation(options.file)
+    else:
+        functions, backend = own_functions(), "numpy"
     if options.device != "cpu":
         require(backend == "numpy", "--device is for functions in NumPy, and BACKEND in that file "
                                     f"is {backend!r}.")
         open_device(options.device)
         functions, backend = device_functions(functions), "cupy"
     return run.run(functions, backend, chosen, dtypes, gradients)
-
-
-def load_functions(file):
-    """The functions of a file, or mbref's own, and their backend."""
-    from mbref.check.components.registry import own_functions  # brings every model
-    return run.load_implementation(file) if file else (own_functions(), "numpy")
 
 
 def device_functions(functions):

@@ -19,7 +19,7 @@ def results(tmp_path):
     return tmp_path
 
 
-def ran(capsys, folder, *more):
+def run_check(capsys, folder, *more):
     """-> exit code, what was printed."""
     code = main(["check", "--results", str(folder), "--only", "losses.log_softmax", *more])
     printed = capsys.readouterr()
@@ -42,7 +42,7 @@ def described(**changed):
 
 
 def test_right_results_pass(capsys, results):
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     assert code == 0 and text.endswith("4 cases: 4 pass; compared: outputs, grads\n")
 
 
@@ -57,9 +57,10 @@ def test_right_results_pass(capsys, results):
      "outputs/logp  cannot be read: give its file, dtype and shape")])
 def test_one_array_that_cannot_be_read_leaves_the_others(capsys, results, change, message):
     rewrite(results, change)
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     line = next(line for line in text.splitlines() if line.startswith("FAIL"))
-    assert code == 1 and message in text and "2 compared, 0 not offered" in line and "inf x" not in line
+    assert code == 1 and message in text
+    assert "2 compared, 0 not offered" in line and "inf x" not in line
     assert "ok   losses.log_softmax/large" in text and "furthest off" not in text
     assert "catches" not in text  # what the case is for has nothing to do with it
 
@@ -74,7 +75,7 @@ def test_one_array_that_cannot_be_read_leaves_the_others(capsys, results, change
      or (path / "x.npy").rename(path.with_name("basic.npz")), "basic.npz is no .npz file")])
 def test_a_case_of_which_nothing_can_be_read_fails_alone(capsys, results, damage, message):
     damage(results / ID)
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     assert code == 1 and message in text and ID in text and "4 cases: 1 fail, 3 pass" in text
     assert "Traceback" not in text and "catches" not in text
 
@@ -83,13 +84,13 @@ def test_half_an_npz(capsys, results):
     path = results / "losses.log_softmax" / "basic.npz"
     np.savez(path, **casefile.answers(casefile.arrays(casefile.cases(ID)[0])))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     assert code == 1 and "basic.npz is no .npz file" in text and "1 fail, 3 pass" in text
 
 
 def test_results_that_are_not_there_are_named(capsys, results):
     (results / ID).rename(results / "losses.log_softmaks")
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     assert code == 0 and "3 cases: 3 pass" in text
     assert text.splitlines()[-2:] == [
         "no results for 1 of the chosen cases: losses.log_softmax/basic",
@@ -98,7 +99,8 @@ def test_results_that_are_not_there_are_named(capsys, results):
 
 def test_no_results_at_all(capsys, results):
     code = main(["check", "--results", str(results), "--only", "masks"])
-    assert code == 2 and f"none of the chosen cases has results in {results}" in capsys.readouterr().err
+    assert code == 2
+    assert f"none of the chosen cases has results in {results}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name, status", [("outputs/logq", "FAIL"), (
@@ -110,7 +112,7 @@ def test_unknown_names_are_named(capsys, results, name, status):
              "logp": "outputs/logp"}
     rewrite(results,
             lambda arrays: without(right.get(name))(arrays) | {name: arrays["outputs/logp"]})
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     line = next(line for line in text.splitlines() if ID in line)
     assert line.startswith(status or "ok") and code == (status == "FAIL")
     assert (f"unknown names: {name}" in text) == (status is not None)
@@ -121,20 +123,20 @@ def test_a_wrong_number_calls_for_what_the_case_is_for(capsys, results, value):
     want = casefile.answers(casefile.arrays(casefile.cases(ID)[0]))
     want["outputs/logp"][0, 0, 0] = value
     exchange.write_raw(results / ID, want)
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     assert code == 1 and "Basic: ordinary input; catches" in text
 
 
 def test_what_was_given_may_come_back(capsys, results):
     """And gradients where only the forward pass is asked for."""
     rewrite(results, lambda arrays: arrays | {"inputs/logits": arrays["outputs/logp"]})
-    code, text = ran(capsys, results, "--forward-only")
+    code, text = run_check(capsys, results, "--forward-only")
     assert code == 0 and "unknown" not in text and "compared: outputs\n" in text
 
 
 def test_missing_gradients_are_advised_on(capsys, results):
     rewrite(results, without("grads/inputs/logits"))
-    code, text = ran(capsys, results)
+    code, text = run_check(capsys, results)
     assert code == 1 and "not offered      grads/inputs/logits; --forward-only does without" in text
 
 
@@ -143,9 +145,9 @@ def test_float32_and_whole_numbers_as_floats(capsys, results):
         want = casefile.answers(casefile.arrays(case))
         exchange.write_raw(results / case.id,
                            {name: a.astype(np.float32) for name, a in want.items()})
-    assert ran(capsys, results, "--dtype", "float32")[0] == 0
-    assert ran(capsys, results)[0] == 1  # float64 was promised
-    code, text = ran(capsys, results, "--dtype", "float32", "--dtype", "float64")
+    assert run_check(capsys, results, "--dtype", "float32")[0] == 0
+    assert run_check(capsys, results)[0] == 1  # float64 was promised
+    code, text = run_check(capsys, results, "--dtype", "float32", "--dtype", "float64")
     assert code == 2 and "one --dtype" in text
     want = casefile.answers(casefile.arrays(casefile.cases("masks.positions/nothing")[0]))
     exchange.write_raw(results / "masks.positions" / "nothing",
@@ -159,6 +161,7 @@ def test_a_file_of_functions_says_what_it_leaves_out(capsys, tmp_path):
                     "    return {'mask': np.tri(inputs['ids'].shape[1], dtype=bool)}\n")
     assert main(["check", str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "no function for masks.behaviour, masks.diagonal, masks.padding, masks.positions and 1 more")
+        "no function for masks.behaviour, masks.diagonal, masks.padding, masks.positions "
+        "and 1 more")
     assert main(["check", str(path), "--only", "masks.causal"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("6 cases: 6 pass")

@@ -30,9 +30,9 @@ def parser():
     p = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument("--make", action="store_true",
-                      help="draw every case again from its seed and compare it with its file, which "
-                           "is not changed; write the cases that have no file, the manifest and "
-                           "faults.json. 1 if a case differs or a new one is refused")
+                      help="draw every case again from its seed and compare it with its file, "
+                           "which is not changed; write the cases that have no file, the manifest "
+                           "and faults.json. 1 if a case differs or a new one is refused")
     what.add_argument("--kill-matrix", action="store_true",
                       help="run every known fault on its component's cases and print which of them "
                            "it fails. 1 if a fault fails none of them")

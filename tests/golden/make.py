@@ -72,12 +72,13 @@ def answer_case(component, plan, arrays):
     params, cotangents = (casefile.part(arrays, name) for name in ("params", "cotangents"))
     inputs = casefile.part(arrays, "inputs") | plan.config
     function, free = COMPONENTS[component].function, set(list_differentiable(component, arrays))
-    taps, outputs, grads = ADAPTERS["numpy"](function, params, inputs, cotangents, free, "float64")
+    adapter = ADAPTERS["numpy"]
+    taps, outputs, grads = adapter(function, params, inputs, cotangents, free, "float64")
     found = {f"taps/{k}": a for k, a in taps.items()}
     found |= {f"outputs/{k}": a for k, a in outputs.items()}
     found |= {f"grads/{k}": grads[k] for k in arrays if k in grads}
     if COMPONENTS[component].kind == "model":
-        found["steps/losses"] = run.ten_steps(ADAPTERS["numpy"], function, params, inputs, "float64")
+        found["steps/losses"] = run.ten_steps(adapter, function, params, inputs, "float64")
     return arrays | {k: store(a) for k, a in found.items()}
 
 

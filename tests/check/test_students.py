@@ -1,0 +1,79 @@
+"""`check` in a notebook or a test suite: answers of a few lines, and what a wrong one is told."""
+import autograd.numpy as np
+import numpy as onp
+import pytest
+
+from mbref.check import cases, check
+from mbref.errors import InputError
+
+
+def test_an_answer_of_two_lines(capsys):
+    def behaviour_mask(behaviour):
+        same = behaviour[:, :, None] == behaviour[:, None, :]
+        return same & (behaviour > 0)[:, :, None] & onp.tri(behaviour.shape[1], dtype=bool)
+
+    check("hmar.behaviour_mask", behaviour_mask)
+    assert capsys.readouterr().out == "hmar.behaviour_mask: 3 cases pass\n"
+    check("hmar.behaviour_mask", behaviour_mask, cases="basic", quiet=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_wrong_answer_is_told_the_situation_and_not_the_numbers():
+    def no_padding(behaviour):
+        return (behaviour[:, :, None] == behaviour[:, None, :]) & onp.tri(
+            behaviour.shape[1], dtype=bool)
+
+    with pytest.raises(AssertionError) as failure:
+        check("hmar.behaviour_mask", no_padding)
+    text = str(failure.value)
+    assert "fails for an empty history" in text and "hmar.behaviour_mask/empty_history" in text
+    assert "hmar.behaviour_mask/basic" not in text and "True" not in text
+    check("hmar.behaviour_mask", no_padding, cases=["basic"], quiet=True)
+
+
+def test_numbers_of_a_case_are_not_told():
+    with pytest.raises(AssertionError) as failure:
+        check("dmran.redundancy", lambda A: onp.sum((A @ onp.swapaxes(A, 1, 2)) ** 2, axis=(1, 2)))
+    assert not any(character.isdigit()
+                   for character in str(failure.value).partition("\n")[2].replace("outputs/", ""))
+
+
+def test_answers_with_parameters_and_settings():
+    def layer_norm(x, gamma, beta, eps):
+        centred = x - x.mean(-1, keepdims=True)
+        return gamma * centred / onp.sqrt((centred**2).mean(-1, keepdims=True) + eps) + beta
+
+    check("layers.layer_norm", layer_norm)
+    check("layers.layer_norm", lambda params, inputs, tap: {"y": layer_norm(**params, **inputs)},
+          quiet=True)
+    with pytest.raises(AssertionError, match="values that hardly vary"):
+        check("layers.layer_norm", lambda x, gamma, beta: layer_norm(x, gamma, beta, 1e-5))
+
+
+def test_gradients_of_an_answer_on_demand():
+    def stopped(logits, labels):
+        from mbref.nn.layers import stop_gradient
+        z = stop_gradient(np.where(labels, -1.0, 1.0) * logits)
+        return np.logaddexp(0, z) + 0 * logits
+
+    check("losses.sigmoid_cross_entropy", stopped)
+    with pytest.raises(AssertionError, match="grads/inputs/logits differs"):
+        check("losses.sigmoid_cross_entropy", stopped, gradients=True)
+
+
+def test_what_the_student_mistypes_is_told():
+    with pytest.raises(InputError, match="no component 'hmar.mask'"):
+        check("hmar.mask", print)
+    with pytest.raises(InputError, match="has no case"):
+        check("hmar.code", print, cases="hard")
+    with pytest.raises(AssertionError, match="there is no behavior: its arguments may be"):
+        check("hmar.behaviour_mask", lambda behavior: behavior)
+    with pytest.raises(AssertionError, match="return a dict of"):
+        check("metrics.greater_and_ties", lambda scores, target, allowed: target)
+
+
+@pytest.mark.parametrize("case", cases("masks.causal"), ids=str)
+def test_one_case_in_a_test_suite(case):
+    check(case, lambda ids: onp.tri(ids.shape[1], dtype=bool), quiet=True)
+    with pytest.raises(AssertionError):
+        check(case, lambda ids: ~onp.tri(ids.shape[1], dtype=bool))
