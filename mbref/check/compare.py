@@ -1,11 +1,9 @@
-"""Is an array right?  max |got - want| <= tolerance * max(max |want|, floor * the largest number of
-its group).
+"""Is an array right?  max |got - want| <= tolerance * max(max |want|, floor * largest of its group).
 
-Relative to the scale of the whole array, since an element-wise bound fails right float32 results;
-the floor is for arrays that are 0 in theory, such as the gradient of a bias that a softmax cancels:
-1e-3 of the largest, in float32, where what is left of that is rounding of some 1e-7 of the largest,
-1e-2. Groups are taps, outputs, grads and steps. Whole numbers and booleans must be equal. Where the
-expected value is NaN (padding), nothing is compared.
+An element-wise bound would fail right float32 results. The floor is for arrays that are 0 in
+theory, such as the gradient of a bias that a softmax cancels: of float32, rounding of some 1e-7 of
+the largest is left. Groups are taps, outputs, grads and steps. Whole numbers and booleans must be
+equal. Where the expected value is NaN (padding), nothing is compared.
 """
 from typing import NamedTuple
 

@@ -34,15 +34,10 @@ def export(folder, cases, raw):
                          "give another folder.") from error
 
 
-def npz_path(path):
-    """The path with .npz behind a name that may hold dots."""
-    return path.with_name(path.name + ".npz")
-
-
 def write_npz(path, arrays):
     """Arrays to path.npz."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(npz_path(path), **arrays)
+    np.savez(f"{path}.npz", **arrays)
 
 
 def write_raw(path, arrays):
@@ -61,11 +56,11 @@ def read_results(path):
 
     -> {name: array}, {name: why it cannot be read}. Raises InputError if nothing can be read.
     """
-    if npz_path(path).is_file():
-        return read_npz(npz_path(path))
+    npz, listing = Path(f"{path}.npz"), path / "arrays.json"
+    if npz.is_file():
+        return read_npz(npz)
     if not path.is_dir():
         return None
-    listing = path / "arrays.json"
     try:
         entries = json.loads(listing.read_text()).items()
     except (OSError, ValueError, AttributeError) as error:

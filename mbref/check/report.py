@@ -36,14 +36,9 @@ def details(result):
         derived = {group(name) for name in result.missing} <= {"grads", "steps"}
         advice = "; --forward-only does without" if derived else ""
         lines.append(f"not offered      {list_names(result.missing)}{advice}")
-    flags = result.case.flags if is_miscalculated(result) else ()
-    return lines + [describe_flag(flag) for flag in flags]
-
-
-def describe_flag(name):
-    """What a case of a flag is for."""
-    flag = manifest()["flags"][name]
-    return f"{name}: {flag['situation']}; catches {flag['catches']}; effect: {flag['effect']}"
+    flags = [(name, manifest()["flags"][name]) for name in result.case.flags]
+    return lines + [f"{name}: {of['situation']}; catches {of['catches']}; effect: {of['effect']}"
+                    for name, of in flags if is_miscalculated(result)]
 
 
 def is_miscalculated(result):

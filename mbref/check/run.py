@@ -132,12 +132,12 @@ def judge(case, want, got, dtype, problems=()):
     note = f"unknown names: {', '.join(others)}" if others else ""
     absent = [key for key in want if key not in rows]
     in_order = [rows[key] for key in want if key in rows]
-    return Result(case, dtype, in_order, absent, list(filter(is_required, absent)), note, got)
+    return Result(case, dtype, in_order, absent, drop_taps(absent), note, got)
 
 
-def is_required(key):
-    """Is this no tap, which may be left out?"""
-    return group(key) != "taps"
+def drop_taps(names):
+    """Those of some arrays that may not be left out."""
+    return [name for name in names if group(name) != "taps"]
 
 
 def is_unknown(key, want):
@@ -149,7 +149,7 @@ def is_unknown(key, want):
 
 def fail(case, want, dtype, why):
     """The Result of an implementation from which nothing came.  why: a sentence."""
-    return Result(case, dtype, [], list(want), list(filter(is_required, want)), why)
+    return Result(case, dtype, [], list(want), drop_taps(want), why)
 
 
 def run(functions, backend, chosen, dtypes, gradients=True):

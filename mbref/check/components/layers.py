@@ -1,5 +1,5 @@
 """mbref's side of the layers."""
-from typing import NamedTuple
+from types import SimpleNamespace
 
 from mbref.nn import layers
 
@@ -27,23 +27,14 @@ def relu(params, inputs, tap):
     return {"y": layers.relu(inputs["x"])}
 
 
-class Draws(NamedTuple):
-    """In place of a Generator: the draws of a case."""
-
-    draws: object
-
-    def random(self, shape, dtype):
-        """Those draws, whatever is asked for."""
-        return self.draws
-
-
 def dropout(params, inputs, tap):
     """In training, entries with a draw below the rate become 0, others / (1 - rate); else y is x.
 
     x, draws [B, T, D], draws uniform in [0, 1) and without a gradient; rate a number, training True
     or False -> y [B, T, D].
     """
-    rng = Draws(inputs["draws"]) if inputs["training"] else None
+    draws = SimpleNamespace(random=lambda shape, dtype: inputs["draws"])  # for a Generator
+    rng = draws if inputs["training"] else None
     return {"y": layers.dropout(inputs["rate"], rng)(inputs["x"])}
 
 
