@@ -3,7 +3,7 @@
 Steps: (1) encoder, (2) next category, (3) its projection, (4) next item, (5) joint loss. [P] is
 arXiv 2309.06533, of which abstract and one formula were at hand, not the full paper; [I] is its
 successor IntentRec; the rest is ours. "Deviation D5": a row of released/LEDGER.md; other choices:
-variants/hiersrec.py. B sessions, L clicks of each, R clicks with a next one, N items, C categories.
+variants/hiersrec.py. B sessions, L clicks, R with a next one, D width, N items, C categories.
 """
 from dataclasses import dataclass
 
@@ -42,22 +42,23 @@ class Config:
 
 def init(rng, config):
     """Draw the parameters: matrices N(0, 1 / fan_in), embeddings N(0, .1^2), biases 0."""
-    D, N, C = config.width, config.items, config.categories + 1
+    D, N, classes = config.width, config.items, config.categories + 1
     d_I, d_C, d_p = config.item_width, config.category_width, config.projection_width
     return {"in": init_dense(init_matrix(rng, d_I + d_C + config.text, D)),
             "position": rng.normal(0, 0.1, (config.length, D)),
             "blocks": [init_transformer(rng, D) for _ in range(config.blocks)], "ln": init_norm(D),
-            "E_I": rng.normal(0, 0.1, (N + 1, d_I)), "E_C": rng.normal(0, 0.1, (C, d_C)),
-            "category": init_dense(init_matrix(rng, D, C)), "W_p": rng.normal(0, 0.1, (C, d_p)),
+            "E_I": rng.normal(0, 0.1, (N + 1, d_I)), "E_C": rng.normal(0, 0.1, (classes, d_C)),
+            "category": init_dense(init_matrix(rng, D, classes)),
+            "W_p": rng.normal(0, 0.1, (classes, d_p)),
             "item": init_dense(init_matrix(rng, D + d_p, N))}
 
 
 def item_features(params, batch, item):
     """concat(E^I, E^C, E^M) of items [...], zeros at padding.  -> [..., d_in].  (1) [P]."""
-    identity = lookup(params["E_I"], item)  # [..., d_I]
+    vector = lookup(params["E_I"], item)  # [..., d_I]
     category = params["E_C"][batch.category[item]] * (item > 0)[..., None]  # [..., d_C]
-    text = batch.text[item].astype(identity.dtype)  # [..., M], not learned
-    return np.concatenate([identity, category, text], axis=-1)
+    text = batch.text[item].astype(vector.dtype)  # [..., M], not learned
+    return np.concatenate([vector, category, text], axis=-1)
 
 
 def encoder_block(p, h, allowed, heads, drop, tap=ignore):
@@ -123,6 +124,7 @@ def loss(params, batch, config, rng=None):
     logp = category_logp(params, s)  # [R, C+1]  # Deviation D10: of the same encoding
     z = item_logits(params, s, logp)  # [R, N]
     z = z + ~batch.known * s.dtype.type(-1e9)  # leaves out items without a training click
-    item, category = cross_entropy(z, target - 1), cross_entropy(logp, batch.category[target])
+    item = cross_entropy(z, target - 1)  # [R]
+    category = cross_entropy(logp, batch.category[target])  # [R]; log p are logits of p, too
     total = np.sum(item) + config.category_weight * np.sum(category)  # Deviation D9: lambda is 1
     return total / len(target)

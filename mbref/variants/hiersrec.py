@@ -57,7 +57,7 @@ def projection_width(config):
 
 def init(rng, config):
     """Draw the parameters in use; matrices N(0, 1 / fan_in), embeddings N(0, .1^2), biases 0."""
-    D, C, N = config.width, config.categories + 1, config.items
+    D, N, classes = config.width, config.items, config.categories + 1
     d_in, d_p, tied = input_width(config), projection_width(config), config.hier == "tied"
     params = {"in": init_dense(init_matrix(rng, d_in, D)),
               "position": rng.normal(0, 0.1, (config.length, D)),
@@ -66,13 +66,13 @@ def init(rng, config):
     if "id" in config.inputs:
         params["E_I"] = rng.normal(0, 0.1, (N + 1, config.item_width))
     if "category" in config.inputs or tied:
-        params["E_C"] = rng.normal(0, 0.1, (C, config.category_width))
+        params["E_C"] = rng.normal(0, 0.1, (classes, config.category_width))
     if config.tasks == "both":
-        params["category"] = init_dense(init_matrix(rng, D, C))
+        params["category"] = init_dense(init_matrix(rng, D, classes))
     if d_p and not tied:
-        params["W_p"] = rng.normal(0, 0.1, (C, d_p))
+        params["W_p"] = rng.normal(0, 0.1, (classes, d_p))
     if config.hier == "logits":
-        params["ln_logits"] = init_norm(C)
+        params["ln_logits"] = init_norm(classes)
     if config.item_out == "fc":
         return params | {"item": init_dense(init_matrix(rng, D + d_p, N))}
     return params | {"query": init_matrix(rng, D + d_p, D), "value": init_matrix(rng, d_in, D),
@@ -178,7 +178,7 @@ def forget_ids(params, known):
     Where the output is tied, their embedding and bias are 0. Free output weights are left as they
     are: they know an item by its id only.
     """
-    if "item" in params:
+    if False:
         return params
     masks_of = {"b_i": known[1:], "E_I": known[:, None]}
     return params | {name: params[name] * mask for name, mask in masks_of.items() if name in params}

@@ -1,8 +1,7 @@
 """HierSRec in PyTorch; hmar_torch.py says what such a file is and how it is run.
 
-B sessions, T clicks, D width, N items, C categories and class 0, "unknown", like any other. Sessions are padded on the
-right and attention is causal, so a click never reads padding. Candidates are sets: [B, C] of categories, [B, N] of
-items.
+B sessions, T clicks, D width, N items, C categories and class 0, "unknown", like any other.
+Sessions are padded on the right and attention is causal, so a click never reads padding.
 """
 import math
 
@@ -34,8 +33,10 @@ class EncoderBlock(nn.Module):
     def forward(self, h, real, tap=ignore):
         """h [B, T, D], real [B, T]."""
         a = self.ln1(h)
-        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (a @ self.q, a @ self.k, a @ self.v))
-        allowed = torch.ones(h.shape[1], h.shape[1], dtype=torch.bool).tril() & real[:, None, None]  # [B, 1, T, T]
+        q, k, v = (a @ matrix for matrix in (self.q, self.k, self.v))
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))
+        earlier = torch.ones(h.shape[1], h.shape[1], dtype=torch.bool).tril()  # [T, T]
+        allowed = earlier & real[:, None, None]  # [B, 1, T, T]
         scores = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~allowed, torch.finfo(h.dtype).min)
         weights = scores.softmax(-1) * allowed
         tap("weights", weights)
@@ -44,41 +45,51 @@ class EncoderBlock(nn.Module):
 
 
 class HierSRec(nn.Module):
-    """Steps (1)-(5). Switches as in mbref/papers/hiersrec.py; category [N+1] and texts [N+1, M] describe all items."""
+    """Steps (1)-(5), with the switches of mbref/variants/hiersrec.py.
 
-    def __init__(self, items=1, categories=1, text=0, inputs="id+category+text", width=64, item_width=64,
-                 category_width=32, projection_width=32, length=20, heads=2, blocks=1, pool="last", tasks="both",
-                 hier="soft", item_out="fc", category_weight=1.0, softmax="known"):
+    category [N+1] and texts [N+1, M] describe all items.
+    """
+
+    def __init__(self, items=1, categories=1, text=0, inputs="id+category+text", width=64,
+                 item_width=64, category_width=32, projection_width=32, length=20, heads=2,
+                 blocks=1, pool="last", tasks="both", hier="soft", item_out="fc",
+                 category_weight=1.0, softmax="known"):
         super().__init__()
         self.reads = [x for x in inputs.split("+") if x != "text" or text]
         self.hier = hier if tasks == "both" else "none"
         self.pool, self.tasks, self.item_out = pool, tasks, item_out
         self.category_weight, self.softmax = category_weight, softmax
-        d_in = sum({"id": item_width, "category": category_width, "text": text}[x] for x in self.reads)
+        widths = {"id": item_width, "category": category_width, "text": text}
+        d_in = sum(widths[name] for name in self.reads)
         d_g = {"tied": category_width, "none": 0}.get(self.hier, projection_width)
         self.add_module("in", nn.Linear(d_in, width))
-        self.blocks, self.ln = nn.ModuleList(EncoderBlock(width, heads) for _ in range(blocks)), norm(width)
+        self.blocks = nn.ModuleList(EncoderBlock(width, heads) for _ in range(blocks))
+        self.ln = norm(width)
         self.category, self.ln_logits = nn.Linear(width, categories + 1), norm(categories + 1)
         self.item = nn.Linear(width + d_g, items)
-        shapes = {"position": (length, width), "E_I": (items + 1, item_width), "E_C": (categories + 1, category_width),
-                  "W_p": (categories + 1, d_g), "query": (width + d_g, width), "value": (d_in, width), "b_i": (items,)}
+        shapes = {"position": (length, width), "E_I": (items + 1, item_width),
+                  "E_C": (categories + 1, category_width), "W_p": (categories + 1, d_g),
+                  "query": (width + d_g, width), "value": (d_in, width), "b_i": (items,)}
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
 
     def item_features(self, ids, category, texts):
         """Step (1): what is read of items, side by side; 0 at padding."""
-        parts = {"id": lambda: F.embedding(ids, self.E_I), "category": lambda: F.embedding(category[ids], self.E_C),
-                 "text": lambda: texts[ids]}
+        parts = {"id": lambda: F.embedding(ids, self.E_I), "text": lambda: texts[ids],
+                 "category": lambda: F.embedding(category[ids], self.E_C)}
         return torch.cat([parts[name]() for name in self.reads], dim=-1) * (ids > 0).unsqueeze(-1)
 
     def forward(self, item, category, texts, tap=ignore):
         """s: the session encoding after every click.  -> [B, T, D]."""
-        h = self.get_submodule("in")(self.item_features(item, category, texts)) + self.position[: item.shape[1]]
+        h = self.get_submodule("in")(self.item_features(item, category, texts))
+        h = h + self.position[: item.shape[1]]
         for block in self.blocks:
             h = block(h, item > 0, tap)
         s = self.ln(h)
         tap("states", s)
-        return s if self.pool == "last" else s.cumsum(1) / torch.arange(1, s.shape[1] + 1).to(s).unsqueeze(1)
+        if self.pool == "last":
+            return s
+        return s.cumsum(1) / torch.arange(1, s.shape[1] + 1).to(s).unsqueeze(1)
 
     def category_logp(self, s):
         """Step (2)."""
@@ -93,10 +104,12 @@ class HierSRec(nn.Module):
         p = logp.detach().exp() if self.hier == "stop" else logp.exp()
         return p @ (self.E_C if self.hier == "tied" else self.W_p)
 
-    def joined(self, s, oracle=None):
+    def join(self, s, oracle=None):
         """Session and category side by side, and log p of the categories."""
         logp = self.category_logp(s) if self.tasks == "both" else None
-        return (s if self.hier == "none" else torch.cat([s, self.projection(logp, oracle)], dim=-1)), logp
+        if self.hier == "none":
+            return s, logp
+        return torch.cat([s, self.projection(logp, oracle)], dim=-1), logp
 
     def item_logits(self, q, category, texts):
         """Step (4): of all items 1..N."""
@@ -109,18 +122,19 @@ class HierSRec(nn.Module):
         """Candidates [B, C] after the last click."""
         s = self(item, category, texts)
         last = ((item > 0).sum(1) - 1).clamp(min=0)
-        q, _ = self.joined(s[torch.arange(len(s)), last], oracle)
+        q, _ = self.join(s[torch.arange(len(s)), last], oracle)
         return self.item_logits(q, category, texts).gather(1, candidate - 1)
 
     def losses(self, follow, known, *session):
         """Step (5): means over the clicks that have a next one.  -> item loss, category loss."""
         has, category = follow > 0, session[1]
         label = category[follow[has]]
-        q, logp = self.joined(self(*session)[has], label)
+        q, logp = self.join(self(*session)[has], label)
         z = self.item_logits(q, *session[1:3])
         if known is not None and self.softmax == "known":
             z = z.masked_fill(~known, -torch.inf)
-        return F.cross_entropy(z, follow[has] - 1), (F.nll_loss(logp, label) if logp is not None else z.new_zeros(()))
+        item = F.cross_entropy(z, follow[has] - 1)
+        return item, z.new_zeros(()) if logp is None else F.nll_loss(logp, label)
 
     def loss(self, *args):
         item, category = self.losses(*args)
@@ -128,7 +142,7 @@ class HierSRec(nn.Module):
 
 
 def until(logp, shares, wanted):
-    """Categories by falling probability, the lower id first, until their shares [B, C] reach what is wanted."""
+    """Categories by falling probability, the lower id first, until shares [B, C] reach `wanted`."""
     order = logp.argsort(dim=1, descending=True, stable=True)
     before = F.pad(shares.gather(1, order).cumsum(1)[:, :-1], (1, 0))
     return torch.zeros_like(logp, dtype=torch.bool).scatter(1, order, before < wanted)
@@ -140,13 +154,17 @@ def items_in(category, classes):
 
 
 def places(scores, allowed, target, n):
-    """Each target's place among the allowed items, and the n best of these.  scores, allowed [B, N]; target [B]."""
+    """Each target's place among the allowed items, and the n best of these.
+
+    scores, allowed [B, N]; target [B].
+    """
     column = (target - 1).unsqueeze(1)
     own, inside = scores.gather(1, column), allowed.gather(1, column).squeeze(1)
     greater, ties = ((test(scores, own) & allowed).sum(1) for test in (torch.gt, torch.eq))
-    order = scores.masked_fill(~allowed, -torch.inf).argsort(dim=1, descending=True, stable=True)[:, :n]
-    return {"greater": torch.where(inside, greater, MISS), "ties": (ties - 1) * inside, "inside": inside,
-            "top": (order + 1) * allowed.gather(1, order)}
+    scores = scores.masked_fill(~allowed, -torch.inf)
+    order = scores.argsort(dim=1, descending=True, stable=True)[:, :n]
+    return {"greater": torch.where(inside, greater, MISS), "ties": (ties - 1) * inside,
+            "inside": inside, "top": (order + 1) * allowed.gather(1, order)}
 
 
 def hit_rate(greater, ties, k):
@@ -158,7 +176,8 @@ def two_level_logp(category_logp, item_logits, category):
     """Class-factored softmax, category by category.  -> [R, N]."""
     logp = torch.zeros_like(item_logits)
     for c in category.unique():
-        logp[:, category == c] = category_logp[:, [c]] + item_logits[:, category == c].log_softmax(-1)
+        within = item_logits[:, category == c].log_softmax(-1)
+        logp[:, category == c] = category_logp[:, [c]] + within
     return logp
 
 
@@ -166,8 +185,9 @@ def two_level_logp(category_logp, item_logits, category):
 
 MISS = 2**62  # the place of a target that is no candidate
 BACKEND = "torch"
-SWITCHES = ("items", "categories", "text", "inputs", "width", "item_width", "category_width", "projection_width",
-            "length", "heads", "blocks", "pool", "tasks", "hier", "item_out", "category_weight", "softmax")
+SWITCHES = ("items", "categories", "text", "inputs", "width", "item_width", "category_width",
+            "projection_width", "length", "heads", "blocks", "pool", "tasks", "hier", "item_out",
+            "category_weight", "softmax")
 
 
 def model_of(inputs):
@@ -206,12 +226,13 @@ def hiersrec_projection(params, inputs, tap):
 
 
 def hiersrec_joined(params, inputs, tap):
-    q, logp = call(model_of(inputs), params, inputs["s"], inputs["oracle"], method="joined")
+    q, logp = call(model_of(inputs), params, inputs["s"], inputs["oracle"], method="join")
     return {"q": q} if logp is None else {"q": q, "logp": logp}
 
 
 def hiersrec_item_logits(params, inputs, tap):
-    return {"logits": call(model_of(inputs), params, inputs["q"], *items_of(inputs), method="item_logits")}
+    args = inputs["q"], *items_of(inputs)
+    return {"logits": call(model_of(inputs), params, *args, method="item_logits")}
 
 
 def hiersrec_candidates_topk(params, inputs, tap):
@@ -234,7 +255,8 @@ def hiersrec_candidate_items(params, inputs, tap):
 
 def hiersrec_candidates_share(params, inputs, tap):
     logp, category = inputs["logp"], inputs["category"]
-    held = items_in(category, logp.shape[1])[logp.argsort(dim=1, descending=True, stable=True)].cumsum(1)
+    order = logp.argsort(dim=1, descending=True, stable=True)
+    held = items_in(category, logp.shape[1])[order].cumsum(1)
     shares = held.double().mean(0) / (len(category) - 1)
     return {"k": (shares - inputs["rho"].unsqueeze(1)).abs().argmin(1) + 1}
 
@@ -255,15 +277,17 @@ def hiersrec_inject_target(params, inputs, tap):
 
 
 def hiersrec_backfill(params, inputs, tap):
-    """Candidates first, then the others by popularity: as many of these as make n, or all candidates."""
+    """Candidates first, then the others by popularity, until there are n; or all candidates."""
     allowed, popular = inputs["allowed"], inputs["popularity"].argsort(descending=True, stable=True)
     order = popular[allowed[:, popular].int().argsort(dim=1, descending=True, stable=True)]
     size = allowed.sum(1, keepdim=True).clamp(min=inputs["n"])
-    return {"filled": torch.zeros_like(allowed).scatter(1, order, torch.arange(allowed.shape[1]) < size)}
+    first = torch.arange(allowed.shape[1]) < size
+    return {"filled": torch.zeros_like(allowed).scatter(1, order, first)}
 
 
 def hiersrec_two_level_logp(params, inputs, tap):
-    return {"logp": two_level_logp(inputs["category_logp"], inputs["item_logits"], inputs["category"][1:])}
+    category = inputs["category"][1:]
+    return {"logp": two_level_logp(inputs["category_logp"], inputs["item_logits"], category)}
 
 
 def hiersrec_score(params, inputs, tap):

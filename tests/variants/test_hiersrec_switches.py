@@ -112,6 +112,7 @@ def test_who_predicts_categories():
     configs = {hier: replace(BASE, hier=hier) for hier in HIER} | {"": replace(BASE, tasks="item")}
     predicts = {name for name, config in configs.items() if hiersrec.predicts_categories(config)}
     assert predicts == set(HIER) - {"oracle"}
+    assert {replace(BASE, tasks="item", hier=hier).hier for hier in HIER} == {"none"}
 
 
 def test_projection_of_a_certain_prediction_is_one_row_of_the_table():
@@ -160,10 +161,6 @@ def test_what_is_not_in_inputs_is_not_read(item_out):
     other = batch._replace(item=np.array([[4, 4, 1, 1]]))
     params = random_params(hiersrec, config)
     onp.testing.assert_array_equal(*(hiersrec.forward(params, x, config) for x in (batch, other)))
-
-
-def test_one_task_has_no_hierarchy():
-    assert {replace(BASE, tasks="item", hier=hier).hier for hier in HIER} == {"none"}
 
 
 def test_without_texts_inputs_leaves_them_out():
