@@ -187,8 +187,9 @@ def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
         a = self_attention(part, u, config.heads, drop, tap, k, config.attention_residual)
         y, through = feed_forward(part, a, drop, tap, k), p["res"][k] * u
         if variant.masked_residual:
-            through = through * on
-        merged = merged + y * on + through  # Deviation D4: res inside the mask or outside
+            merged = merged + (y + through) * on
+        else:  # Deviation D4: res outside the mask
+            merged = merged + (y * on + through)
     return merged
 
 
