@@ -1,7 +1,8 @@
-"""ATRank's seven ways to train on several groups of objects: which groups a model reads, and which it predicts.
+"""ATRank's seven ways to train on several groups of objects: which it reads, which it predicts.
 
-one2one: own group in, own group out; all2one: all in, one out; all2all: all in, all out, one model for every group.
-Named as in the release's folder multi/, its baselines left out: att-i2q reads items and predicts queries.
+one2one: own group in, own group out; all2one: all in, one out; all2all: all in, all out, one model
+for every group. Named as in the release's folder multi/, its baselines left out: att-i2q reads
+items and predicts queries.
 """
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,7 +19,8 @@ from mbref.tables import rows as tables
 from mbref.tables.kind import Kind
 from mbref.worlds import groups as worlds_groups
 
-RATES = (0.1, 0.04, 0.08)  # of items, queries and coupons in the release: "tasks overfit at different speeds"
+# of items, queries and coupons in the release: "tasks overfit at different speeds"
+RATES = (0.1, 0.04, 0.08)
 
 
 class GroupProblem(NamedTuple):
@@ -27,8 +29,8 @@ class GroupProblem(NamedTuple):
     path: str
     log: GroupLog
     split: group_events.GroupSplit
-    validation: tuple   # over groups: candidates [S_g, 1+m] of the validation rows, the right one first
-    test: tuple         # over groups: the same of the test rows
+    validation: tuple   # over groups: candidates [S_g, 1+m] of its rows, the right one first
+    test: tuple         # the same of the test rows
 
 
 def open_task(task):
@@ -40,20 +42,23 @@ def open_problem(path):
     """A GroupProblem from an events.csv. Raises InputError if a group has no test event."""
     log = read_groups(path)
     split = group_events.split(log)
-    drawn = [tuple(candidates(log, rows[log.group[rows] == g], g, count, seed=seed) for g in range(len(log.groups)))
+    drawn = [tuple(candidates(log, rows[log.group[rows] == g], g, count, seed=seed)
+                   for g in range(len(log.groups)))
              for rows, count, seed in ((split.validation, 20, 1), (split.test, 99, 2))]
     for g, name in enumerate(log.groups):
         if not all(len(groups[g]) for groups in drawn) or not np.any(log.group[split.train] == g):
-            raise InputError(f"{path} has too few events of group {name} to train on and to test: give a longer log.")
+            raise InputError(f"{path} has too few events of group {name} to train on and to test: "
+                             "give a longer log.")
     return GroupProblem(str(path), log, split, *drawn)
 
 
 def candidates(log, rows, group, count, seed):
-    """The object of each row and `count` distinct others that its user never meets, 0 where there are too few."""
+    """The object of each row and `count` others that its user never meets.  -> [S, 1+m], 0 = none."""
     own = log.group == group
     known = {user: log.object[own & (log.user == user)] for user in np.unique(log.user[rows])}
     negatives = negatives_of_users(
-        np.random.default_rng(seed), len(log.objects[group]) - 1, [known[user] for user in log.user[rows]], count)
+        np.random.default_rng(seed), len(log.objects[group]) - 1,
+        [known[user] for user in log.user[rows]], count)
     return np.concatenate([log.object[rows][:, None], negatives], axis=1)
 
 
@@ -66,25 +71,29 @@ def reading(log, row):
 
 
 def make_config(log, read, overrides):
-    """atrank.Config in the form of multi/ for the groups read; `overrides` {field: text}."""
+    """The model's Config for the groups that are read; `overrides` {field: text}."""
     names = tuple(log.feature_names[g] for g in read)
-    tables = tuple((name, log.sizes[name]) for name in dict.fromkeys(name for group in names for name in group))
+    tables = tuple((name, log.sizes[name])
+                   for name in dict.fromkeys(name for group in names for name in group))
     kinds = [len(np.unique(log.action[log.group == g])) for g in read]
-    actions = tuple(len(log.actions) if several > 1 else 0 for several in kinds)  # one kind says nothing
+    # one kind says nothing
+    actions = tuple(len(log.actions) if several > 1 else 0 for several in kinds)
     kind = runs.find_model("atrank", overrides).Config
-    changes = runs.parse_fields(kind, overrides, fixed=("items", "categories", "tables", "groups", "actions"))
+    changes = runs.parse_fields(kind, overrides,
+                                fixed=("items", "categories", "tables", "groups", "actions"))
     return kind(tables=tables, groups=names, actions=actions, **changes)
 
 
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
     require(not job.settings.rates or len(job.settings.rates) == len(problem.log.groups),
-            f"rates has {len(job.settings.rates)} numbers: give one for each of the {len(problem.log.groups)} groups.")
+            f"rates has {len(job.settings.rates)} numbers: give one for each of the "
+            f"{len(problem.log.groups)} groups.")
     return make_config(problem.log, reading(problem.log, job.row)[0], job.overrides)
 
 
 def train_and_report(problem, job, progress=False):
-    """One row's figures for one seed.  -> ({"AUC item": ...}, {"steps": ..., "validation": ...})."""
+    """One row's figures for one seed.  -> ({"AUC item": ...}, facts of the training)."""
     log, split = problem.log, problem.split
     read, predict = reading(log, job.row)
     model, config = runs.find_model("atrank", job.overrides), config_of(problem, job)
@@ -97,30 +106,37 @@ def train_and_report(problem, job, progress=False):
             params, model.ranking_batch(events, rows, config), given, config)
 
     def validate(params):
-        return float(np.mean([auc(score(params, train), log, split.validation, problem.validation, g)
-                              for g in predict]))
+        scorer, cases = score(params, train), split.validation
+        return float(np.mean([auc(scorer, log, cases, problem.validation, g) for g in predict]))
 
     final, search = training.fit_twice(
-        model, config, replace(job.settings, rates=rates), train, refit, validate, progress=progress)
-    figures = {f"AUC {log.groups[g]}": auc(score(final.params, refit), log, split.test, problem.test, g)
+        model, config, replace(job.settings, rates=rates), train, refit, validate,
+        progress=progress)
+    scorer = score(final.params, refit)
+    figures = {f"AUC {log.groups[g]}": auc(scorer, log, split.test, problem.test, g)
                for g in predict}
     return figures, training.describe(final, search)
 
 
 def auc(score, log, rows, given, group, batch_size=64):
-    """One ROC AUC over all cases of a group together, as the release has it (not the mean over users).
+    """One ROC AUC over all cases of a group together, as the release has it.
 
-    score: (rows [B], candidates [B, 1+m]) -> [B, 1+m]; rows of any group; given: candidates over groups.
+    score: (rows [B], candidates [B, 1+m]) -> [B, 1+m]; rows of any group; given: candidates over
+    groups.
     """
     rows, given = rows[log.group[rows] == group], given[group]
     scores = np.concatenate([score(rows[part], given[part])
                              for part in evaluation.batches(len(rows), batch_size)])
     positive = np.tile(np.arange(given.shape[1]) == 0, len(rows))
-    return float(metrics.auc(scores.reshape(1, -1), positive[None], allowed=given.reshape(1, -1) > 0)[0])
+    allowed = given.reshape(1, -1) > 0
+    return float(metrics.auc(scores.reshape(1, -1), positive[None], allowed=allowed)[0])
 
 
 def plain_rows(problem, at=()):
-    """Figures of chance and of everything that only counts, each within its own group.  -> {row: {column: number}}."""
+    """Figures of chance and of all that only counts, each within its own group.
+
+    -> {row: {column: number}}.
+    """
     log, found = problem.log, {}
     known = np.sort(np.append(problem.split.train, problem.split.validation))
     rule = worlds_groups.scorer_of(problem.path, log)
@@ -165,9 +181,10 @@ def own_events(log, rows):
 
 
 def own_past(log, group, cases):
-    """What the user of each of the rows `cases` did in one group before it, as Sequences, one a case."""
+    """What each case's user did in one group before that row, as Sequences, one a case."""
     first = np.searchsorted(log.user, log.user[cases])
-    lists = [start + np.flatnonzero(log.group[start:case] == group) for start, case in zip(first, cases, strict=True)]
+    lists = [start + np.flatnonzero(log.group[start:case] == group)
+             for start, case in zip(first, cases, strict=True)]
     rows = np.concatenate([*lists, np.empty(0, int)]).astype(int)
     ptr = np.append(0, np.cumsum([len(own) for own in lists]))
     return own_events(log, rows)._replace(ptr=ptr, user=log.user[cases])

@@ -1,7 +1,7 @@
-"""ATRank, of one group of objects or several, in PyTorch; hmar_torch.py says what such a file is and how it is run.
+"""ATRank, of one group of objects or several, in PyTorch; hmar_torch.py says how it is run.
 
-B batch, T events of a group, S of all groups, C candidates, D width, F features; histories are padded on the right, id
-0 is padding.
+B batch, T events of a group, S of all groups, C candidates, D width, F features; histories are
+padded on the right, id 0 is padding.
 """
 from typing import NamedTuple
 
@@ -19,8 +19,9 @@ def ignore(name, tensor):
 def time_bucket(gap, rule):
     """floor(log2(gap + 1)) up to 12, or for "paper" 0 below 1 and floor(log2 gap) + 1 up to 13."""
     edges = 2 ** torch.arange(13)
-    return torch.bucketize(gap + 1, edges[1:], right=True) if rule == "release" else torch.bucketize(
-        gap, edges, right=True)
+    if rule == "release":
+        return torch.bucketize(gap + 1, edges[1:], right=True)
+    return torch.bucketize(gap, edges, right=True)
 
 
 def embedded(table, ids):
@@ -29,7 +30,7 @@ def embedded(table, ids):
 
 
 def attention(q, k, v, allowed, heads, scaled):
-    """Scaled dot-product attention; a query that may read nothing gets 0.  -> [B, C, D], weights [B, H, C, T]."""
+    """Attention; a query that may read nothing gets 0.  -> [B, C, D], weights [B, H, C, T]."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))  # [B, H, T, D/H]
     allowed = allowed.unsqueeze(1)
     scores = q @ k.mT / (q.shape[-1] ** 0.5 if scaled else 1)
@@ -51,7 +52,8 @@ class AttentionBlock(nn.Module):
         """query [B, C, D], memory [B, T, D], allowed [B, C, T] -> [B, C, D]."""
         dot = self.scores == "dot"
         k = F.relu(self.k(memory)) if dot else F.linear(memory, self.k.weight)
-        a, weights = attention(F.relu(self.q(query)), k, F.relu(self.v(memory)), allowed, self.heads, scaled=dot)
+        a, weights = attention(F.relu(self.q(query)), k, F.relu(self.v(memory)), allowed,
+                               self.heads, scaled=dot)
         tap(name, weights)
         y = self.ln(a + query)
         return self.ln_f(self.f2(F.relu(self.f1(y))) + y)
@@ -69,15 +71,19 @@ class Events(NamedTuple):
 class ATRank(nn.Module):
     """Steps (2)-(7). Switches as in mbref/variants/atrank.py; histories are one Events a group."""
 
-    def __init__(self, tables=(("item", 1),), groups=(("item",),), actions=(), table_width=1, width=0, heads=1,
-                 hidden=0, blocks=1, penalty=5e-5, weight_decay=0.0, scores="dot", group_relu=False, bucket="release",
+    def __init__(self, tables=(("item", 1),), groups=(("item",),), actions=(), table_width=1,
+                 width=0, heads=1,
+                 hidden=0, blocks=1, penalty=5e-5, weight_decay=0.0, scores="dot", group_relu=False,
+                 bucket="release",
                  query="raw", item_bias=True):
         super().__init__()
         width, sizes = width or len(groups[0]) * table_width, dict(tables)
-        self.penalty, self.weight_decay, self.group_relu, self.bucket = penalty, weight_decay, group_relu, bucket
-        self.query_group, self.item_bias, self.columns = query == "group", item_bias, 12 if bucket == "release" else 14
+        self.penalty, self.weight_decay = penalty, weight_decay
+        self.group_relu, self.bucket, self.item_bias = group_relu, bucket, item_bias
+        self.query_group, self.columns = query == "group", 12 if bucket == "release" else 14
         self.names, self.actions = groups, actions or [0] * len(groups)
-        self.tables = nn.ParameterDict({name: torch.empty(size + 1, table_width) for name, size in tables})
+        self.tables = nn.ParameterDict({name: torch.empty(size + 1, table_width)
+                                        for name, size in tables})
         self.groups = nn.ModuleList()
         for names, kinds in zip(groups, self.actions, strict=True):
             layer = nn.Linear((len(names) + (kinds > 0)) * table_width + self.columns, width)
@@ -85,7 +91,8 @@ class ATRank(nn.Module):
                 layer.action = nn.Parameter(torch.empty(kinds + 1, table_width))
             self.groups.append(layer)
         self.bias = nn.ParameterList(torch.empty(sizes[names[0]] + 1) for names in groups)
-        self.self, self.vanilla = (nn.ModuleList(AttentionBlock(width, hidden or width // 4, heads, scores)
+        self.self, self.vanilla = (nn.ModuleList(AttentionBlock(width, hidden
+                                                                or width // 4, heads, scores)
                                                  for _ in range(blocks)) for _ in range(2))
 
     def object_code(self, group, features):
@@ -95,7 +102,8 @@ class ATRank(nn.Module):
 
     def group_code(self, group, objects, action, time):
         """Steps (3), (4); time [...] is a column of the one-hot code, or outside it."""
-        layer, one_hot = self.groups[group], (time.unsqueeze(-1) == torch.arange(self.columns)).to(objects)
+        layer = self.groups[group]
+        one_hot = (time.unsqueeze(-1) == torch.arange(self.columns)).to(objects)
         parts = [objects, embedded(layer.action, action)] if self.actions[group] else [objects]
         code = layer(torch.cat([*parts, one_hot], dim=-1))
         return F.relu(code) if self.group_relu else code
@@ -110,9 +118,11 @@ class ATRank(nn.Module):
         return self.group_code(group, code, none, none - 1) if self.query_group else code
 
     def forward(self, histories, tap=ignore):
-        """Step (5): events of all groups after self-attention.  -> [B, S, D], and which are real [B, S]."""
+        """Step (5): events of all groups after self-attention.  -> [B, S, D], and which are real
+        [B, S]."""
         real = torch.cat([events.object > 0 for events in histories], 1)
-        x = torch.cat([self.behaviour_code(group, events) for group, events in enumerate(histories)], 1)
+        x = torch.cat([self.behaviour_code(group, events)
+                       for group, events in enumerate(histories)], 1)
         tap("input", x)
         for block in self.self:
             x = block(x, x, real.unsqueeze(1) & real.unsqueeze(2), tap, "self_weights")
@@ -143,13 +153,15 @@ class ATRank(nn.Module):
         entropy = F.binary_cross_entropy_with_logits(z, label.to(z), reduction="none")[real]
         size = u[real].square().sum() + x[real].square().sum()
         weights = sum(p.square().sum() for p in self.parameters()) if self.weight_decay else 0
-        return entropy.sum() / max(len(entropy), 1) + (self.penalty * size + self.weight_decay * weights) / 2
+        squares = self.penalty * size + self.weight_decay * weights
+        return entropy.sum() / max(len(entropy), 1) + squares / 2
 
 
 # What the kit asks for.
 
 BACKEND = "torch"
-SWITCHES = ("tables", "groups", "actions", "table_width", "width", "heads", "hidden", "blocks", "penalty",
+SWITCHES = ("tables", "groups", "actions", "table_width", "width", "heads", "hidden", "blocks",
+            "penalty",
             "weight_decay", "scores", "group_relu", "bucket", "query", "item_bias")
 
 
@@ -205,7 +217,8 @@ def atrank_attention_block(params, inputs, tap):
 def atrank_user_vectors(params, inputs, tap):
     hidden, width = params["vanilla"][0]["f2"]["w"].shape
     model = model_of(inputs | {"blocks": len(params["vanilla"]), "hidden": hidden, "width": width})
-    return {"e": call(model, params, inputs["x"], inputs["states"], inputs["real"], tap, method="user_vectors")}
+    return {"e": call(model, params, inputs["x"], inputs["states"], inputs["real"], tap,
+                      method="user_vectors")}
 
 
 def atrank_score(params, inputs, tap):
@@ -213,7 +226,8 @@ def atrank_score(params, inputs, tap):
 
 
 def atrank(params, inputs, tap):
-    return {"loss": call(model_of(inputs), params, inputs["label"], *batch_of(inputs), tap, method="loss")}
+    return {"loss": call(model_of(inputs), params, inputs["label"], *batch_of(inputs), tap,
+                         method="loss")}
 
 
 atrank_groups_score, atrank_groups = atrank_score, atrank

@@ -17,7 +17,8 @@ from tests.ledger.ledger_cases import draw_as
 
 BASE = atrank.Config(items=6, categories=3, table_width=4, width=8, heads=2)
 GAPS = np.array([[400, 31, 8, 2], [4, 0, 0, 0]])
-BATCH = Batch((History(np.array([[3, 1, 5, 2], [4, 6, 0, 0]]), np.array([[1, 2, 1, 1], [2, 1, 0, 0]]), GAPS),),
+BATCH = Batch((History(np.array([[3, 1, 5, 2], [4, 6, 0, 0]]),
+                       np.array([[1, 2, 1, 1], [2, 1, 0, 0]]), GAPS),),
               (np.array([[0, 0], [1, 2], [2, 1], [3, 3], [4, 2], [5, 1], [6, 3]]),),
               candidate=np.array([[2, 4], [3, 1]]), label=np.array([[True, False]] * 2))
 

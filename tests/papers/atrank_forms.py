@@ -1,4 +1,5 @@
-"""Every form of ATRank that tests go through, and a batch for each: the paper's own, and its variants.
+"""Every form of ATRank that tests go through, and a batch for each: the paper's own, and its
+variants.
 
 A form is (module, the same by hand, Config).
 """
@@ -66,7 +67,8 @@ FORMS = {
     "ReLU in the group layer, wider nets, weight decay": RELEASED.changed(
         group_relu=True, hidden=5, weight_decay=0.1),
     "ReLU for the target too": RELEASED.changed(query="group", group_relu=True, **WIDE),
-    "no categories": other(items=N, table_width=4, width=4, heads=1, penalty=0.01, **variants.RELEASED),
+    "no categories": other(items=N, table_width=4, width=4, heads=1, penalty=0.01,
+                           **variants.RELEASED),
     "pairs": RELEASED.changed(pairs=True),
     "three groups": other(**MALL, **variants.RELEASED | {"query": "group"}),
     "three groups, bilinear, pairs": other(**MALL, pairs=True, **variants.RELEASED | {
@@ -78,17 +80,20 @@ FEATURES = (  # over groups: what each object is: itself, its category, its shop
     np.array([[0, 0, 0], [1, 2, 1], [2, 0, 2]]),
 )
 HISTORIES = [  # over rows, then groups: (object, action, gap), oldest first
-    [[(3, 1, 400), (1, 2, 31), (3, 4, 8), (5, 1, 8), (7, 1, 1)], [(2, 1, 40), (2, 1, 3)], [(1, 1, 16)]],
+    [[(3, 1, 400), (1, 2, 31), (3, 4, 8), (5, 1, 8), (7, 1, 1)], [(2, 1, 40), (2, 1, 3)],
+     [(1, 1, 16)]],
     [[(4, 3, 2), (4, 1, 0)], [], [(2, 1, 5000), (1, 1, 15), (2, 1, 2)]],
     [[(6, 1, 4)], [(3, 1, 7)], []],
 ]
 CANDIDATES = {  # group to predict -> [B, C] positive first; 0 = no negative could be drawn
-    0: np.array([[2, 4], [3, 0], [6, 1]]), 1: np.array([[1, 3], [2, 1], [3, 0]]), 2: np.array([[1, 2], [2, 1], [2, 0]])}
+    0: np.array([[2, 4], [3, 0], [6, 1]]), 1: np.array([[1, 3], [2, 1], [3, 0]]),
+    2: np.array([[1, 2], [2, 1], [2, 0]])}
 every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
 def random_params(form, seed=0):
-    """Parameters away from their initial zeros and ones; in some draws a ReLU is shut for all events."""
+    """Parameters away from their initial zeros and ones; in some draws a ReLU is shut for all
+    events."""
     rng = onp.random.default_rng(seed)
     first = form.model.init(rng, form.config)
     return optim.tree_map(lambda a: a + rng.normal(0, 0.4, a.shape), first)
@@ -100,7 +105,8 @@ def make_batch(config, group=0, histories=None, extra=0):
 
     def history(g):
         length = extra + max(1, *(len(row[g]) for row in histories))
-        padded = np.array([row[g] + [(0, 0, 0)] * (length - len(row[g])) for row in histories])  # [B, L, 3]
+        padded = np.array([row[g] + [(0, 0, 0)] * (length - len(row[g]))
+                           for row in histories])  # [B, L, 3]
         return History(*np.moveaxis(padded, 2, 0))
 
     groups = range(len(config.groups))

@@ -1,4 +1,4 @@
-"""ATRank's components: batched == by hand, gradients by central differences, padding, the future, odd histories."""
+"""ATRank in all its forms: batched == by hand, central differences, padding, the future."""
 from dataclasses import replace
 from itertools import product
 
@@ -39,7 +39,8 @@ DAY = 86400
 def sum_by_hand(params, batch, form):
     config = form.config
     pairs = [(b, c) for b, c in onp.ndindex(batch.candidate.shape) if batch.candidate[b, c] > 0]
-    return sum(form.by_hand.loss(params, events(config, b), thing(config, batch.group, batch.candidate[b, c]),
+    return sum(form.by_hand.loss(params, events(config, b),
+                                 thing(config, batch.group, batch.candidate[b, c]),
                                  batch.label[b, c], config, len(pairs)) for b, c in pairs)
 
 
@@ -73,7 +74,8 @@ def test_states_and_scores_by_hand_equal_batched(form):
 
 @every_form
 def test_loss_and_gradients_by_hand_equal_batched(form):
-    """All arrays that the form reads have a gradient in one of the draws, else this would say nothing."""
+    """All arrays that the form reads have a gradient in one of the draws, else this would say
+    nothing."""
     model, _, config = form
     unread = ("k/b",) if getattr(config, "scores", "bilinear") == "bilinear" else ()
     params = random_params(form)
@@ -114,10 +116,11 @@ def test_gradients_by_central_differences(form):
 
 @pytest.mark.parametrize("released", [False, True])
 def test_scores_of_one_event_by_arithmetic(released):
-    """One event is all that can be attended, so weights are 1 and, with zero weights in the nets, LN is all that acts.
+    """With one event weights are 1; with zero weights in the nets, layer norm is all that acts.
 
-    Self block: x = LN(LN(x)), the values being relu(0). Vanilla block: u = LN(LN(relu(bias) + h)). z = u . h, to which
-    the release adds a bias. h is the embedding as released; as printed it is relu(embedding + group's bias).
+    Self block: x = LN(LN(x)), the values being relu(0). Vanilla block: u = LN(LN(relu(bias) + h)).
+    z = u . h, to which the release adds a bias. h is the embedding as released; as printed it is
+    relu(embedding times the layer's rows + bias).
     """
     sizes = {"items": 2, "table_width": 4, "width": 4, "heads": 2}
     model = variants if released else atrank
@@ -134,30 +137,36 @@ def test_scores_of_one_event_by_arithmetic(released):
         params["groups"][0]["b"][:] = [0.0, 0.0, -3.0, 12.0]  # h is [1, 2, 3, 6] again
     params["vanilla"][0]["v"]["b"][:] = [2.0, -1.0, -2.0, 0.0]
     batch = Batch((History(*np.array([[[1]], [[1]], [[3]]])),), (np.arange(3)[:, None],))
-    centred = np.array([-0.5, -1.5, -0.5, 2.5])  # relu(bias) + h = [3, 2, 3, 6], mean 3.5, variance 9 / 4
+    # relu(bias) + h = [3, 2, 3, 6], mean 3.5, variance 9 / 4
+    centred = np.array([-0.5, -1.5, -0.5, 2.5])
     want = 10 * released + (centred / 1.5) @ np.array([1, 2, 3, 6])
-    assert model.score(params, batch, np.array([[2]]), config)[0, 0] == pytest.approx(want, abs=1e-7)
+    got = model.score(params, batch, np.array([[2]]), config)
+    assert got[0, 0] == pytest.approx(want, abs=1e-7)
 
 
 # Time.
 
 @pytest.mark.parametrize("gap, release, paper", [
-    (0, 0, 0), (1, 1, 1), (2, 1, 2), (3, 2, 2), (4, 2, 3), (7, 3, 3), (8, 3, 4), (15, 4, 4), (16, 4, 5), (31, 5, 5),
-    (365, 8, 9), (4094, 11, 12), (4095, 12, 12), (4096, 12, 13), (10**6, 12, 13)])
+    (0, 0, 0), (1, 1, 1), (2, 1, 2), (3, 2, 2), (4, 2, 3), (7, 3, 3), (8, 3, 4), (15, 4, 4),
+    (16, 4, 5), (31, 5, 5), (365, 8, 9), (4094, 11, 12), (4095, 12, 12), (4096, 12, 13),
+    (10**6, 12, 13)])
 def test_time_buckets(gap, release, paper):
     assert (variants_by_hand.bucket(gap, "release"), by_hand.bucket(gap)) == (release, paper)
-    assert (time_bucket(np.array(gap), "release"), time_bucket(np.array(gap), "paper")) == (release, paper)
+    assert time_bucket(np.array(gap), "release") == release
+    assert time_bucket(np.array(gap), "paper") == paper
 
 
 def test_time_buckets_everywhere():
     gaps = np.arange(9000)
     for rule in ("release", "paper"):
-        assert time_bucket(gaps, rule).tolist() == [variants_by_hand.bucket(gap, rule) for gap in gaps]
+        want = [variants_by_hand.bucket(gap, rule) for gap in gaps]
+        assert time_bucket(gaps, rule).tolist() == want
 
 
 @pytest.mark.parametrize("rule, columns", [("release", 12), ("paper", 14)])
 def test_a_time_bucket_is_one_row_of_the_group_layer(rule, columns):
-    """An event of unknown object: its bias and the row of its bucket; the release has no row for 4095 days and more."""
+    """An event of unknown object: its bias and the row of its bucket; the release has no row for
+    4095 days and more."""
     form = RELEASED.changed(bucket=rule)
     params, gaps = random_params(form), np.array([[0, 1, 5, 100, 4095, 9999]])
     p, none = params["groups"][0], History(0 * gaps, 0 * gaps, gaps)
@@ -175,7 +184,8 @@ def test_a_time_bucket_is_one_row_of_the_group_layer(rule, columns):
 
 @every_form
 def test_attention_weights(form):
-    """In every space: rows of real events sum to 1 over real events, padding neither attends nor is attended."""
+    """In every space: rows of real events sum to 1 over real events, padding neither attends nor is
+    attended."""
     model, _, config = form
     params, batch, taps = random_params(form), make_batch(config, extra=2), {}
     states = model.forward(params, batch, config, tap=taps.__setitem__)
@@ -184,10 +194,12 @@ def test_attention_weights(form):
     own, vanilla = taps["self_weights"], taps["vanilla_weights"]
     (b, s), c = real.shape, batch.candidate.shape[1]
     assert own.shape == (b, config.heads, s, s) and vanilla.shape == (b, config.heads, c, s)
-    onp.testing.assert_allclose(own.sum(-1), np.broadcast_to(real[:, None], own.shape[:3]), atol=1e-12)
+    onp.testing.assert_allclose(own.sum(-1), np.broadcast_to(real[:, None], own.shape[:3]),
+                                atol=1e-12)
     onp.testing.assert_allclose(vanilla.sum(-1), 1, atol=1e-12)
     for weights in (own, vanilla):
-        assert not weights[np.broadcast_to(~real[:, None, None], weights.shape)].any() and (weights >= 0).all()
+        padded = np.broadcast_to(~real[:, None, None], weights.shape)
+        assert not weights[padded].any() and (weights >= 0).all()
     if config.heads > 1:
         assert np.abs(own[:, 0] - own[:, 1]).max() > 1e-3  # a space of its own each
 
@@ -198,14 +210,17 @@ def test_padding_changes_nothing(form):
     model, _, config = form
     params, batch, longer = random_params(form), make_batch(config), make_batch(config, extra=3)
     scores = model.score(params, batch, batch.candidate, config)
-    onp.testing.assert_allclose(model.score(params, longer, batch.candidate, config), scores, atol=1e-12)
-    assert model.loss(params, longer, config) == pytest.approx(model.loss(params, batch, config), abs=1e-12)
+    onp.testing.assert_allclose(model.score(params, longer, batch.candidate, config), scores,
+                                atol=1e-12)
+    assert model.loss(params, longer, config) == pytest.approx(model.loss(params, batch, config),
+                                                               abs=1e-12)
     (states, real), (more, real_more) = (model.forward(params, x, config) for x in (batch, longer))
     onp.testing.assert_allclose(more[real_more], states[real], atol=1e-12)  # [n, D]
     dirty = longer._replace(histories=tuple(
         History(h.item, np.where(h.item > 0, h.behaviour, 1), np.where(h.item > 0, h.gap, 77))
         for h in longer.histories))
-    for (name, a), (_, b) in zip(*(every_leaf(form, params, x) for x in (longer, dirty)), strict=True):
+    for (name, a), (_, b) in zip(*(every_leaf(form, params, x) for x in (longer, dirty)),
+                                 strict=True):
         onp.testing.assert_array_equal(a, b, err_msg=name)
     onp.testing.assert_array_equal(model.score(params, dirty, batch.candidate, config),
                                    model.score(params, longer, batch.candidate, config))
@@ -261,22 +276,26 @@ ITEMS, TIMES = [[3, 1, 5, 2], [4, 4, 6, 1, 3]], [[0, 2, 9, 9], [5, 6, 7, 20, 40]
 
 @pytest.mark.parametrize("form", [BASE, RELEASED], ids=["printed", "released"])
 def test_no_look_into_the_future(form):
-    """Whatever comes after the target, and in other rows, leaves scores and loss the same bit for bit."""
+    """Whatever comes after the target, and in other rows, leaves scores and loss the same bit for
+    bit."""
     params, rng = random_params(form), onp.random.default_rng(0)
     model, _, config = form
-    rows = np.array([[2, 5], [2, 6], [6, 6], [6, 2]])  # targets: event 2 of the first user, the third of the second
+    # targets: event 2 of the first user, the third of the second
+    rows = np.array([[2, 5], [2, 6], [6, 6], [6, 2]])
 
     def outcome(items, times, behaviours=None):
         batch = model.training_batch(a_log(items, times, behaviours), rows, config, rng)
         return (model.score(params, batch, np.array([[1, 7]] * 4), config),
-                model.score(params, batch, batch.candidate, config), model.loss(params, batch, config))
+                model.score(params, batch, batch.candidate, config),
+                model.loss(params, batch, config))
 
     before = outcome(ITEMS, TIMES)
     after = outcome([[3, 1, 5, 7], [4, 4, 6, 7, 2]], [[0, 2, 9, 11], [5, 6, 7, 8, 9]],
                     [[1, 1, 1, 2], [1, 1, 1, 2, 2]])
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     target_changed = outcome([[3, 1, 4, 2], [4, 4, 1, 1, 3]], TIMES)
-    assert np.array_equal(before[0], target_changed[0])  # scores of given candidates; the loss asks for the target
+    # scores of given candidates; the loss asks for the target
+    assert np.array_equal(before[0], target_changed[0])
     past_changed = outcome([[3, 2, 5, 2], [4, 4, 6, 1, 3]], TIMES)
     assert np.array_equal(before[1][2:], past_changed[1][2:])
     assert np.abs(before[1] - past_changed[1])[:2].min() > 1e-6
@@ -284,7 +303,8 @@ def test_no_look_into_the_future(form):
 
 @pytest.mark.parametrize("form", [BASE, RELEASED], ids=["printed", "released"])
 def test_examples_and_ranking_batch_through_the_protocol(form):
-    """Every event but a user's first, both ways of laying them out; ranking from the whole sequence as of `now`."""
+    """Every event but a user's first, both ways of laying them out; ranking from the whole sequence
+    as of `now`."""
     log, model = a_log(ITEMS, TIMES), form.model
     for pairs, shape in [(False, (14, 2)), (True, (7, 3))]:
         config = form.changed(pairs=pairs).config
@@ -342,7 +362,8 @@ def test_padding_has_no_gradient_and_float32_stays(form):
     batch = make_batch(form.config)
     gradient = grad(form.model.loss)(params, batch, trained.config, onp.random.default_rng(0))
     assert {a.dtype for _, a in optim.leaves(gradient)} == {onp.dtype(np.float32)}
-    assert not any(table[0].any() for table in [*gradient["tables"].values(), *gradient.get("bias", [])])
+    assert not any(table[0].any()
+                   for table in [*gradient["tables"].values(), *gradient.get("bias", [])])
     assert form.model.score_all(params, batch, form.config).dtype == np.float32
     assert form.model.score(params, batch, batch.candidate, form.config).dtype == np.float32
 
@@ -365,7 +386,8 @@ def test_dropout_needs_a_generator_and_follows_it(form):
     model, _, config = form.changed(dropout=0.5)
     params, batch = random_params(form), make_batch(config)
     assert model.loss(params, batch, config) == model.loss(params, batch, form.config)
-    one, two, other = (model.loss(params, batch, config, onp.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, two, other = (model.loss(params, batch, config, onp.random.default_rng(seed))
+                       for seed in (1, 1, 2))
     assert one == two != other
 
 
@@ -384,7 +406,8 @@ def test_dropout_is_of_the_attention_weights_alone(form):
     scaled = form.model.loss(params, batch, form.config, Recorder())
     assert shapes == [(3, 2, 5, 5)] * 2 + [(3, 2, 1, 5)] * 2
     doubled = optim.tree_map(np.array, params)
-    for block in doubled["self"] + doubled["vanilla"]:  # values twice as large are weights twice as large
+    # values twice as large are weights twice as large
+    for block in doubled["self"] + doubled["vanilla"]:
         block["v"] = optim.tree_map(lambda a: 2 * a, block["v"])
     silent = form.changed(dropout=0.0).config
     assert scaled == pytest.approx(form.model.loss(doubled, batch, silent), abs=1e-12)
@@ -396,12 +419,14 @@ def is_zero_at_first(name):
 
 @pytest.mark.parametrize("released, rows, count", [(False, 142, 781_504), (True, 140, 791_248)])
 def test_initial_parameters(released, rows, count):
-    """10,000 items and 100 categories, of which the release counts ids from 0; as many as it has, and Glorot's limits.
+    """10,000 items and 100 categories, of which the release counts ids from 0; as many as it has,
+    and Glorot's limits.
 
     As printed: two more columns of time, no bias of 10,000 items.
     """
     form = (RELEASED if released else BASE)
-    sizes = {"items": 10_000, "categories": 100, "tables": (), "table_width": 64, "width": 128, "heads": 8}
+    sizes = {"items": 10_000, "categories": 100, "tables": (), "table_width": 64, "width": 128,
+             "heads": 8}
     model, _, config = form.changed(**sizes)
     params = dict(optim.leaves(model.init(onp.random.default_rng(0), config)))
     padding = 64 + released + 64
@@ -421,7 +446,8 @@ def test_initial_parameters_of_several_groups(name, columns):
     form = FORMS[name]
     groups = form.model.init(onp.random.default_rng(0), form.config)["groups"]
     assert [group["w"].shape for group in groups] == [(n * 3 + columns, 8) for n in (4, 1, 4)]
-    assert [group["action"].shape for group in groups if "action" in group] == [(4 + 1, 3), (1 + 1, 3)]
+    actions = [group["action"].shape for group in groups if "action" in group]
+    assert actions == [(4 + 1, 3), (1 + 1, 3)]
 
 
 WRONG = [  # of both Configs
@@ -435,14 +461,16 @@ WRONG = [  # of both Configs
     (dict(table_width=0), "table_width is 0: it must be at least 1"),
     (dict(width=2), "width is 2: it must be at least 4"),
     (dict(dropout=1.0), "dropout is 1.0: it must be at least 0 and less than 1"),
-    *((dict(penalty=value), "penalty is .*: it must be at least 0") for value in (-1.0, float("nan"))),
+    *((dict(penalty=value), "penalty is .*: it must be at least 0")
+      for value in (-1.0, float("nan"))),
 ]
 WRONG_VARIANTS = [
     (dict(query="raw", width=16), "or query=group"),
     (dict(scores="cosine"), "scores is 'cosine': choose one of dot, bilinear."),
     (dict(bucket="log10"), "bucket is 'log10': choose one of release, paper."),
     (dict(query="half"), "query is 'half': choose one of raw, group."),
-    *((dict(weight_decay=value), "weight_decay is .*: it must be at least 0") for value in (-1.0, float("nan"))),
+    *((dict(weight_decay=value), "weight_decay is .*: it must be at least 0")
+      for value in (-1.0, float("nan"))),
     (dict(hidden=-1), "hidden is -1: it must be at least 0"),
 ]
 
@@ -456,26 +484,33 @@ def test_config_refuses(model, wrong, message):
 
 def test_config_of_one_group():
     config = atrank.Config(5, 2)
-    assert config.tables == (("item", 5), ("category", 2)) and config.groups == (("item", "category"),)
+    assert config.tables == (("item", 5), ("category", 2))
+    assert config.groups == (("item", "category"),)
     assert (config.actions, config.width, config.heads) == ((0,), 128, 8)
     assert replace(config, heads=4).width == 128
 
 
 @pytest.mark.trains
 def test_it_learns_a_rule_that_needs_time():
-    """Item 1 is followed by item 2 within three days, by item 3 after a month: the items alone do not tell which."""
-    rng, config = onp.random.default_rng(0), atrank.Config(3, table_width=8, width=8, heads=2, pairs=True)
+    """Item 1 is followed by item 2 within three days, by item 3 after a month: the items alone do
+    not tell which."""
+    rng = onp.random.default_rng(0)
+    config = atrank.Config(3, table_width=8, width=8, heads=2, pairs=True)
     late = rng.integers(0, 2, 200)
-    log = sequences.from_rows(np.repeat(np.arange(1, 201), 2), np.stack([0 * late + 1, 2 + late], 1).ravel(),
+    log = sequences.from_rows(np.repeat(np.arange(1, 201), 2),
+                              np.stack([0 * late + 1, 2 + late], 1).ravel(),
                               np.ones(400, int), 1)
-    days = np.stack([0 * late, np.where(late, rng.integers(30, 60, 200), rng.integers(1, 4, 200))], axis=1).ravel()
+    days = np.stack([0 * late, np.where(late, rng.integers(30, 60, 200), rng.integers(1, 4, 200))],
+                    axis=1).ravel()
     log = log._replace(time=days * DAY)
     event = np.arange(1, 400, 2)
     rows = np.stack([event, log.item[event], 5 - log.item[event]], axis=1)
     params, rule = atrank.init(rng, config), optim.Adam(0.01)
-    batch, state = targets.training_batch(log, rows, 50, 3, DAY), optim.start(rule, atrank.init(rng, config))
+    batch = targets.training_batch(log, rows, 50, 3, DAY)
+    state = optim.start(rule, params)
     for step in range(1, 61):
-        params, state = optim.update(rule, params, grad(atrank.loss)(params, batch, config), state, step)
+        params, state = optim.update(rule, params, grad(atrank.loss)(params, batch, config), state,
+                                     step)
     asked = sequences.from_rows(np.array([1, 2]), np.array([1, 1]), np.array([1, 1]), 1)._replace(
         time=np.array([0, 0]), now=np.array([2, 45]) * DAY)
     scores = atrank.score_all(params, atrank.ranking_batch(asked, np.array([0, 1]), config), config)

@@ -1,4 +1,4 @@
-"""Recorded states of ATRank's release for the tests of mbref's own models, which count ids from 1 and mask by id 0."""
+"""Recorded states of ATRank's release for mbref's own models, whose ids start at 1."""
 import json
 from pathlib import Path
 
@@ -11,15 +11,20 @@ ORACLES = Path(__file__).parents[1] / "oracles"
 
 
 def load(name):
-    """-> arrays of the file, settings of the release's model, its Batch, and a function from a prefix to parameters."""
+    """-> arrays of the file, settings of the model, its Batch, parameters of a prefix (a function)."""
     with np.load(ORACLES / f"atrank__{name}.npz", allow_pickle=False) as z:
         arrays = {key: z[key] for key in z.files}
-    about, folder = json.loads(str(arrays["meta/config"])), str(arrays["meta/release"]).split("/")[-1]
+    about = json.loads(str(arrays["meta/config"]))
+    folder = str(arrays["meta/release"]).split("/")[-1]
     assert folder in atrank_variants.VARIANTS
     settings = atrank_recorded.settings_of(arrays, about, folder)
     names = atrank_recorded.names_of(settings, folder)
     batch = atrank_recorded.batch_of(arrays, about, settings, folder)
-    return arrays, settings, batch, lambda prefix: atrank_recorded.parameters(arrays, names, settings, prefix)
+
+
+    def parameters(prefix):
+        return atrank_recorded.parameters(arrays, names, settings, prefix)
+    return arrays, settings, batch, parameters
 
 
 def with_padding(table):
@@ -30,7 +35,8 @@ def with_padding(table):
 def our_batch(batch, settings):
     """The Batch of data/targets.py: the groups that are read alone.
 
-    It holds gaps where the release has time buckets; a gap of 2**bucket - 1 falls into that bucket again.
+    It holds gaps where the release has time buckets; a gap of 2**bucket - 1 falls into that bucket
+    again.
     """
     def history(h):
         real = np.arange(h.item.shape[1]) < h.length[:, None]

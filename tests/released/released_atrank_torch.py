@@ -1,7 +1,8 @@
-"""ATRank's release a second time, in torch, on the release's own names; makes recorded states of any kind and size.
+"""ATRank's release a second time, in torch, on its own names; makes states of any kind and size.
 
-Written from the description of the graphs alone, head by head and sequence by sequence, for comparison with
-mbref/released/atrank/model.py. A row that is looked up keeps its own gradient, as TensorFlow's clipping needs it.
+Written from the description of the graphs alone, head by head and sequence by sequence, for
+comparison with mbref/released/atrank/model.py. A row that is looked up keeps its own gradient, as
+TensorFlow's clipping needs it.
 """
 import json
 
@@ -13,7 +14,8 @@ torch.set_num_threads(1)  # the arrays are tiny
 GROUPS = {"i": ("item", "shop", "cate", "brand"), "q": ("query",), "c": ("coupon", "shop", "cate")}
 MAPS = {"i": (None, 0, 1, 2), "q": (None,), "c": (None, 3, 4)}
 BIAS = {"i": "item_b", "q": "item_q", "c": "item_c"}
-NETS = {"atrank": "att", "atrank/cnn": "cnn", "atrank/rnn": "rnn", "atrank/rnn_att": "rna", "atrank/bpr": "mf"}
+NETS = {"atrank": "att", "atrank/cnn": "cnn", "atrank/rnn": "rnn", "atrank/rnn_att": "rna",
+        "atrank/bpr": "mf"}
 
 
 def net_of(kind, config):
@@ -21,7 +23,8 @@ def net_of(kind, config):
 
 
 def draw_params(kind, config, sizes, widths, rng):
-    """{release's name: array}, all random, the layer norms' too. sizes: rows of tables; widths: their columns."""
+    """{release's name: array}, all random, the layer norms' too. sizes: rows of tables; widths:
+    their columns."""
     d, net, shapes = config["hidden_units"], net_of(kind, config), {}
 
     def layer(name, rows, columns):
@@ -33,20 +36,24 @@ def draw_params(kind, config, sizes, widths, rng):
     if kind == "atrank/multi":
         shapes |= {"item_q": (sizes["query"],), "item_c": (sizes["coupon"],)}
         for g, names in GROUPS.items():
-            layer(f"{g}_layer", sum(widths[n] for n in names) + widths["action"] * (g == "i") + 12, d)
+            layer(f"{g}_layer", sum(widths[n] for n in names) + widths["action"] * (g == "i") + 12,
+                  d)
     elif kind in ("atrank", "atrank/cnn"):
         layer("dense", widths["item"] + widths["cate"] + 12, d)
     if net == "att":
         for n in range(config["num_blocks"]):
-            for side, att in (("user_hist_group", "self_attention"), ("item_feature_group", "vanilla_attention")):
+            for side, att in (("user_hist_group", "self_attention"),
+                              ("item_feature_group", "vanilla_attention")):
                 scope = f"all/{side}/num_blocks_{n}"
                 for name in ("dense", "dense_1", "dense_2"):
                     layer(f"{scope}/{att}/{name}", d, d)
                 layer(f"{scope}/feed_forward/conv1d", d, d // 4)
                 layer(f"{scope}/feed_forward/conv1d_1", d // 4, d)
                 for part in (att, "feed_forward"):
-                    shapes |= {f"{scope}/{part}/ln/Variable": (d,), f"{scope}/{part}/ln/Variable_1": (d,)}
-        shapes = {name: (1, *s) if "conv1d" in name and "kernel" in name else s for name, s in shapes.items()}
+                    shapes |= {f"{scope}/{part}/ln/Variable": (d,),
+                               f"{scope}/{part}/ln/Variable_1": (d,)}
+        shapes = {name: (1, *s) if "conv1d" in name and "kernel" in name else s
+                  for name, s in shapes.items()}
     if net == "cnn":
         sizes_of_filters, n = (8 if kind == "atrank/multi" else 10), config["num_filters_per_size"]
         for k in range(1, sizes_of_filters + 1):
@@ -68,7 +75,8 @@ def layer(P, name, x):
 def norm(P, scope, x):
     mean = x.mean(-1, keepdim=True)
     variance = ((x - mean) ** 2).mean(-1, keepdim=True)
-    return P[f"{scope}/ln/Variable_1"] * (x - mean) / (variance + 1e-8).sqrt() + P[f"{scope}/ln/Variable"]
+    gamma, beta = P[f"{scope}/ln/Variable_1"], P[f"{scope}/ln/Variable"]
+    return gamma * (x - mean) / (variance + 1e-8).sqrt() + beta
 
 
 def block(P, scope, att, query, memory, query_mask, key_mask, heads):
@@ -79,21 +87,25 @@ def block(P, scope, att, query, memory, query_mask, key_mask, heads):
     for h in range(heads):
         part = slice(h * size, (h + 1) * size)
         scores = torch.einsum("bqd,bkd->bqk", q[..., part], k[..., part]) / size**0.5
-        scores = torch.where(key_mask[:, None, :], scores, torch.tensor(-2.0**32 + 1, dtype=torch.float64))
+        scores = torch.where(key_mask[:, None, :], scores,
+                             torch.tensor(-2.0**32 + 1, dtype=torch.float64))
         weights.append(scores.softmax(-1) * query_mask[:, :, None])
         outputs.append(weights[-1] @ v[..., part])
     y = norm(P, f"{scope}/{att}", torch.cat(outputs, -1) + query)
     inner = layer(P, f"{scope}/feed_forward/conv1d", y).relu()
-    return norm(P, f"{scope}/feed_forward", layer(P, f"{scope}/feed_forward/conv1d_1", inner) + y), torch.cat(weights)
+    outer = layer(P, f"{scope}/feed_forward/conv1d_1", inner)
+    return norm(P, f"{scope}/feed_forward", outer + y), torch.cat(weights)
 
 
 def attention_net(P, config, x, mask, target):
     every, heads = torch.ones(len(x), 1, dtype=bool), config["num_heads"]
     for n in range(config["num_blocks"]):
-        x, stt = block(P, f"all/user_hist_group/num_blocks_{n}", "self_attention", x, x, mask, mask, heads)
+        x, stt = block(P, f"all/user_hist_group/num_blocks_{n}", "self_attention", x, x, mask, mask,
+                       heads)
     u = target[:, None]
     for n in range(config["num_blocks"]):
-        u, att = block(P, f"all/item_feature_group/num_blocks_{n}", "vanilla_attention", u, x, every, mask, heads)
+        u, att = block(P, f"all/item_feature_group/num_blocks_{n}", "vanilla_attention", u, x,
+                       every, mask, heads)
     return u[:, 0], att, stt
 
 
@@ -125,11 +137,13 @@ def recurrent_net(P, config, x, lengths, target, with_attention):
 
 
 def cnn_net(P, x, mask, padded):
-    x = torch.cat([x * mask[:, :, None], torch.zeros(len(x), padded - x.shape[1], x.shape[2], dtype=x.dtype)], 1)
+    x = torch.cat([x * mask[:, :, None], torch.zeros(len(x), padded - x.shape[1], x.shape[2],
+                                                     dtype=x.dtype)], 1)
     pooled, k = [], 1
     while f"conv-maxpool-{k}/W" in P:
         filters = P[f"conv-maxpool-{k}/W"].permute(3, 2, 0, 1)  # [n, 1, k, D]
-        answers = conv2d(x[:, None], filters, P[f"conv-maxpool-{k}/b"])[..., 0].relu()  # [B, n, padded - k + 1]
+        answers = conv2d(x[:, None], filters,
+                         P[f"conv-maxpool-{k}/b"])[..., 0].relu()  # [B, n, padded - k + 1]
         pooled.append(answers.max(-1).values)
         k += 1
     return torch.cat(pooled, 1)
@@ -138,9 +152,11 @@ def cnn_net(P, x, mask, padded):
 def objects(P, look_up, kind, X, g, ids):
     """Embeddings of objects of a group, their features side by side."""
     if kind != "atrank/multi":
-        return torch.cat([look_up("item_emb_w", ids), look_up("cate_emb_w", X["cate_list"][ids])], -1)
+        return torch.cat([look_up("item_emb_w", ids),
+                          look_up("cate_emb_w", X["cate_list"][ids])], -1)
     parts = [ids if m is None else X[f"map_{m}"][ids] for m in MAPS[g]]
-    return torch.cat([look_up(f"{name}_emb_w", part) for name, part in zip(GROUPS[g], parts, strict=True)], -1)
+    return torch.cat([look_up(f"{name}_emb_w", part)
+                      for name, part in zip(GROUPS[g], parts, strict=True)], -1)
 
 
 def events(P, look_up, kind, X, g):
@@ -176,10 +192,12 @@ def run(kind, config, P, X):
 
     half = config["regulation_rate"] / 2
     if kind == "atrank/bpr":
-        u, (xi, xj) = look_up("user_emb_w", X["u"]), (objects(P, look_up, kind, X, "i", X[name]) for name in "ij")
+        u, (xi, xj) = look_up("user_emb_w", X["u"]), (objects(P, look_up, kind, X, "i", X[name])
+                                                      for name in "ij")
         x = look_up("item_b", X["i"]) - look_up("item_b", X["j"]) + (u * (xi - xj)).sum(1)
         loss = -x.sigmoid().log().mean() + half * sum((part**2).sum() for part in (u, xi, xj))
-        return {"logits": x.sigmoid(), "bprloss": loss, "mf_auc": (x > 0).float().mean()}, loss, rows
+        return {"logits": x.sigmoid(), "bprloss": loss,
+                "mf_auc": (x > 0).float().mean()}, loss, rows
     multi, net = kind == "atrank/multi", net_of(kind, config)
     source = config["net_type"][4] if multi else "i"
     g = config["target"][0] if multi else "i"
@@ -210,7 +228,8 @@ def gradients(kind, config, params, X):
     loss.backward()
     looked_up = {table for table, _ in rows}
     squares = sum((r.grad**2).sum() for _, r in rows if r.grad is not None)
-    squares += sum((p.grad**2).sum() for name, p in P.items() if name not in looked_up and p.grad is not None)
+    squares += sum((p.grad**2).sum() for name, p in P.items() if name not in looked_up
+                   and p.grad is not None)
     grads = {name: np.zeros(p.shape) if p.grad is None else p.grad.numpy() for name, p in P.items()}
     return {name: a.detach().numpy() for name, a in found.items()}, grads, float(squares) ** 0.5
 
@@ -223,7 +242,8 @@ def record(kind, config, params, inputs, steps=(1, 3)):
     arrays = {"meta/release": np.array(kind), "meta/config": np.array(json.dumps(config)),
               "meta/dtype": np.array("float64"), "outputs/global_norm_tf": np.array(unmerged),
               "outputs/global_norm_dense": np.array(dense)}
-    for prefix, group in (("inputs", inputs), ("params", params), ("outputs", found), ("grads", grads)):
+    for prefix, group in (("inputs", inputs), ("params", params), ("outputs", found),
+                          ("grads", grads)):
         arrays |= {f"{prefix}/{name}": np.asarray(a) for name, a in group.items()}
     for step in range(1, max(steps) + 1):
         _, grads, unmerged = gradients(kind, config, params, X)
@@ -243,11 +263,13 @@ def draw_history(rng, rows, longest, objects, empty=False):
     length = rng.integers(0 if empty else 1, longest + 1, rows)
     length[:2] = longest, 0 if empty else length[1]
     real = np.arange(longest) < length[:, None]
-    return rng.integers(0, objects, real.shape) * real, rng.integers(0, 14, real.shape) * real, length
+    item, time = (rng.integers(0, size, real.shape) * real for size in (objects, 14))
+    return item, time, length
 
 
 def draw_inputs(kind, sizes, target, rng, rows, longest, empty):
-    """Inputs of one batch. longest: of each group's history; empty: whether histories without events occur."""
+    """Inputs of one batch. longest: of each group's history; empty: whether histories without
+    events occur."""
     x = {"u": rng.integers(0, sizes["user"], rows), "y": rng.integers(0, 2, rows).astype(float)}
     if kind == "atrank/multi":
         for g, longest_of_group in zip("iqc", longest, strict=True):
@@ -255,15 +277,20 @@ def draw_inputs(kind, sizes, target, rng, rows, longest, empty):
             ids, time, length = draw_history(rng, rows, longest_of_group, count, empty)
             x |= {f"hist_{g}_id": ids, f"hist_{g}_time": time, f"hist_{g}_sl": length}
             x[g] = rng.integers(0, count, rows) * (g == target)
-        x["hist_i_act"] = rng.integers(0, sizes["action"], x["hist_i_id"].shape) * (x["hist_i_id"] > 0)
-        for g, columns in (("item", ("shop", "cate", "brand")), ("coupon", ("shop", "cate", "cate"))):
-            x |= {f"map_{len(columns) * (g == 'coupon') + m}": rng.integers(0, sizes[name], sizes[g])
+        seen = x["hist_i_id"] > 0
+        x["hist_i_act"] = rng.integers(0, sizes["action"], seen.shape) * seen
+        for g, columns in (("item", ("shop", "cate", "brand")),
+                           ("coupon", ("shop", "cate", "cate"))):
+            x |= {f"map_{len(columns) * (g == 'coupon') + m}": rng.integers(0, sizes[name],
+                                                                            sizes[g])
                   for m, name in enumerate(columns)}
         return x
     ids, time, length = draw_history(rng, rows, longest[0], sizes["item"], empty)
-    x |= {"i": rng.integers(0, sizes["item"], rows), "cate_list": rng.integers(0, sizes["cate"], sizes["item"])}
+    x |= {"i": rng.integers(0, sizes["item"], rows),
+          "cate_list": rng.integers(0, sizes["cate"], sizes["item"])}
     x |= {} if kind == "atrank/bpr" else {"hist_i": ids, "sl": length}
-    x |= {"hist_t": time} if kind in ("atrank", "atrank/cnn") else {"j": rng.integers(0, sizes["item"], rows)}
+    timed = kind in ("atrank", "atrank/cnn")
+    x |= {"hist_t": time} if timed else {"j": rng.integers(0, sizes["item"], rows)}
     return {name: a for name, a in x.items() if name != "y" or kind != "atrank/bpr"}
 
 
@@ -271,11 +298,14 @@ def draw_state(kind, seed, run="", target="i", longest=None, empty=False, clip=N
     """A recorded state of random sizes. run: multi's net_type, att-a2i for instance."""
     rng = np.random.default_rng(seed)
     heads = int(rng.integers(1, 4))
-    config = {"lr": float(rng.uniform(0.05, 0.5)), "hidden_units": heads * 4 * int(rng.integers(1, 3)),
+    config = {"lr": float(rng.uniform(0.05, 0.5)), "hidden_units": heads * 4
+              * int(rng.integers(1, 3)),
               "max_gradient_norm": float(rng.uniform(0.1, 6)) if clip is None else clip,
               "regulation_rate": float(10 ** rng.uniform(-5, -1)), "num_heads": heads,
-              "num_blocks": int(rng.integers(1, 3)), "num_filters_per_size": int(rng.integers(1, 4))}
-    names = ("user", "item", "cate") + ("shop", "brand", "action", "query", "coupon") * (kind == "atrank/multi")
+              "num_blocks": int(rng.integers(1, 3)),
+              "num_filters_per_size": int(rng.integers(1, 4))}
+    more = ("shop", "brand", "action", "query", "coupon")
+    names = ("user", "item", "cate") + more * (kind == "atrank/multi")
     sizes = {name: int(rng.integers(3, 9)) for name in names}
     widths = {name: int(rng.integers(1, 6)) for name in names}
     if kind == "atrank/multi":
@@ -290,5 +320,6 @@ def draw_state(kind, seed, run="", target="i", longest=None, empty=False, clip=N
         if kind in ("atrank", "atrank/cnn"):
             del sizes["user"]
     longest = rng.integers(1, 8, 3) if longest is None else longest
-    inputs = draw_inputs(kind, {"user": 5} | sizes, target, rng, int(rng.integers(2, 6)), longest, empty)
+    inputs = draw_inputs(kind, {"user": 5} | sizes, target, rng, int(rng.integers(2, 6)), longest,
+                         empty)
     return record(kind, config, draw_params(kind, config, sizes, widths, rng), inputs, steps)

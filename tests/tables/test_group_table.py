@@ -1,4 +1,5 @@
-"""ATRank's seven modes, AUC against fixed candidates, fixed targets, and training of several tasks in turn."""
+"""ATRank's seven modes, AUC against fixed candidates, fixed targets, and training of several tasks
+in turn."""
 import json
 from types import SimpleNamespace
 
@@ -23,14 +24,16 @@ from tests.optional import require
 GROUPS = TINY / "groups/events.csv"
 PROBLEM = modes.open_problem(GROUPS)
 LOG = PROBLEM.log
-SMALL = ("--set", "width=8", "--set", "table_width=4", "--set", "length=5", "--set", "evaluate_every=2",
+SMALL = ("--set", "width=8", "--set", "table_width=4", "--set", "length=5", "--set",
+         "evaluate_every=2",
          "--set", "batch_size=4", "--steps", "4", "--seeds", "1", "--jobs", "1")
 
 
 # What the seven modes read and predict.
 
 def test_seven_modes():
-    assert list(rows.ATRANK) == ["att-i2i", "att-q2q", "att-c2c", "att-a2i", "att-a2q", "att-a2c", "att-a2a"]
+    assert list(rows.ATRANK) == ["att-i2i", "att-q2q", "att-c2c", "att-a2i", "att-a2q", "att-a2c",
+                                 "att-a2a"]
     assert modes.reading(LOG, "att-q2q") == ((1,), (1,))
     assert modes.reading(LOG, "att-a2c") == ((0, 1, 2), (2,))
     assert modes.reading(LOG, "att-a2a") == ((0, 1, 2), (0, 1, 2))
@@ -42,8 +45,10 @@ def test_config_of_a_mode():
                        for read in ((2,), (0, 1, 2)))
     assert type(one) is type(everything) is atrank.Config
     assert one.groups == (("coupon", "shop", "category"),) and one.actions == (0,)
-    assert [name for name, _ in everything.tables] == ["item", "shop", "category", "brand", "query", "coupon"]
-    assert dict(everything.tables)["query"] == 60 and everything.actions == (6, 0, 0) and everything.width == 8
+    assert [name for name, _ in everything.tables] == ["item", "shop", "category", "brand", "query",
+                                                       "coupon"]
+    assert dict(everything.tables)["query"] == 60
+    assert everything.actions == (6, 0, 0) and everything.width == 8
     other = modes.make_config(LOG, (2,), {"scores": "dot"})
     assert type(other) is variants.Config and other.scores == "dot" and other.groups == one.groups
     with pytest.raises(InputError, match="tables"):
@@ -75,22 +80,26 @@ def test_auc_of_a_group_is_scikit_learns_over_all_pairs_together():
 
     real, label = given > 0, np.tile(np.arange(given.shape[1]) == 0, (len(given), 1))
     want = metrics.roc_auc_score(label[real], scores[real])
-    assert modes.auc(score, LOG, rows, PROBLEM.validation, 1, batch_size=7) == pytest.approx(want, abs=1e-12)
+    assert modes.auc(score, LOG, rows, PROBLEM.validation, 1,
+                     batch_size=7) == pytest.approx(want, abs=1e-12)
 
 
 def test_past_of_a_case_is_its_users_own_group_before_it():
     cases = PROBLEM.split.test[LOG.group[PROBLEM.split.test] == 2][:40]
     past = modes.own_past(LOG, 2, cases)
     for s, case in enumerate(cases):
-        want = [LOG.object[r] for r in range(case) if LOG.user[r] == LOG.user[case] and LOG.group[r] == 2]
-        assert past.item[past.ptr[s]:past.ptr[s + 1]].tolist() == want and past.user[s] == LOG.user[case]
+        want = [LOG.object[r] for r in range(case) if LOG.user[r] == LOG.user[case]
+                and LOG.group[r] == 2]
+        assert past.item[past.ptr[s]:past.ptr[s + 1]].tolist() == want
+        assert past.user[s] == LOG.user[case]
 
 
 def test_plain_rows_and_the_rule():
     rows = modes.plain_rows(PROBLEM)
     assert all(set(figures) == {"AUC item", "AUC query", "AUC coupon"} for figures in rows.values())
     assert all(value == pytest.approx(0.5) for value in rows["random"].values())
-    best = rows["the rule behind the log"]  # .935, .928 and .896 by a count of its own, other negatives
+    # .935, .928 and .896 by a count of its own, other negatives
+    best = rows["the rule behind the log"]
     assert all(best[column] > 0.87 and best[column] > rows[name][column] + 0.15
                for name in rows if name != "the rule behind the log" for column in best)
 
@@ -103,7 +112,8 @@ def test_reproduce_atrank(tmp_path, capsys):
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert set(rows["att-q2q"]["mean"]) == {"AUC query"} and len(rows["att-a2a"]["mean"]) == 3
     assert "200 item objects" in printed and "att-a2a" in printed
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.png", "learning.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.png",
+                                                          "learning.png"}
 
 
 def test_rates_that_are_not_one_a_group_are_refused():
@@ -115,7 +125,8 @@ def test_rates_that_are_not_one_a_group_are_refused():
 @pytest.mark.trains
 def test_rates_go_with_their_groups():
     seen = []
-    settings = Settings(steps=6, optimiser="sgd", rates=(0.1, 0.04, 0.08), validate="AUC", evaluate_every=6)
+    settings = Settings(steps=6, optimiser="sgd", rates=(0.1, 0.04, 0.08), validate="AUC",
+                        evaluate_every=6)
     job = reproduce.Job("att-a2q", "atrank", {"width": "8", "table_width": "4"}, settings)
     real = training.fit_twice
     try:
@@ -142,15 +153,19 @@ def test_auc_by_hand():
     held = Held(history, np.array([2, 3]), np.array([False, False]))
     negatives = np.array([[1, 3, 4], [1, 0, 0]])  # 0 is none
     table = np.array([[0.5, 0.5, 0.1, 0.9], [0.2, 0.0, 0.7, 0.0]])  # scores of items 1..4
-    # user 1: item 2 (.5) ties with 1, beats 3, loses to 4: (.5 + 1 + 0) / 3; user 2: item 3 beats item 1: 1
-    found = evaluation.auc(evaluation.pick_candidates(lambda history, cases: table[cases]), held, negatives)
-    assert found == {"AUC": pytest.approx((0.5 + 1) / 2), "AUC strict": pytest.approx((1 / 3 + 1) / 2)}
+    # user 1: item 2 (.5) ties with 1, beats 3, loses to 4: (.5 + 1 + 0) / 3; user 2: item 3 beats
+    # item 1: 1
+    found = evaluation.auc(evaluation.pick_candidates(lambda history, cases: table[cases]), held,
+                           negatives)
+    assert found == {"AUC": pytest.approx((0.5 + 1) / 2),
+                     "AUC strict": pytest.approx((1 / 3 + 1) / 2)}
 
 
 def test_auc_does_not_depend_on_the_batch_size():
     rng = np.random.default_rng(0)
     history = from_rows(np.arange(1, 10), np.ones(9, int), np.ones(9, int), 1)
-    held, table = Held(history, rng.integers(1, 6, 9), np.zeros(9, bool)), rng.integers(0, 3, (9, 5))
+    held, table = Held(history, rng.integers(1, 6, 9),
+                       np.zeros(9, bool)), rng.integers(0, 3, (9, 5))
     negatives = 1 + (held.item[:, None] + rng.integers(0, 4, (9, 3))) % 5
     score = evaluation.pick_candidates(lambda history, cases: table[cases])
     assert evaluation.auc(score, held, negatives, 2) == evaluation.auc(score, held, negatives, 100)
@@ -167,8 +182,10 @@ def test_category_recency_by_hand():
 
 
 def test_popularity_orders_what_co_occurrence_leaves_tied():
-    events = from_rows(np.array([1, 1, 2, 3, 4, 4]), np.array([1, 2, 3, 3, 4, 1]), np.ones(6, int), 1)
-    got = counting.co_occurrence_then_popularity(events, 4, 1)(events, np.array([0]))[0]  # last item: 2, beside 1
+    events = from_rows(np.array([1, 1, 2, 3, 4, 4]), np.array([1, 2, 3, 3, 4, 1]), np.ones(6, int),
+                       1)
+    # last item: 2, beside 1
+    got = counting.co_occurrence_then_popularity(events, 4, 1)(events, np.array([0]))[0]
     assert np.argsort(-got, kind="stable").tolist() == [0, 2, 1, 3]  # then by popularity 2, 1, 1
 
 
@@ -178,7 +195,8 @@ def test_popularity_orders_what_co_occurrence_leaves_tied():
 def fixed(tmp_path):
     """Three users with 4, 1 and 2 events."""
     path = tmp_path / "fixed.npz"
-    np.savez(path, item=np.array([0, 1, 2, 3, 1, 2, 0]), time=np.arange(7) * 86400, ptr=np.array([0, 4, 5, 7]),
+    np.savez(path, item=np.array([0, 1, 2, 3, 1, 2, 0]), time=np.arange(7) * 86400,
+             ptr=np.array([0, 4, 5, 7]),
              neg=np.array([4, 5, 4, 5, 3, 4, 3]), cate=np.array([0, 1, 0, 1, 2, 2]),
              test_neg100=np.tile(np.arange(100) % 6, (3, 1)))
     return path
@@ -187,8 +205,10 @@ def fixed(tmp_path):
 def test_fixed_targets_by_hand(fixed):
     problem = ranked.from_fixed_targets(fixed)
     split = problem.split
-    assert split.test.item.tolist() == [4, 1] and split.test.history.user.tolist() == [1, 3]  # user 2 has no history
-    assert split.refit.item.tolist() == [1, 2, 3, 3] and split.refit.negative.tolist() == [5, 6, 5, 5]
+    # user 2 has no history
+    assert split.test.item.tolist() == [4, 1] and split.test.history.user.tolist() == [1, 3]
+    assert split.refit.item.tolist() == [1, 2, 3, 3] and split.refit.negative.tolist() == [5, 6, 5,
+                                                                                           5]
     assert split.train.item.tolist() == [1, 2] and split.train.negative.tolist() == [5, 6]
     assert problem.negatives["1 fixed"][0].tolist() == [[6], [4]]
     assert problem.negatives["100 fixed"][0].shape == (2, 100)
@@ -197,7 +217,8 @@ def test_fixed_targets_by_hand(fixed):
     assert rows.tolist() == [[1, 2, 6], [2, 3, 5]]  # all but each user's first event
 
 
-@pytest.mark.parametrize("change", [{"ptr": np.array([0, 4, 5, 9])}, {"time": np.arange(3)}, {"cate": np.array([0])}])
+@pytest.mark.parametrize("change", [{"ptr": np.array([0, 4, 5, 9])}, {"time": np.arange(3)},
+                                    {"cate": np.array([0])}])
 def test_damaged_fixed_targets(fixed, change):
     with np.load(fixed) as z:
         arrays = {name: z[name] for name in z.files} | change
@@ -208,14 +229,17 @@ def test_damaged_fixed_targets(fixed, change):
 
 @pytest.mark.trains
 def test_reproduce_at_given_steps(fixed, tmp_path, capsys):
-    options = ["--paper", "dmran", "--split", str(fixed), "--only", "ATRank", "--seeds", "1", "--jobs", "1"]
+    options = ["--paper", "dmran", "--split", str(fixed), "--only", "ATRank", "--seeds", "1",
+               "--jobs", "1"]
     small = ["--set", "table_width=4", "--set", "batch_size=2"]
-    assert main(["reproduce", *options, *small, "--at", "3", "1", "--out", str(tmp_path / "two")]) == 0
+    assert main(["reproduce", *options, *small, "--at", "3", "1", "--out",
+                 str(tmp_path / "two")]) == 0
     assert "AUC (1 fixed) at 3" in capsys.readouterr().out
     assert main(["reproduce", *options, *small, "--at", "3", "--out", str(tmp_path / "one")]) == 0
     two, one = (json.loads((tmp_path / name / "results.json").read_text())["rows"]["ATRank"]["mean"]
                 for name in ("two", "one"))
-    assert len(two) == 8 and {column: two[column] for column in one} == one  # stopping at 1 changes nothing
+    # stopping at 1 changes nothing
+    assert len(two) == 8 and {column: two[column] for column in one} == one
 
 
 # Several tasks in turn, SGD.
@@ -224,8 +248,10 @@ def toy(sizes, seen):
     """A model whose tasks are blocks of row numbers; it only remembers what it was given."""
     starts = np.append(0, np.cumsum(sizes))
     return SimpleNamespace(
-        init=lambda rng, config: {"w": np.ones(1)}, loss=lambda params, batch, config, rng: anp.sum(params["w"]),
-        examples=lambda events, config, rng: [np.arange(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)],
+        init=lambda rng, config: {"w": np.ones(1)}, loss=lambda params, batch, config,
+        rng: anp.sum(params["w"]),
+        examples=lambda events, config,
+        rng: [np.arange(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)],
         training_batch=lambda events, rows, config, rng: seen.append(rows.tolist()))
 
 
@@ -244,13 +270,15 @@ def test_every_batch_is_of_one_task_and_an_epoch_has_all():
 def test_rate_of_a_task_and_of_a_late_step():
     settings = Settings(optimiser="sgd", rate=0.5, clip=3.0, drop_step=10)
     assert training.rule(settings, 9).rate == 0.5 and training.rule(settings, 10).rate == 0.05
-    assert training.rule(settings, 9).clip == 3.0 and type(training.rule(settings)).__name__ == "SGD"
+    assert training.rule(settings,
+                         9).clip == 3.0 and type(training.rule(settings)).__name__ == "SGD"
     both = Settings(rates=(0.1, 0.2))
     assert training.rule(both, 0, 1).rate == 0.2 and type(training.rule(both)).__name__ == "Adam"
 
 
-@pytest.mark.parametrize("wrong", [{"optimiser": "lion"}, {"validate": "HR"}, {"rates": (0.1, -1.0)},
-                                   {"drop_step": -1}])
+@pytest.mark.parametrize("wrong",
+                         [{"optimiser": "lion"}, {"validate": "HR"}, {"rates": (0.1, -1.0)},
+                          {"drop_step": -1}])
 def test_wrong_settings(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         Settings(**wrong)
@@ -258,12 +286,14 @@ def test_wrong_settings(wrong):
 
 def test_validation_by_auc_uses_other_negatives_than_the_test():
     rng = np.random.default_rng(0)
-    history = from_rows(np.repeat(np.arange(1, 31), 2), rng.integers(1, 400, 60), np.ones(60, int), 1)
+    history = from_rows(np.repeat(np.arange(1, 31), 2), rng.integers(1, 400, 60), np.ones(60, int),
+                        1)
     held = Held(history, rng.integers(1, 400, 30), np.zeros(30, bool))
     split = Split(history, held, held, history, 400, 30, 1)
     asked = []
     model = SimpleNamespace(ranking_batch=lambda history, cases, config: cases,
-                            score=lambda params, batch, given, config: asked.append(given) or np.zeros(given.shape))
+                            score=lambda params, batch, given, config: asked.append(given)
+                            or np.zeros(given.shape))
     assert evaluation.validation(model, None, split, measure="AUC")(None) == 0.5
     test = ranked.uniform_negatives(split, "AUC")
     assert asked[0].shape == (30, 21)

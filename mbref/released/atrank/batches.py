@@ -72,8 +72,9 @@ def from_ours(batch, user):
             "a user has met every item: no negative can be drawn.")
 
     def history(h):
-        return History(np.maximum(h.item - 1, 0), np.maximum(h.behaviour - 1, 0),
-                       time_bucket(h.gap, "release"), np.sum(h.item > 0, axis=1))  # Deviation D5: its rule
+        time = time_bucket(h.gap, "release")  # Deviation D5: its rule
+        item, action = np.maximum(h.item - 1, 0), np.maximum(h.behaviour - 1, 0)
+        return History(item, action, time, np.sum(h.item > 0, axis=1))
 
     # the object itself comes first among its features
     features = tuple(x[1:] - (np.arange(x.shape[1]) == 0) for x in batch.features)

@@ -26,7 +26,7 @@ MASKED = -2.0**32 + 1  # the score of a key that must not be attended to
 
 
 def init(rng, config):
-    """Parameters as a nested dict of float64 arrays: Glorot-uniform weights and tables, biases 0."""
+    """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
     sizes = {name: (rows, width) for name, rows, width in config.tables}
 
     def group(features, action):
@@ -47,7 +47,8 @@ def init_bias(rng, size, config):
 
 def init_blocks(rng, config):
     """Parameters of the attention net."""
-    return {name: [init_block(rng, config.width) for _ in range(config.blocks)] for name in ("self", "vanilla")}
+    return {name: [init_block(rng, config.width) for _ in range(config.blocks)]
+            for name in ("self", "vanilla")}
 
 
 def init_block(rng, width):
@@ -135,18 +136,19 @@ def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
     k, v = (relu(dense(p[part], memory)) for part in "kv")  # Deviation D2: ReLU layers
     a = masked_attention(q, k, v, keys, queries, heads, drop, tap, name)
     y = layer_norm(p["ln"], a + query)
-    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)  # Deviation D10: residual, norm
+    f = dense(p["f2"], relu(dense(p["f1"], y)))
+    return layer_norm(p["ln_f"], f + y)  # Deviation D10: residual and norm
 
 
 def real_events(batch, config):
-    """True where there is an event, groups one after the other.  -> [B, S], or [B, 0] if no history is read."""
+    """True where there is an event, group after group.  -> [B, S], or [B, 0] if none is read."""
     histories = [batch.histories[g] for g in config.read]
     real = [np.arange(h.item.shape[1], like=h.item) < h.length[:, None] for h in histories]
     return np.concatenate([np.zeros((len(batch.user), 0), bool, like=batch.user), *real], axis=1)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """What the net makes of the histories: with att C, every event after self-attention, [B, S, D].  (5)."""
+    """States of the net: with att every event after self-attention, [B, S, D].  (5)."""
     if config.net == "mf":
         return params["tables"]["user"][batch.user]  # [B, D]: the user has no history
     x = np.concatenate([behaviour_code(params, config, g, batch.histories[g], batch.features[g])
@@ -167,7 +169,8 @@ def vanilla_attention(params, x, states, real, config, drop, tap):
     """u: what each candidate finds in the history.  x [B, C, D] -> same.  (6)."""
     all_real = np.ones_like(x[..., 0])
     for p in params["vanilla"]:  # Deviation D13: all read the final states
-        x = attention_block(p, x, states, real, all_real, config.heads, drop, tap, "vanilla_weights")
+        x = attention_block(p, x, states, real, all_real, config.heads, drop, tap,
+                            "vanilla_weights")
     return x
 
 
@@ -176,7 +179,7 @@ class Net(NamedTuple):
 
     init: Callable       # (rng, config) -> its parameters
     states: Callable     # (params, events x [B, S, D], real [B, S], config, drop, tap) -> states
-    vectors: Callable    # (params, candidates x [B, C, D], states, real, config, drop, tap) -> u [B, 1 or C, D]
+    vectors: Callable    # (params, candidates x [B, C, D], the same five) -> u [B, 1 or C, D]
 
 
 NETS = {
@@ -189,11 +192,12 @@ NETS = {
 
 
 def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
-    """z = b_i + u . x_i for candidates [B, C].  -> z [B, C], u [B, 1 or C, D], x [B, C, D].  (7)."""
+    """z = b_i + u . x_i of candidates [B, C].  -> z [B, C], u [B, 1 or C, D], x [B, C, D].  (7)."""
     x = target_code(params, config, batch.group, batch.features[batch.group][candidates])
     drop, real = dropout(config.dropout, rng), real_events(batch, config)
     u = NETS[config.net].vectors(params, x, states, real, config, drop, tap)
-    return np.sum(u * x, axis=-1) + params["bias"][batch.group][candidates], u, x  # Deviation D8: item bias
+    bias = params["bias"][batch.group][candidates]  # Deviation D8: it is added
+    return np.sum(u * x, axis=-1) + bias, u, x
 
 
 def score(params, batch, candidates, config):

@@ -15,11 +15,11 @@ class Config:
     groups: tuple = (("item", "category"),)  # features of each group's objects, itself first
     actions: tuple = (False,)          # whether events of a group carry an action too
     read: tuple = (0,)                 # groups whose histories are read
-    net: str = "att"                   # to user vectors: att, cnn, rnn, rna (rnn and att), mf (a table)
+    net: str = "att"                   # att, cnn, rnn, rna (rnn with attention), mf (a table)
     width: int = 128                   # D; 128, in multi/ 256
     heads: int = 8                     # 8, in multi/ 4
     blocks: int = 1                    # steps (5) and (6) stacked this often; 1  # Deviation D13: 1
-    dropout: float = 0.0               # of weights and cnn's pool; multi/ .1  # Deviation D11: as said
+    dropout: float = 0.0               # of weights, cnn's pool  # Deviation D11: in multi/ .1
     penalty: float = 5e-5              # L2 on user vector and target in (7); in multi/ 1e-5
     time: bool = True                  # False: events are their objects' embeddings alone
     query: str = "raw"                 # (6): the target is its embedding, or through its "group"

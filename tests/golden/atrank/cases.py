@@ -1,4 +1,4 @@
-"""Cases of ATRank's components, and the same by hand, row by row. The default form is the released one."""
+"""Cases of ATRank's components, released unless they say otherwise, and the same by hand."""
 from dataclasses import replace
 
 import autograd.numpy as np
@@ -42,7 +42,8 @@ def histories(inputs):
 def behaviour_code(params, inputs):
     config = read_config(inputs)
     return {"code": np.array([
-        np.array(spread([by_hand.behaviour(params, event, config) for event in events], item > 0, config.width))
+        np.array(spread([by_hand.behaviour(params, event, config) for event in events], item > 0,
+                        config.width))
         for events, item in zip(histories(inputs), inputs["item"], strict=True)])}
 
 
@@ -66,11 +67,13 @@ def model(params, inputs):
     config, count = read_config(inputs), (inputs["candidate"] > 0).sum()
     return {"loss": sum(
         by_hand.loss(params, events, thing(inputs, i), label, config, count)
-        for events, candidates, labels in zip(histories(inputs), inputs["candidate"], inputs["label"], strict=True)
+        for events, candidates, labels in zip(histories(inputs), inputs["candidate"],
+                                              inputs["label"], strict=True)
         for i, label in zip(candidates, labels, strict=True) if i)}
 
 
-BY_HAND = {"atrank.behaviour_code": behaviour_code, "atrank.attention_block": attention_block, "atrank.score": score,
+BY_HAND = {"atrank.behaviour_code": behaviour_code, "atrank.attention_block": attention_block,
+           "atrank.score": score,
            "atrank": model}
 
 
@@ -84,7 +87,8 @@ def category_of(rng, unknown):
 def history(rng, draw):
     """Items, gaps over all buckets that fall with time, categories."""
     real = real_right(draw["lengths"])
-    gap = -np.sort(-(2 ** rng.integers(0, draw.get("years", 11), real.shape) - rng.integers(0, 2, real.shape)), axis=1)
+    gap = -np.sort(-(2 ** rng.integers(0, draw.get("years", 11), real.shape)
+                     - rng.integers(0, 2, real.shape)), axis=1)
     return {"item": ids(rng, real, draw.get("items", ITEMS)), "gap": gap * real,
             "category": category_of(rng, draw.get("unknown", 0))}
 
@@ -128,8 +132,10 @@ def model_case(rng, draw):
     return params_of(rng, draw, 0.2), history(rng, draw) | {"candidate": candidate, "label": label}
 
 
-RELEASED = {"items": ITEMS, "categories": CATEGORIES, "table_width": D // 2, "heads": 2, "penalty": 0.01}
-PRINTED = RELEASED | {"scores": "bilinear", "bucket": "paper", "query": "group", "item_bias": False, "penalty": 0.0,
+RELEASED = {"items": ITEMS, "categories": CATEGORIES, "table_width": D // 2, "heads": 2,
+            "penalty": 0.01}
+PRINTED = RELEASED | {"scores": "bilinear", "bucket": "paper", "query": "group", "item_bias": False,
+                      "penalty": 0.0,
                       "group_relu": True, "weight_decay": 0.01}
 
 
@@ -153,28 +159,36 @@ PLANS = {
     "atrank.behaviour_code": [
         *plan(behaviour_code_case, row("basic", ("Basic", "Padding"), MIXED),
                  row("long_gap", ("LongGap",), FULL, {"years": 15}),
-                 row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY, {"unknown": 0.6}),
+                 row("unknown_category", ("UnknownCategory", "EmptyHistory"), EMPTY,
+                     {"unknown": 0.6}),
                  side="released"),
-        *plan(behaviour_code_case, printed("paper", ("Switch", "LongGap"), FULL, {"years": 15}), side="paper")],
+        *plan(behaviour_code_case, printed("paper", ("Switch", "LongGap"), FULL, {"years": 15}),
+              side="paper")],
     "atrank.attention_block": [
         *plan(attention_block_case, block_row("basic", ("Basic", "Padding"), FEW),
                  block_row("heads", ("Heads",), (S, S, S), heads=4),
                  block_row("self", ("Basic", "SingleEvent"), (1, S, 2), {"self": True}, heads=1),
                  block_row("empty_history", ("EmptyHistory",), (S, 0, 2)),
-                 block_row("low_variance", ("LowVariance",), FEW, {"spread": 2.0**-13}), side="released"),
-        *plan(attention_block_case, block_row("bilinear", ("Switch", "Heads"), FEW, scores="bilinear"),
-                 block_row("bilinear_empty", ("Switch", "EmptyHistory"), (S, 0, 2), scores="bilinear"), side="paper")],
+                 block_row("low_variance", ("LowVariance",), FEW, {"spread": 2.0**-13}),
+                 side="released"),
+        *plan(attention_block_case,
+              block_row("bilinear", ("Switch", "Heads"), FEW, scores="bilinear"),
+                 block_row("bilinear_empty", ("Switch", "EmptyHistory"), (S, 0, 2),
+                           scores="bilinear"), side="paper")],
     "atrank.score": [
         *plan(score_case, row("basic", ("Basic", "Padding"), MIXED),
                  row("empty_history", ("EmptyHistory", "UnknownCategory"), EMPTY, {"unknown": 0.5}),
-                 row("single_event", ("SingleEvent", "Tied"), ONE, {"items": 2}, heads=1), side="released"),
+                 row("single_event", ("SingleEvent", "Tied"), ONE, {"items": 2}, heads=1),
+                 side="released"),
         *plan(score_case, printed("paper", ("Switch",), MIXED), side="paper")],
     "atrank": [
         *plan(model_case, row("basic", ("Basic", "Heads", "Padding"), MIXED, rate=0.05),
-                 row("empty_history", ("EmptyHistory", "NoNegative"), EMPTY, {"without": 0.6}, rate=0.05),
+                 row("empty_history", ("EmptyHistory", "NoNegative"), EMPTY, {"without": 0.6},
+                     rate=0.05),
                  row("unknown_category", ("UnknownCategory", "RepeatedItem", "LongGap"), FULL,
                      {"unknown": 0.6, "items": 3, "years": 15}, rate=0.05), side="released"),
-        *plan(model_case, printed("paper", ("Switch",), MIXED, {"years": 15}, rate=0.05), side="paper")],
+        *plan(model_case, printed("paper", ("Switch",), MIXED, {"years": 15}, rate=0.05),
+              side="paper")],
 }
 
 COMPONENTS = {

@@ -18,15 +18,18 @@ def time_first(params, config, group, x, action, time):
 
 CODES = {
     "atrank.behaviour_code": {
-        "time gaps in seconds taken as days": feed(right.behaviour_code, lambda i: {"gap": i["gap"] * 86400}),
-        "time not read": plant(right.behaviour_code, atrank, time_bucket=lambda gap, rule: 0 * gap - 1),
+        "time gaps in seconds taken as days": feed(right.behaviour_code,
+                                                   lambda i: {"gap": i["gap"] * 86400}),
+        "time not read": plant(
+            right.behaviour_code, atrank, time_bucket=lambda gap, rule: 0 * gap - 1),
         "the open last time bucket joined to the one before": plant(
             right.behaviour_code, atrank, time_bucket=lambda gap, rule: np.minimum(
                 time_bucket(gap, rule), 11 if rule == "release" else 12)),
         "time before the object": plant(right.behaviour_code, atrank, group_code=time_first),
         "unknown category has an embedding": plant(
             right.behaviour_code, layers, lookup=lambda table, ids: table[ids]),
-        "categories one item off": feed(right.behaviour_code, lambda i: {"category": np.roll(i["category"], 1)}),
+        "categories one item off": feed(right.behaviour_code,
+                                        lambda i: {"category": np.roll(i["category"], 1)}),
         "ReLU after a linear layer": feed(right.behaviour_code, lambda i: {"group_relu": True}),
         "ReLU forgotten": feed(right.behaviour_code, lambda i: {"group_relu": False}),
     },
@@ -39,14 +42,17 @@ def by_root(width, dot):
     return width**-0.5 if dot else 1
 
 
-def attention_block(q=relu, k=relu, v=relu, scale=by_root, join=lambda a, query: a + query, norm=layer_norm,
+def attention_block(q=relu, k=relu, v=relu, scale=by_root, join=lambda a, query: a + query,
+                    norm=layer_norm,
                     second="ln_f", hidden=relu, inner=lambda y: y):
-    """The block with other activations, another factor of the scores (from D/H), another residual or norm."""
+    """The block with other activations, another factor of the scores (from D/H), another residual
+    or norm."""
     def block(p, inputs, tap):
         query, memory, dot = inputs["query"], inputs["memory"], inputs["scores"] == "dot"
         keys = k(dense(p["k"], memory)) if dot else memory @ p["k"]["w"]
         queries = q(dense(p["q"], query)) * scale(query.shape[-1] / inputs["heads"], dot)
-        a = att.attention(queries, keys, v(dense(p["v"], memory)), inputs["allowed"], inputs["heads"], scaled=False)
+        a = att.attention(queries, keys, v(dense(p["v"], memory)), inputs["allowed"],
+                          inputs["heads"], scaled=False)
         y = norm(p["ln"], join(a, query))
         return {"y": norm(p[second], dense(p["f2"], hidden(dense(p["f1"], y))) + inner(y))}
     return block
@@ -58,7 +64,8 @@ def linear(x):
 
 def outside_root(p, x):
     centred = x - np.mean(x, axis=-1, keepdims=True)
-    return p["gamma"] * centred / (np.sqrt(np.mean(centred**2, axis=-1, keepdims=True)) + 1e-8) + p["beta"]
+    root = np.sqrt(np.mean(centred**2, axis=-1, keepdims=True))
+    return p["gamma"] * centred / (root + 1e-8) + p["beta"]
 
 
 BLOCK = {
@@ -69,17 +76,22 @@ BLOCK = {
         "attention scores not divided by the root": attention_block(scale=lambda width, dot: 1),
         "attention scores divided by D/H instead of its root": attention_block(
             scale=lambda width, dot: 1 / width if dot else 1),
-        "bilinear scores divided by the root": attention_block(scale=lambda width, dot: width**-0.5),
+        "bilinear scores divided by the root": attention_block(
+            scale=lambda width, dot: width**-0.5),
         "no residual around the attention": attention_block(join=lambda a, query: a),
         "feed-forward without ReLU": attention_block(hidden=linear),
         "feed-forward without its residual": attention_block(inner=lambda y: 0),
         "one layer norm used twice": attention_block(second="ln"),
-        "layer norm eps 1e-5 instead of 1e-8": attention_block(norm=lambda p, x: layer_norm(p, x, 1e-5)),
+        "layer norm eps 1e-5 instead of 1e-8": attention_block(
+            norm=lambda p, x: layer_norm(p, x, 1e-5)),
         "layer norm eps outside the square root": attention_block(norm=outside_root),
-        "heads interleaved in the width": plant(right.attention_block, att, split_heads=split_interleaved),
-        "mask after the softmax": plant(right.attention_block, att, masked_softmax=SOFTMAX["mask after the softmax"]),
+        "heads interleaved in the width": plant(right.attention_block, att,
+                                                split_heads=split_interleaved),
+        "mask after the softmax": plant(right.attention_block, att,
+                                        masked_softmax=SOFTMAX["mask after the softmax"]),
         "-inf on a row where nothing is allowed": plant(
-            right.attention_block, att, masked_softmax=SOFTMAX["-inf on a row where nothing is allowed"]),
+            right.attention_block, att,
+            masked_softmax=SOFTMAX["-inf on a row where nothing is allowed"]),
     },
 }
 
@@ -121,15 +133,18 @@ def frozen_target(*args):
     return stop_gradient(own_target(*args))
 
 
-def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean, labels=lambda label: label,
+def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean,
+          labels=lambda label: label,
           of=right):
     """The loss with another penalty, mean or label; `of` is where batch_of is."""
     def loss(params, inputs, tap):
         config, batch = right.read_config(inputs), of.batch_of(inputs)
-        z, u, x = atrank.logits(params, batch, atrank.forward(params, batch, config), batch.candidate, config)
+        z, u, x = atrank.logits(params, batch, atrank.forward(params, batch, config),
+                                batch.candidate, config)
         real = batch.candidate > 0
         total = mean(sigmoid_cross_entropy(z, labels(batch.label)), real)
-        squares = config.penalty * size(u, x, real[..., None]) + config.weight_decay * np.sum(flatten(params)[0] ** 2)
+        weights = np.sum(flatten(params)[0] ** 2)
+        squares = config.penalty * size(u, x, real[..., None]) + config.weight_decay * weights
         return {"loss": total + 0.5 * squares}
     return loss
 
@@ -152,16 +167,20 @@ WHOLE = {
     },
     "atrank": of_both(right.model) | {
         "labels the wrong way round": model(labels=lambda label: ~label),
-        "penalty averaged instead of summed": model(lambda u, x, real: np.sum((u**2 + x**2) * real) / real.size),
+        "penalty averaged instead of summed": model(
+            lambda u, x, real: np.sum((u**2 + x**2) * real) / real.size),
         "penalty of the user vector alone": model(lambda u, x, real: np.sum(u**2 * real)),
         "penalty not squared": model(lambda u, x, real: np.sum((u**2 + x**2) * real) ** 0.5),
         "penalty of missing candidates too": model(lambda u, x, real: np.sum(u**2 + x**2)),
         "penalties not halved": feed(right.model, lambda i: {
             "penalty": 2 * i["penalty"], "weight_decay": 2 * i.get("weight_decay", 0.0)}),
         "loss summed instead of averaged": model(mean=lambda values, mask: np.sum(values * mask)),
-        "loss averaged over missing candidates too": model(mean=lambda values, mask: np.sum(values * mask) / mask.size),
-        "missing candidates scored like items": model(mean=lambda values, mask: np.sum(values) / np.sum(mask)),
-        "candidates' embeddings get no gradient": plant(right.model, atrank, target_code=frozen_target),
+        "loss averaged over missing candidates too": model(
+            mean=lambda values, mask: np.sum(values * mask) / mask.size),
+        "missing candidates scored like items": model(
+            mean=lambda values, mask: np.sum(values) / np.sum(mask)),
+        "candidates' embeddings get no gradient": plant(right.model, atrank,
+                                                        target_code=frozen_target),
     },
 }
 

@@ -1,4 +1,4 @@
-"""Cases of ATRank with several groups of objects and of its step (6), and the same by hand, row by row."""
+"""Cases of ATRank with several groups of objects and of its step (6), and the same by hand."""
 import autograd.numpy as np
 
 from mbref.check.components.atrank import read_config
@@ -20,8 +20,10 @@ def thing(inputs, group, number):
 
 def events(inputs, group):
     """The events of one group in every row."""
-    for row in zip(*(inputs[f"{name}_{group}"] for name in ("object", "action", "gap")), strict=True):
-        yield [(thing(inputs, group, number), action, gap) for number, action, gap in zip(*row, strict=True) if number]
+    for row in zip(*(inputs[f"{name}_{group}"] for name in ("object", "action", "gap")),
+                   strict=True):
+        yield [(thing(inputs, group, number), action, gap)
+               for number, action, gap in zip(*row, strict=True) if number]
 
 
 def histories(inputs):
@@ -33,14 +35,17 @@ def histories(inputs):
 def group_code(params, inputs):
     config = read_config(inputs)
     return {"code": np.array([
-        np.array(spread([by_hand.behaviour(params, event, config) for event in found], number > 0, config.width))
+        np.array(spread([by_hand.behaviour(params, event, config) for event in found], number > 0,
+                        config.width))
         for found, number in zip(events(inputs, 0), inputs["object_0"], strict=True)])}
 
 
 def target_code(params, inputs):
     config = read_config(inputs)
-    return {"code": np.array([np.array([by_hand.target(params, thing(inputs, inputs["group"], i), config) for i in row])
-                              for row in inputs["candidate"]])}
+    group = inputs["group"]
+    return {"code": np.array([
+        np.array([by_hand.target(params, thing(inputs, group, i), config) for i in row])
+        for row in inputs["candidate"]])}
 
 
 def user_vectors(params, inputs):
@@ -55,7 +60,8 @@ def user_vectors(params, inputs):
 def score(params, inputs):
     config = read_config(inputs)
     return {"scores": np.array([
-        np.array([by_hand.score(params, found, thing(inputs, inputs["group"], i), config)[0] for i in candidates])
+        np.array([by_hand.score(params, found, thing(inputs, inputs["group"], i), config)[0]
+                  for i in candidates])
         for found, candidates in zip(histories(inputs), inputs["candidate"], strict=True)])}
 
 
@@ -63,11 +69,13 @@ def model(params, inputs):
     config, count = read_config(inputs), (inputs["candidate"] > 0).sum()
     return {"loss": sum(
         by_hand.loss(params, found, thing(inputs, inputs["group"], i), label, config, count)
-        for found, candidates, labels in zip(histories(inputs), inputs["candidate"], inputs["label"], strict=True)
+        for found, candidates, labels in zip(histories(inputs), inputs["candidate"],
+                                             inputs["label"], strict=True)
         for i, label in zip(candidates, labels, strict=True) if i)}
 
 
-BY_HAND = {"atrank.group_code": group_code, "atrank.target_code": target_code, "atrank.user_vectors": user_vectors,
+BY_HAND = {"atrank.group_code": group_code, "atrank.target_code": target_code,
+           "atrank.user_vectors": user_vectors,
            "atrank.groups_score": score, "atrank.groups": model}
 
 
@@ -78,12 +86,14 @@ def features_of(rng, config, unknown):
     sizes = dict(config["tables"])
     for names in config["groups"]:
         count = sizes[names[0]]
-        more = [rng.integers(1, sizes[name] + 1, count) * (rng.random(count) >= unknown) for name in names[1:]]
+        more = [rng.integers(1, sizes[name] + 1, count) * (rng.random(count) >= unknown)
+                for name in names[1:]]
         yield np.stack([np.arange(count + 1), *(np.append(0, column) for column in more)], axis=1)
 
 
 def history(rng, draw):
-    """Objects, actions, some of them unknown, and falling gaps of every group; lengths: a row of numbers a group."""
+    """Objects, actions, some of them unknown, and falling gaps of every group; lengths: a row of
+    numbers a group."""
     config, found = draw["config"], {}
     for g, features in enumerate(features_of(rng, config, draw.get("unknown", 0))):
         real = real_right(draw["lengths"][g], max(draw["lengths"][g]))
@@ -116,12 +126,14 @@ def target_code_case(rng, draw):
 def user_vectors_case(rng, draw):
     blocks = [moved(rng, atrank.init_block(rng, D, 3), 0.4) for _ in range(draw["blocks"])]
     x, states = normal(rng, B, C, D), normal(rng, B, S, D)
-    return {"vanilla": blocks}, {"x": x, "states": round8(states), "real": real_right(draw["lengths"], S)}
+    return {"vanilla": blocks}, {"x": x, "states": round8(states),
+                                 "real": real_right(draw["lengths"], S)}
 
 
 def score_case(rng, draw):
     inputs = history(rng, draw)
-    return params_of(rng, draw, 0.2), inputs | {"candidate": candidates(rng, inputs, draw["config"]["group"], 3)}
+    params, group = params_of(rng, draw, 0.2), draw["config"]["group"]
+    return params, inputs | {"candidate": candidates(rng, inputs, group, 3)}
 
 
 def model_case(rng, draw):
@@ -129,14 +141,18 @@ def model_case(rng, draw):
     inputs = history(rng, draw)
     candidate = candidates(rng, inputs, draw["config"]["group"], C)
     candidate[:, 1] *= rng.random(B) >= draw.get("without", 0)
-    return params_of(rng, draw, 0.2), inputs | {"candidate": candidate, "label": np.broadcast_to([True, False], (B, C))}
+    label = np.broadcast_to([True, False], (B, C))
+    return params_of(rng, draw, 0.2), inputs | {"candidate": candidate, "label": label}
 
 
-SHOP = {"tables": [["item", 6], ["category", 3], ["query", 3]],  # items and queries share categories
+# items and queries share categories
+SHOP = {"tables": [["item", 6], ["category", 3], ["query", 3]],
         "groups": [["item", "category"], ["query", "category"]], "actions": [3, 0], "group": 0,
         "table_width": 2, "width": D, "hidden": 3, "heads": 2, "penalty": 0.01, "query": "group"}
-ITEMS = SHOP | {"tables": SHOP["tables"][:2], "groups": SHOP["groups"][:1], "actions": [3], "penalty": 0.0}
-PRINTED = {"scores": "bilinear", "bucket": "paper", "item_bias": False, "group_relu": True, "weight_decay": 0.01}
+ITEMS = SHOP | {"tables": SHOP["tables"][:2], "groups": SHOP["groups"][:1], "actions": [3],
+                "penalty": 0.0}
+PRINTED = {"scores": "bilinear", "bucket": "paper", "item_bias": False, "group_relu": True,
+           "weight_decay": 0.01}
 SOME = ((5, 3, 1), (2, 1, 3))   # events of every group in every row
 GONE = ((4, 0, 0), (0, 2, 0))   # a row without queries, one without items, one without anything
 
@@ -150,33 +166,43 @@ def row(name, flags, lengths, draw=(), base=SHOP, **config):
 PLANS = {
     "atrank.group_code": [
         *plan(group_code_case, row("basic", ("Basic", "Padding"), SOME[:1], base=ITEMS),
-                 row("unknown", ("UnknownCategory", "EmptyHistory"), ((5, 0, 3),), {"unknown": 0.5}, base=ITEMS),
-                 row("without_action", ("Switch", "RepeatedItem"), SOME[:1], {"objects": 2}, base=ITEMS, actions=[0]),
+                 row("unknown", ("UnknownCategory", "EmptyHistory"), ((5, 0, 3),), {"unknown": 0.5},
+                     base=ITEMS),
+                 row("without_action", ("Switch", "RepeatedItem"), SOME[:1], {"objects": 2},
+                     base=ITEMS, actions=[0]),
                  side="released"),
-        *plan(group_code_case, row("paper", ("Switch", "LongGap"), SOME[:1], {"years": 15}, base=ITEMS, **PRINTED),
+        *plan(group_code_case, row("paper", ("Switch", "LongGap"), SOME[:1], {"years": 15},
+                                   base=ITEMS, **PRINTED),
                  side="paper")],
     "atrank.target_code": [
         *plan(target_code_case, row("basic", ("Basic",), SOME[:1], base=ITEMS),
                  row("raw", ("Switch",), SOME[:1], base=ITEMS, query="raw"),
-                 row("other_group", ("Switch", "UnknownCategory"), SOME, {"unknown": 0.6}, group=1), side="released"),
-        *plan(target_code_case, row("paper", ("Switch",), SOME[:1], base=ITEMS, **PRINTED), side="paper")],
+                 row("other_group", ("Switch", "UnknownCategory"), SOME, {"unknown": 0.6}, group=1),
+                 side="released"),
+        *plan(target_code_case, row("paper", ("Switch",), SOME[:1], base=ITEMS, **PRINTED),
+              side="paper")],
     "atrank.user_vectors": [
-        *plan(user_vectors_case, ("basic", ("Basic", "Heads", "Padding"), {"blocks": 2, "lengths": (S, 3, 1)},
+        *plan(user_vectors_case,
+              ("basic", ("Basic", "Heads", "Padding"), {"blocks": 2, "lengths": (S, 3, 1)},
                                      {"heads": 2, "scores": "dot"}),
                  ("empty_history", ("EmptyHistory",), {"blocks": 1, "lengths": (S, 0, 1)},
                   {"heads": 1, "scores": "dot"}), side="released"),
-        *plan(user_vectors_case, ("bilinear", ("Switch", "SingleEvent"), {"blocks": 1, "lengths": (S, 1, 1)},
+        *plan(user_vectors_case,
+              ("bilinear", ("Switch", "SingleEvent"), {"blocks": 1, "lengths": (S, 1, 1)},
                                      {"heads": 2, "scores": "bilinear"}), side="paper")],
     "atrank.groups_score": [
         *plan(score_case, row("basic", ("Basic", "Padding"), SOME),
-                 row("empty_groups", ("EmptyHistory", "UnknownCategory"), GONE, {"unknown": 0.4}, group=1),
+                 row("empty_groups", ("EmptyHistory", "UnknownCategory"), GONE, {"unknown": 0.4},
+                     group=1),
                  side="released"),
-        *plan(score_case, row("paper", ("Switch", "RepeatedItem"), SOME, {"objects": 2}, **PRINTED), side="paper")],
+        *plan(score_case, row("paper", ("Switch", "RepeatedItem"), SOME, {"objects": 2}, **PRINTED),
+              side="paper")],
     "atrank.groups": [
         *plan(model_case, row("basic", ("Basic", "Heads", "Padding"), SOME, rate=0.05),
                  row("empty_groups", ("EmptyHistory", "NoNegative", "UnknownCategory"), GONE,
                      {"unknown": 0.4, "without": 0.6}, group=1, rate=0.05), side="released"),
-        *plan(model_case, row("paper", ("Switch", "LongGap"), SOME, {"years": 15}, group=1, blocks=2, rate=0.05,
+        *plan(model_case, row("paper", ("Switch", "LongGap"), SOME, {"years": 15}, group=1,
+                              blocks=2, rate=0.05,
                                  **PRINTED), side="paper")],
 }
 

@@ -1,4 +1,4 @@
-"""Faults of ATRank with several groups of objects, and of its step (6).  {component: {fault: function}}."""
+"""Faults of ATRank with several groups, and of its step (6).  {component: {fault: function}}."""
 import autograd.numpy as np
 
 from mbref.check.components import atrank as items, atrank_groups as right
@@ -13,10 +13,13 @@ from tests.golden.shared.faults_attention import split_interleaved
 # Codes.
 
 def coded(order=("object", "action", "time"), read=lookup, bias=1, group=lambda g: g):
-    """F_M with its parts in another order, another embedding of actions, no bias, or the layer of another group."""
+    """F_M with its parts in another order, another embedding of actions, no bias, or the layer of
+    another group."""
     def code(params, config, g, x, action, time):
         p = params["groups"][group(g)]
-        parts = {"object": x, "time": time} | ({"action": read(p["action"], action)} if config.actions[g] else {})
+        parts = {"object": x, "time": time}
+        if config.actions[g]:
+            parts["action"] = read(p["action"], action)
         joined = np.concatenate([parts[name] for name in order if name in parts], axis=-1)
         y = dense({"w": p["w"], "b": bias * p["b"]}, joined)
         return y * (y > 0) if config.group_relu else y
@@ -37,7 +40,8 @@ def at(time=0, action=0, **changes):
             return x
         columns = np.arange(atrank.columns(config)) == time - 1
         return coded(**changes)(params, config, group, x, np.full(ids.shape[:-1], action),
-                                np.broadcast_to(columns, x.shape[:-1] + columns.shape).astype(x.dtype))
+                                np.broadcast_to(columns,
+                                                x.shape[:-1] + columns.shape).astype(x.dtype))
     return code
 
 
@@ -49,21 +53,27 @@ def in_all_gaps(change):
 CODES = {
     "atrank.group_code": {
         "action not read": feed(right.group_code, lambda i: {"action_0": 0 * i["action_0"]}),
-        "actions counted from 0": feed(right.group_code, lambda i: {"action_0": np.maximum(i["action_0"] - 1, 0)}),
+        "actions counted from 0": feed(right.group_code,
+                                       lambda i: {"action_0": np.maximum(i["action_0"] - 1, 0)}),
         "an unknown action has an embedding": plant(
             right.group_code, atrank, group_code=coded(read=lambda table, ids: table[ids])),
-        "action behind the time": plant(right.group_code, atrank, group_code=coded(("object", "time", "action"))),
+        "action behind the time": plant(right.group_code, atrank,
+                                        group_code=coded(("object", "time", "action"))),
         "features in the other order": plant(right.group_code, atrank, object_code=backwards),
-        "features one object off": feed(right.group_code, lambda i: {"features_0": np.roll(i["features_0"], 1, 0)}),
-        "time gaps in seconds taken as days": feed(right.group_code, in_all_gaps(lambda gap: gap * 86400)),
+        "features one object off": feed(right.group_code,
+                                        lambda i: {"features_0": np.roll(i["features_0"], 1, 0)}),
+        "time gaps in seconds taken as days": feed(right.group_code,
+                                                   in_all_gaps(lambda gap: gap * 86400)),
         "ReLU after a linear layer": feed(right.group_code, lambda i: {"group_relu": True}),
         "ReLU forgotten": feed(right.group_code, lambda i: {"group_relu": False}),
     },
     "atrank.target_code": {
-        "a time bucket where the target has none": plant(right.target_code, atrank, target_code=at(time=1)),
+        "a time bucket where the target has none": plant(right.target_code, atrank,
+                                                         target_code=at(time=1)),
         "target with the first action": plant(right.target_code, atrank, target_code=at(action=1)),
         "target's group layer left out": feed(right.target_code, lambda i: {"query": "raw"}),
-        "target always through its group's layer": feed(right.target_code, lambda i: {"query": "group"}),
+        "target always through its group's layer": feed(right.target_code,
+                                                        lambda i: {"query": "group"}),
         "group layer without its bias": plant(right.target_code, atrank, target_code=at(bias=0)),
         "features in the other order": plant(right.target_code, atrank, object_code=backwards),
         "ReLU after a linear layer": feed(right.target_code, lambda i: {"group_relu": True}),
@@ -83,7 +93,8 @@ def user_vectors(blocks=lambda p: p, states=lambda states: states, query=lambda 
         config = read_config(inputs, items=1, width=x.shape[-1], query="group")
         allowed = np.broadcast_to(inputs["real"][:, None], x.shape[:2] + inputs["real"].shape[1:])
         for block in blocks(params["vanilla"]):
-            x = atrank.attention_block(block, query(x, first), states(inputs["states"]), allowed, config, None)
+            x = atrank.attention_block(block, query(x, first), states(inputs["states"]), allowed,
+                                       config, None)
         return {"e": x}
     return vectors
 
@@ -94,7 +105,8 @@ def own_group_only(params, inputs, tap, function):
     of = np.repeat(np.arange(len(sizes)), sizes)
 
     def block(p, query, memory, allowed, *more):
-        return own_block(p, query, memory, allowed & (of[:, None] == of if query is memory else True), *more)
+        return own_block(p, query, memory,
+                         allowed & (of[:, None] == of if query is memory else True), *more)
     return plant(function, atrank, attention_block=block)(params, inputs, tap)
 
 
@@ -125,9 +137,11 @@ def of_both(function):
         "padding attended": plant(function, atrank, forward=encode(all_events)),
         "groups do not attend to each other": lambda p, i, tap: own_group_only(p, i, tap, function),
         "history of the candidates' group alone": plant(
-            plant(function, atrank, forward=encode(other_groups_gone)), items, real_events=other_groups_gone),
+            plant(function, atrank, forward=encode(other_groups_gone)), items,
+            real_events=other_groups_gone),
         "bias of the first group for all": one_bias(function),
-        "a shared table learns nothing from the second group": plant(function, atrank, object_code=still_in(1)),
+        "a shared table learns nothing from the second group": plant(function, atrank,
+                                                                     object_code=still_in(1)),
         "item bias left out": feed(function, lambda i: {"item_bias": False}),
         "self-attention left out": lambda p, i, tap: function(p | {"self": []}, i, tap),
         "target's group layer left out": feed(function, lambda i: {"query": "raw"}),
@@ -144,16 +158,20 @@ GROUPS = {
         "one block's weights for all": user_vectors(blocks=lambda p: [p[0]] * len(p)),
         "every block starts from the candidate": user_vectors(query=lambda x, first: first),
         "states get no gradient": user_vectors(states=stop_gradient),
-        "bilinear scores for dot products": feed(right.user_vectors, lambda i: {"scores": "bilinear"}),
+        "bilinear scores for dot products": feed(right.user_vectors,
+                                                 lambda i: {"scores": "bilinear"}),
         "dot products for bilinear scores": feed(right.user_vectors, lambda i: {"scores": "dot"}),
-        "heads interleaved in the width": plant(right.user_vectors, att, split_heads=split_interleaved),
+        "heads interleaved in the width": plant(right.user_vectors, att,
+                                                split_heads=split_interleaved),
     },
     "atrank.groups_score": of_both(right.groups_score),
     "atrank.groups": of_both(right.groups) | {
         "labels the wrong way round": model(labels=lambda label: ~label, of=right),
         "penalty of the user vector alone": model(lambda u, x, real: np.sum(u**2 * real), of=right),
-        "penalty of missing candidates too": model(lambda u, x, real: np.sum(u**2 + x**2), of=right),
-        "loss summed instead of averaged": model(mean=lambda values, mask: np.sum(values * mask), of=right),
+        "penalty of missing candidates too": model(lambda u, x, real: np.sum(u**2 + x**2),
+                                                   of=right),
+        "loss summed instead of averaged": model(mean=lambda values, mask: np.sum(values * mask),
+                                                 of=right),
     },
 }
 
