@@ -203,16 +203,11 @@ def test_functions_are_short(path):
             assert lines <= 30, f"{node.name} has {lines} lines"
 
 
-WIDE = ("by_hand.hmar", "bench.candidates", "released.atrank", "released.hmar.splits",
-        "tables.groups", "variants.hmar")  # that are still to be wrapped
-
-
 def test_files_are_short():
     lines = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
     assert {name for name, count in lines.items() if count > 300} == set()
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if not name_of(path).startswith(WIDE)],
-                         ids=name_of)
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_lines_are_short(path):
     assert [line for line in path.read_text().splitlines() if len(line) > 100] == []

@@ -1,4 +1,4 @@
-"""Is an array right?  max |got - want| <= tolerance * max(max |want|, floor * largest of its group).
+"""Is an array right?  |got - want| <= tolerance * max(max |want|, floor * largest of its group).
 
 An element-wise bound would fail right float32 results. The floor is for arrays that are 0 in
 theory, such as the gradient of a bias that a softmax cancels: of float32, rounding of some 1e-7 of

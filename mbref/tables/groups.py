@@ -53,7 +53,7 @@ def open_problem(path):
 
 
 def candidates(log, rows, group, count, seed):
-    """The object of each row and `count` others that its user never meets.  -> [S, 1+m], 0 = none."""
+    """The object of each row and `count` others that its user never meets.  -> [S, 1+m]."""
     own = log.group == group
     known = {user: log.object[own & (log.user == user)] for user in np.unique(log.user[rows])}
     negatives = negatives_of_users(

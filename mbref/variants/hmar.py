@@ -28,7 +28,7 @@ class Config(hmar.Config):
     # Deviation D14: log(1 + count)
     count_scale: str = "raw"       # or "log1p"
     # others
-    positives: str = "all"         # what L_rank compares: or items that are "new", or "target" events
+    positives: str = "all"         # what L_rank compares: or "new" items, or "target" events
     newest_only: bool = False      # True: train on each user's newest window alone, as released
 
     def __post_init__(self):

@@ -2,8 +2,7 @@
 
 They are those of github.com/Shereen-Elsayed/HMAR @ 1faa7eb. The steps (1)-(7) have the names of
 papers/hmar.py. "Deviation Dn" marks the lines where the two differ: n is a row of the ledger. The
-four files differ among themselves by the switches of `Variant`. What the release does to the data
-is in data.py.
+four files differ by the switches of `Variant`. What the release does to data is in data.py.
 
 Glossary of shapes: B batch, L window length, D width, H heads, K behaviour types, N items,
 C candidates. Ids start at 1; 0 is padding, on the left, so the newest event is at L - 1.
