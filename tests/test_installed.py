@@ -167,7 +167,7 @@ def test_cases_in_somebodys_test_suite(installed, tmp_path):
 
 
 def test_what_is_refused(mbref, installed):
-    assert "an installed mbref keeps the cases" in mbref("cases", "--make", run=refused)
+    assert "unrecognized arguments: --make" in mbref("cases", "--make", run=refused)
     path = installed[1] / "tiny_data" / "cases" / "manifest.json"
     kept = path.read_bytes()
     try:
