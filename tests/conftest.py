@@ -2,7 +2,7 @@
 import pytest
 
 from mbref import training
-from mbref.released.hmar import protocols
+from notebooks import release_protocols as protocols
 from tests.optional import count_skips
 
 

@@ -40,7 +40,6 @@ EXCEPTIONS = {  # (file, file or room that it uses, too)
     ("data.windows", "nn.masks"),
     ("evaluation", "baselines.counting"),        # what the newest events of a history are
     ("training", "nn.optim"),
-    ("released.hmar.protocols", "training"),     # with the release's own protocol of validation
     ("tables.commands", "released.parity"),
     ("tables.groups", "baselines.counting"), ("tables.whole_catalogue", "baselines.counting"),
     ("tables.sessions", "baselines.counting"), ("tables.sessions", "nn.optim"),

@@ -12,8 +12,9 @@ import numpy as np
 from mbref.data import readers
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
-from mbref.released.hmar import model as hmar, protocols
-from mbref.released.hmar.protocols import Protocol
+from mbref.released.hmar import model as hmar
+from notebooks import release_protocols as protocols
+from notebooks.release_protocols import Protocol
 
 FIRST, END = 1511539200, 1512316800  # 2017-11-25 .. 2017-12-03 in China (UTC+8), in seconds
 LEAST = {"item": 3, "cate": 5}       # events that an item, or a category, must have

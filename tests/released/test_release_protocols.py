@@ -1,4 +1,4 @@
-"""released/protocols.py and hmar_splits.py: what is shared between protocols, what is not, and the real splits."""
+"""notebooks/release_protocols.py and release_splits.py: what is shared between protocols, what is not, and the real splits."""
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +7,9 @@ import pytest
 from mbref import evaluation
 from mbref.data.log import Log
 from mbref.errors import InputError
-from mbref.released.hmar import data as hmar_data, model as hmar, protocols, splits as hmar_splits
-from mbref.released.hmar.protocols import LEAK, PROTOCOLS, Protocol
+from mbref.released.hmar import data as hmar_data, model as hmar
+from notebooks import release_protocols as protocols, release_splits as hmar_splits
+from notebooks.release_protocols import LEAK, PROTOCOLS, Protocol
 from tests.optional import LOGS, find_logs
 
 pytestmark = pytest.mark.trains
