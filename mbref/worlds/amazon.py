@@ -3,7 +3,7 @@ Amazon dumps.
 
 Regenerate the committed files with
 
-    python -m mbref.worlds.amazon tiny_data/amazon --seed 1
+    python -m mbref.worlds amazon tiny_data/amazon --seed 1
 
 The rule. Popularity falls as 1 / rank ** FALL inside each category, and slowly from category to
 category. Every item has one of a few brands. Every category has three followers, one for each
@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.worlds.shop import draw, permutation, whole, write_files
+from mbref.worlds.common import draw, follow, permutation, wait, whole
 
 WINDOWS = ((0, 2), (7, 14), (31, 62))  # days, both ends included
 # probability, fewest and most days between two reviews
@@ -63,10 +63,7 @@ def make_store(rng, items=300, categories=20, brands=6):
     popularity = category ** -0.5 * (1.0 + place // categories) ** -FALL
     brand = np.array([0] + [whole(rng, 1, brands) for _ in range(items)])
     cycle = 1 + permutation(rng, categories)
-    follower = np.zeros((len(WINDOWS), categories + 1), np.int64)
-    # 1, 4 and 7 steps along one cycle: three different followers
-    for window in range(len(WINDOWS)):
-        follower[window, cycle] = np.roll(cycle, -1 - 3 * window)
+    follower = np.array([follow(cycle, steps) for steps in (1, 4, 7)])  # three different ones
     return Store(np.append(0, category), brand, np.append(0.0, popularity), follower)
 
 
@@ -88,8 +85,7 @@ def user_events(rng, store):
 def next_day(rng, store, history):
     """Day of the review after `history`, which has at least one event."""
     for _ in range(TRIES):
-        _, fewest, most = GAPS[draw(rng, [gap[0] for gap in GAPS])]
-        day = history[-1][1] + whole(rng, fewest, most)
+        day = history[-1][1] + wait(rng, GAPS)
         if needs(store, history, day):
             break
     return day
@@ -146,43 +142,32 @@ def meta_line(store, item):
     }) + "\n"
 
 
-def store_and_texts(seed):
-    """The store of a seed and the texts of its two files: (Store, reviews, metadata)."""
+def make(seed):
+    """The store of a seed and the texts of its files: (Store, {file name: text})."""
     rng = np.random.default_rng(seed)
     store = make_store(rng)
-    events = amazon_world(rng, store)
-    reviews = "".join(review_line(rng, *event) for event in events)
-    return store, reviews, "".join(meta_line(store, item) for item in range(1, len(store.category)))
+    reviews = "".join(review_line(rng, *event) for event in amazon_world(rng, store))
+    items = range(1, len(store.category))
+    return store, {REVIEWS: reviews, META: "".join(meta_line(store, item) for item in items)}
 
 
-def scorer_of(path, log, seed=1):
-    """best_scores as a scorer in the numbers of `log`; None for another file.
+def scorer_of(path, log):
+    """best_scores as a scorer in the numbers of `log`; None unless the file is that of seed 1.
 
     path: the file of reviews. The scorer reads `history.time` [n] and `history.now` [S], in seconds
     since 1970.
     """
-    store, reviews, _ = store_and_texts(seed)
-    if Path(path).read_bytes() != reviews.encode():
+    store, texts = make(1)
+    if Path(path).read_bytes() != texts[REVIEWS].encode():
         return None
-    own = [int(asin[1:]) - FIRST_ITEM for asin in log.items[1:]]
-    number = np.array([0, *own])  # [N + 1] in the store
+    number = np.array([0, *(int(asin[1:]) - FIRST_ITEM for asin in log.items[1:])])  # [N + 1]
+
+    def of_case(history, case):
+        rows = range(history.ptr[case], history.ptr[case + 1])
+        past = [(number[history.item[r]], history.time[r] // DAY) for r in rows]
+        return best_scores(store, past, history.now[case] // DAY)[number[1:]]
 
     def score(history, cases):
-        days = history.time // DAY
-        rows = [range(history.ptr[case], history.ptr[case + 1]) for case in cases]
-        pasts = [[(number[history.item[r]], days[r]) for r in here] for here in rows]
-        return np.array([best_scores(store, past, history.now[case] // DAY)[number[1:]]
-                         for past, case in zip(pasts, cases, strict=True)])
+        return np.array([of_case(history, case) for case in cases])
 
     return score
-
-
-def main(arguments=None):
-    """Command line: write the two files of one seed into a folder."""
-    write_files("worlds_amazon", "Write a synthetic log in the format of the Amazon dumps.",
-                lambda seed: dict(zip((REVIEWS, META), store_and_texts(seed)[1:], strict=True)),
-                arguments)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@ in another.
 
 Regenerate the committed files (format: see mbref.data.groups) with
 
-    python -m mbref.worlds.groups tiny_data/groups --seed 1
+    python -m mbref.worlds groups tiny_data/groups --seed 1
 
 The rule. Items and coupons have a category and a shop, items a brand; queries have a category too,
 but no file tells it. Popularity falls as 1 / sqrt(rank) among the objects of a category. A user
@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data.groups import ACTIONS, EVENT_COLUMNS, OBJECT_COLUMNS
-from mbref.worlds.shop import draw, permutation, whole, write_files
+from mbref.worlds.common import draw, permutation, text_of, wait, whole
 
 HINT = 0.85
 GROUPS = tuple(ACTIONS)
@@ -42,6 +42,7 @@ START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
 # probability, fewest and most seconds
 WAITS = ((0.7, 5, 300), (0.2, 1800, 21600), (0.1, 43200, 129600))
 FIRST_USER, FIRST_ITEM = 100, 1000
+EVENTS, OBJECTS = "events.csv", "objects.csv"
 
 
 class Mall(NamedTuple):
@@ -76,10 +77,9 @@ def user_events(rng, mall):
         group = draw(rng, NEXT_GROUP[group])
         thing = draw(rng, best_scores(mall, events, group))
         names = ACTIONS[GROUPS[group]]
-        action = names[draw(rng,
-                            [ITEM_ACTIONS[name] for name in names])] if group == ITEM else names[0]
-        _, fewest, most = WAITS[draw(rng, [wait[0] for wait in WAITS])]
-        time += whole(rng, fewest, most)
+        chance = [ITEM_ACTIONS[name] for name in names] if group == ITEM else None
+        action = names[draw(rng, chance)] if chance else names[0]
+        time += wait(rng, WAITS)
         events.append((group, thing, action, time))
     return events
 
@@ -121,7 +121,7 @@ def events_text(events):
     """events.csv from the events of groups_world."""
     rows = [(FIRST_USER + user, GROUPS[group], raw_id(group, number), action, time)
             for user, group, number, action, time in events]
-    return "".join(",".join(map(str, row)) + "\n" for row in (EVENT_COLUMNS, *rows))
+    return text_of([EVENT_COLUMNS, *rows])
 
 
 def objects_text(mall):
@@ -130,27 +130,27 @@ def objects_text(mall):
     for group, name in enumerate(GROUPS):
         for n in range(1, len(mall.category[group])):
             shop, category = f"s{mall.shop[group][n]:02d}", f"c{mall.category[group][n]:02d}"
-            rows.append((name, raw_id(group, n),
-                         *(("", "") if group == QUERY else (shop, category)),
-                         f"b{mall.brand[n]}" if group == ITEM else ""))
-    return "".join(",".join(row) + "\n" for row in rows)
+            known = ("", "") if group == QUERY else (shop, category)
+            brand = f"b{mall.brand[n]}" if group == ITEM else ""
+            rows.append((name, raw_id(group, n), *known, brand))
+    return text_of(rows)
 
 
-def mall_and_texts(seed):
-    """The mall of a seed and the texts of its two files: (Mall, events, objects)."""
+def make(seed):
+    """The mall of a seed and the texts of its files: (Mall, {file name: text})."""
     rng = np.random.default_rng(seed)
     mall = make_mall(rng)
-    return mall, events_text(groups_world(rng, mall)), objects_text(mall)
+    return mall, {EVENTS: events_text(groups_world(rng, mall)), OBJECTS: objects_text(mall)}
 
 
-def scorer_of(path, log, seed=1):
-    """best_scores as a scorer in the numbers of `log`; None for another file.
+def scorer_of(path, log):
+    """best_scores as a scorer in the numbers of `log`; None unless the file is that of seed 1.
 
     The scorer takes rows [S] of the log, all of one group, and gives [S, N_g]: how probable each
     object of that group was at that row, given the rows of the same user before it.
     """
-    mall, events, _ = mall_and_texts(seed)
-    if Path(path).read_bytes() != events.encode():
+    mall, texts = make(1)
+    if Path(path).read_bytes() != texts[EVENTS].encode():
         return None
     action = [log.actions[a - 1] for a in log.action]
     columns = list(zip(log.group.tolist(), log.object.tolist(), action, strict=True))
@@ -160,14 +160,3 @@ def scorer_of(path, log, seed=1):
         return np.array([best_scores(mall, columns[first[r]:r], columns[r][0])[1:] for r in rows])
 
     return score
-
-
-def main(arguments=None):
-    """Command line: write the two files of one seed into a folder."""
-    write_files("worlds_groups", "Write a synthetic log of items, queries and coupons.",
-                lambda seed: dict(zip(("events.csv", "objects.csv"), mall_and_texts(seed)[1:],
-                                      strict=True)), arguments)
-
-
-if __name__ == "__main__":
-    main()

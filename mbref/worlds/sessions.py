@@ -3,7 +3,7 @@
 
 Regenerate the committed files with
 
-    python -m mbref.worlds.sessions tiny_data/diginetica --seed 1
+    python -m mbref.worlds sessions tiny_data/diginetica --seed 1
 
 The rule. Twelve categories have 30 to 60 items each (SIZES), all more than a cut-off of 20, and
 form one cycle. The items of a category are divided among LINES product lines. Popularity falls as 1
@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.worlds.shop import draw, permutation, whole, write_files
+from mbref.worlds.common import draw, follow, permutation, text_of, whole
 
 STAY, MOVE = 0.55, 0.35  # probabilities, as above
 SIZES = (60, 54, 48, 44, 40, 37, 35, 33, 32, 31, 30, 30)  # items, by rank of the category
@@ -57,9 +57,7 @@ def make_shop(rng, sizes=SIZES):
     weight = [np.sum(np.arange(1, size + 1) ** -FALL) for size in sizes]
     popularity = category ** -0.5 * rank ** -FALL / np.array(weight)[category - 1]
     line = LINES * (category - 1) + np.array([whole(rng, 1, LINES) for _ in place])
-    cycle = 1 + permutation(rng, len(sizes))
-    after = np.zeros(len(sizes) + 1, np.int64)
-    after[cycle] = np.roll(cycle, -1)
+    after = follow(1 + permutation(rng, len(sizes)))
     words = [[], *(words_of(rng, c, kind)
                    for c, kind in zip(category.tolist(), line.tolist(), strict=True))]
     return Shop(np.append(0, category), np.append(0, line), np.append(0.0, popularity), after,
@@ -104,36 +102,38 @@ def best_scores(shop, history):
 
 # Files.
 
-def view_lines(rng, session, day, clicks):
-    """Lines of one session, in random order; one session in ten is of a known user."""
+def view_rows(rng, session, day, clicks):
+    """Rows of one session, in random order; one session in ten is of a known user."""
     user = FIRST_USER + whole(rng, 1, 400) if rng.random() < 0.1 else "NA"
     date = (FIRST_DAY + timedelta(days=day)).date().isoformat()
-    lines = [f"{session};{user};{FIRST_ITEM + item};{time};{date}\n" for item, time in clicks]
-    return [lines[n] for n in permutation(rng, len(lines))]
+    rows = [(session, user, FIRST_ITEM + item, time, date) for item, time in clicks]
+    return [rows[n] for n in permutation(rng, len(rows))]
 
 
-def shop_and_texts(seed):
+def make(seed):
     """The shop of a seed and the texts of its files: (Shop, {file name: text})."""
     rng = np.random.default_rng(seed)
     shop = make_shop(rng)
-    views = [line for session, (day, clicks) in enumerate(sessions_world(rng, shop), start=1)
-             for line in view_lines(rng, session, day, clicks)]
+    views = [row for session, (day, clicks) in enumerate(sessions_world(rng, shop), start=1)
+             for row in view_rows(rng, session, day, clicks)]
     items = range(1, len(shop.category))
-    products = [f"{FIRST_ITEM + i};{whole(rng, 4, 12)};{','.join(map(str, shop.words[i]))}\n"
+    products = [(FIRST_ITEM + i, whole(rng, 4, 12), ",".join(map(str, shop.words[i])))
                 for i in items]
-    categories = [f"{FIRST_ITEM + i};{FIRST_CATEGORY + shop.category[i]}\n" for i in items]
-    return shop, {VIEWS: "".join(["sessionId;userId;itemId;timeframe;eventdate\n", *views]),
-                  PRODUCTS: "".join(["itemId;pricelog2;product.name.tokens\n", *products]),
-                  CATEGORIES: "".join(["itemId;categoryId\n", *categories])}
+    categories = [(FIRST_ITEM + i, FIRST_CATEGORY + shop.category[i]) for i in items]
+    rows = {VIEWS: [("sessionId", "userId", "itemId", "timeframe", "eventdate"), *views],
+            PRODUCTS: [("itemId", "pricelog2", "product.name.tokens"), *products],
+            CATEGORIES: [("itemId", "categoryId"), *categories]}
+    return shop, {name: text_of(lines, ";") for name, lines in rows.items()}
 
 
-def scorer_of(path, log, seed=1):
-    """best_scores as a scorer in the numbers of `log`; None for another file.
+
+def scorer_of(path, log):
+    """best_scores as a scorer in the numbers of `log`; None unless the file is that of seed 1.
 
     path: the file of views. log: what was read from it, or a part of it with other numbers; the raw
     ids decide.
     """
-    shop, texts = shop_and_texts(seed)
+    shop, texts = make(1)
     if Path(path).read_bytes() != texts[VIEWS].encode():
         return None
     number = np.append(0, log.items[1:].astype(int) - FIRST_ITEM)  # [N + 1] in the shop
@@ -146,13 +146,3 @@ def scorer_of(path, log, seed=1):
         return table[np.where(stop > start, history.item[stop - 1], 0)]
 
     return score
-
-
-def main(arguments=None):
-    """Command line: write the three files of one seed into a folder."""
-    write_files("worlds_sessions", "Write a synthetic log of sessions in the format of Diginetica.",
-                lambda seed: shop_and_texts(seed)[1], arguments)
-
-
-if __name__ == "__main__":
-    main()

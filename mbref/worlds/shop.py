@@ -2,7 +2,7 @@
 
 Regenerate the committed file with
 
-    python -m mbref.worlds.shop tiny_data/taobao/UserBehavior.csv --seed 1
+    python -m mbref.worlds shop tiny_data/taobao --seed 1
 
 The rule. Popularity falls as 1 / rank (Zipf) among categories and among the items of a category.
 Every category has one complement; the complements form one cycle. A user makes several visits in
@@ -26,11 +26,12 @@ there is to know. So best_scores is the exact probability of the next purchase, 
 not told the behaviours falls short of it.
 """
 
-import argparse
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from mbref.worlds.common import draw, follow, permutation, text_of, whole
 
 # probabilities, as above
 BUY, WISHED, FOLLOW, STRAY, CART, FAV, DRIFT = 0.9, 0.65, 0.5, 0.2, 0.1, 0.08, 0.2
@@ -39,6 +40,7 @@ START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
 # every visit lies in a slot of three hours of its own; 72 slots are nine days
 SLOT, SLOTS = 3 * 3600, 72
 FIRST_USER, FIRST_ITEM, FIRST_CATEGORY = 1000, 10000, 100  # raw id = this + number from 1
+FILE = "UserBehavior.csv"
 
 
 class Shop(NamedTuple):
@@ -54,9 +56,7 @@ def make_shop(rng, items=400, categories=25):
     place = permutation(rng, items)
     category = 1 + place % categories
     popularity = 1 / category / (1 + place // categories)
-    cycle = 1 + permutation(rng, categories)
-    complement = np.zeros(categories + 1, np.int64)
-    complement[cycle] = np.roll(cycle, -1)
+    complement = follow(1 + permutation(rng, categories))
     return Shop(np.append(0, category), np.append(0.0, popularity), complement)
 
 
@@ -154,35 +154,17 @@ def standing(shop, history):
     return wishes, [event[0] for event in history], last
 
 
-# All chance goes through Generator.random: no other stream of NumPy's may change the file.
-
-def draw(rng, weights):
-    """Index in 0..n-1 with probability in proportion to weights [n]."""
-    edges = np.cumsum(weights)
-    return int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
-
-
-def whole(rng, low, high):
-    """Whole number in low..high, all equally likely."""
-    return low + int(rng.random() * (high - low + 1))
-
-
-def permutation(rng, n):
-    """0..n-1 in random order."""
-    return np.argsort(rng.random(n))
-
-
-def shop_and_text(seed):
-    """The shop of a seed and its log as CSV text without header, LF line ends."""
+def make(seed):
+    """The shop of a seed and its log, without header: (Shop, {file name: text})."""
     rng = np.random.default_rng(seed)
     shop = make_shop(rng)
-    return shop, "".join(",".join(map(str, row)) + "\n" for row in taobao_world(rng, shop))
+    return shop, {FILE: text_of(taobao_world(rng, shop))}
 
 
-def scorer_of(path, log, seed=1):
-    """best_scores as a scorer in the numbers of `log`; None for another file."""
-    shop, text = shop_and_text(seed)
-    if Path(path).read_bytes() != text.encode():
+def scorer_of(path, log):
+    """best_scores as a scorer in the numbers of `log`; None unless the file is that of seed 1."""
+    shop, texts = make(1)
+    if Path(path).read_bytes() != texts[FILE].encode():
         return None
     number = np.append(0, log.items[1:].astype(int) - FIRST_ITEM)  # [N + 1] in the shop
 
@@ -195,34 +177,3 @@ def scorer_of(path, log, seed=1):
 
     return score
 
-
-def write_files(module, description, texts_of, arguments=None):
-    """Write texts_of(seed) = {file name: text} into the folder of the arguments."""
-    parser = argparse.ArgumentParser(f"python -m mbref.data.{module}", description=description)
-    parser.add_argument("folder", help="folder to write the files into")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    for name, text in texts_of(options.seed).items():
-        path = Path(options.folder) / name
-        try:
-            path.write_text(text, encoding="ascii", newline="\n")
-        except OSError as error:
-            parser.error(f"{path} cannot be written ({error.strerror}), check the folder")
-
-
-def main(arguments=None):
-    """Command line: write the log of one seed."""
-    parser = argparse.ArgumentParser("python -m mbref.worlds.shop",
-                                     description="Write a synthetic shop log.")
-    parser.add_argument("path", help="CSV file to write")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    try:
-        Path(options.path).write_text(shop_and_text(options.seed)[1], encoding="ascii",
-                                      newline="\n")
-    except OSError as error:
-        parser.error(f"{options.path} cannot be written ({error.strerror}), check the folder")
-
-
-if __name__ == "__main__":
-    main()

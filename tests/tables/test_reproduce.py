@@ -23,7 +23,7 @@ TINY = TINY_DATA / "taobao/UserBehavior.csv"
 def log(tmp_path_factory):
     """The last quarter of the users of the tiny log's maker, under another seed."""
     path = tmp_path_factory.mktemp("log") / "log.csv"
-    lines = worlds.shop_and_text(2)[1].splitlines(keepends=True)
+    lines = worlds.make(2)[1][worlds.FILE].splitlines(keepends=True)
     path.write_text("".join(line for line in lines if int(line.split(",")[0]) > 1110))
     return path
 

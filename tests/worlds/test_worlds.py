@@ -10,7 +10,9 @@ import pytest
 
 from mbref.data.readers import read
 from mbref.worlds import shop as worlds
-from mbref.worlds.shop import Shop, best_scores, draw, make_shop, standing, taobao_world, whole
+from mbref.worlds.__main__ import main
+from mbref.worlds.common import draw, whole
+from mbref.worlds.shop import Shop, best_scores, make_shop, standing, taobao_world
 
 TINY = Path(__file__).parents[2] / "tiny_data"
 FILE = TINY / "taobao" / "UserBehavior.csv"
@@ -46,13 +48,13 @@ def world():
 # The committed file.
 
 def test_the_committed_file_is_what_seed_1_gives(tmp_path):
-    worlds.main([str(tmp_path / "again.csv"), "--seed", "1"])
-    assert (tmp_path / "again.csv").read_bytes() == FILE.read_bytes()
+    main(["shop", str(tmp_path), "--seed", "1"])
+    assert (tmp_path / FILE.name).read_bytes() == FILE.read_bytes()
 
 
 def test_another_seed_gives_another_file(tmp_path):
-    worlds.main([str(tmp_path / "other.csv"), "--seed", "2"])
-    assert (tmp_path / "other.csv").read_bytes() != FILE.read_bytes()
+    main(["shop", str(tmp_path), "--seed", "2"])
+    assert (tmp_path / FILE.name).read_bytes() != FILE.read_bytes()
 
 
 def test_the_committed_file_is_small_and_read_without_notes():
@@ -82,7 +84,7 @@ def test_the_readme_has_the_counts_of_the_file():
 
 def test_an_unwritable_path_is_one_line_and_exit_2(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        worlds.main([str(tmp_path / "absent" / "log.csv")])
+        main(["shop", str(tmp_path / "absent")])
     assert caught.value.code == 2
     assert "cannot be written (No such file or directory)" in capsys.readouterr().err
 

@@ -12,6 +12,7 @@ from mbref.data.readers import read
 from mbref.data.sequences import from_rows
 from mbref.data.sessions import prefixes, session_split
 from mbref.worlds import sessions as worlds_sessions
+from mbref.worlds.__main__ import main
 from mbref.worlds.sessions import (
     CATEGORIES,
     PRODUCTS,
@@ -46,20 +47,20 @@ def table(name):
 # The committed files.
 
 def test_the_committed_files_are_what_seed_1_gives(tmp_path):
-    worlds_sessions.main([str(tmp_path), "--seed", "1"])
+    main(["sessions", str(tmp_path), "--seed", "1"])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([VIEWS, PRODUCTS, CATEGORIES])
     for name in (VIEWS, PRODUCTS, CATEGORIES):
         assert (tmp_path / name).read_bytes() == (TINY / name).read_bytes()
 
 
 def test_another_seed_gives_another_file(tmp_path):
-    worlds_sessions.main([str(tmp_path), "--seed", "2"])
+    main(["sessions", str(tmp_path), "--seed", "2"])
     assert (tmp_path / VIEWS).read_bytes() != (TINY / VIEWS).read_bytes()
 
 
 def test_an_unwritable_folder_is_one_line_and_exit_2(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        worlds_sessions.main([str(tmp_path / "absent")])
+        main(["sessions", str(tmp_path / "absent")])
     assert caught.value.code == 2
     assert "cannot be written (No such file or directory)" in capsys.readouterr().err
 
@@ -187,7 +188,7 @@ def test_lines_matter(world):
 def test_scorer_by_hand():
     # A log of items 1005, 1002, 1300 only; two histories, the second is the one asked for first.
     log = SimpleNamespace(items=np.array(["", "1005", "1002", "1300"]))
-    shop = worlds_sessions.shop_and_texts(1)[0]
+    shop = worlds_sessions.make(1)[0]
     history = from_rows(np.array([1, 2, 2]), np.array([2, 3, 1]), np.array([1, 1, 1]), 1)
     scores = scorer_of(TINY / VIEWS, log)(history, np.array([1, 0]))
     assert scores == pytest.approx(np.array([best_scores(shop, [300, 5]), best_scores(shop, [2])])[:, [5, 2, 300]])
