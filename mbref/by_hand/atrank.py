@@ -1,18 +1,14 @@
 """ATRank for ONE history and one candidate without padding: loops over events and semantic spaces.
 
-It uses autograd.numpy alone, so that its gradients can be compared, too. Steps (1)-(7) as in
-papers/atrank.py. An object is (group, its feature ids), itself first, 0 where a feature is unknown.
-An event is (object, action 1.., time gap in days); a history is a list of events of any groups, in
-any order; vectors are [D].
+Steps (1)-(7) as in papers/atrank.py. An object is (group, its feature ids), itself first, 0 where a
+feature is unknown. An event is (object, action 1.., time gap in days); a history is a list of
+events of any groups, in any order; vectors are [D].
 """
 import autograd.numpy as np
 
+from mbref.by_hand.basics import dense, layer_norm, softmax
+
 BUCKETS = 14  # of time gaps
-
-
-def dense(p, x):
-    """x W + b.  [D_in] -> [D_out]."""
-    return x @ p["w"] + p["b"]
 
 
 def relu_dense(p, x):
@@ -59,12 +55,6 @@ def target(params, thing, config):
     return np.maximum(x @ p["w"][: len(x)] + p["b"], 0)
 
 
-def softmax(scores):
-    """Of a list of numbers.  -> list."""
-    e = [np.exp(s - max(scores)) for s in scores]
-    return [x / sum(e) for x in e]
-
-
 def attend(p, query, memory, heads):
     """What one query finds among events, space by space; 0 without events.  -> [D].  (5), (6)."""
     size, found = len(query) // heads, []
@@ -83,12 +73,6 @@ def mix(weights, values, size):
     for w, v in zip(weights, values, strict=True):
         total = total + w * v
     return total
-
-
-def layer_norm(p, x):
-    """gamma (x - mean) / sqrt(var + 1e-8) + beta.  [D] -> [D]."""
-    centred = x - np.mean(x)
-    return p["gamma"] * centred / np.sqrt(np.mean(centred**2) + 1e-8) + p["beta"]
 
 
 def after_attention(p, a, query):

@@ -1,11 +1,12 @@
 """DMRAN for ONE history without padding, as the paper prints it: loops over events, hops, features.
 
-Uses autograd.numpy alone, so that its gradients can be compared, too. Equation numbers are the
-paper's; parameters and marks as in papers/dmran.py. A history is a list of (object, gap), oldest
-first, with at least one event; an object is the list of its ids: [item] or [item, category].
-Vectors are [d].
+Equation numbers are the paper's; parameters and marks as in papers/dmran.py. A history is a list of
+(object, gap), oldest first, with at least one event; an object is the list of its ids: [item] or
+[item, category]. Vectors are [d].
 """
 import autograd.numpy as np
+
+from mbref.by_hand.basics import dense, softmax, weighted_sum
 
 
 def bucket(gap):
@@ -24,11 +25,6 @@ def object_code(params, ids):
     return np.concatenate(rows)
 
 
-def dense(p, x):
-    """x W + b.  [D_in] -> [D_out]."""
-    return x @ p["w"] + p["b"]
-
-
 def history_code(params, history):
     """u_j = [V of the object ; T of its gap] W_0 + b_0.  -> n vectors.  Eq. 1, 2."""
     u = []
@@ -38,20 +34,9 @@ def history_code(params, history):
     return u
 
 
-def softmax(scores):
-    """Of a list of numbers.  -> list."""
-    e = [np.exp(s - max(scores)) for s in scores]
-    return [x / sum(e) for x in e]
-
-
 def hop_weights(W_s1, w_s2, u):
     """alpha_j = softmax over j of e_j = w_s2 . relu(W_s1 u_j).  -> n numbers.  Eq. 3-5."""
     return softmax([np.dot(w_s2, np.maximum(W_s1 @ u_j, 0)) for u_j in u])
-
-
-def weighted_sum(weights, vectors):
-    """sum_j w_j x_j."""
-    return sum(w * x for w, x in zip(weights, vectors, strict=True))
 
 
 def single_hop(W_s1, w_s2, u):

@@ -1,45 +1,12 @@
 """HierSRec for ONE session without padding, written out: loops over clicks, heads and items.
 
-Uses autograd.numpy alone, so that its gradients can be compared too. Steps (1)-(5) as in
-papers/hiersrec.py, where the tags say what is the paper's and what is ours. A session is a list of
-item ids, oldest first; `about` is what is known of all items, (their categories, their text vectors
-or None), both read by item id. Vectors are [D].
+Steps (1)-(5) as in papers/hiersrec.py, where the tags say what is the paper's and what is ours. A
+session is a list of item ids, oldest first; `about` is what is known of all items, (their
+categories, their text vectors or None), both read by item id. Vectors are [D].
 """
 import autograd.numpy as np
 
-
-def dense(p, x):
-    """x W + b.  [D_in] -> [D_out]."""
-    return x @ p["w"] + p["b"]
-
-
-def softmax(scores):
-    """Of a list of numbers.  -> list."""
-    top = max(scores)
-    e = [np.exp(s - top) for s in scores]
-    total = sum(e)
-    return [x / total for x in e]
-
-
-def layer_norm(p, x):
-    """gamma (x - mean) / sqrt(var + 1e-8) + beta.  [D] -> [D]."""
-    difference = x - np.mean(x)
-    return p["gamma"] * difference / np.sqrt(np.mean(difference**2) + 1e-8) + p["beta"]
-
-
-def weighted_sum(weights, vectors):
-    """sum_j w_j x_j."""
-    return sum(w * x for w, x in zip(weights, vectors, strict=True))
-
-
-def attend(query, keys, values, heads):
-    """One query over a list of keys, head by head.  -> [D].  (1)."""
-    size, results = len(query) // heads, []
-    for h in range(heads):
-        part = slice(h * size, (h + 1) * size)
-        weights = softmax([np.dot(query[part], key[part]) / size**0.5 for key in keys])
-        results.append(weighted_sum(weights, [value[part] for value in values]))
-    return np.concatenate(results)
+from mbref.by_hand.basics import attend, dense, layer_norm, softmax, weighted_sum
 
 
 def item_features(params, item, about):

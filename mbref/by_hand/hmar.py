@@ -1,15 +1,11 @@
 """HMAR for ONE sequence without padding: loops over events, behaviours and heads.
 
-It uses autograd.numpy alone, so that its gradients can be compared, too. Steps (1)-(7) as in
-papers/hmar.py. A sequence is a list of item ids and a list of behaviours 1..K, oldest first;
-vectors are [D]. Counts c of an item are a list of K numbers.
+Steps (1)-(7) as in papers/hmar.py. A sequence is a list of item ids and a list of behaviours 1..K,
+oldest first; vectors are [D]. Counts c of an item are a list of K numbers.
 """
 import autograd.numpy as np
 
-
-def dense(p, x):
-    """x W + b.  [D_in] -> [D_out]."""
-    return x @ p["w"] + p["b"]
+from mbref.by_hand.basics import attend, dense, layer_norm, softmax
 
 
 def historical_indicator(items, behaviours, item, upto, kinds):
@@ -45,22 +41,6 @@ def input_code(params, items, counts):
     return out
 
 
-def softmax(scores):
-    """Of a list of numbers.  -> list."""
-    e = [np.exp(s - max(scores)) for s in scores]
-    return [x / sum(e) for x in e]
-
-
-def attend(query, keys, values, heads):
-    """One query over a list of keys, head by head.  -> [D]."""
-    size, mixed = len(query) // heads, []
-    for h in range(heads):
-        part = slice(h * size, (h + 1) * size)
-        weights = softmax([np.dot(query[part], key[part]) / size**0.5 for key in keys])
-        mixed.append(sum(w * v[part] for w, v in zip(weights, values, strict=True)))
-    return np.concatenate(mixed)
-
-
 def self_attention(p, x, at, earlier, heads):
     """Event `at` attends to the events `earlier`, itself among them.  x n vectors -> [D]."""
     keys, values = ([dense(p[name], x[s]) for s in earlier] for name in "kv")
@@ -70,12 +50,6 @@ def self_attention(p, x, at, earlier, heads):
 def feed_forward(f1, f2, x):
     """x + W_2 max(W_1 x + b_1, 0) + b_2."""
     return x + dense(f2, np.maximum(dense(f1, x), 0))
-
-
-def layer_norm(p, x):
-    """gamma (x - mean) / sqrt(var + 1e-8) + beta.  [D] -> [D]."""
-    centred = x - np.mean(x)
-    return p["gamma"] * centred / np.sqrt(np.mean(centred**2) + 1e-8) + p["beta"]
 
 
 def behaviour_encoder(p, x, behaviours, heads):
