@@ -12,22 +12,12 @@ import autograd.numpy as np
 from mbref.data.target_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_ranges
 from mbref.nn import masks
-from mbref.nn.layers import (
-    dense,
-    dropout,
-    embed,
-    glorot,
-    ignore,
-    init_dense,
-    relu,
-    stop_gradient,
-    time_bucket,
-)
+from mbref.nn.layers import (COLUMNS, dense, dropout, embed, glorot, ignore, init_dense, relu,
+                             stop_gradient, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 # as released
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
-BUCKETS = 12  # columns of the one-hot code of a time bucket; the open last bucket has none
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ def init(rng, config):
     return {
         "tables": [glorot(rng, size + 1, d // len(tables)) for size in tables],
         "bias": np.zeros(config.items + 1),
-        "event": init_dense(glorot(rng, d + BUCKETS, d)),
+        "event": init_dense(glorot(rng, d + COLUMNS["release"], d)),
         "filters": [{"w": 0.1 * truncated_normal(rng, size * d, n), "b": np.full(n, 0.1)}
                     for size in range(1, config.sizes + 1)],
         "user": init_dense(glorot(rng, config.sizes * n, d)),
@@ -78,7 +68,7 @@ def events_code(params, history, features, padding):
     """
     item, gap = (np.pad(x, ((0, 0), (0, padding))) for x in (history.item, history.gap))
     x = embed(params["tables"], features[item])  # [B, L + padding, D]
-    time = time_bucket(gap, "release")[..., None] == np.arange(BUCKETS, like=gap)
+    time = time_bucket(gap, "release")[..., None] == np.arange(COLUMNS["release"], like=gap)
     x = dense(params["event"], np.concatenate([x, time.astype(x.dtype)], axis=-1))
     return x * masks.padding(item)[..., None]
 

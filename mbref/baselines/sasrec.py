@@ -15,18 +15,8 @@ from mbref.data.window_batches import examples, ranking_batch, training_batch
 from mbref.errors import require_choice, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (
-    dense,
-    dropout,
-    glorot,
-    ignore,
-    init_encoder,
-    init_norm,
-    layer_norm,
-    lookup,
-    relu,
-    stop_gradient,
-)
+from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, layer_norm,
+                             lookup, relu, stop_gradient)
 from mbref.nn.losses import masked_mean, softplus
 
 # as MovieLens-100K needs it, where the best step is near 2200

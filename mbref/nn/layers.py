@@ -9,6 +9,8 @@ from mbref.device.device import beside
 from mbref.nn import vjps
 
 BUCKETS = 14  # of time gaps as the papers bin them: 0, [1, 2), [2, 4) ... units, the last one open
+# of a bucket's one-hot code; in ATRank's release the open last bucket has none
+COLUMNS = {"paper": BUCKETS, "release": 12}
 
 
 def ignore(name, array):

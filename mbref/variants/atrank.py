@@ -12,7 +12,7 @@ from mbref.data.target_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (BUCKETS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
+from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
                              init_encoder, init_norm, layer_norm, lookup, relu, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import atrank
@@ -42,18 +42,13 @@ class Config(atrank.Config):
                 "width must be the number of features times table_width, or query=group.")
 
 
-def columns(config):
-    """Columns of the one-hot code of a time bucket; the release gives its open last one none."""
-    return 12 if config.bucket == "release" else BUCKETS  # Deviation D5: two rules
-
-
 def init(rng, config):
     """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
     t, D = config.table_width, config.width
 
     def group(features, actions):
         action = {"action": glorot(rng, actions + 1, t)} if actions else {}
-        rows = (len(features) + len(action)) * t + columns(config)
+        rows = (len(features) + len(action)) * t + COLUMNS[config.bucket]
         return init_dense(glorot(rng, rows, D)) | action
 
     params = {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
@@ -93,8 +88,9 @@ def project(p, config, x):
 def behaviour_code(params, config, g, history, ids):
     """u of every event of group g.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
     x = object_code(params, config, g, ids[history.item])
+    # Deviation D5: two rules
     bucket = time_bucket(history.gap, config.bucket)[..., None]  # [B, L, 1]
-    time = bucket == np.arange(columns(config), like=bucket)  # [B, L, 12 or 14]
+    time = bucket == np.arange(COLUMNS[config.bucket], like=bucket)  # [B, L, 12 or 14]
     return group_code(params, config, g, x, history.behaviour, time.astype(x.dtype))
 
 

@@ -8,7 +8,6 @@ from mbref.data import group_events, groups, sequences
 from mbref.device import device
 from mbref.nn import optim
 from mbref.papers import atrank, dmran, hiersrec, hmar
-from mbref.released.atrank import model as released_atrank
 from mbref.released.hmar import data as hmar_data, model as released_hmar
 from mbref.variants import (
     atrank as variants_atrank,
@@ -17,6 +16,7 @@ from mbref.variants import (
     hmar as variants_hmar,
 )
 from tests.device import fake_cupy
+from tests.released import atrank_folders as released_atrank
 
 DEVICE = "fake"
 device.add_device(DEVICE, fake_cupy.cupy)

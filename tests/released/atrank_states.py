@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mbref.data.targets import Batch, History
-from mbref.released.atrank import recorded as atrank_recorded, variants as atrank_variants
+from mbref.released.atrank import model as atrank_model, recorded as atrank_recorded
 
 ORACLES = Path(__file__).parents[1] / "oracles"
 
@@ -16,7 +16,7 @@ def load(name):
         arrays = {key: z[key] for key in z.files}
     about = json.loads(str(arrays["meta/config"]))
     folder = str(arrays["meta/release"]).split("/")[-1]
-    assert folder in atrank_variants.VARIANTS
+    assert folder in atrank_model.VARIANTS
     settings = atrank_recorded.settings_of(arrays, about, folder)
     names = atrank_recorded.names_of(settings, folder)
     batch = atrank_recorded.batch_of(arrays, about, settings, folder)

@@ -26,6 +26,7 @@ from mbref.released.atrank import (
 from mbref.released.atrank.batches import Batch, History
 from mbref.variants import atrank as variants
 from tests.optional import require
+from tests.released import atrank_folders
 
 DAY = 86400
 TINY = Path(__file__).parents[2] / "tiny_data" / "groups"
@@ -383,8 +384,8 @@ def test_look_ups_apart_changes_no_score():
 def test_steps_of_the_release_lower_its_loss(name):
     config = small(name)
     log, rng = log_of(), np.random.default_rng(0)
-    rows, = atrank.examples(log, config, rng)
-    batch = atrank.training_batch(log, rows, config, rng)
+    rows, = atrank_folders.examples(log, config, rng)
+    batch = atrank_folders.training_batch(log, rows, config, rng)
     twice = 1 if name == "bpr" else 2  # a target and its negative are samples of their own
     assert batch.candidate.shape == ((28, 1) if twice == 2 else (14, 2))
     assert batch.user.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 3, 3] * twice
@@ -395,7 +396,7 @@ def test_steps_of_the_release_lower_its_loss(name):
     for _ in range(60):
         params = atrank_step.step(params, batch, config, rate=0.5, clip=5)
     assert atrank.loss(params, batch, config) < 0.8 * first
-    ranked = atrank.ranking_batch(log, np.arange(4), config)
+    ranked = atrank_folders.ranking_batch(log, np.arange(4), config)
     assert atrank.score_all(params, ranked,
                             config).shape == (4, 9) and ranked.user.tolist() == [0, 1, 2, 3]
 
@@ -409,8 +410,8 @@ def test_multi_trains_on_a_log_of_groups():
                             width=8, heads=2)
     events = group_events.GroupEvents(log, np.arange(300), (0, 1, 2), (0, 1, 2))
     rng = np.random.default_rng(0)
-    for group, rows in enumerate(atrank.examples(events, config, rng)):
-        batch = atrank.training_batch(events, rows[:40], config, rng)
+    for group, rows in enumerate(atrank_folders.examples(events, config, rng)):
+        batch = atrank_folders.training_batch(events, rows[:40], config, rng)
         assert batch.group == group and batch.user.tolist() == (log.user[rows[:40, 0]] - 1).tolist()
         params = atrank.init(rng, config)
         first = atrank.loss(params, batch, config)
@@ -431,9 +432,9 @@ def test_dropout_is_drawn_in_training_alone():
 def test_a_catalogue_without_a_negative_is_refused():
     log = log_of(((1, 1, 1),))._replace(category=np.array([0, 1]))
     config = small("atrank", tables=(("item", 1, 5), ("category", 4, 3)))
-    rows, = atrank.examples(log, config, np.random.default_rng(0))
+    rows, = atrank_folders.examples(log, config, np.random.default_rng(0))
     with pytest.raises(InputError, match="no negative"):
-        atrank.training_batch(log, rows, config)
+        atrank_folders.training_batch(log, rows, config)
 
 
 def test_a_history_longer_than_the_padding_is_refused():

@@ -7,12 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data import group_events
-from mbref.data.target_batches import maker
 from mbref.errors import require
 from mbref.nn.layers import time_bucket
-
-ALL = 10**9  # events of a history: the release reads all
 
 
 class History(NamedTuple):
@@ -33,32 +29,6 @@ class Batch(NamedTuple):
     group: int = 0                        # of the candidates
     candidate: np.ndarray | None = None   # [B, C] for the loss; mf: the target, then its negative
     label: np.ndarray | None = None       # [B, C] True for the target itself
-
-
-def examples(events, items, rng, pairs):
-    """Rows to draw training batches from, one array a task.
-
-    A target and its negative are apart, or with pairs=True in a row. Every event but a user's first
-    is a target; bpr/ learns from that one too.
-    """
-    return maker(events).examples(events, items, rng, pairs)
-
-
-def training_batch(events, rows, items, unit, length=ALL):
-    """Training targets `rows` as a Batch; gaps in whole `unit` seconds."""
-    made, event = maker(events).training_batch(events, rows, length, items, unit), rows[:, 0]
-    if isinstance(events, group_events.GroupEvents):
-        return from_ours(made, events.log.user[event] - 1)
-    sequence = np.searchsorted(events.ptr, event, side="right") - 1  # [B]
-    return from_ours(made, events.user[sequence] - 1)
-
-
-def ranking_batch(events, cases, items, unit, length=ALL):
-    """Sequences `cases` to rank from, or events of groups of objects, as a Batch."""
-    made = maker(events).ranking_batch(events, cases, length, items, unit)
-    has_groups = isinstance(events, group_events.GroupEvents)
-    users = events.log.user if has_groups else events.user
-    return from_ours(made, users[cases] - 1)
 
 
 def from_ours(batch, user):

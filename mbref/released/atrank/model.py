@@ -1,28 +1,88 @@
 """ATRank as released: what the six folders of github.com/jinze1994/ATRank @ 2031fd1 compute.
 
-To be read beside papers/atrank.py, whose order and names it keeps: a diff of the two files is the
-list of departures. Steps (1)-(7) are numbered as there; "Deviation" and a number mark where the
-release departs from the paper, LEDGER.md has a row for each. Sizes and switches are in variants.py,
-the nets of the baselines in baselines.py, and trainable.py trains the folder atrank/.
+To be read beside papers/atrank.py, whose order and names it keeps. Steps (1)-(7) are numbered as
+there; "Deviation" and a number mark where the release departs from the paper, LEDGER.md has a row
+for each. The nets of the baselines are in baselines.py, and trainable.py trains the folder atrank/.
 
 Glossary of shapes: B batch, L history length of a group, S events of all groups, C candidates, D
 width, H heads. Ids start at 0 and a history ends by its length: what follows is object 0, embedded
 like any other, and must be masked.
 """
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import autograd.numpy as np
 
+from mbref.errors import require, require_choice
 from mbref.nn.attention import merge_heads, split_heads
-from mbref.nn.layers import by_chunks, dense, dropout, glorot, ignore, init_dense, layer_norm, relu
+from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, glorot, ignore, init_dense,
+                             init_encoder, init_norm, layer_norm, relu)
 from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus
-from mbref.released.atrank import baselines, batches, variants
+from mbref.released.atrank import baselines
 
-Config, VARIANTS, variant = variants.Config, variants.VARIANTS, variants.variant
-SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
-BUCKETS = 12           # columns of the one-hot code of a time bucket; the open last bucket has none
 MASKED = -2.0**32 + 1  # the score of a key that must not be attended to
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shapes and switches; the defaults are those of atrank/."""
+    tables: tuple                      # (feature, number of ids, width) of every embedding table
+    groups: tuple = (("item", "category"),)  # features of each group's objects, itself first
+    actions: tuple = (False,)          # whether events of a group carry an action too
+    read: tuple = (0,)                 # groups whose histories are read
+    net: str = "att"                   # att, cnn, rnn, rna (rnn with attention), mf (a table)
+    width: int = 128                   # D; 128, in multi/ 256
+    heads: int = 8                     # 8, in multi/ 4
+    blocks: int = 1                    # steps (5) and (6) stacked this often; 1  # Deviation D13: 1
+    dropout: float = 0.0               # of weights, cnn's pool  # Deviation D11: in multi/ .1
+    penalty: float = 5e-5              # L2 on user vector and target in (7); in multi/ 1e-5
+    time: bool = True                  # False: events are their objects' embeddings alone
+    query: str = "raw"                 # (6): the target is its embedding, or through its "group"
+    sizes: int = 10                    # of cnn: filters span 1 .. sizes events
+    filters: int = 32                  # of cnn: so many of each size
+    padded: int = 500                  # of cnn: histories are padded to this length
+    last: bool = True                  # of cnn: a linear layer after the pooled features
+
+    def __post_init__(self):
+        require_choice(self, net=("att", "cnn", "rnn", "rna", "mf"), query=("raw", "group"))
+        require(len(self.actions) == len(self.groups)
+                and set(self.read) <= set(range(len(self.groups))),
+                "give one switch of actions a group, and read only groups that are given.")
+        require(len(self.read) == (self.net != "mf") or self.net == "att" and len(self.read) > 1,
+                "read one group; mf reads none, and att may read several.")
+        require(min(self.heads, self.blocks, self.sizes, self.filters, self.padded) >= 1,
+                "heads, blocks, sizes, filters and padded must be at least 1.")
+        require(self.net != "att" or self.width % self.heads == 0 and self.width >= 4,
+                "width must be a multiple of heads, at least 4.")
+        require(self.net != "cnn" or self.last or self.width == self.sizes * self.filters,
+                "width must be sizes times filters where no layer follows the pooled features.")
+        for features in (*self.groups * (self.query == "raw"), *[("user",)] * (self.net == "mf")):
+            require(self.width == sum(width for name, _, width in self.tables if name in features),
+                    f"embeddings of {' and '.join(features)} must be {self.width} wide together, "
+                    "or query=group.")
+        require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
+                "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
+
+
+VARIANTS = {  # what sets a folder apart from atrank/
+    "atrank": {},
+    "cnn": {"net": "cnn"},
+    "rnn": {"net": "rnn", "time": False},
+    "rnn_att": {"net": "rna", "time": False},
+    "bpr": {"net": "mf", "time": False, "read": ()},
+    "multi": {"groups": (("item", "shop", "category", "brand"), ("query",),
+                         ("coupon", "shop", "category")),
+              "actions": (True, False, False), "read": (0, 1, 2), "query": "group", "width": 256,
+              "heads": 4,
+              # Deviation D6, D7: actions and layers
+              "dropout": 0.1, "penalty": 1e-5, "sizes": 8, "padded": 30, "last": False},
+}
+
+
+def variant(name, **more):
+    """Config of a folder of the release; tables must be among what else is given."""
+    return Config(**VARIANTS[name] | more)
 
 
 def init(rng, config):
@@ -30,7 +90,8 @@ def init(rng, config):
     sizes = {name: (rows, width) for name, rows, width in config.tables}
 
     def group(features, action):
-        rows = sum(sizes[name][1] for name in (*features, *["action"] * action)) + BUCKETS
+        rows = sum(sizes[name][1] for name in (*features, *["action"] * action))
+        rows += COLUMNS["release"]
         return init_dense(glorot(rng, rows, config.width)) if config.time else {}
 
     return {
@@ -51,32 +112,10 @@ def init_blocks(rng, config):
             for name in ("self", "vanilla")}
 
 
-def init_block(rng, width):
+def init_block(rng, D):
     """Parameters of attention_block."""
-    shapes = {name: (width, width) for name in "qkv"}  # Deviation D2: keys are a layer
-    shapes |= {"f1": (width, width // 4), "f2": (width // 4, width)}  # Deviation D10: D/4
-    norms = {name: {"gamma": np.ones(width), "beta": np.zeros(width)} for name in ("ln", "ln_f")}
-    return {name: init_dense(glorot(rng, *shape)) for name, shape in shapes.items()} | norms
-
-
-def examples(events, config, rng):
-    """Rows to draw training batches from, one array a task; mf takes a target with its negative."""
-    return batches.examples(events, count_items(config), rng, config.net == "mf")
-
-
-def training_batch(events, rows, config, rng=None):
-    """Training targets `rows` as the release reads them; nothing more is drawn."""
-    return batches.training_batch(events, rows, count_items(config), config.unit)
-
-
-def ranking_batch(events, cases, config):
-    """Sequences `cases` to rank from."""
-    return batches.ranking_batch(events, cases, count_items(config), config.unit)
-
-
-def count_items(config):
-    """N: objects of the first group."""
-    return next(rows for name, rows, _ in config.tables if name == config.groups[0][0])
+    # Deviation D2, D10: keys are a layer, and the hidden one is D/4 wide
+    return init_encoder(rng, D, D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
 
 
 def object_code(params, config, group, ids):
@@ -97,7 +136,7 @@ def behaviour_code(params, config, group, history, features):
     if not config.time:
         return x
     action = params["tables"]["action"][history.action] if config.actions[group] else None
-    time = history.time[..., None] == np.arange(BUCKETS, like=history.time)  # [B, L, 12]
+    time = history.time[..., None] == np.arange(COLUMNS["release"], like=history.time)  # [B, L, 12]
     return group_code(params, config, group, x, action, time.astype(x.dtype))
 
 
@@ -107,7 +146,8 @@ def target_code(params, config, group, ids):
     if config.query == "raw":
         return x  # Deviation D7: not through F_M
     width = params["tables"]["action"].shape[1] if config.actions[group] else 0
-    no_action, no_time = (np.zeros_like(x, shape=(*x.shape[:-1], n)) for n in (width, BUCKETS))
+    no_action, no_time = (np.zeros_like(x, shape=(*x.shape[:-1], n)) 
+                          for n in (width, COLUMNS["release"]))
     return group_code(params, config, group, x, no_action, no_time)
 
 

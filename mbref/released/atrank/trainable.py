@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbref.data import targets
 from mbref.errors import require, require_ranges
 from mbref.released.atrank import batches, model
 
-SETTINGS = model.SETTINGS
+SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def read_sizes(config):
     return model.variant(
         "atrank", tables=tables, groups=(tuple(name for name, _, _ in tables),),
         width=len(tables) * config.table_width, heads=config.heads, blocks=config.blocks,
-        dropout=config.dropout, penalty=config.penalty, unit=config.unit)
+        dropout=config.dropout, penalty=config.penalty)
 
 
 def init(rng, config):
@@ -56,17 +57,19 @@ def init(rng, config):
 
 def examples(events, config, rng):
     """Rows to draw training batches from: every target, and its negative in a row of its own."""
-    return batches.examples(events, config.items, rng, pairs=False)
+    return targets.examples(events, config.items, rng, pairs=False)
 
 
 def training_batch(events, rows, config, rng=None):
     """Training targets `rows`; nothing more is drawn."""
-    return batches.training_batch(events, rows, config.items, config.unit, config.length)
+    made = targets.training_batch(events, rows, config.length, config.items, config.unit)
+    return batches.from_ours(made, np.zeros(len(rows), int))  # att reads no user
 
 
 def ranking_batch(events, cases, config):
     """The newest events of the sequences `cases`."""
-    return batches.ranking_batch(events, cases, config.items, config.unit, config.length)
+    made = targets.ranking_batch(events, cases, config.length, config.items, config.unit)
+    return batches.from_ours(made, np.zeros(len(cases), int))
 
 
 def score(params, batch, candidates, config):

@@ -14,19 +14,8 @@ import autograd.numpy as np
 from mbref.errors import require, require_choice, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (
-    dense,
-    dropout,
-    glorot,
-    ignore,
-    init_encoder,
-    init_norm,
-    init_small,
-    layer_norm,
-    lookup,
-    relu,
-    stop_gradient,
-)
+from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, init_small,
+                             layer_norm, lookup, relu, stop_gradient)
 from mbref.nn.losses import cross_entropy, masked_mean, softplus
 from mbref.released.hmar.data import ranking_batch, training_batch, users_to_train  # noqa: F401
 
