@@ -108,10 +108,7 @@ def top_by_blocks(queries, layout, chosen, n):
 
 
 def _blocks(category, index):
-    """Each chosen category as two slices: its pairs, its rows in the Layout.
-
-    category [P], sorted.
-    """
+    """Each chosen category as slices of pairs and of rows in the Layout.  category [P], sorted."""
     first = np.searchsorted(category, np.arange(len(index.indptr)))
     first, indptr = first.tolist(), index.indptr.tolist()  # lists are faster to step through
     for c in range(len(indptr) - 1):
@@ -151,10 +148,7 @@ def _expand(pair, begin, start):
 
 
 def _nth_best(session, scores, sessions, n):
-    """The n-th largest score of each session, -inf where it has fewer.
-
-    session, scores [M] -> [B].
-    """
+    """The n-th largest score of each session, -inf where it has fewer.  2 [M] -> [B]."""
     small = session.astype(np.min_scalar_type(sessions))  # small integers sort faster
     order = np.argsort(small, kind="stable")
     session = session[order]
@@ -181,10 +175,7 @@ def _position(group):
 
 
 def _exact_scores(queries, layout, session, rows):
-    """`pair_scores` of M pairs, few at a time, which stay in the processor's cache.
-
-    session, rows [M] -> [M].
-    """
+    """`pair_scores` of M pairs, few at a time, which stay in the processor's cache.  -> [M]."""
     scores, size = np.empty(len(rows), queries.dtype), max(1, 2**15 // queries.shape[1])
     for i in range(0, len(rows), size):
         part = slice(i, i + size)

@@ -16,10 +16,7 @@ from mbref.errors import require
 
 
 class Index(NamedTuple):
-    """Items by category: those of category c are order[indptr[c]:indptr[c + 1]], ascending.
-
-    A category may have none.
-    """
+    """Items of category c, perhaps none, are order[indptr[c] : indptr[c + 1]], ascending."""
 
     order: np.ndarray  # [M] item ids
     indptr: np.ndarray  # [C + 1]
@@ -139,10 +136,7 @@ def _sort_categories(logp):
 
 
 def _take_until(order, amounts, wanted):
-    """Chosen are the first of `order` [B, C] until their `amounts` [B, C] sum to `wanted`.
-
-    -> [B, C] bool.
-    """
+    """Chosen are the first of `order` until `amounts` sum to `wanted`.  2 [B, C] -> [B, C] bool."""
     before = np.zeros(order.shape, amounts.dtype)
     before[:, 1:] = np.cumsum(amounts, axis=1)[:, :-1]
     chosen = np.empty(order.shape, bool)
@@ -166,10 +160,7 @@ def _check_logp(logp, index=None):
 
 
 def share(chosen, index):
-    """Mean, smallest and largest share of the items that a session ranks; nan without sessions.
-
-    chosen [B, C] -> Share.
-    """
+    """Mean, smallest and largest share of items that a session ranks; nan without sessions."""
     if len(chosen) == 0:
         return Share(np.nan, np.nan, np.nan)
     if one_category_each(index):
@@ -183,15 +174,6 @@ def share(chosen, index):
 def holds(chosen, category):
     """Does the choice hold the target's category?  chosen [B, C], category [B] -> [B] bool."""
     return chosen[np.arange(len(chosen)), category]
-
-
-def coverage(chosen, category):
-    """P(target among the candidates) = Recall@K of categories.
-
-    chosen [B, C]; category [B] of the targets -> number, nan without sessions.
-    """
-    inside = holds(chosen, category)
-    return float(inside.mean()) if len(inside) else float("nan")
 
 
 # Candidates as sets of items.

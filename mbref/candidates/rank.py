@@ -55,10 +55,7 @@ def with_bias(queries, weights, bias):
 
 
 def pair_scores(queries, rows):
-    """The score of each query with its row.  2 [..., D] -> [...].
-
-    Its rounding does not depend on the other pairs.
-    """
+    """The score of each query with its row, whatever the other pairs are.  2 [..., D] -> [...]."""
     # Order C: NumPy then sums each row's D products by itself, in one fixed order.
     return np.multiply(queries, rows, order="C").sum(axis=-1)
 
@@ -113,27 +110,21 @@ def place_of_session(items, scores, target):
 
 
 def best(items, scores, n):
-    """The n best items, best first, lower id first among equals, then 0.
-
-    items, scores [m] -> [n].
-    """
+    """The n best items, lower id first among equals, then 0.  items, scores [m] -> [n]."""
     first = items[np.lexsort((items, -scores))[:n]]
     return np.concatenate([first, np.zeros(n - len(first), np.int64)])
 
 
-def report(greater, ties, inside, k=20, share=None):
+def report(greater, ties, inside, k=20):
     """Means over all cases, a target outside earning 0, and the coverage.  -> {name: number}.
 
-    greater, ties, inside [B] as in Places; expected values over ties; nan without cases. With a
-    Share its numbers stand there, too.
+    greater, ties, inside [B] as in Places; expected values over ties; nan without cases.
     """
     g = np.where(inside, greater, metrics.MISS)  # Deviation HierSRec D13: a miss counts as a case
     e = np.where(inside, ties, 0)
     values = {f"Recall@{k}": metrics.hit_rate(g, e, k), f"MRR@{k}": metrics.mrr(g, e, k),
               f"NDCG@{k}": metrics.ndcg(g, e, k), "coverage": np.asarray(inside, float)}
-    row = {name: mean_or_nan(value) for name, value in values.items()}
-    shares = share._asdict() if share else {}
-    return row | {f"candidates {name}": value for name, value in shares.items()}
+    return {name: mean_or_nan(value) for name, value in values.items()}
 
 
 def mean_or_nan(values):

@@ -114,14 +114,13 @@ def test_policies_refuse_senseless_sizes():
             call()
 
 
-def test_share_and_coverage_by_hand():
+def test_share_and_holds_by_hand():
     index = choose.index_of(np.array([0, 0, 0, 0, 1, 2]), 4)  # sizes 3, 1, 1, 0
     chosen = np.array([[1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
     assert choose.share(chosen, index) == pytest.approx((1 / 3, 0, 0.6))
     allowed = choose.items_of(chosen, index).astype(int)
     assert allowed.tolist() == [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1], [0] * 5]
-    assert choose.coverage(chosen, np.array([0, 0, 3])) == pytest.approx(2 / 3)
-    assert math.isnan(choose.coverage(chosen[:0], np.zeros(0, int)))
+    assert choose.holds(chosen, np.array([0, 0, 3])).sum() == 2
     assert np.isnan(choose.share(chosen[:0], index)).all()
 
 
