@@ -116,10 +116,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 
 def user_vectors(params, batch, states, x, config, tap=ignore):
-    """u: from the ends, the same for all candidates; or from what candidates x [B, C, D] find.
-
-    -> [B, 1 or C, D].
-    """
+    """u of all candidates alike, or with attention of each.  x [B, C, D] -> [B, 1 or C, D]."""
     outputs, ends = states
     if not config.attention:
         return dense(params["user"], np.expand_dims(ends, 1))

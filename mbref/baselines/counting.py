@@ -14,28 +14,32 @@ def newest(history, case, last=None):
     return items if last is None else items[-last:]
 
 
+def same_for_all(count):
+    """A scorer that gives every case the counts [N + 1] of the items."""
+    return lambda history, cases: np.tile(count[1:].astype(float), (len(cases), 1))
+
+
+def case_by_case(score, items):
+    """A scorer from score(history, case) -> [N + 1]."""
+    return lambda history, cases: np.reshape(
+        [score(history, case)[1:] for case in cases], (len(cases), items)).astype(float)
+
+
 def popularity(events, items):
     """Score of an item: its events in training."""
-    count = np.bincount(events.item, minlength=items + 1)[1:].astype(float)  # [N]
-    return lambda history, cases: np.tile(count, (len(cases), 1))
+    return same_for_all(np.bincount(events.item, minlength=items + 1))
 
 
 def popularity_users(events, items):
     """Score of an item: the users who met it in training, each once."""
     pairs = np.unique(np.stack([owner(events), events.item], axis=1), axis=0)  # [P, 2]
-    count = np.bincount(pairs[:, 1], minlength=items + 1)[1:].astype(float)  # [N]
-    return lambda history, cases: np.tile(count, (len(cases), 1))
+    return same_for_all(np.bincount(pairs[:, 1], minlength=items + 1))
 
 
 def repeats(events, items):
     """Score of an item: how often the user has met it, by any behaviour. Needs no training."""
-    def score(history, cases):
-        scores = np.zeros((len(cases), items))
-        for row, case in zip(scores, cases, strict=True):
-            row[:] = np.bincount(newest(history, case), minlength=items + 1)[1:]
-        return scores
-
-    return score
+    return case_by_case(lambda history, case: np.bincount(newest(history, case),
+                                                          minlength=items + 1), items)
 
 
 def count_pairs(events, items, reach):
@@ -59,32 +63,28 @@ def co_occurrence(events, items, last, reach=5):
     keys, count = count_pairs(events, items, reach)
     start = np.searchsorted(keys, np.arange(size + 1) * size)  # pairs of i: start[i]:start[i + 1]
 
-    def score(history, cases):
-        scores = np.zeros((len(cases), size))
-        for row, case in zip(scores, cases, strict=True):
-            for i in newest(history, case, last):
-                pairs = slice(start[i], start[i + 1])
-                row[keys[pairs] % size] += count[pairs]
-        return scores[:, 1:]
+    def score(history, case):
+        scores = np.zeros(size)
+        for i in newest(history, case, last):
+            pairs = slice(start[i], start[i + 1])
+            scores[keys[pairs] % size] += count[pairs]
+        return scores
 
-    return score
+    return case_by_case(score, items)
 
 
 def category_recency(events, items):
     """Score of an item: one over how many events ago its category was met. Needs no training."""
     category = events.category
 
-    def score(history, cases):
-        scores = np.zeros((len(cases), items))
-        for row, case in zip(scores, cases, strict=True):
-            age = np.full(category.max(initial=0) + 1, np.inf)
-            past = category[newest(history, case)]
-            age[past] = np.arange(len(past), 0, -1)  # of equal indices the last, the newest, stays
-            age[0] = np.inf  # unknown is no category
-            row[:] = 1 / age[category[1:]]
-        return scores
+    def score(history, case):
+        age = np.full(category.max(initial=0) + 1, np.inf)
+        past = category[newest(history, case)]
+        age[past] = np.arange(len(past), 0, -1)  # of equal indices the last, the newest, stays
+        age[0] = np.inf  # unknown is no category
+        return 1 / age[category]
 
-    return score
+    return case_by_case(score, items)
 
 
 def co_occurrence_then_popularity(events, items, last):
