@@ -19,10 +19,7 @@ def item_features(params, item, about):
 
 
 def encoder_block(p, h, heads):
-    """Every click attends to itself and the earlier ones; then the feed-forward net.  (1).
-
-    h: n vectors -> n vectors.
-    """
+    """n clicks attend to themselves and earlier ones; then feed-forward.  n vectors -> n.  (1)."""
     a, out = [layer_norm(p["ln1"], x) for x in h], []
     for t in range(len(h)):
         keys = [x @ p["k"] for x in a[: t + 1]]

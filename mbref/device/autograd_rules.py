@@ -122,13 +122,8 @@ def undo_max(ans, x, axis=None, keepdims=False):
     return lambda g: stretch(g) * winners / np.sum(winners, axis=axis, keepdims=True).astype(dtype)
 
 
-def undo_reshape(ans, x, shape, order="C"):
-    """Of reshape: the old shape."""
-    return lambda g: np.reshape(g, np.shape(x), order=order)
-
-
-def undo_ravel(ans, x, order="C"):
-    """Of ravel: the old shape."""
+def undo_reshape(ans, x, *shape, order="C"):
+    """Of reshape and of ravel: the old shape."""
     return lambda g: np.reshape(g, np.shape(x), order=order)
 
 
@@ -143,7 +138,7 @@ STEPS = [
 GRADIENTS = {
     # autograd's own pass order=None on, which CuPy refuses
     np.reshape: [undo_reshape],
-    np.ravel: [undo_ravel],
+    np.ravel: [undo_reshape],
     trace_primitives_map[onp.where]: [
         None,
         lambda ans, c, x, y: lambda g: np.where(c, g, np.zeros_like(g)),

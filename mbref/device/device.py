@@ -66,10 +66,7 @@ def add_device(name, xp):
 
 
 def import_cupy():
-    """CuPy, tried out on a GPU.
-
-    Raises InputError if it is missing, or CUDA's libraries are, or a GPU.
-    """
+    """CuPy, tried out. Raises InputError if it is missing, or CUDA's libraries, or a GPU."""
     try:
         import cupy
     except ImportError as error:

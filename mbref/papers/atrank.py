@@ -121,7 +121,7 @@ def score_all(params, batch, config):
     return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)
 
 
-def loss(params, batch, config, rng=None):
+def loss(params, batch, config, rng=None, forward=forward, logits=logits):
     """Point-wise cross entropy, and the L2 of u and h_t.  -> scalar.  (7)."""
     states = forward(params, batch, config, rng=rng)
     z, u, x = logits(params, batch, states, batch.candidate, config, rng=rng)

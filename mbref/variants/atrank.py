@@ -14,7 +14,6 @@ from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
                              init_encoder, init_norm, layer_norm, lookup, relu, time_bucket)
-from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import atrank
 from mbref.papers.atrank import SETTINGS
 
@@ -166,11 +165,7 @@ def score_all(params, batch, config):
 
 def loss(params, batch, config, rng=None):
     """Cross entropy, the L2 of u and h_t, and that of all weights.  -> scalar.  (7)."""
-    states = forward(params, batch, config, rng=rng)
-    z, u, x = logits(params, batch, states, batch.candidate, config, rng=rng)
-    real = batch.candidate > 0  # [B, C]
-    size = np.sum((u**2 + x**2) * real[..., None])
-    total = masked_mean(sigmoid_cross_entropy(z, batch.label), real) + config.penalty / 2 * size
+    total = atrank.loss(params, batch, config, rng, forward, logits)
     if config.weight_decay:  # Deviation D12: of all weights
         total = total + config.weight_decay / 2 * np.sum(flatten(params)[0] ** 2)
     return total

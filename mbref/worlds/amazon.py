@@ -132,8 +132,7 @@ def review_line(rng, user, item, day):
 
 
 def meta_line(store, item):
-    """One item as a Python literal, which is what a line of the 2014 metadata is (and is not JSON).
-    """
+    """One item as a Python literal, as the 2014 metadata has it (it is not JSON)."""
     category, brand = int(store.category[item]), int(store.brand[item])
     return repr({
         "asin": f"B{FIRST_ITEM + item}", "title": f"Maker {brand}'s no. {item}" if item % 4 == 0

@@ -82,8 +82,7 @@ def visit_times(rng):
 
 
 def user_events(rng, shop, visits, purchases):
-    """Events (item 1..N, behaviour, unix seconds) of one user who buys at most `purchases` times.
-    """
+    """Events (item 1..N, behaviour, unix seconds) of a user who buys `purchases` times at most."""
     appeal = 1 / np.arange(1, len(shop.complement))  # [C] popularity of each category
     favourites = [1 + draw(rng, appeal) for _ in range(3)]
     events = []
@@ -110,8 +109,7 @@ def browsed_category(rng, shop, history, favourites):
 
 
 def browse(rng, shop, category):
-    """Steps (item, behaviour) of one visit to `category`: views, some followed by a cart or a fav.
-    """
+    """Steps (item, behaviour) of one visit to `category`: views, some with a cart or a fav."""
     inside = shop.popularity * (shop.category == category)
     steps = []
     for _ in range(whole(rng, 4, 8)):

@@ -8,7 +8,7 @@ from mbref.data import group_events, groups, sequences
 from mbref.device import device
 from mbref.nn import optim
 from mbref.papers import atrank, dmran, hiersrec, hmar
-from mbref.released.hmar import data as hmar_data, model as released_hmar
+from mbref.released.hmar import model as hmar_graphs, trainable as released_hmar
 from mbref.variants import (
     atrank as variants_atrank,
     dmran as variants_dmran,
@@ -75,12 +75,10 @@ def released_cases():
            for name, net in nets.items()}
     config = released_atrank.Config(**many, width=8, heads=2)
     own["released atrank, multi"] = Case(released_atrank, config, many_groups().events)
-    for name, variant in released_hmar.VARIANTS.items():
+    for name, variant in hmar_graphs.VARIANTS.items():
         kinds = len(variant.weights)
-        events = hmar_data.Partition(log(kinds=kinds), np.arange(USERS) + 1, np.ones((USERS, kinds)))
-        config = released_hmar.Config(items=ITEMS, behaviours=kinds, variant=variant, width=4, length=4, dropout=0,
-                                      candidate_counts="target")
-        own[f"released hmar, {name}"] = Case(released_hmar, config, events)
+        config = released_hmar.Config(items=ITEMS, behaviours=kinds, variant=name, width=4, length=4, dropout=0)
+        own[f"released hmar, {name}"] = Case(released_hmar, config, log(kinds=kinds))
     return own
 
 

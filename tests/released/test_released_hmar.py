@@ -447,7 +447,7 @@ def test_a_training_step_stays_float32(name):
     params = optim.tree_map(lambda a: a.astype(np.float32), hmar.init(np.random.default_rng(0), config))
     rows = [(u, i, b) for u in (1, 2) for i, b in ((1, 2), (2, 1), (1, 3), (4, 1), (5, 2), (3, 1))]
     events = hmar_data.partition(log_of(rows, tuple("abcd"[: config.behaviours])), "a")
-    batch = hmar.training_batch(events, hmar.examples(events, config, None)[0], config, np.random.default_rng(0))
+    batch = hmar.training_batch(events, hmar_data.users_to_train(events.train), config, np.random.default_rng(0))
     loss, grads = value_and_grad(hmar.loss)(params, batch, config, np.random.default_rng(0))
     assert loss.dtype == np.float32 and np.isfinite(loss)
     assert {a.dtype for _, a in optim.leaves(grads)} == {np.dtype(np.float32)}

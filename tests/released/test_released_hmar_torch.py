@@ -10,7 +10,7 @@ from autograd import grad
 
 from mbref.released.hmar import model as hmar
 from mbref.released.hmar.data import Batch, Next
-from mbref.released.hmar.recorded import named
+from mbref.released.hmar.recorded import name_params
 from tests.optional import library
 
 torch = library("torch")
@@ -25,7 +25,7 @@ def case(name, heads, seed):
     rng, K = np.random.default_rng(seed), WEIGHTS[name]
     config = hmar.Config(items=N, behaviours=K, variant=hmar.VARIANTS[name], width=D, length=L, heads=heads, dropout=0)
     params = hmar.init(rng, config)
-    for view in named(params).values():
+    for view in name_params(params).values():
         view[...] += rng.normal(0, 0.15, view.shape)
     B, real = len(LENGTHS), np.arange(L) >= L - np.array(LENGTHS)[:, None]
     item, follow, negative = rng.integers(1, N + 1, (3, B, L)) * real
@@ -111,7 +111,7 @@ def both(request):
     """(config, params, batch, parameters as torch leaves, what the twin makes of them)."""
     name, heads = request.param
     config, params, batch = case(name, heads, seed=heads)
-    p = {key: torch.tensor(np.array(a), dtype=torch.float64, requires_grad=True) for key, a in named(params).items()}
+    p = {key: torch.tensor(np.array(a), dtype=torch.float64, requires_grad=True) for key, a in name_params(params).items()}
     return config, params, batch, p, twin(p, name, heads, config.behaviours, batch)
 
 
@@ -132,7 +132,7 @@ def test_losses(both):
 def test_every_gradient(both):
     config, params, batch, p, (*_, total) = both
     total.backward(retain_graph=True)
-    ours = named(grad(hmar.loss)(params, batch, config))
+    ours = name_params(grad(hmar.loss)(params, batch, config))
     assert ours.keys() == p.keys()
     for name, want in p.items():
         want = np.zeros(want.shape) if want.grad is None else want.grad.numpy()

@@ -53,8 +53,7 @@ def init_lstm(rng, config):
 
 
 def lstm_states(params, x, real, config, drop, tap):
-    """States h of a run forwards and of one backwards.  x [B, L, D], real [B, L] -> [L, 2, B, D].
-    """
+    """States h of a run each way.  x [B, L, D], real [B, L] -> [L, 2, B, D]."""
     cells = [params["lstm"][way] for way in ("forwards", "backwards")]
     kernel = np.stack([p["w"] for p in cells])  # [2, 2D, 4D]
     inputs = x.shape[-1]

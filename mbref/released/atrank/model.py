@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import autograd.numpy as np
 
-from mbref.errors import require, require_choice
+from mbref.errors import require, require_choice, require_range
 from mbref.nn.attention import merge_heads, split_heads
 from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, glorot, ignore, init_dense,
                              init_encoder, init_norm, layer_norm, relu)
@@ -51,8 +51,8 @@ class Config:
                 "give one switch of actions a group, and read only groups that are given.")
         require(len(self.read) == (self.net != "mf") or self.net == "att" and len(self.read) > 1,
                 "read one group; mf reads none, and att may read several.")
-        require(min(self.heads, self.blocks, self.sizes, self.filters, self.padded) >= 1,
-                "heads, blocks, sizes, filters and padded must be at least 1.")
+        for name in ("heads", "blocks", "sizes", "filters", "padded", "dropout", "penalty"):
+            require_range(name, getattr(self, name), getattr(Config, name))
         require(self.net != "att" or self.width % self.heads == 0 and self.width >= 4,
                 "width must be a multiple of heads, at least 4.")
         require(self.net != "cnn" or self.last or self.width == self.sizes * self.filters,
@@ -61,8 +61,6 @@ class Config:
             require(self.width == sum(width for name, _, width in self.tables if name in features),
                     f"embeddings of {' and '.join(features)} must be {self.width} wide together, "
                     "or query=group.")
-        require(0 <= self.dropout < 1 and 0 <= self.penalty < float("inf"),
-                "dropout must be at least 0 and less than 1, penalty a number of 0 or more.")
 
 
 VARIANTS = {  # what sets a folder apart from atrank/

@@ -14,7 +14,7 @@ from mbref.nn import optim
 from mbref.nn.vjps import sigmoid
 from mbref.released.atrank import model as atrank, step as atrank_step
 from mbref.released.atrank.batches import Batch, History
-from mbref.released.recorded import Recomputed
+from mbref.released.recorded import Recomputed, last_step
 
 TABLES = {name: f"{name.replace('category', 'cate')}_emb_w" for name in (
     "user", "item", "shop", "category", "brand", "action", "query", "coupon")}
@@ -209,9 +209,8 @@ def features(arrays, settings, g, size, multi):
 
 def steps(arrays, config, params, batch, settings):
     """{"after/1": parameters after one step ...} up to the last that is recorded."""
-    last = max((int(name.split("/")[1]) for name in arrays if name.startswith("after/")), default=0)
     rate, clip, found = number(config, "lr"), number(config, "max_gradient_norm") or None, {}
-    for n in range(1, last + 1):
+    for n in range(1, last_step(arrays) + 1):
         params = atrank_step.step(params, batch, settings, rate, clip)
         found[f"after/{n}"] = params
     return found

@@ -27,10 +27,7 @@ class Partition(NamedTuple):
 
 
 class Next(NamedTuple):
-    """What the loss compares at every position.
-
-    `label` and `counts` belong together, but not always to `item`.
-    """
+    """What the loss compares at every position; `label` and `counts` may be another row's."""
 
     item: np.ndarray      # [B, L] 0 = nothing to predict here
     weight: np.ndarray    # [B, L] of the positive in the loss, by the behaviour of `item`
@@ -139,10 +136,7 @@ def sample(train, users, config, rng):
 
 
 def reverse(values, real):
-    """The real part of each row, which stands on the right, from back to front.
-
-    values [B, L, ...], real [B, L].
-    """
+    """The real part of each row, on the right, back to front.  [B, L, ...], real [B, L] -> same."""
     length = real.shape[1]
     mirror = 2 * length - 1 - real.sum(1, keepdims=True) - np.arange(length)  # [B, L]
     slot = np.where(real, mirror, np.arange(length))

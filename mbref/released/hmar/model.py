@@ -17,9 +17,7 @@ from mbref.nn.attention import attention
 from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, init_small,
                              layer_norm, lookup, relu, stop_gradient)
 from mbref.nn.losses import cross_entropy, masked_mean, softplus
-from mbref.released.hmar.data import ranking_batch, training_batch, users_to_train  # noqa: F401
-
-PARTS = ("q", "k", "v", "f1", "f2")
+from mbref.released.hmar.data import ranking_batch, training_batch  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,6 @@ def init(rng, config):
             "class1": init_small(rng, 2 * D, D), "class2": init_small(rng, D, K)}
 
 
-def examples(events, config, rng):
-    """Rows to draw training batches from, one array a task: users with two rows to train on."""
-    return [users_to_train(events.train)]
-
-
 def code(params, item_code, counts):
     """[v ; c W_c + b_c] W_f + b_f.  v [..., D], counts c [..., K] -> [..., D].  (1), (2)."""
     indicator = dense(params["indicator"], counts)  # [..., D]
@@ -152,11 +145,6 @@ def normalise(p, x, tap, name):
     return y
 
 
-def of_behaviour(p, k):
-    """The weights of one behaviour's encoder."""
-    return {name: {part: a[k] for part, a in p[name].items()} for name in p if name != "res"}
-
-
 def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
     """K attentions over masked copies of the whole sequence, added up.  Step (3).
 
@@ -165,7 +153,8 @@ def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
     """
     variant, merged = config.variant, 0
     for k in range(config.behaviours):
-        part, on = of_behaviour(p, k), mask[:, :, k, None]  # [B, L, 1]
+        part = {name: {key: a[k] for key, a in p[name].items()} for name in p if name != "res"}
+        on = mask[:, :, k, None]  # [B, L, 1]
         u = x * on
         if variant.behaviour_norm:  # Deviation D3: a norm before each attention
             u = normalise(part["ln"], u, tap, k)
@@ -197,10 +186,7 @@ def sequence_encoder(p, s, residual, real, config, drop, tap=ignore):
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """States z after each event.  -> [B, L, D]; at padding 0, or a final layer norm's beta.
-
-    rng draws dropout, in training.
-    """
+    """States z after each event, at padding 0 or the last norm's beta; rng: dropout.  [B, L, D]."""
     drop = dropout(config.dropout, rng)
     real = masks.padding(batch.item)  # [B, L]
     mask = masks.behaviour(batch.behaviour, config.behaviours)  # [B, L, K]

@@ -19,17 +19,15 @@ from mbref.errors import require
 from mbref.nn import optim
 from mbref.released.hmar import data as hmar_data, model as hmar
 from mbref.released.hmar.data import Batch, Next
-from mbref.released.recorded import Recomputed
+from mbref.released.recorded import Recomputed, last_step
 
 TAP = re.compile(r"(mha|ffn|ln)_\w+_(in|out)")
-STEP = re.compile(r"after/(\d+)/")
 # of the largest score: scores closer than this may have stood in either order in float32
 ROUNDING = 2e-5
 LEFT_OUT = {
     r"(grads|after/\d+)/.*\.k\.b": "key bias: its true gradient is 0, what is recorded comes from "
                                    "rounding",
-    "inputs/neg": "drawn at random by the release",
-    "eval/cand": "drawn at random by the release",
+    "inputs/neg|eval/cand": "drawn at random by the release",
     "data/log_rows|eval/user": "given, not computed",
 }
 
@@ -70,7 +68,7 @@ def release_config(config):
                        length=config["maxlen"], heads=config["num_heads"])
 
 
-def named(params):
+def name_params(params):
     """The release's names of our parameters, or what has their structure.  -> {name: view}."""
     behaviour, sequence = params["blocks"][-1]["behaviour"], params["blocks"][-1]["sequence"]
     parts = {"cxt": params["indicator"], "feat": params["feature"], "cls1": params["class1"],
@@ -84,10 +82,9 @@ def named(params):
 
 
 def parameters(arrays, config):
-    """`params/*` as the nested dict of hmar.init, in float64. Raises InputError if one is missing.
-    """
+    """`params/*` nested as by hmar.init, in float64. Raises InputError if one is missing."""
     params = hmar.init(np.random.default_rng(0), config)
-    for name, view in named(params).items():
+    for name, view in name_params(params).items():
         require(f"params/{name}" in arrays,
                 f"this recorded state has no params/{name}: give a whole file.")
         # 1x1 convolutions have a leading axis of 1
@@ -153,17 +150,12 @@ def steps(params, batch, config, rate, last):
     """
     gradient, rule = grad(hmar.loss), optim.Adam(rate, beta2=0.98, epsilon_hat=True)
     grads, moments = gradient(params, batch, config), optim.start(rule, params)
-    found = {f"grads/{name}": a for name, a in named(grads).items()}
+    found = {f"grads/{name}": a for name, a in name_params(grads).items()}
     for step in range(1, last + 1):
         params, moments = optim.update(rule, params, grads, moments, step)
-        found |= {f"after/{step}/{name}": a for name, a in named(params).items()}
+        found |= {f"after/{step}/{name}": a for name, a in name_params(params).items()}
         grads = gradient(params, batch, config) if step < last else grads
     return found
-
-
-def last_step(arrays):
-    """The most optimiser steps that the state records."""
-    return max((int(found[1]) for name in arrays if (found := STEP.match(name))), default=0)
 
 
 def from_log(arrays, config, names):
@@ -180,7 +172,7 @@ def from_log(arrays, config, names):
              "part_target": events.target,
              "part_target_counts": events.target_counts}
     found = {f"data/{name}": a for name, a in found.items()}
-    found |= sampled(events, np.searchsorted(train.user, arrays["inputs/user"]), config)
+    found |= sampler_inputs(events, np.searchsorted(train.user, arrays["inputs/user"]), config)
     if "eval/user" in arrays:
         found |= eval_inputs(events, np.searchsorted(train.user, arrays["eval/user"]),
                              arrays["eval/cand"], config)
@@ -192,7 +184,7 @@ def one_hot(index, mask, count):
     return (index[..., None] == np.arange(count)) * mask[..., None]
 
 
-def sampled(events, users, config):
+def sampler_inputs(events, users, config):
     """`inputs/*` as the release's sampler derives them, negatives left out."""
     batch = hmar_data.sample(events.train, users, config, np.random.default_rng(0))
     follow, real, K = batch.next, batch.item > 0, config.behaviours

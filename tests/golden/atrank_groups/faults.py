@@ -4,7 +4,7 @@ import autograd.numpy as np
 from mbref.check.components import atrank as items, atrank_groups as right
 from mbref.check.components.atrank import read_config
 from mbref.nn import attention as att
-from mbref.nn.layers import dense, embed, lookup, stop_gradient
+from mbref.nn.layers import COLUMNS, dense, embed, lookup, stop_gradient
 from mbref.variants import atrank
 from tests.golden.atrank.faults import all_events, encode, model, right_events
 from tests.golden.fault import feed, plant
@@ -38,7 +38,7 @@ def at(time=0, action=0, **changes):
         x = atrank.object_code(params, config, group, ids)
         if config.query == "raw":
             return x
-        columns = np.arange(atrank.columns(config)) == time - 1
+        columns = np.arange(COLUMNS[config.bucket]) == time - 1
         return coded(**changes)(params, config, group, x, np.full(ids.shape[:-1], action),
                                 np.broadcast_to(columns,
                                                 x.shape[:-1] + columns.shape).astype(x.dtype))
