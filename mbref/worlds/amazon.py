@@ -3,7 +3,7 @@ Amazon dumps.
 
 Regenerate the committed files with
 
-    python -m mbref.worlds amazon tiny_data/amazon --seed 1
+    python -m tests.worlds amazon tiny_data/amazon --seed 1
 
 The rule. Popularity falls as 1 / rank ** FALL inside each category, and slowly from category to
 category. Every item has one of a few brands. Every category has three followers, one for each
@@ -24,27 +24,19 @@ from the order of the items alone. Ratings and texts are chance and mean nothing
 review depends on the past only, so best_scores is the exact probability of the next item given the
 past and the day on which it is bought.
 """
-
-import json
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mbref.worlds.common import draw, follow, permutation, wait, whole
+from mbref.worlds.common import follow, is_file, permutation, whole
 
 WINDOWS = ((0, 2), (7, 14), (31, 62))  # days, both ends included
 # probability, fewest and most days between two reviews
 GAPS = ((0.4, 0, 1), (0.3, 2, 14), (0.3, 20, 60))
 NEED, BRAND, FAVOUR, FALL, TRIES = 0.92, 3.0, 2.0, 0.8, 4
 DAY = 86400  # seconds
-# 2012-07-01, in days since 1970; the first review of a user comes in the year from there
-START = 15522
-STARS = (0.05, 0.05, 0.1, 0.2, 0.6)  # probability of 1..5 stars
-TEXTS = ("Broke.", "No \"joy\".", "It's ok.", "Works.", "Good.")
-FIRST_USER, FIRST_ITEM = 1000, 1000  # reviewerID A1001, ...; asin B1001, ...
-REVIEWS, META = "reviews_Tiny_5.json", "meta_Tiny.json"
+FIRST_ITEM = 1000  # asin B1001, ...
+DIGEST = "0d5c77855cd67bf4182a3829ee24004735a40801358d616c77e853e561856c46"  # reviews, seed 1
 
 
 class Store(NamedTuple):
@@ -65,30 +57,6 @@ def make_store(rng, items=300, categories=20, brands=6):
     cycle = 1 + permutation(rng, categories)
     follower = np.array([follow(cycle, steps) for steps in (1, 4, 7)])  # three different ones
     return Store(np.append(0, category), brand, np.append(0.0, popularity), follower)
-
-
-def amazon_world(rng, store, users=200):
-    """Events (user 1.., item 1..N, day since 1970) by user, in order of time."""
-    return [(user, item, day) for user in range(1, users + 1)
-            for item, day in user_events(rng, store)]
-
-
-def user_events(rng, store):
-    """Events (item 1..N, day since 1970) of one user, no item twice."""
-    events, day = [], START + whole(rng, 0, 364)
-    for _ in range(whole(rng, 8, 18)):
-        events.append((draw(rng, best_scores(store, events, day)), day))
-        day = next_day(rng, store, events)
-    return events
-
-
-def next_day(rng, store, history):
-    """Day of the review after `history`, which has at least one event."""
-    for _ in range(TRIES):
-        day = history[-1][1] + wait(rng, GAPS)
-        if needs(store, history, day):
-            break
-    return day
 
 
 def needs(store, history, now):
@@ -117,48 +85,15 @@ def best_scores(store, history, now):
     return NEED * np.mean(asked, axis=0) + (1 - NEED) * favoured if asked else favoured
 
 
-# Files.
-
-def review_line(rng, user, item, day):
-    """One event as a line of JSON with the fields of the 2014 dumps."""
-    stars = 1 + draw(rng, STARS)
-    date = datetime.fromtimestamp(day * DAY, timezone.utc)
-    name = {"reviewerName": f"Reader {user}"} if user % 10 == 0 else {}
-    return json.dumps({
-        "reviewerID": f"A{FIRST_USER + user}", "asin": f"B{FIRST_ITEM + item}", **name,
-        "reviewText": TEXTS[stars - 1], "overall": float(stars), "summary": f"{stars}/5",
-        "unixReviewTime": day * DAY, "reviewTime": f"{date:%m} {date.day}, {date.year}",
-    }) + "\n"
-
-
-def meta_line(store, item):
-    """One item as a Python literal, as the 2014 metadata has it (it is not JSON)."""
-    category, brand = int(store.category[item]), int(store.brand[item])
-    return repr({
-        "asin": f"B{FIRST_ITEM + item}", "title": f"Maker {brand}'s no. {item}" if item % 4 == 0
-        else f"Item {item}",
-        "brand": f"Maker {brand}", "categories": [["Tiny", f"Shelf {category:02d}"]],
-    }) + "\n"
-
-
-def make(seed):
-    """The store of a seed and the texts of its files: (Store, {file name: text})."""
-    rng = np.random.default_rng(seed)
-    store = make_store(rng)
-    reviews = "".join(review_line(rng, *event) for event in amazon_world(rng, store))
-    items = range(1, len(store.category))
-    return store, {REVIEWS: reviews, META: "".join(meta_line(store, item) for item in items)}
-
-
 def scorer_of(path, log):
     """best_scores as a scorer in the numbers of `log`; None unless the file is that of seed 1.
 
     path: the file of reviews. The scorer reads `history.time` [n] and `history.now` [S], in seconds
     since 1970.
     """
-    store, texts = make(1)
-    if Path(path).read_bytes() != texts[REVIEWS].encode():
+    if not is_file(path, DIGEST):
         return None
+    store = make_store(np.random.default_rng(1))
     number = np.array([0, *(int(asin[1:]) - FIRST_ITEM for asin in log.items[1:])])  # [N + 1]
 
     def of_case(history, case):

@@ -1,25 +1,16 @@
-"""What the worlds draw with, and how they write rows.
+"""What the worlds share: how they draw, and how a file is known to be a world's.
 
 All chance goes through Generator.random: no other stream of NumPy's may change the files.
 """
+import hashlib
+from pathlib import Path
+
 import numpy as np
-
-
-def draw(rng, weights):
-    """Index in 0..n-1 with probability in proportion to weights [n]."""
-    edges = np.cumsum(weights)
-    return int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
 
 
 def whole(rng, low, high):
     """Whole number in low..high, all equally likely."""
     return low + int(rng.random() * (high - low + 1))
-
-
-def wait(rng, kinds):
-    """Whole number between the ends of one of `kinds`, (probability, fewest, most) each."""
-    _, fewest, most = kinds[draw(rng, [kind[0] for kind in kinds])]
-    return whole(rng, fewest, most)
 
 
 def permutation(rng, n):
@@ -34,6 +25,6 @@ def follow(cycle, steps=1):
     return after
 
 
-def text_of(rows, separator=","):
-    """Rows as lines of a text file."""
-    return "".join(separator.join(map(str, row)) + "\n" for row in rows)
+def is_file(path, digest):
+    """Has the file at `path` this SHA-256?"""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest

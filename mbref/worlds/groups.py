@@ -3,7 +3,7 @@ in another.
 
 Regenerate the committed files (format: see mbref.data.groups) with
 
-    python -m mbref.worlds groups tiny_data/groups --seed 1
+    python -m tests.worlds groups tiny_data/groups --seed 1
 
 The rule. Items and coupons have a category and a shop, items a brand; queries have a category too,
 but no file tells it. Popularity falls as 1 / sqrt(rank) among the objects of a category. A user
@@ -22,14 +22,12 @@ Shops and categories are independent among the items, so a query says nothing of
 coupon comes next, and the hint for a group is seldom in its own past. best_scores is the exact
 probability of the next object, given the past of all groups.
 """
-
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.groups import ACTIONS, EVENT_COLUMNS, OBJECT_COLUMNS
-from mbref.worlds.common import draw, permutation, text_of, wait, whole
+from mbref.data.groups import ACTIONS
+from mbref.worlds.common import is_file, permutation
 
 HINT = 0.85
 GROUPS = tuple(ACTIONS)
@@ -38,11 +36,7 @@ ITEM, QUERY, COUPON = range(3)  # places in GROUPS
 NEXT_GROUP = ((0.5, 0.1, 0.4), (0.85, 0.1, 0.05), (0.2, 0.7, 0.1))
 ITEM_ACTIONS = {"view": 0.45, "fav": 0.1, "cart": 0.3, "buy": 0.15}
 TAKEN = ("cart", "buy")  # the actions that earn a coupon
-START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
-# probability, fewest and most seconds
-WAITS = ((0.7, 5, 300), (0.2, 1800, 21600), (0.1, 43200, 129600))
-FIRST_USER, FIRST_ITEM = 100, 1000
-EVENTS, OBJECTS = "events.csv", "objects.csv"
+DIGEST = "3b0d06b5b7dcfecff444e0d325953838d4f8e3b9afc9b5ed138a284a2580475d"  # events, seed 1
 
 
 class Mall(NamedTuple):
@@ -63,25 +57,6 @@ def make_mall(rng, sizes=(200, 60, 40), categories=20, shops=10, brands=8):
     shop[QUERY] = np.zeros_like(shop[QUERY])
     return Mall(category, tuple(shop), np.append(0, 1 + permutation(rng, sizes[ITEM]) % brands),
                 popularity)
-
-
-def groups_world(rng, mall, users=150):
-    """Events (user, group, object 1..N_g, action, unix seconds) by user and time."""
-    return [(user, *event) for user in range(1, users + 1) for event in user_events(rng, mall)]
-
-
-def user_events(rng, mall):
-    """Events (group, object, action name, unix seconds) of one user."""
-    events, group, time = [], ITEM, START + whole(rng, 0, 5 * 86400)
-    for _ in range(whole(rng, 30, 50)):
-        group = draw(rng, NEXT_GROUP[group])
-        thing = draw(rng, best_scores(mall, events, group))
-        names = ACTIONS[GROUPS[group]]
-        chance = [ITEM_ACTIONS[name] for name in names] if group == ITEM else None
-        action = names[draw(rng, chance)] if chance else names[0]
-        time += wait(rng, WAITS)
-        events.append((group, thing, action, time))
-    return events
 
 
 def best_scores(mall, history, group):
@@ -110,48 +85,15 @@ def last(history, group, actions):
                  and event[2] in actions), 0)
 
 
-# Files. Raw ids are numbers of equal length, so that groups.read_groups numbers everything as here.
-
-def raw_id(group, number):
-    """Raw id of an object: 1001, ... for items, q01, ... for queries, k01, ... for coupons."""
-    return str(FIRST_ITEM + number) if group == ITEM else f"{'qk'[group - 1]}{number:02d}"
-
-
-def events_text(events):
-    """events.csv from the events of groups_world."""
-    rows = [(FIRST_USER + user, GROUPS[group], raw_id(group, number), action, time)
-            for user, group, number, action, time in events]
-    return text_of([EVENT_COLUMNS, *rows])
-
-
-def objects_text(mall):
-    """objects.csv: what the files tell of every object."""
-    rows = [OBJECT_COLUMNS]
-    for group, name in enumerate(GROUPS):
-        for n in range(1, len(mall.category[group])):
-            shop, category = f"s{mall.shop[group][n]:02d}", f"c{mall.category[group][n]:02d}"
-            known = ("", "") if group == QUERY else (shop, category)
-            brand = f"b{mall.brand[n]}" if group == ITEM else ""
-            rows.append((name, raw_id(group, n), *known, brand))
-    return text_of(rows)
-
-
-def make(seed):
-    """The mall of a seed and the texts of its files: (Mall, {file name: text})."""
-    rng = np.random.default_rng(seed)
-    mall = make_mall(rng)
-    return mall, {EVENTS: events_text(groups_world(rng, mall)), OBJECTS: objects_text(mall)}
-
-
 def scorer_of(path, log):
     """best_scores as a scorer in the numbers of `log`; None unless the file is that of seed 1.
 
     The scorer takes rows [S] of the log, all of one group, and gives [S, N_g]: how probable each
     object of that group was at that row, given the rows of the same user before it.
     """
-    mall, texts = make(1)
-    if Path(path).read_bytes() != texts[EVENTS].encode():
+    if not is_file(path, DIGEST):
         return None
+    mall = make_mall(np.random.default_rng(1))
     action = [log.actions[a - 1] for a in log.action]
     columns = list(zip(log.group.tolist(), log.object.tolist(), action, strict=True))
     first = np.searchsorted(log.user, log.user)  # [n] the first row of the same user

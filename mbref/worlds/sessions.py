@@ -3,7 +3,7 @@
 
 Regenerate the committed files with
 
-    python -m mbref.worlds sessions tiny_data/diginetica --seed 1
+    python -m tests.worlds sessions tiny_data/diginetica --seed 1
 
 The rule. Twelve categories have 30 to 60 items each (SIZES), all more than a cut-off of 20, and
 form one cycle. The items of a category are divided among LINES product lines. Popularity falls as 1
@@ -18,26 +18,21 @@ An item may be clicked again. So the category is easy to foresee and the item is
 last click counts: best_scores is the exact probability of the next item.
 
 The name of an item is a list of hashed words: one that all items of its line have and no others, up
-to three out of OWN words of its category, one or two of the COMMON words of the shop. Prices, user
-ids and times mean nothing. The lines of one session are in no order in the file, as in the
+to three out of 12 words of its category, one or two of the 20 common words of the shop. Prices,
+user ids and times mean nothing. The lines of one session are in no order in the file, as in the
 original; timeframe tells it.
 """
-
-from datetime import datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mbref.worlds.common import draw, follow, permutation, text_of, whole
+from mbref.worlds.common import follow, is_file, permutation, whole
 
 STAY, MOVE = 0.55, 0.35  # probabilities, as above
 SIZES = (60, 54, 48, 44, 40, 37, 35, 33, 32, 31, 30, 30)  # items, by rank of the category
-LINES, KIN, FALL, OWN, COMMON = 4, 4.0, 0.7, 12, 20
-LENGTHS = (0.1, 0.12, 0.13, 0.14, 0.13, 0.12, 0.1, 0.09, 0.07)  # probability of 2..10 clicks
-FIRST_DAY, DAYS = datetime(2016, 4, 20), 42
-FIRST_ITEM, FIRST_CATEGORY, FIRST_USER = 1000, 100, 5000  # raw id = this + number from 1
-VIEWS, PRODUCTS, CATEGORIES = "train-item-views.csv", "products.csv", "product-categories.csv"
+LINES, KIN, FALL = 4, 4.0, 0.7
+FIRST_ITEM = 1000  # raw id = this + number from 1
+DIGEST = "51f9b9265c2b79d48e958a56c8437f6558b68d5015cafd34fcc41730adbdd54b"  # views, seed 1
 
 
 class Shop(NamedTuple):
@@ -47,7 +42,6 @@ class Shop(NamedTuple):
     line: np.ndarray  # [N + 1] 1..C * LINES of each item
     popularity: np.ndarray  # [N + 1] weight of each item among all; 0 at entry 0
     after: np.ndarray  # [C + 1] 1..C, the next category on the cycle
-    words: list  # N + 1 lists of hashed words
 
 
 def make_shop(rng, sizes=SIZES):
@@ -58,30 +52,7 @@ def make_shop(rng, sizes=SIZES):
     popularity = category ** -0.5 * rank ** -FALL / np.array(weight)[category - 1]
     line = LINES * (category - 1) + np.array([whole(rng, 1, LINES) for _ in place])
     after = follow(1 + permutation(rng, len(sizes)))
-    words = [[], *(words_of(rng, c, kind)
-                   for c, kind in zip(category.tolist(), line.tolist(), strict=True))]
-    return Shop(np.append(0, category), np.append(0, line), np.append(0.0, popularity), after,
-                words)
-
-
-def words_of(rng, category, line):
-    """The hashed words of one item, some of its category's range and line."""
-    own = [10_000 * category + 100 + whole(rng, 1, OWN) for _ in range(whole(rng, 2, 3))]
-    common = [whole(rng, 1, COMMON) for _ in range(whole(rng, 1, 2))]
-    return list(dict.fromkeys([10_000 * category + line, *own, *common]))
-
-
-def sessions_world(rng, shop, sessions=1500):
-    """Sessions (day from FIRST_DAY, [(item 1..N, milliseconds), ...] in order)."""
-    made = []
-    for _ in range(sessions):
-        day, items, time, clicks = whole(rng, 0, DAYS - 1), [], whole(rng, 0, 60_000), []
-        for _ in range(2 + draw(rng, LENGTHS)):
-            items.append(draw(rng, best_scores(shop, items)))
-            clicks.append((items[-1], time))
-            time += whole(rng, 2_000, 180_000)
-        made.append((day, clicks))
-    return made
+    return Shop(np.append(0, category), np.append(0, line), np.append(0.0, popularity), after)
 
 
 def best_scores(shop, history):
@@ -100,42 +71,15 @@ def best_scores(shop, history):
     return STAY * stay / stay.sum() + MOVE * move / move.sum() + (1 - STAY - MOVE) * anywhere
 
 
-# Files.
-
-def view_rows(rng, session, day, clicks):
-    """Rows of one session, in random order; one session in ten is of a known user."""
-    user = FIRST_USER + whole(rng, 1, 400) if rng.random() < 0.1 else "NA"
-    date = (FIRST_DAY + timedelta(days=day)).date().isoformat()
-    rows = [(session, user, FIRST_ITEM + item, time, date) for item, time in clicks]
-    return [rows[n] for n in permutation(rng, len(rows))]
-
-
-def make(seed):
-    """The shop of a seed and the texts of its files: (Shop, {file name: text})."""
-    rng = np.random.default_rng(seed)
-    shop = make_shop(rng)
-    views = [row for session, (day, clicks) in enumerate(sessions_world(rng, shop), start=1)
-             for row in view_rows(rng, session, day, clicks)]
-    items = range(1, len(shop.category))
-    products = [(FIRST_ITEM + i, whole(rng, 4, 12), ",".join(map(str, shop.words[i])))
-                for i in items]
-    categories = [(FIRST_ITEM + i, FIRST_CATEGORY + shop.category[i]) for i in items]
-    rows = {VIEWS: [("sessionId", "userId", "itemId", "timeframe", "eventdate"), *views],
-            PRODUCTS: [("itemId", "pricelog2", "product.name.tokens"), *products],
-            CATEGORIES: [("itemId", "categoryId"), *categories]}
-    return shop, {name: text_of(lines, ";") for name, lines in rows.items()}
-
-
-
 def scorer_of(path, log):
     """best_scores as a scorer in the numbers of `log`; None unless the file is that of seed 1.
 
     path: the file of views. log: what was read from it, or a part of it with other numbers; the raw
     ids decide.
     """
-    shop, texts = make(1)
-    if Path(path).read_bytes() != texts[VIEWS].encode():
+    if not is_file(path, DIGEST):
         return None
+    shop = make_shop(np.random.default_rng(1))
     number = np.append(0, log.items[1:].astype(int) - FIRST_ITEM)  # [N + 1] in the shop
     scores = [best_scores(shop, [item] if item else []) for item in number]
     table = np.array(scores)[:, number[1:]]  # [N + 1, N]

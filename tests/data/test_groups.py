@@ -9,15 +9,14 @@ import pytest
 
 from mbref.data.groups import read_groups
 from mbref.errors import InputError
-from mbref.worlds.__main__ import main
 from mbref.worlds.groups import (
     Mall,
     best_scores,
-    groups_world,
-    make,
     make_mall,
     scorer_of,
 )
+from tests.worlds.__main__ import main
+from tests.worlds.groups_events import groups_world
 
 TINY = Path(__file__).parents[2] / "tiny_data" / "groups"
 
@@ -221,13 +220,6 @@ def test_another_seed_gives_another_file(tmp_path):
     assert (tmp_path / "events.csv").read_bytes() != (TINY / "events.csv").read_bytes()
 
 
-def test_an_unwritable_folder_is_one_line_and_exit_2(tmp_path, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["groups", str(tmp_path / "absent")])
-    assert caught.value.code == 2
-    assert "cannot be written (No such file or directory)" in capsys.readouterr().err
-
-
 def test_the_committed_log_is_small_and_read_without_notes():
     assert sum((TINY / name).stat().st_size for name in ("events.csv", "objects.csv")) <= 350_000
     log = read_groups(TINY / "events.csv")
@@ -242,7 +234,7 @@ def test_the_committed_log_is_small_and_read_without_notes():
 
 
 def test_the_log_numbers_everything_as_the_world():
-    log, mall = read_groups(TINY / "events.csv"), make(1)[0]
+    log, mall = read_groups(TINY / "events.csv"), make_mall(np.random.default_rng(1))
     assert np.array_equal(log.features[0], np.stack(
         [np.arange(201), mall.shop[0], mall.category[0], mall.brand], axis=1))
     assert np.array_equal(log.features[2], np.stack([np.arange(41), mall.shop[2], mall.category[2]], axis=1))
@@ -292,7 +284,7 @@ def test_groups_follow_each_other_with_the_stated_probabilities(world):
 
 def test_shares_of_the_rule_in_the_committed_file():
     # Counted from the log's own columns: the hint is followed with 0.85 + 0.15 * its share of the popularity.
-    log, mall = read_groups(TINY / "events.csv"), make(1)[0]
+    log, mall = read_groups(TINY / "events.csv"), make_mall(np.random.default_rng(1))
     share = [{c: p[key == c].sum() / p.sum() for c in set(key[1:].tolist())} for p, key in zip(
         mall.popularity, (mall.category[0], mall.category[1], mall.shop[2]), strict=True)]
     hits, chances, now = [[], [], []], [[], [], []], {}
@@ -392,7 +384,7 @@ def test_scorer_by_hand():
     log = SimpleNamespace(user=np.array([1, 1, 1, 2, 2]), group=np.array([1, 0, 2, 0, 2]),
                           object=np.array([5, 9, 1, 8, 3]), action=np.array([5, 4, 6, 1, 6]),
                           actions=("view", "fav", "cart", "buy", "search", "receive"))
-    mall, score = make(1)[0], scorer_of(TINY / "events.csv", log)
+    mall, score = make_mall(np.random.default_rng(1)), scorer_of(TINY / "events.csv", log)
     item, coupon = score(np.array([3, 1])), score(np.array([2, 4]))
     assert item == pytest.approx(np.array([best_scores(mall, [], 0), best_scores(mall, [(1, 5, "search")], 0)])[:, 1:])
     assert coupon == pytest.approx(np.array([

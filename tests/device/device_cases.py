@@ -8,7 +8,7 @@ from mbref.data import group_events, groups, sequences
 from mbref.device import device
 from mbref.nn import optim
 from mbref.papers import atrank, dmran, hiersrec, hmar
-from mbref.released.hmar import model as hmar_graphs, trainable as released_hmar
+from mbref.released.hmar import data as hmar_data
 from mbref.variants import (
     atrank as variants_atrank,
     dmran as variants_dmran,
@@ -16,7 +16,7 @@ from mbref.variants import (
     hmar as variants_hmar,
 )
 from tests.device import fake_cupy
-from tests.released import atrank_folders as released_atrank
+from tests.released import atrank_folders as released_atrank, hmar_graphs as released_hmar
 
 DEVICE = "fake"
 device.add_device(DEVICE, fake_cupy.cupy)
@@ -75,10 +75,12 @@ def released_cases():
            for name, net in nets.items()}
     config = released_atrank.Config(**many, width=8, heads=2)
     own["released atrank, multi"] = Case(released_atrank, config, many_groups().events)
-    for name, variant in hmar_graphs.VARIANTS.items():
+    for name, variant in released_hmar.VARIANTS.items():
         kinds = len(variant.weights)
-        config = released_hmar.Config(items=ITEMS, behaviours=kinds, variant=name, width=4, length=4, dropout=0)
-        own[f"released hmar, {name}"] = Case(released_hmar, config, log(kinds=kinds))
+        events = hmar_data.Partition(log(kinds=kinds), np.arange(USERS) + 1, np.ones((USERS, kinds)))
+        config = released_hmar.Config(items=ITEMS, behaviours=kinds, variant=variant, width=4, length=4, dropout=0,
+                                      candidate_counts="target")
+        own[f"released hmar, {name}"] = Case(released_hmar, config, events)
     return own
 
 

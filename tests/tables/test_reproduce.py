@@ -10,7 +10,7 @@ from mbref.data.files import write_whole
 from mbref.errors import InputError
 from mbref.tables import plots, reproduce, rows, whole_catalogue as ranked
 from mbref.tables.commands import TINY as TINY_DATA
-from mbref.worlds import shop as worlds
+from tests.worlds import shop_events
 
 pytestmark = pytest.mark.trains
 SMALL = ("--steps", "4", "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")
@@ -23,7 +23,7 @@ TINY = TINY_DATA / "taobao/UserBehavior.csv"
 def log(tmp_path_factory):
     """The last quarter of the users of the tiny log's maker, under another seed."""
     path = tmp_path_factory.mktemp("log") / "log.csv"
-    lines = worlds.make(2)[1][worlds.FILE].splitlines(keepends=True)
+    lines = shop_events.make(2)[1][shop_events.FILE].splitlines(keepends=True)
     path.write_text("".join(line for line in lines if int(line.split(",")[0]) > 1110))
     return path
 

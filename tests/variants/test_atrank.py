@@ -7,6 +7,7 @@ from mbref.papers import atrank
 from mbref.variants import atrank as variants
 from mbref.worlds import groups as mall_world
 from tests.variants.equal import assert_all_statements_run, assert_same
+from tests.worlds.groups_events import events_text, groups_world, objects_text
 
 DAY = 86400
 SMALL = {"table_width": 4, "width": 8, "heads": 2, "length": 6}
@@ -27,9 +28,9 @@ def shop(rng, tmp_path):
 def mall(rng, tmp_path):
     """Five users' items, queries and coupons; coupons are ranked.  -> (sizes, events, cases)."""
     world = mall_world.make_mall(rng, (20, 6, 4), 2, 2, 2)
-    events = mall_world.groups_world(rng, world, users=5)
-    (tmp_path / "events.csv").write_text(mall_world.events_text(events))
-    (tmp_path / "objects.csv").write_text(mall_world.objects_text(world))
+    events = groups_world(rng, world, users=5)
+    (tmp_path / "events.csv").write_text(events_text(events))
+    (tmp_path / "objects.csv").write_text(objects_text(world))
     log = groups.read_groups(tmp_path / "events.csv")
     sizes = {"tables": tuple(log.sizes.items()), "groups": log.feature_names,
              "actions": (len(log.actions), 0, 0)}

@@ -1,4 +1,4 @@
-"""mbref.worlds.shop: the committed file is what its seed gives, the rule holds, best_scores is right."""
+"""mbref.worlds.shop and its events here: the committed file is what its seed gives, the rule holds, best_scores is right."""
 import csv
 import math
 from collections import Counter
@@ -10,9 +10,11 @@ import pytest
 
 from mbref.data.readers import read
 from mbref.worlds import shop as worlds
-from mbref.worlds.__main__ import main
-from mbref.worlds.common import draw, whole
-from mbref.worlds.shop import Shop, best_scores, make_shop, standing, taobao_world
+from mbref.worlds.common import whole
+from mbref.worlds.shop import Shop, best_scores, make_shop, standing
+from tests.worlds.__main__ import main
+from tests.worlds.drawing import draw
+from tests.worlds.shop_events import taobao_world
 
 TINY = Path(__file__).parents[2] / "tiny_data"
 FILE = TINY / "taobao" / "UserBehavior.csv"
@@ -80,13 +82,6 @@ def test_the_readme_has_the_counts_of_the_file():
     last = {row[0]: n for n, row in enumerate(rows) if row[3] == "buy"}
     seen = [any(row[:2] == rows[n][:2] for row in rows[:n]) for n in last.values()]
     assert f"{sum(seen)} of the {len(seen)} last purchases" in readme
-
-
-def test_an_unwritable_path_is_one_line_and_exit_2(tmp_path, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["shop", str(tmp_path / "absent")])
-    assert caught.value.code == 2
-    assert "cannot be written (No such file or directory)" in capsys.readouterr().err
 
 
 # The rule.

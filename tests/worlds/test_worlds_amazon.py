@@ -11,18 +11,16 @@ import numpy as np
 import pytest
 
 from mbref.data.sequences import Sequences
-from mbref.worlds import amazon as worlds_amazon
-from mbref.worlds.__main__ import main
 from mbref.worlds.amazon import (
     WINDOWS,
     Store,
-    amazon_world,
     best_scores,
     make_store,
     needs,
-    next_day,
     scorer_of,
 )
+from tests.worlds.__main__ import main
+from tests.worlds.amazon_events import amazon_world, next_day
 
 TINY = Path(__file__).parents[2] / "tiny_data" / "amazon"
 REVIEWS, META = TINY / "reviews_Tiny_5.json", TINY / "meta_Tiny.json"
@@ -70,13 +68,6 @@ def test_the_committed_files_are_what_seed_1_gives(tmp_path):
 def test_another_seed_gives_another_file(tmp_path):
     main(["amazon", str(tmp_path), "--seed", "2"])
     assert (tmp_path / REVIEWS.name).read_bytes() != REVIEWS.read_bytes()
-
-
-def test_an_unwritable_folder_is_one_line_and_exit_2(tmp_path, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["amazon", str(tmp_path / "absent")])
-    assert caught.value.code == 2
-    assert "cannot be written (No such file or directory)" in capsys.readouterr().err
 
 
 def test_sizes_and_counts():
@@ -244,7 +235,7 @@ def test_days_matter():
 def test_scorer_by_hand(tmp_path):
     # A log of items B1005, B1002, B1300 only; two histories, the second is the one asked for first.
     log = SimpleNamespace(items=np.array(["", "B1005", "B1002", "B1300"]))
-    store = worlds_amazon.make(1)[0]
+    store = make_store(np.random.default_rng(1))
     history = Sequences(np.array([0, 1, 3]), None, np.array([2, 3, 1]), None, None, None,
                         time=np.array([15600, 15600, 15640]) * 86400, now=np.array([15601, 15648]) * 86400 + 5)
     scores = scorer_of(REVIEWS, log)(history, np.array([1, 0]))
