@@ -62,10 +62,7 @@ def truncated_normal(rng, *shape):
 
 
 def events_code(params, history, features, padding):
-    """[item ; category ; time] of every event through one layer, 0 at padding.
-
-    `padding`: how many empty events are added. -> [B, L + padding, D].
-    """
+    """[item ; category ; time] of events and `padding` empty ones.  -> [B, L + padding, D]."""
     item, gap = (np.pad(x, ((0, 0), (0, padding))) for x in (history.item, history.gap))
     x = embed(params["tables"], features[item])  # [B, L + padding, D]
     time = time_bucket(gap, "release")[..., None] == np.arange(COLUMNS["release"], like=gap)

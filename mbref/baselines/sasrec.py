@@ -53,11 +53,6 @@ def init(rng, config):
     }
 
 
-def input_code(params, item, config):
-    """Embedding times sqrt(D) plus position.  item [B, L] -> [B, L, D]."""
-    return lookup(params["item"], item) * config.width**0.5 + params["position"][-item.shape[1] :]
-
-
 def encoder_block(p, x, allowed, heads, drop, tap=ignore):
     """Attention, then a feed-forward net.  x [B, L, D], allowed [B, L, L] -> [B, L, D]."""
     query = layer_norm(p["ln_q"], x)
@@ -74,7 +69,8 @@ def forward(params, batch, config, tap=ignore, rng=None):
     drop = dropout(config.dropout, rng)
     real = masks.padding(batch.item)  # [B, L]
     allowed = masks.causal(real.shape[1], real) & real[:, None]  # [B, L, L]
-    x = drop(input_code(params, batch.item, config))
+    x = lookup(params["item"], batch.item) * config.width**0.5  # [B, L, D]
+    x = drop(x + params["position"][-batch.item.shape[1] :])
     tap("input", x)
     for block in params["blocks"]:
         x = encoder_block(block, x, allowed, config.heads, drop, tap)

@@ -124,7 +124,7 @@ def list_ways(case, shares):
         yield {"way": way, "share": None, "candidates": 1.0}, partial(call, case, None)
     for share in shares:
         for name, policy in policies(case, share).items():
-            real = choose.share(policy(case.logp), case.layout.index).mean
+            real = choose.share(policy(case.logp), case.layout.index)
             agreement = np.mean(gather(case, policy) == blocks(case, policy))
             require(agreement > 0.99,
                     f"gather and blocks agree on {agreement:.1%} of the lists only.")

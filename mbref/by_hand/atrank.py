@@ -6,9 +6,7 @@ events of any groups, in any order; vectors are [D].
 """
 import autograd.numpy as np
 
-from mbref.by_hand.basics import dense, layer_norm, softmax
-
-BUCKETS = 14  # of time gaps
+from mbref.by_hand.basics import BUCKETS, bucket, dense, layer_norm, row, softmax
 
 
 def relu_dense(p, x):
@@ -16,21 +14,11 @@ def relu_dense(p, x):
     return np.maximum(dense(p, x), 0)
 
 
-def row(table, number):
-    """One row of an embedding table, zeros for 0.  -> [D]."""
-    return table[number] if number > 0 else np.zeros(table.shape[1])
-
-
 def object_embedding(params, thing, config):
     """emb(o): the embeddings of an object's features, side by side.  (2)."""
     group, ids = thing
     tables = [params["tables"][name] for name in config.groups[group]]
     return np.concatenate([row(table, number) for table, number in zip(tables, ids, strict=True)])
-
-
-def bucket(gap):
-    """Number of the time bucket of a gap in days: 0 below 1 day, then 1 + floor(log2 gap).  (3)."""
-    return min(1 + int(np.floor(np.log2(gap))), BUCKETS - 1) if gap >= 1 else 0
 
 
 def one_hot(number, size):

@@ -4,6 +4,21 @@ It uses autograd.numpy alone, and so do they, so that gradients can be compared,
 """
 import autograd.numpy as np
 
+BUCKETS = 14  # of time gaps
+
+
+def bucket(gap):
+    """0 for a gap below 1, 1 in [1, 2), 2 in [2, 4) and so on; 13 from 4096 on."""
+    k = 0
+    while k < BUCKETS - 1 and gap >= 2**k:
+        k += 1
+    return k
+
+
+def row(table, number):
+    """One row of an embedding table, zeros for 0.  -> [D]."""
+    return table[number] if number > 0 else np.zeros(table.shape[1])
+
 
 def dense(p, x):
     """x W + b.  [D_in] -> [D_out]."""

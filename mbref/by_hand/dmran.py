@@ -6,29 +6,20 @@ Equation numbers are the paper's; parameters and marks as in papers/dmran.py. A 
 """
 import autograd.numpy as np
 
-from mbref.by_hand.basics import dense, softmax, weighted_sum
-
-
-def bucket(gap):
-    """0 for a gap below 1, 1 in [1, 2), 2 in [2, 4) and so on; 13 from 4096 on."""
-    k = 0
-    while k < 13 and gap >= 2**k:  # Deviation D3: 14 buckets
-        k += 1
-    return k
+from mbref.by_hand.basics import bucket, dense, row, softmax, weighted_sum
 
 
 def object_code(params, ids):
     """V of an item, or of item and category side by side; an unknown category, 0, is zeros."""
-    rows = []
-    for table, i in zip(params["V"], ids, strict=True):  # Deviation D2: half of the width each
-        rows.append(table[i] if i > 0 else 0 * table[0])
-    return np.concatenate(rows)
+    # Deviation D2: half of the width each
+    return np.concatenate([row(table, i) for table, i in zip(params["V"], ids, strict=True)])
 
 
 def history_code(params, history):
     """u_j = [V of the object ; T of its gap] W_0 + b_0.  -> n vectors.  Eq. 1, 2."""
     u = []
     for ids, gap in history:
+        # Deviation D3: 14 buckets
         both = np.concatenate([object_code(params, ids), params["T"][bucket(gap)]])
         u.append(dense(params["W_0"], both))  # Deviation D1: no activation
     return u
@@ -110,9 +101,9 @@ def score(params, history, candidate):
 def redundancy(A):
     """sum_ij ((A A^T)_ij - [i = j])^2, A a list of r lists of n numbers.  Eq. 22."""
     total = 0.0
-    for i, row in enumerate(A):
+    for i, one in enumerate(A):
         for j, other in enumerate(A):
-            total = total + (sum(a * b for a, b in zip(row, other, strict=True)) - (i == j)) ** 2
+            total = total + (sum(a * b for a, b in zip(one, other, strict=True)) - (i == j)) ** 2
     return total
 
 

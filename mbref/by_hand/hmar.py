@@ -114,10 +114,7 @@ def class_term(params, z, following):
 
 
 def loss(params, items, behaviours, counts, following, config):
-    """L_rank + theta L_class of one sequence, a mean over its events.  (7).
-
-    following[t]: what event t predicts, as ranking_term takes it.
-    """
+    """L_rank + theta L_class of one sequence, a mean over its events; see ranking_term.  (7)."""
     total = 0.0
     for z, one in zip(forward(params, items, behaviours, counts, config), following, strict=True):
         total = total + ranking_term(params, z, one, config)

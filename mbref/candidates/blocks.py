@@ -13,7 +13,7 @@ import numpy as np
 from mbref import metrics
 from mbref.candidates import choose
 from mbref.candidates.rank import (
-    Places,
+    Standing,
     check_choice,
     check_queries,
     check_target,
@@ -50,7 +50,7 @@ def lay_out(weights, index):
 
 
 def places_by_blocks(queries, layout, chosen, target):
-    """The Places of rank.dense, category by category, without a score kept.
+    """The Standing of rank.dense, category by category, without a score kept.
 
     A block's product is compared with the target's own score. What it cannot tell from it, the
     target itself included, is scored by `pair_scores`, as the own score was. Arguments and errors
@@ -77,7 +77,7 @@ def places_by_blocks(queries, layout, chosen, target):
         np.add.at(ties, who[s], exact == own[who[s]])
     home = np.searchsorted(layout.index.indptr, layout.place[target], side="right") - 1  # [B]
     inside = choose.holds(chosen, home)
-    return Places(np.where(inside, greater, metrics.MISS), np.where(inside, ties - 1, 0), inside)
+    return Standing(np.where(inside, greater, metrics.MISS), np.where(inside, ties - 1, 0), inside)
 
 
 def top_by_blocks(queries, layout, chosen, n):

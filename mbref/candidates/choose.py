@@ -23,14 +23,6 @@ class Index(NamedTuple):
     items: int  # N
 
 
-class Share(NamedTuple):
-    """Candidates of a session over N."""
-
-    mean: float
-    low: float
-    high: float
-
-
 def index_of(category, categories):
     """The Index of `category` [N + 1] ints 0..C-1, entry 0 (padding) ignored; `categories` is C.
 
@@ -160,15 +152,12 @@ def _check_logp(logp, index=None):
 
 
 def share(chosen, index):
-    """Mean, smallest and largest share of items that a session ranks; nan without sessions."""
-    if len(chosen) == 0:
-        return Share(np.nan, np.nan, np.nan)
+    """Mean share of the items that a session ranks, nan without sessions.  chosen [B, C]."""
     if one_category_each(index):
         counts = chosen @ sizes_of(index)  # [B]
     else:
         counts = items_of(chosen, index).sum(axis=1)
-    shares = counts / index.items
-    return Share(float(np.mean(shares)), float(np.min(shares)), float(np.max(shares)))
+    return float(np.mean(counts / index.items)) if len(chosen) else float("nan")
 
 
 def holds(chosen, category):
@@ -197,10 +186,7 @@ def candidates_of_session(chosen, index):
 
 
 def inject_target(allowed, target):
-    """The candidates with every session's target put in: a leak, no case is a miss any more.
-
-    Only there to show this. allowed [B, N]; target [B] items 1..N -> [B, N].
-    """
+    """The candidates with each session's target put in, a leak shown on purpose.  -> [B, N]."""
     injected = allowed.copy()
     injected[np.arange(len(target)), target - 1] = True
     return injected

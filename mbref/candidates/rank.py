@@ -25,7 +25,7 @@ from mbref.errors import require
 from mbref.nn.layers import stop_gradient
 
 
-class Places(NamedTuple):
+class Standing(NamedTuple):
     """Where each target stands among its session's candidates.
 
     `greater` of them score more, `ties` others the same. A target that is no candidate is not
@@ -45,10 +45,7 @@ class Gap(NamedTuple):
 
 
 def with_bias(queries, weights, bias):
-    """q . w_i + b_i without a bias: a 1 behind every query, b_i behind w_i.
-
-    -> queries [B, D + 1], weights [N, D + 1].
-    """
+    """Queries [B, D + 1] and weights [N, D + 1] whose products hold the bias: 1, b_i come last."""
     ones = np.ones((len(queries), 1), queries.dtype)
     queries = np.concatenate([queries, ones], axis=1)
     return queries, np.concatenate([weights, bias[:, None]], axis=1)
@@ -64,9 +61,8 @@ def dense(queries, weights, index, chosen, target, n):
     """All scores, then a mask: the definition.
 
     queries [B, D]; weights [N, D], row i - 1 of item i, floats of the same type; chosen [B, C];
-    target [B] items. -> Places, top [B, n] items, best first, lower id first among equals, 0 where
-    there are fewer. Raises InputError for NaN or infinity, other shapes or types, or a target that
-    is no item.
+    target [B] items. -> Standing, and the n best items [B, n] as in `best`. Raises InputError for
+    NaN or infinity, other shapes or types, or a target that is no item.
     """
     check_choice(chosen, queries, index)
     return among(queries, weights, choose.items_of(chosen, index), target, n)
@@ -82,7 +78,7 @@ def among(queries, weights, allowed, target, n):
     top = [best(np.flatnonzero(mask) + 1, row[mask], n)
            for row, mask in zip(scores, allowed, strict=True)]
     inside = allowed[np.arange(len(target)), target - 1]
-    return Places(greater, ties, inside), np.array(top, np.int64).reshape(-1, n)
+    return Standing(greater, ties, inside), np.array(top, np.int64).reshape(-1, n)
 
 
 def by_session(queries, weights, index, chosen, target, n):
@@ -98,7 +94,7 @@ def by_session(queries, weights, index, chosen, target, n):
         places.append(place_of_session(items, scores, target[b]))
         top.append(best(items, scores, n))
     greater, ties, inside = np.array(places, np.int64).reshape(-1, 3).T
-    return Places(greater, ties, inside > 0), np.array(top, np.int64).reshape(-1, n)
+    return Standing(greater, ties, inside > 0), np.array(top, np.int64).reshape(-1, n)
 
 
 def place_of_session(items, scores, target):
@@ -118,7 +114,7 @@ def best(items, scores, n):
 def report(greater, ties, inside, k=20):
     """Means over all cases, a target outside earning 0, and the coverage.  -> {name: number}.
 
-    greater, ties, inside [B] as in Places; expected values over ties; nan without cases.
+    greater, ties, inside [B] as in Standing; expected values over ties; nan without cases.
     """
     g = np.where(inside, greater, metrics.MISS)  # Deviation HierSRec D13: a miss counts as a case
     e = np.where(inside, ties, 0)
@@ -133,7 +129,7 @@ def mean_or_nan(values):
 
 
 def gap(full, among, k=20):
-    """Why Recall@k among candidates differs from Recall@k among all items.  Places, Places -> Gap.
+    """Why Recall@k among candidates differs from Recall@k among all items.  two Standings -> Gap.
 
     gained = P(r' <= k < r): inside, and k reached only because better items are gone.
     lost = P(r <= k < r'): outside. Both chances are exact under one random order of ties for both

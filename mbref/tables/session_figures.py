@@ -117,7 +117,7 @@ def rank_targets(score, held, index, policies, batch_size=64):
             parts[name].append((*places, share))
     columns = {name: list(map(np.concatenate, zip(*part, strict=True)))
                for name, part in parts.items()}
-    among = {name: (rank.Places(*columns[name][:3]), columns[name][3]) for name in parts}
+    among = {name: (rank.Standing(*columns[name][:3]), columns[name][3]) for name in parts}
     return among.pop(None)[0], among
 
 
@@ -146,7 +146,7 @@ def place_targets(greater, ties, chosen, home):
     """
     inside = choose.holds(chosen, home)
     greater = np.where(inside, (greater * chosen).sum(axis=1), metrics.MISS)
-    return rank.Places(greater, np.where(inside, (ties * chosen).sum(axis=1) - 1, 0), inside)
+    return rank.Standing(greater, np.where(inside, (ties * chosen).sum(axis=1) - 1, 0), inside)
 
 
 def sum_by_category(values, index):

@@ -102,13 +102,10 @@ def forward(params, batch, config, tap=ignore, rng=None):
         h = encoder_block(block, h, allowed, config.heads, drop, tap)
     s = layer_norm(params["ln"], h)
     tap("states", s)
-    return running_mean(s) if config.pool == "mean" else s
-
-
-def running_mean(s):
-    """After every click, the mean of the states so far.  [B, L, D] -> [B, L, D]."""
+    if config.pool == "last":
+        return s
     clicks = np.arange(1, s.shape[1] + 1, dtype=s.dtype, like=stop_gradient(s))  # [L]
-    return np.cumsum(s, axis=1) / clicks[:, None]
+    return np.cumsum(s, axis=1) / clicks[:, None]  # the mean of the states so far
 
 
 def projection(params, logp, config, oracle=None):

@@ -75,14 +75,14 @@ def hint(mall, history, group):
     if group == COUPON:
         return mall.shop[COUPON] == mall.shop[ITEM][last(history, ITEM, TAKEN)]
     source = QUERY if group == ITEM else COUPON
-    return mall.category[group] == mall.category[source][last(history, source,
-                                                              ACTIONS[GROUPS[source]])]
+    met = last(history, source, ACTIONS[GROUPS[source]])
+    return mall.category[group] == mall.category[source][met]
 
 
 def last(history, group, actions):
     """The object of the last event of `group` with one of `actions`; 0 if there is none."""
-    return next((event[1] for event in reversed(history) if event[0] == group
-                 and event[2] in actions), 0)
+    found = [thing for kind, thing, action, *_ in history if kind == group and action in actions]
+    return found[-1] if found else 0
 
 
 def scorer_of(path, log):

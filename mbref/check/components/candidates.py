@@ -44,8 +44,8 @@ def gap(params, inputs, tap):
     targets inside; lost [], of the others; both are means over all B cases.
     """
     inside = inputs["inside"]
-    full = rank.Places(inputs["full_greater"], inputs["full_ties"], np.ones_like(inside))
-    among = rank.Places(inputs["greater"], inputs["ties"], inside)
+    full = rank.Standing(inputs["full_greater"], inputs["full_ties"], np.ones_like(inside))
+    among = rank.Standing(inputs["greater"], inputs["ties"], inside)
     found = rank.gap(full, among, inputs["k"])
     return {name: np.asarray(value) for name, value in found._asdict().items()}
 

@@ -251,10 +251,7 @@ def score_all(params, batch, config):
 
 
 def loss(params, batch, config, rng=None):
-    """Point-wise cross entropy and the L2 of u and x.  -> scalar.  (7).
-
-    Of mf: BPR's -log sigmoid(z_i - z_j) of a target i and its negative j.
-    """
+    """Point-wise cross entropy, or mf's -log sigmoid(z_i - z_j), and the L2 of u and x.  (7)."""
     states = forward(params, batch, config, rng=rng)
     z, u, x = logits(params, batch, states, batch.candidate, config, rng=rng)
     if config.net == "mf":

@@ -144,10 +144,7 @@ def outputs(params, batch, arrays, config):
 
 
 def steps(params, batch, config, rate, last):
-    """Gradients of the loss, and the parameters after 1 .. `last` steps of Adam on the same batch.
-
-    -> {"grads/item_emb": ..., "after/1/item_emb": ...}.
-    """
+    """Gradients, and parameters after 1 .. `last` steps of Adam.  -> {"grads/item_emb": ...}."""
     gradient, rule = grad(hmar.loss), optim.Adam(rate, beta2=0.98, epsilon_hat=True)
     grads, moments = gradient(params, batch, config), optim.start(rule, params)
     found = {f"grads/{name}": a for name, a in name_params(grads).items()}

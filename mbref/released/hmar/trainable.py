@@ -35,15 +35,11 @@ class Config:
         kinds = len(model.VARIANTS[self.variant].weights)
         fitting = [name for name, file in model.VARIANTS.items()
                    if len(file.weights) == self.behaviours]
+        mend = f"choose {' or '.join(fitting)}" if fitting else "train hmar, for any number of them"
         require(kinds == self.behaviours,
                 f"variant {self.variant} is for {kinds} behaviours and the log has "
-                f"{self.behaviours}: {choose(fitting)}.")
+                f"{self.behaviours}: {mend}.")
         require_ranges(self)
-
-
-def choose(names):
-    """What a user can do where the variant does not fit."""
-    return f"choose {' or '.join(names)}" if names else "train hmar, for any number of them"
 
 
 def graph(config):
