@@ -12,11 +12,12 @@ MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)  # lengths 
 
 
 class Component(NamedTuple):
-    """What the manifest says of a component, beside the docstring of its function."""
+    """What the manifest says of a component."""
 
     equation: str                      # of the paper
     differentiate: tuple = ()          # inputs with a gradient; all floats of params have one
     kind: str = "values"               # "metric": tolerance 1e-12; "model": a loss, ten steps
+    about: str = ""                    # its inputs, parameters, outputs and taps, with shapes
     function: Callable | None = None   # mbref's side, which registry.py finds by the name
 
 

@@ -27,7 +27,7 @@ def describe_components():
     """What the manifest says of the components.  -> {name: dict}."""
     return {name: {"equation": one.equation, "kind": one.kind,
                    "differentiate": list(one.differentiate),
-                   "about": " ".join((one.function.__doc__ or "").split())}
+                   "about": " ".join(one.about.split())}
             for name, one in COMPONENTS.items()}
 
 

@@ -1,8 +1,32 @@
-"""The Config of a case's flat inputs, and taps that show NaN where implementations may differ."""
+"""How mbref's side of a component is written: as a function that names what it reads.
+
+What a component takes and gives, with shapes and settings, is its `about` in the manifest.
+"""
+import inspect
 from dataclasses import fields
 
 import autograd.numpy as np
 from autograd.tracer import getval
+
+
+def component(*outputs):
+    """Make f(params, inputs, tap) -> {output: array} of a function of some of these by name.
+
+    Its arguments are params, inputs, tap and single inputs. It returns the output of this name, or
+    as many as there are names, or without any the whole dict.
+    """
+    def make(function):
+        names = list(inspect.signature(function).parameters)
+
+        def call(params, inputs, tap):
+            given = {**inputs, "params": params, "inputs": inputs, "tap": tap}
+            found = function(*(given[name] for name in names))
+            if not outputs:
+                return found
+            return dict(zip(outputs, found if len(outputs) > 1 else [found], strict=True))
+
+        return call
+    return make
 
 
 def take(inputs, names):

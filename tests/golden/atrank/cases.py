@@ -192,8 +192,25 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "atrank.behaviour_code": Component("ATRank steps (2)-(4)"),
-    "atrank.attention_block": Component("ATRank steps (5), (6)", ("query", "memory")),
-    "atrank.score": Component("ATRank step (7)"),
-    "atrank": Component("ATRank steps (2)-(7)", kind="model"),
+    "atrank.behaviour_code": Component("ATRank steps (2)-(4)", about="""
+        [item ; category ; one-hot time bucket] W + b.  -> code [B, T, D], 0 at padding.
+        item, gap [B, T]; category [N+1] of every item, 0 = unknown, an embedding of zeros;
+        params: tables (item, category), groups/0 (w, b). Buckets as in atrank.time_bucket: rule
+        "release", of which buckets 0..11 have columns and bucket 12 is all zeros, or "paper",
+        14 columns; `bucket` is the rule. group_relu: a ReLU after it."""),
+    "atrank.attention_block": Component("ATRank steps (5), (6)", ("query", "memory"), about="""
+        y = ln(attention + query), then ln_f(f2(relu(f1(y))) + y); layer norms with eps 1e-8.
+        query [B, C, D], memory [B, S, D], allowed [B, C, S] bool; heads; params: q, k, v [D,
+        D], f1, f2, ln, ln_f -> y [B, C, D]. q and v are ReLU layers. scores "dot": k too,
+        scores over sqrt(D/H); "bilinear": k without bias and ReLU, no root. Tap: weights [B, H,
+        C, S]."""),
+    "atrank.score": Component("ATRank step (7)", about="""
+        Logits of candidates.  item, gap [B, T], category [N+1], candidate [B, C] -> scores [B,
+        C].
+        Config and params as atrank."""),
+    "atrank": Component("ATRank steps (2)-(7)", kind="model", about="""
+        The loss of a batch: point-wise cross entropy and penalties.  -> loss [].
+        item, gap [B, T], 0 = padding on the right; category [N+1]; candidate [B, C], 0 = none;
+        label [B, C] bool. Config as in papers/atrank.py. Taps, NaN at padding: input [B, T, D],
+        self_weights [B, H, T, T], states [B, T, D], and vanilla_weights [B, H, C, T]."""),
 }

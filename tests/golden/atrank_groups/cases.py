@@ -207,9 +207,28 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "atrank.group_code": Component("ATRank steps (2)-(4)"),
-    "atrank.target_code": Component("ATRank step (6)"),
-    "atrank.user_vectors": Component("ATRank step (6)", ("x", "states")),
-    "atrank.groups_score": Component("ATRank step (7)"),
-    "atrank.groups": Component("ATRank steps (2)-(7)", kind="model"),
+    "atrank.group_code": Component("ATRank steps (2)-(4)", about="""
+        [features' embeddings ; action ; one-hot time bucket] W + b, of group 0 alone.
+        -> code [B, L, D], 0 at padding. object_0, action_0, gap_0 [B, L]; features_0 [N+1, F];
+        params: tables by name, groups/0 (w, whose rows are the features in the order of
+        groups[0], the action if actions[0] is not 0, and the time; b; action [A+1,
+        table_width]). Buckets, rules and group_relu as in atrank.behaviour_code; action 0 and
+        feature 0 have embeddings of zeros."""),
+    "atrank.target_code": Component("ATRank step (6)", about="""
+        A candidate as step (6) reads it; no candidate is 0.
+        candidate [B, C] of `group`, features_g [N_g+1, F_g] -> code [B, C, D]. query "raw": its
+        features' embeddings; "group": these through the group's layer (w, b, and the ReLU of
+        group_relu), with zeros in place of the action's embedding and of all columns of time:
+        no bucket, not even that of a gap of 0. params as atrank.group_code, one of groups/ a
+        group."""),
+    "atrank.user_vectors": Component("ATRank step (6)", ("x", "states"), about="""
+        e: every block of params vanilla in turn, as atrank.attention_block, on the same states.
+        x [B, C, D], states [B, S, D], real [B, S] bool -> e [B, C, D]; heads, scores. Tap:
+        vanilla_weights [B, H, C, S] of the first block."""),
+    "atrank.groups_score": Component("ATRank step (7)", about="""
+        Logits of candidates of `group`, as atrank.groups.  candidate [B, C] -> scores [B, C]."""),
+    "atrank.groups": Component("ATRank steps (2)-(7)", kind="model", about="""
+        The loss of a batch, as atrank, whose candidates belong to `group`.  -> loss [].
+        The events of all groups attend to each other, S = the sum of L_g of them, groups one
+        after the other; candidate, label [B, C]. Taps as atrank, with S for T."""),
 }

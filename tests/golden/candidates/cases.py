@@ -206,10 +206,33 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "hiersrec.candidates_share": Component("HierSRec step (6)"),
-    "hiersrec.places": Component("HierSRec step (6)"),
-    "hiersrec.gap": Component("HierSRec step (6)", kind="metric"),
-    "hiersrec.inject_target": Component("HierSRec step (6), a leak"),
-    "hiersrec.backfill": Component("HierSRec step (6)"),
-    "hiersrec.two_level_logp": Component("Goodman 2001", ("category_logp", "item_logits")),
+    "hiersrec.candidates_share": Component("HierSRec step (6)", about="""
+        The K whose K most probable categories hold a mean share of the items closest to each
+        rho.
+        logp [B, C], ties go to the lower id; category [N+1]; rho [Q] -> k [Q], the smaller
+        where two are as close."""),
+    "hiersrec.places": Component("HierSRec step (6)", about="""
+        Each target's place by query . weights among the items of the session's chosen
+        categories.
+        queries [B, D], weights [N, D], whose row i - 1 is item i, chosen [B, C] bool, whose
+        column c is category c, category [N+1], target [B] items -> greater, ties [B] int64: how
+        many other candidates score more, and the same; inside [B] bool: is the target a
+        candidate? If not, greater is 2**62 and ties 0. top [B, n]: the n best candidates, the
+        lower id first among equals, 0 where there are fewer."""),
+    "hiersrec.gap": Component("HierSRec step (6)", kind="metric", about="""
+        Hit rate at k among candidates less that among all items, as gained - lost.
+        full_greater, full_ties [B]: places among all items; greater, ties, inside [B]: among
+        the candidates, as in hiersrec.places; hits are expected over random tie-breaking ->
+        gained [], of targets inside; lost [], of the others; both are means over all B cases."""),
+    "hiersrec.inject_target": Component("HierSRec step (6), a leak", about="""
+        The candidates and each session's target: a leak, which an evaluation must not have.
+        allowed [B, N] bool, target [B] items -> injected [B, N] bool."""),
+    "hiersrec.backfill": Component("HierSRec step (6)", about="""
+        Candidates, where they are fewer than n filled up to n with the most popular others.
+        allowed [B, N] bool, popularity [N], where 0 counts too, the lower id first among
+        equals; column i - 1 is item i -> filled [B, N] bool; an n above N takes all."""),
+    "hiersrec.two_level_logp": Component("Goodman 2001", ("category_logp", "item_logits"), about="""
+        log p(i) = log p of i's category + log softmax of the logits of that category's items.
+        category_logp [R, C], whose column c is category c, item_logits [R, N], whose column i -
+        1 is item i, category [N+1] -> logp [R, N]."""),
 }

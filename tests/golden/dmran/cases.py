@@ -166,13 +166,39 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "dmran.history_code": Component("DMRAN eq. 1, 2"),
-    "dmran.item_attention": Component("DMRAN eq. 3-7", ("H",)),
-    "dmran.redundancy": Component("DMRAN eq. 22", ("A",)),
-    "dmran.alignment": Component("DMRAN eq. 9-11", ("M",)),
-    "dmran.feature_attention": Component("DMRAN eq. 12, 13", ("M",)),
-    "dmran.vanilla": Component("DMRAN eq. 14, 15", ("M", "i_c")),
-    "dmran.fusion": Component("DMRAN eq. 16", ("h", "h_hat")),
-    "dmran.score": Component("DMRAN eq. 17"),
-    "dmran": Component("DMRAN eq. 1-22", kind="model"),
+    "dmran.history_code": Component("DMRAN eq. 1, 2", about="""
+        H = [V[item] ; T[bucket of the gap]] W_0 + b_0.
+        item, gap [B, T]; category [items+1] if categories > 0: then V is [V_0[item] ;
+        V_1[category]]; params: V (a list of tables), T [14, d], W_0 (w, b) -> H [B, T, d], 0 at
+        padding."""),
+    "dmran.item_attention": Component("DMRAN eq. 3-7", ("H",), about="""
+        A = softmax(relu(H W_s1^T) W_s2^T)^T over the events, one row a hop.
+        H [B, T, d], real [B, T] bool; params: W_s1 [d, d], W_s2 [r, d] -> A [B, r, T], 0 at
+        padding and for an empty history."""),
+    "dmran.redundancy": Component("DMRAN eq. 22", ("A",), about="""
+        ||A A^T - I||_F^2 of every sample.  A [B, r, T] -> penalty [B]."""),
+    "dmran.alignment": Component("DMRAN eq. 9-11", ("M",), about="""
+        beta_ij: softmax over j, by feature, of W_s5 tanh(W_s4 m_i + W_s3 m_j + b_s2) + b_s1.
+        M [B, r, d]; allowed [B, r, r] bool, rows are i, a row without any gives 0; params:
+        W_s3, W_s4, W_s5 [d, d], b_s1, b_s2 [d] -> beta [B, i, j, d]."""),
+    "dmran.feature_attention": Component("DMRAN eq. 12, 13", ("M",), about="""
+        M^_i = sum_j beta_ij * M_j, feature by feature.  M [B, r, d], allowed [B, r, r]; params
+        as dmran.alignment -> M_hat [B, r, d]. Tap: beta [B, i, j, d].
+        robust: y = ln(M^ + M), then ln_f(f2(relu(f1(y))) + y) of params after; eps 1e-8."""),
+    "dmran.vanilla": Component("DMRAN eq. 14, 15", ("M", "i_c"), about="""
+        f_vanilla: softmax(M i_c / sqrt(d)) over the real rows, times M.  M [B, r, d], i_c [B,
+        C, d], real [B, r] bool -> h [B, C, d], 0 without real rows. pool "mean": the mean of
+        the real rows. robust: atrank.attention_block with params van, scores "dot" and `heads`,
+        of query i_c and memory M."""),
+    "dmran.fusion": Component("DMRAN eq. 16", ("h", "h_hat"), about="""
+        h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  All are [B, C, d]."""),
+    "dmran.score": Component("DMRAN eq. 17", about="""
+        Scores of candidates, as dmran.  item, gap [B, T], candidate [B, C] -> scores [B, C]."""),
+    "dmran": Component("DMRAN eq. 1-22", kind="model", about="""
+        The loss of a batch: cross entropy of positives and negatives, and penalties.  -> loss
+        [].
+        item, gap [B, T], 0 = padding on the right; category [items+1] if categories > 0;
+        candidate [B, C]; label [B, C] bool. Config as in variants/dmran.py. Taps: hops [B, r,
+        T], M [B, r, d], beta [B, r, r, d], M_hat [B, r, d], vanilla_hat and vanilla [B, 1, C,
+        r]; without hops (variant "feature") none, since padding takes part in them."""),
 }

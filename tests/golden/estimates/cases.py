@@ -131,10 +131,24 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "metrics.expected_sampled_rank": Component("Krichene & Rendle 2020", kind="metric"),
-    "metrics.rank_plug_in": Component("Krichene & Rendle 2020", kind="metric"),
+    "metrics.expected_sampled_rank": Component("Krichene & Rendle 2020", kind="metric", about="""
+        1 + m (r - 1) / (n - 1): the mean rank among m negatives of the item of rank r among all
+        n.
+        Negatives are drawn uniformly from the n - 1 others; ranks count from 1.  r [R] -> rank
+        [R]."""),
+    "metrics.rank_plug_in": Component("Krichene & Rendle 2020", kind="metric", about="""
+        Rank among n items, not rounded, by that among m negatives.  r_sampled [R] -> rank [R]."""),
     # no kind "metric": right solutions of its linear system in float32 differ by 1e-6
-    "metrics.bias_variance_estimator": Component("after Krichene & Rendle 2020"),
-    "metrics.mean_and_spread": Component("mean and sample sd", kind="metric"),
-    "metrics.paired_bootstrap": Component("paired bootstrap, percentiles", kind="metric"),
+    "metrics.bias_variance_estimator": Component("after Krichene & Rendle 2020", about="""
+        x [m+1], the worth of each sampled rank, from rank 1.  metric [n], prior [n] -> x [m+1].
+        It minimises sum_r p(r) [(E[x | r] - M(r))^2 + gamma Var(x | r)], M(r) the metric of the
+        ranks r = 1..n, p the prior; each of m negatives, drawn with replacement, is better with
+        chance (r - 1) / (n - 1)."""),
+    "metrics.mean_and_spread": Component("mean and sample sd", kind="metric", about="""
+        Mean and sample standard deviation, divisor S - 1.  values [S] -> mean [], sd []."""),
+    "metrics.paired_bootstrap": Component("paired bootstrap, percentiles", kind="metric", about="""
+        Mean of a - b, and percentiles 2.5 and 97.5 of the n resampled means: low, high.
+        Percentile q of these in rising order, counted from 0, is at place q / 100 (n - 1),
+        interpolated linearly. a, b [B]; picks [n, B]: the cases 0..B-1 of each resample ->
+        mean, low, high []."""),
 }

@@ -210,17 +210,58 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "hiersrec.item_features": Component("HierSRec step (1)"),
-    "hiersrec.encoder_block": Component("HierSRec step (1)", ("h",)),
-    "hiersrec.encode": Component("HierSRec step (1)"),
-    "hiersrec.category_logp": Component("HierSRec step (2)", ("s",)),
-    "hiersrec.projection": Component("HierSRec step (3)", ("logp",)),
-    "hiersrec.joined": Component("HierSRec steps (2)-(4)", ("s",)),
-    "hiersrec.item_logits": Component("HierSRec step (4)", ("q",)),
-    "hiersrec.candidates_topk": Component("HierSRec step (6)"),
-    "hiersrec.candidates_mass": Component("HierSRec step (6)"),
-    "hiersrec.candidates_budget": Component("HierSRec step (6)"),
-    "hiersrec.candidate_items": Component("HierSRec step (6)"),
-    "hiersrec.score": Component("HierSRec step (4)"),
-    "hiersrec": Component("HierSRec steps (1)-(5)", kind="model"),
+    "hiersrec.item_features": Component("HierSRec step (1)", about="""
+        [E_I[item] ; E_C[its category] ; its text], as far as `inputs` names them; 0 at padding.
+        item [B, T]; category [N+1], 0 = unknown, a class with its own embedding; texts [N+1,
+        M]; params: E_I, E_C -> features [B, T, d_in]."""),
+    "hiersrec.encoder_block": Component("HierSRec step (1)", ("h",), about="""
+        Pre-norm transformer block, causal: h + attention(ln1(h)) o, then +
+        f2(relu(f1(ln2(.)))).
+        h [B, T, D], real [B, T] bool; heads; params: q, k, v, o [D, D] without biases, f1, f2
+        (w, b), ln1, ln2, eps 1e-8 -> y [B, T, D], 0 at padding. Tap: weights [B, heads, T, T],
+        NaN for queries that are padding."""),
+    "hiersrec.encode": Component("HierSRec step (1)", about="""
+        s: the session encoding after every click.  -> s [B, T, D], 0 at padding.
+        item [B, T], category, texts; config and params as hiersrec. pool "last": the last
+        state; "mean": the mean of the states so far."""),
+    "hiersrec.category_logp": Component("HierSRec step (2)", ("s",), about="""
+        log softmax(s W + b) over the classes 0..C.  s [R, D] -> logp [R, C+1].
+        params: category (w [D, C+1], b)."""),
+    "hiersrec.projection": Component("HierSRec step (3)", ("logp",), about="""
+        g: what the item head learns of the category.  logp [R, C+1], oracle [R] -> g [R, d_p].
+        hier "soft": exp(logp) W_p; "stop": the same, but no gradient to logp; "tied": exp(logp)
+        E_C; "logits": layer_norm(logp) W_p with ln_logits (gamma, beta), eps 1e-8; "oracle":
+        W_p[oracle]."""),
+    "hiersrec.joined": Component("HierSRec steps (2)-(4)", ("s",), about="""
+        q = [s ; g], session and category vector side by side, and log p of the categories.
+        s [R, D], oracle [R] -> q [R, D + d_p], logp [R, C+1]. g as in hiersrec.projection, by
+        hier; "none": q is s. tasks "item": q is s, and there is no logp. Params: category (w,
+        b) and those of hiersrec.projection."""),
+    "hiersrec.item_logits": Component("HierSRec step (4)", ("q",), about="""
+        Logits of all items 1..N.  q [R, D'] -> logits [R, N].
+        item_out "fc": q w + b of params item. "tied": (q query) . (features of the item times
+        value) + b_i, features as in hiersrec.item_features."""),
+    "hiersrec.candidates_topk": Component("HierSRec step (6)", about="""
+        The k most probable categories; ties go to the lower id, a k above C takes all.
+        logp [B, C] -> chosen [B, C] bool."""),
+    "hiersrec.candidates_mass": Component("HierSRec step (6)", about="""
+        Categories by falling probability until these sum to at least tau.
+        logp [B, C] -> chosen [B, C] bool, at least one."""),
+    "hiersrec.candidates_budget": Component("HierSRec step (6)", about="""
+        Categories by falling probability until they hold at least ceil(rho N) items.
+        logp [B, C]; category [N+1] 0..C-1 of items 1..N, entry 0 ignored -> chosen [B, C] bool,
+        at least one."""),
+    "hiersrec.candidate_items": Component("HierSRec step (6)", about="""
+        Items of any chosen category.  chosen [B, C] bool, category [N+1] -> allowed [B, N]
+        bool.
+        Column i - 1 is item i."""),
+    "hiersrec.score": Component("HierSRec step (4)", about="""
+        Logits of candidates after the last click.  candidate [B, n] -> scores [B, n].
+        item [B, T], category, texts, oracle [B]; config and params as hiersrec."""),
+    "hiersrec": Component("HierSRec steps (1)-(5)", kind="model", about="""
+        The loss of a batch: cross entropy of the next item and of its category.  -> loss [].
+        The second counts category_weight. item, next [B, T], 0 = padding on the right, or
+        nothing follows; category [N+1], 0 = unknown, a class like others; texts [N+1, M]; known
+        [N] bool: items in the softmax. Config as in papers/hiersrec.py. Taps, NaN at padding:
+        weights [B, heads, T, T], states [B, T, D]."""),
 }

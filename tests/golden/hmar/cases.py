@@ -206,16 +206,60 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "hmar.behaviour_mask": Component("HMAR step (3)"),
-    "hmar.indicator": Component("HMAR step (2)"),
-    "hmar.candidate_counts": Component("HMAR step (2)"),
-    "hmar.code": Component("HMAR steps (1), (2)", ("item_code", "counts")),
-    "hmar.input_code": Component("HMAR step (1)", ("counts",)),
-    "hmar.candidate_code": Component("HMAR step (5)", ("counts",)),
-    "hmar.behaviour_encoder": Component("HMAR step (3)", ("x",)),
-    "hmar.sequence_encoder": Component("HMAR step (4)", ("s", "residual")),
-    "hmar.class_logits": Component("HMAR step (6)", ("q", "z")),
-    "hmar.ranking_loss": Component("HMAR step (7)", ("positive", "negative")),
-    "hmar.score": Component("HMAR step (5)"),
-    "hmar": Component("HMAR steps (1)-(7)", kind="model"),
+    "hmar.behaviour_mask": Component("HMAR step (3)", about="""
+        May the query read the key: both real, of one behaviour, the key not later?
+        behaviour [B, T] 1..K, 0 = padding on the left -> mask [B, T, T], rows are queries."""),
+    "hmar.indicator": Component("HMAR step (2)", about="""
+        How often the event's item has occurred so far, by behaviour, this event included.
+        item, behaviour [B, T], 0 = padding; count = K -> counts [B, T, K], 0 at padding."""),
+    "hmar.candidate_counts": Component("HMAR step (2)", about="""
+        How often a candidate has occurred up to and including each event, by behaviour.
+        item, behaviour [B, T]; candidate [B, T], 0 = none; count = K -> counts [B, T, K], 0
+        where there is no candidate."""),
+    "hmar.code": Component("HMAR steps (1), (2)", ("item_code", "counts"), about="""
+        [v ; c W_c + b_c] W_f + b_f.  item_code v [B, T, D], counts c [B, T, K] -> code [B, T,
+        D].
+        params: indicator (w [K, D], b [D]), feature (w [2D, D], b [D]). count_scale "log1p": c
+        is log(1 + c); indicator False: c is 0."""),
+    "hmar.input_code": Component("HMAR step (1)", ("counts",), about="""
+        G: the code of every event, its embedding times sqrt(D), plus its position.
+        item [B, T], counts [B, T, K]; params: item [N+1, D], position [length, D] with length
+        >= T, the last one that of the last event, indicator, feature -> code [B, T, D], 0 at
+        padding."""),
+    "hmar.candidate_code": Component("HMAR step (5)", ("counts",), about="""
+        q^o: the code of candidates, without sqrt(D) and position; 0 has an embedding of zeros.
+        candidate [B, C], counts [B, C, K]; params: item [N+1, D], indicator, feature -> code
+        [B, C, D]."""),
+    "hmar.behaviour_encoder": Component("HMAR step (3)", ("x",), about="""
+        Each behaviour's own causal self-attention and feed-forward, events put back in their
+        order.
+        x [B, T, D], behaviour [B, T]; heads; params: q, k, v, f1, f2 (each w [K, D, D], b [K,
+        D]), res [K] -> y [B, T, D], 0 at padding. y = a + f2(relu(f1(a))) + res x, a the
+        attention without residual. Tap: behaviour_weights [B, heads, T, T], NaN for queries
+        that are padding."""),
+    "hmar.sequence_encoder": Component("HMAR step (4)", ("s", "residual"), about="""
+        Causal self-attention over all events, then layer norm (eps 1e-8) and feed-forward.
+        s, residual [B, T, D], real [B, T] bool; heads; params: q, k, v, f1, f2 (w [D, D], b
+        [D]), ln (gamma, beta) -> z [B, T, D], 0 at padding. y = ln(a + residual), z = y +
+        f2(relu(f1(y))). Tap: sequence_weights [B, heads, T, T], NaN for queries that are
+        padding."""),
+    "hmar.class_logits": Component("HMAR step (6)", ("q", "z"), about="""
+        Two dense layers, class1 and class2, on [q ; z].  q, z [B, T, D] -> logits [B, T, K]."""),
+    "hmar.ranking_loss": Component("HMAR step (7)", ("positive", "negative"), about="""
+        Mean over the events of weight * -log sigmoid(positive) - log(1 - sigmoid(negative)).
+        positive, negative, weight [B, T]; mask [B, T] bool: the events; has_negative [B, T]
+        bool: without a negative there is no second term -> loss [], 0 without events."""),
+    "hmar.score": Component("HMAR step (5)", about="""
+        Scores of candidates for the next event after each history.
+        item, behaviour [B, T]; counts [B, T, K]; candidate [B, C]; history [B, N+1, K] counts
+        of every item over the whole history; config and params as hmar -> scores [B, C].
+        candidate_counts "own": a candidate's indicator are its counts in the history; "target":
+        one event of the target behaviour."""),
+    "hmar": Component("HMAR steps (1)-(7)", kind="model", about="""
+        The loss of a batch.  -> loss []. Each event predicts the next one; padding is on the
+        left.
+        item, behaviour [B, T]; counts [B, T, K] of each event; next_item, next_behaviour [B,
+        T], 0 = nothing to predict; next_counts [B, T, K]; negative [B, T], 0 = none;
+        negative_counts [B, T, K]. Config as in papers/hmar.py. Taps, NaN at padding: input [B,
+        T, D], behaviour_weights [B, H, T, T], merged [B, T, D], sequence_weights, states."""),
 }

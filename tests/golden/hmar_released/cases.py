@@ -135,4 +135,13 @@ PLANS = {"hmar.released": [
              recorded=recorded("movielens_init")),
 ]}
 
-COMPONENTS = {"hmar.released": Component("HMAR steps (1)-(7), as released", kind="model")}
+COMPONENTS = {
+    "hmar.released": Component("HMAR steps (1)-(7), as released", kind="model", about="""
+        The loss of a batch.  -> loss []. Each event predicts the next one; padding is on the
+        left.
+        variant "taobao", "tianchi", "yelp", "movielens": the model file, see VARIANTS in
+        released/hmar.py; heads. item, behaviour [B, T]; counts [B, T, K]; next_item [B, T], 0 =
+        nothing to predict; next_weight [B, T] of the positive; next_label [B, T] 0..K-1;
+        next_counts [B, T, K], of the positive and of the negative; negative [B, T]. Taps, NaN
+        at padding: input, merged, states, all [B, T, D]."""),
+}

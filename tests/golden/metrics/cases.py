@@ -181,12 +181,25 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "metrics.greater_and_ties": Component("rank with ties"),
-    "metrics.hit_rate": Component("McSherry & Najork 2008", kind="metric"),
-    "metrics.mrr": Component("McSherry & Najork 2008", kind="metric"),
-    "metrics.ndcg": Component("McSherry & Najork 2008", kind="metric"),
-    "metrics.recall_many": Component("McSherry & Najork 2008", kind="metric"),
-    "metrics.ndcg_many": Component("McSherry & Najork 2008", kind="metric"),
-    "metrics.auc": Component("DMRAN eq. 23", kind="metric"),
-    "metrics.macro_auc": Component("DMRAN eq. 23", kind="metric"),
+    "metrics.greater_and_ties": Component("rank with ties", about="""
+        Place of each target. A target that is not allowed is a miss: g = 2**62, e = 0.
+        scores [B, C], target [B] columns, allowed [B, C] bool: who is a candidate -> g, e [B]."""),
+    "metrics.hit_rate": Component("McSherry & Najork 2008", kind="metric", about="""
+        [rank <= k], expected over ties: ranks 1 + g .. 1 + g + e are equally likely.
+        g, e [B] -> hit_rate [B]. ties "pessimistic": the worst of these ranks."""),
+    "metrics.mrr": Component("McSherry & Najork 2008", kind="metric", about="""
+        [rank <= k] / rank, as in metrics.hit_rate.  g, e [B] -> mrr [B]."""),
+    "metrics.ndcg": Component("McSherry & Najork 2008", kind="metric", about="""
+        [rank <= k] / log2(rank + 1), as in metrics.hit_rate.  g, e [B] -> ndcg [B]."""),
+    "metrics.recall_many": Component("McSherry & Najork 2008", kind="metric", about="""
+        Hits among the k best over |positives|.  scores, positive, allowed [B, C] -> recall [B]."""),
+    "metrics.ndcg_many": Component("McSherry & Najork 2008", kind="metric", about="""
+        DCG@k over that of min(k, |positives|) positives, then others. As recall_many -> ndcg
+        [B]."""),
+    "metrics.auc": Component("DMRAN eq. 23", kind="metric", about="""
+        Share of (positive, negative) pairs in the right order; a tie is 1/2, with ties "strict"
+        0.
+        scores [B, C], positive, allowed [B, C] bool -> auc [B]."""),
+    "metrics.macro_auc": Component("DMRAN eq. 23", kind="metric", about="""
+        Mean AUC, and how many users have none.  scores, positive [B, C] -> mean [], skipped []."""),
 }

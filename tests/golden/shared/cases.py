@@ -215,24 +215,55 @@ PLANS = {
 }
 
 COMPONENTS = {
-    "layers.dense": Component("x W + b", ("x",)),
-    "layers.lookup": Component("rows of an embedding table"),
-    "layers.embed": Component("ATRank step (2)"),
-    "layers.relu": Component("max(x, 0)", ("x",)),
-    "layers.layer_norm": Component("Ba et al. 2016", ("x",)),
-    "layers.dropout": Component("dropout, scaled in training", ("x",)),
-    "masks.padding": Component("ids above 0"),
-    "masks.causal": Component("Vaswani et al. 2017, section 3.2.3"),
-    "masks.diagonal": Component("key and query the same"),
-    "masks.behaviour": Component("HMAR step (3), M_b"),
-    "masks.same_behaviour": Component("HMAR step (3)"),
-    "masks.positions": Component("places of real events"),
-    "attention.masked_softmax": Component("Vaswani et al. 2017, eq. 1", ("scores",)),
-    "attention.attention": Component("Vaswani et al. 2017, eq. 1", ("q", "k", "v")),
-    "losses.softplus": Component("log(1 + e^x)", ("x",)),
-    "losses.log_softmax": Component("HierSRec step (2)", ("logits",)),
-    "losses.sigmoid_cross_entropy": Component("ATRank step (7)", ("logits",)),
-    "losses.cross_entropy": Component("HierSRec step (5)", ("logits",)),
-    "losses.masked_mean": Component("means over real events", ("values",)),
-    "atrank.time_bucket": Component("ATRank step (3)"),
+    "layers.dense": Component("x W + b", ("x",), about="""
+        x W + b.  x [B, T, D]; w [D, E], b [E] -> y [B, T, E]."""),
+    "layers.lookup": Component("rows of an embedding table", about="""
+        Rows of a table; id 0: zeros, no gradient.  table [N+1, D]; ids [B, T] -> y [B, T, D]."""),
+    "layers.embed": Component("ATRank step (2)", about="""
+        Rows of F tables side by side; id 0 of a feature gives zeros for it and no gradient.
+        tables: a list of F arrays [N_f+1, D_f]; ids [B, T, F] -> y [B, T, sum of D_f]."""),
+    "layers.relu": Component("max(x, 0)", ("x",), about="""
+        max(x, 0), whose gradient at 0 is 0.  x [B, T] -> y [B, T]."""),
+    "layers.layer_norm": Component("Ba et al. 2016", ("x",), about="""
+        gamma (x - mean) / sqrt(var + eps) + beta over the last axis, var biased.
+        x [B, T, D]; gamma, beta [D]; eps a number -> y [B, T, D]."""),
+    "layers.dropout": Component("dropout, scaled in training", ("x",), about="""
+        In training, entries with a draw below the rate become 0, others / (1 - rate); else y is
+        x.
+        x, draws [B, T, D], draws uniform in [0, 1) and without a gradient; rate a number,
+        training True or False -> y [B, T, D]."""),
+    "masks.padding": Component("ids above 0", about="""
+        True where there is an event.  ids [B, T], 0 = padding -> mask [B, T]."""),
+    "masks.causal": Component("Vaswani et al. 2017, section 3.2.3", about="""
+        True where key s is not later than query t.  ids [B, T], read for T alone -> mask [T,
+        T]."""),
+    "masks.diagonal": Component("key and query the same", about="""
+        True where key and query are the same.  ids [B, T], read for T alone -> mask [T, T]."""),
+    "masks.behaviour": Component("HMAR step (3), M_b", about="""
+        True where an event is of type k + 1.  behaviour [B, T]; count = K -> mask [B, T, K]."""),
+    "masks.same_behaviour": Component("HMAR step (3)", about="""
+        True where query and key are real and of one type.  behaviour [B, T] -> mask [B, T, T]."""),
+    "masks.positions": Component("places of real events", about="""
+        Places b T + t of the R real events, rising.  ids [B, T], 0 = padding -> positions [R]."""),
+    "attention.masked_softmax": Component("Vaswani et al. 2017, eq. 1", ("scores",), about="""
+        Softmax over the last axis among the allowed entries; 0 everywhere in a row without any.
+        scores [B, T, S]; allowed [B, T, S] bool -> weights [B, T, S]."""),
+    "attention.attention": Component("Vaswani et al. 2017, eq. 1", ("q", "k", "v"), about="""
+        softmax(q k^T / sqrt(D/H)) v over the allowed keys; 0 where nothing is allowed.
+        q [B, T, D]; k, v [B, S, D]; allowed [B, T, S] bool; heads = H, head h is slice h of the
+        width; scaled=False leaves out the root -> y [B, T, D]. Tap: weights [B, H, T, S]."""),
+    "losses.softplus": Component("log(1 + e^x)", ("x",), about="""
+        log(1 + e^x) without overflow.  x [B, T] -> y [B, T]."""),
+    "losses.log_softmax": Component("HierSRec step (2)", ("logits",), about="""
+        log(softmax(logits)) over the last axis.  logits [B, T, C] -> logp [B, T, C]."""),
+    "losses.sigmoid_cross_entropy": Component("ATRank step (7)", ("logits",), about="""
+        -log sigmoid(logits) where the label is True, else -log(1 - ...).  All are [B, T]."""),
+    "losses.cross_entropy": Component("HierSRec step (5)", ("logits",), about="""
+        -log softmax(logits)[label].  logits [B, T, C]; labels [B, T] 0..C-1 -> loss [B, T]."""),
+    "losses.masked_mean": Component("means over real events", ("values",), about="""
+        Mean of values where mask is True; 0 if it is nowhere.  values, mask [B, T] -> mean []."""),
+    "atrank.time_bucket": Component("ATRank step (3)", about="""
+        Bucket of a time gap.  gap [B, T] whole numbers >= 0 -> bucket [B, T].
+        rule "release": floor(log2(gap + 1)), at most 12. "paper": 0 below 1, then floor(log2
+        gap) + 1, at most 13."""),
 }
