@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.errors import InputError
+from mbref.errors import require
 
 # The g of a target that was no candidate: a count above every cut-off k, so every metric is 0.
 # The number of candidates C would not do, since k > C is legal and would turn the miss into a hit.
@@ -59,7 +59,7 @@ def greater_and_ties(scores, target, allowed=None):
 
 def _greater_and_ties_of_all(scores, allowed):
     """The same two counts for every candidate, each [B, C]; outside `allowed` MISS, 0."""
-    g, e = np.zeros(scores.shape, dtype=np.int64), np.zeros(scores.shape, dtype=np.int64)
+    g, e = np.zeros((2, *scores.shape), dtype=np.int64)
     for b in range(len(scores)):
         ordered = np.sort(scores[b][allowed[b]])
         lower = np.searchsorted(ordered, scores[b], side="left")
@@ -106,7 +106,7 @@ def _gain_at_place(gain, g, e, ties):
     best, worst = g + 1, g + 1 + e
     # Deviation HMAR D18, HierSRec D19: the expected value over ties is the default
     granted = {"expected": (best, worst), "pessimistic": (worst, worst), "optimistic": (best, best)}
-    _require_choice("ties", ties, granted)
+    _require_ties(ties, granted)
     first, last = granted[ties]
     total = np.concatenate([[0.0], np.cumsum(gain)])                 # [k + 1], total[j]: ranks 1..j
     earned = total[np.minimum(last, k)] - total[np.minimum(first - 1, k)]
@@ -154,7 +154,9 @@ def auc(scores, positive, ties="half", allowed=None):
     constant scorer gets 0). A user without positives or without negatives is undefined: nan.
     Raises InputError for another `ties` and as `greater_and_ties` does.
     """
-    scores, positive, allowed = _require_pairs(scores, positive, ties, allowed)
+    _require_ties(ties, ("half", "strict"))
+    scores, allowed = _require_scores(scores, allowed)
+    positive = _require_mask("positive", positive, scores.shape)
     values = np.full(len(scores), np.nan)
     for b in range(len(scores)):
         wanted = scores[b][positive[b] & allowed[b]]
@@ -165,21 +167,6 @@ def auc(scores, positive, ties="half", allowed=None):
             # Halfway between the two is the positive's mid-rank among the negatives.
             won = beaten if ties == "strict" else (beaten + met) / 2
             values[b] = won.mean() / len(unwanted)
-    return values
-
-
-def auc_by_pairs(scores, positive, ties="half", allowed=None):
-    """The numbers of `auc`, [B], pair by pair as DMRAN eq. 23 is written: slow, for reading."""
-    scores, positive, allowed = _require_pairs(scores, positive, ties, allowed)
-    worth_of_tie = 0.5 if ties == "half" else 0.0
-    values = np.full(len(scores), np.nan)
-    for b in range(len(scores)):
-        wanted = scores[b][positive[b] & allowed[b]]
-        unwanted = scores[b][~positive[b] & allowed[b]]
-        won = [i > j for i in wanted for j in unwanted]
-        tied = [i == j for i in wanted for j in unwanted]
-        if won:
-            values[b] = (sum(won) + worth_of_tie * sum(tied)) / len(won)
     return values
 
 
@@ -215,12 +202,11 @@ def paired_bootstrap(a, b, rng, n=1000):
     Raises InputError for no case, unequal shapes, nan, or n < 1.
     """
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if a.ndim != 1 or a.shape != b.shape or len(a) == 0 or n < 1:
-        raise InputError("a and b must be [B] of the same B >= 1 and n >= 1, "
-                         f"not {a.shape}, {b.shape}, {n}.")
+    require(a.ndim == 1 and a.shape == b.shape and len(a) > 0 and n >= 1,
+            f"a and b must be [B] of the same B >= 1 and n >= 1, not {a.shape}, {b.shape}, {n}.")
     gap = a - b
-    if np.isnan(gap).any():
-        raise InputError("a and b must not hold nan; drop the undefined cases from both.")
+    require(not np.isnan(gap).any(),
+            "a and b must not hold nan; drop the undefined cases from both.")
     means = [gap[rng.integers(len(gap), size=len(gap))].mean() for _ in range(n)]
     low, high = np.percentile(means, [2.5, 97.5])
     return PairedDifference(gap.mean(), low, high)
@@ -228,12 +214,11 @@ def paired_bootstrap(a, b, rng, n=1000):
 
 def _require_scores(scores, allowed):
     scores = np.asarray(scores)
-    if scores.ndim != 2:
-        raise InputError(f"scores must be [B, C], one row per case, not of shape {scores.shape}.")
+    require(scores.ndim == 2,
+            f"scores must be [B, C], one row per case, not of shape {scores.shape}.")
     # A comparison with NaN is False, so a NaN target would come out first; an infinity is a mask.
-    if not np.isfinite(scores).all():
-        raise InputError("scores must be finite; mend the model, or mask candidates with allowed, "
-                         "not -inf.")
+    require(np.isfinite(scores).all(),
+            "scores must be finite; mend the model, or mask candidates with allowed, not -inf.")
     if allowed is None:
         return scores, np.ones(scores.shape, dtype=bool)
     return scores, _require_mask("allowed", allowed, scores.shape)
@@ -241,32 +226,23 @@ def _require_scores(scores, allowed):
 
 def _require_mask(name, mask, shape):
     mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != shape:
-        raise InputError(f"{name} must be bool of shape {shape}, as scores, "
-                         f"not {mask.dtype} {mask.shape}.")
+    require(mask.dtype == bool and mask.shape == shape,
+            f"{name} must be bool of shape {shape}, as scores, not {mask.dtype} {mask.shape}.")
     return mask
 
 
 def _require_target(target, shape):
     given, target = target, np.asarray(target).astype(np.int64)  # an empty list comes as float
-    if target.shape != shape[:1] or ((target < 0) | (target >= shape[1]) | (target != given)).any():
-        raise InputError(f"target must be [{shape[0]}] columns in 0..{shape[1] - 1}, "
-                         "one per row of scores.")
+    require(target.shape == shape[:1]
+            and ((target >= 0) & (target < shape[1]) & (target == given)).all(),
+            f"target must be [{shape[0]}] columns in 0..{shape[1] - 1}, one per row of scores.")
     return target
 
 
-def _require_pairs(scores, positive, ties, allowed):
-    _require_choice("ties", ties, ("half", "strict"))
-    scores, allowed = _require_scores(scores, allowed)
-    return scores, _require_mask("positive", positive, scores.shape), allowed
-
-
 def _require_k(k):
-    if k < 1 or k != int(k):
-        raise InputError(f"k must be a whole number of at least 1, not {k}.")
+    require(k >= 1 and k == int(k), f"k must be a whole number of at least 1, not {k}.")
     return int(k)
 
 
-def _require_choice(name, value, choices):
-    if value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+def _require_ties(ties, choices):
+    require(ties in choices, f"ties must be one of {', '.join(choices)}, not {ties!r}.")

@@ -15,7 +15,6 @@ from mbref.errors import InputError
 from mbref.metrics import (
     MISS,
     auc,
-    auc_by_pairs,
     greater_and_ties,
     hit_rate,
     mrr,
@@ -44,6 +43,18 @@ def tied_scores(rng, B, C, levels=4):
 def distinct_scores(rng, B, C):
     """[B, C] scores without ties in a row."""
     return rng.permuted(np.tile(np.arange(C) * 0.37 - 1.0, (B, 1)), axis=1)
+
+
+def auc_by_pairs(scores, positive, ties="half", allowed=None):
+    """The numbers of `auc`, [B], pair by pair as DMRAN eq. 23 is written."""
+    allowed = np.ones(np.shape(scores), bool) if allowed is None else allowed
+    values = np.full(len(scores), np.nan)
+    for b, row in enumerate(np.asarray(scores)):
+        pairs = [(i, j) for i in row[positive[b] & allowed[b]] for j in row[~positive[b] & allowed[b]]]
+        if pairs:
+            worth_of_tie = 0.5 if ties == "half" else 0.0
+            values[b] = sum((i > j) + worth_of_tie * (i == j) for i, j in pairs) / len(pairs)
+    return values
 
 
 def value_of_order(metric, order, target, k):
@@ -242,9 +253,8 @@ def test_07_macro_auc_gives_every_user_weight_one():
 
 @pytest.mark.parametrize("ties", [">=", "greater_equal", "optimistic", "expected", None])
 def test_07_no_other_tie_rule_for_auc(ties):
-    for one_auc in (auc, auc_by_pairs):
-        with pytest.raises(InputError, match="half, strict"):
-            one_auc(np.zeros((1, 2)), np.array([[True, False]]), ties=ties)
+    with pytest.raises(InputError, match="half, strict"):
+        auc(np.zeros((1, 2)), np.array([[True, False]]), ties=ties)
 
 
 def test_08_auc_of_one_positive_is_linear_in_its_mean_rank():
@@ -263,8 +273,8 @@ def test_09_scores_that_are_not_finite_raise(bad, column):
     scores[1, column] = bad
     positive = np.array([[True, False, False]] * 2)
     calls = [lambda: greater_and_ties(scores, [0, 0]), lambda: greater_and_ties(scores, [0, 0], ~positive),
-             lambda: auc(scores, positive), lambda: auc_by_pairs(scores, positive),
-             lambda: recall_many(scores, positive, 1), lambda: ndcg_many(scores, positive, 1)]
+             lambda: auc(scores, positive), lambda: recall_many(scores, positive, 1),
+             lambda: ndcg_many(scores, positive, 1)]
     for call in calls:
         with pytest.raises(InputError, match="scores must be finite"):
             call()
@@ -332,7 +342,7 @@ def test_13_sampled_negatives_are_distinct_unseen_and_in_range():
     rng = np.random.default_rng(13)
     for _ in range(200):
         seen = rng.choice(np.arange(1, 31), size=8, replace=False)
-        negatives = sampling.sampled_negatives(rng, 30, seen, 20)
+        negatives = sampling.negatives_of_user(rng, 30, seen, 20)
         assert negatives.shape == (20,) and len(set(negatives)) == 20
         assert not set(negatives) & set(seen)
         assert negatives.min() >= 1 and negatives.max() <= 30
@@ -340,7 +350,7 @@ def test_13_sampled_negatives_are_distinct_unseen_and_in_range():
 
 def test_13_every_free_id_is_drawn_equally_often():
     rng, draws = np.random.default_rng(130), 4000
-    drawn = np.concatenate([sampling.sampled_negatives(rng, 12, {1, 7}, 3) for _ in range(draws)])
+    drawn = np.concatenate([sampling.negatives_of_user(rng, 12, {1, 7}, 3) for _ in range(draws)])
     counts = np.bincount(drawn, minlength=13)
     assert counts[[0, 1, 7]].tolist() == [0, 0, 0]
     share, free = 3 / 10, [2, 3, 4, 5, 6, 8, 9, 10, 11, 12]
@@ -349,12 +359,12 @@ def test_13_every_free_id_is_drawn_equally_often():
 
 def test_13_too_few_free_ids_use_all_and_pad_with_zero():
     rng = np.random.default_rng(131)
-    negatives = sampling.sampled_negatives(rng, 6, [0, 1, 2, 3], 5)
+    negatives = sampling.negatives_of_user(rng, 6, [0, 1, 2, 3], 5)
     assert sorted(negatives[:3]) == [4, 5, 6] and negatives[3:].tolist() == [0, 0]
-    assert sorted(sampling.sampled_negatives(rng, 6, [1, 2, 3], 3)) == [4, 5, 6]
-    assert sampling.sampled_negatives(rng, 3, [1, 2, 3], 2).tolist() == [0, 0]
-    assert sampling.sampled_negatives(rng, 3, [], 0).shape == (0,)
-    assert sorted(sampling.sampled_negatives(rng, 3, (), 3)) == [1, 2, 3]
+    assert sorted(sampling.negatives_of_user(rng, 6, [1, 2, 3], 3)) == [4, 5, 6]
+    assert sampling.negatives_of_user(rng, 3, [1, 2, 3], 2).tolist() == [0, 0]
+    assert sampling.negatives_of_user(rng, 3, [], 0).shape == (0,)
+    assert sorted(sampling.negatives_of_user(rng, 3, (), 3)) == [1, 2, 3]
 
 
 def test_13_negatives_are_reproducible_per_seed():
@@ -369,7 +379,7 @@ def test_13_negatives_are_reproducible_per_seed():
 @pytest.mark.parametrize("seen, m", [([51], 3), ([-1], 3), ([1], -1)])
 def test_13_impossible_requests_raise(seen, m):
     with pytest.raises(InputError, match=r"0\.\.50"):
-        sampling.sampled_negatives(np.random.default_rng(0), 50, seen, m)
+        sampling.negatives_of_user(np.random.default_rng(0), 50, seen, m)
 
 
 @pytest.mark.parametrize("r", [1, 7, 40])
@@ -522,7 +532,7 @@ def test_17_a_batch_gives_what_its_rows_give():
 def test_17_batch_of_negatives_is_the_loop_over_users():
     seen = [[1, 2, 3], [4], range(1, 19)]
     rng = np.random.default_rng(170)
-    loop = [sampling.sampled_negatives(rng, 20, s, 6) for s in seen]
+    loop = [sampling.negatives_of_user(rng, 20, s, 6) for s in seen]
     assert (sampling.negatives_of_users(np.random.default_rng(170), 20, seen, 6) == np.array(loop)).all()
 
 

@@ -1,5 +1,4 @@
-"""Fixed text vectors of items, E^M of HierSRec, from hashed words by tf-idf and a truncated SVD in
-NumPy alone.
+"""Fixed text vectors of items, E^M of HierSRec: hashes of words, tf-idf, a truncated SVD.
 
 The paper (arXiv 2309.06533), as far as it could be read, does not say how it turns text into
 vectors; all here is ours. Shapes: N items, H columns of the hash, M width of the vectors.
@@ -10,6 +9,7 @@ import zlib
 import numpy as np
 
 from mbref.data.log import Attributes
+from mbref.data.sequences import ranges
 from mbref.errors import require
 
 CHUNK = 4096  # items at a time, so that no [N+1, H] matrix is ever whole in memory
@@ -20,8 +20,7 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
     """A vector for the text of every item, of `width` or the text's rank.  -> [N+1, M].
 
     1. Every token goes to one of `columns` by crc32, with the sign of the highest bit; tokens of an
-       item that meet
-       in a column add up. (Never Python's own hash: it differs from process to process.)
+       item that meet in a column add up. (Never Python's own hash, which differs between runs.)
     2. Times idf = log((1 + n) / (1 + df)) + 1, with df of the n training items having the column;
        each row is then scaled to length 1.
     3. Projected on the first right singular vectors of the training items' rows.
@@ -36,7 +35,7 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
     require(tokens is not None, "this log has no attributes to make text vectors from: "
                                 "choose vectors without text.")
     require(columns >= 1 and width >= 1, f"columns {columns} and width {width} must be 1 or more.")
-    entries = _hashed(tokens, columns)  # Deviation HierSRec D17: no language model
+    entries = _hash_tokens(tokens, columns)  # Deviation HierSRec D17: no language model
     train = np.unique(np.asarray(train_items))
     items = len(entries[0]) - 1
     require(len(train) and train.dtype.kind in "iu" and 1 <= train[0] and train[-1] < items,
@@ -52,8 +51,7 @@ def random_vectors(rng, like):
 
     like [N+1, M], its zero rows stay 0. rng: np.random.Generator. -> [N+1, M].
     """
-    drawn = rng.normal(size=like.shape)
-    return _scaled(drawn) * np.linalg.norm(like, axis=1, keepdims=True)
+    return _normalise(rng.normal(size=like.shape)) * np.linalg.norm(like, axis=1, keepdims=True)
 
 
 def words(text, prefix=""):
@@ -64,22 +62,17 @@ def words(text, prefix=""):
     return [prefix + word for word in re.findall(r"[^\W_]+", text.lower())]
 
 
-# Hashed tokens, as rows of a sparse matrix: ptr [N+2], column and sign [nnz].
+# Entries: the tokens' hashes as rows of a sparse matrix, (ptr [N+2], column [nnz], sign [nnz]).
 
-def _hashed(tokens, columns):
-    """(ptr, column, sign) of Attributes or of lists of tokens."""
-    if isinstance(tokens, Attributes):
-        column, sign = _hash_of(tokens.names.tolist(), columns)
-        return tokens.ptr, column[tokens.value], sign[tokens.value]
-    lists = [[], *tokens[1:]]
-    column, sign = _hash_of([token for words in lists for token in words], columns)
-    return np.cumsum([0, *map(len, lists)]), column, sign
-
-
-def _hash_of(tokens, columns):
-    """(column 0..columns-1, sign 1 or -1) of every token."""
-    code = np.array([zlib.crc32(str(token).encode()) for token in tokens], np.int64)
-    return code % columns, np.where(code >> 31, -1.0, 1.0)
+def _hash_tokens(tokens, columns):
+    """The entries of Attributes or of lists of tokens; columns 0..columns-1, signs 1 or -1."""
+    if not isinstance(tokens, Attributes):
+        lists = [[], *tokens[1:]]
+        names = [token for words in lists for token in words]
+        tokens = Attributes(np.cumsum([0, *map(len, lists)]), np.arange(len(names)), names)
+    code = np.array([zlib.crc32(str(name).encode()) for name in tokens.names], np.int64)
+    code = code[tokens.value]
+    return tokens.ptr, code % columns, np.where(code >> 31, -1.0, 1.0)
 
 
 def _chunks(items):
@@ -90,9 +83,8 @@ def _chunks(items):
 def _counts(entries, items, columns):
     """Signed counts of the tokens of these items.  -> [b, H]."""
     ptr, column, sign = entries
-    size = ptr[items + 1] - ptr[items]
-    of = np.repeat(np.arange(len(items)), size)
-    at = np.arange(len(of)) - np.repeat(np.cumsum(size) - size, size) + np.repeat(ptr[items], size)
+    size = np.diff(ptr)[items]
+    of, at = np.repeat(np.arange(len(items)), size), ranges(ptr[items], size)
     cells = np.bincount(of * columns + column[at], sign[at], len(items) * columns)
     return cells.reshape(len(items), columns)
 
@@ -105,10 +97,10 @@ def _idf(entries, train, columns):
 
 def _rows(entries, items, idf):
     """tf-idf of these items, each row of length 1 or 0.  -> [b, H]."""
-    return _scaled(_counts(entries, items, len(idf)) * idf)
+    return _normalise(_counts(entries, items, len(idf)) * idf)
 
 
-def _scaled(rows):
+def _normalise(rows):
     """Rows divided by their lengths; a row of zeros stays."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
@@ -123,14 +115,12 @@ def _right_vectors(gram, width):
     """The first right singular vectors of X, at most `width` or its rank.  -> [H, M]."""
     used = np.flatnonzero(np.diag(gram))  # the other columns are 0 in X, hence in every vector
     require(len(used), "no training item has any text: choose vectors without text.")
-    # ascending; a singular value is an eigenvalue's root
-    value, vector = np.linalg.eigh(gram[np.ix_(used, used)])
+    value, vector = np.linalg.eigh(gram[np.ix_(used, used)])  # ascending squares of X's
     rank = int((value > value[-1] * len(value) * np.finfo(float).eps).sum())
     vector = vector[:, ::-1][:, :min(width, rank)]
     size = np.abs(vector)
-    # words that always come together have equal
+    # words that always come together have equal entries: rounding must not choose the sign
     largest = np.argmax(size >= size.max(axis=0) * (1 - ALIKE), axis=0)
-    # entries: rounding must not choose the sign
     vectors = np.zeros((len(gram), vector.shape[1]))
     vectors[used] = vector * np.sign(vector[largest, np.arange(vector.shape[1])])
     return vectors

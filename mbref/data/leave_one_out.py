@@ -1,13 +1,13 @@
 """Hold out each user's last events: what to train on, to choose on and to test on.
 
-Shapes: n events, S sequences, K behaviour types, N items.
+Shapes: n events, S sequences, N items.
 """
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.data.sequences import Sequences, of_rows, take, whole_log_counts
-from mbref.errors import InputError
+from mbref.errors import require
 
 
 class Held(NamedTuple):
@@ -41,31 +41,25 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     log, held-out events included: the release's leak, kept to measure it. Raises InputError for an
     unknown behaviour or switch.
     """
-    if target not in (*log.behaviours, "any"):
-        raise InputError(f"unknown target behaviour {target!r}: "
-                         f"this log has {', '.join(log.behaviours)}, any.")
-    if counts not in ("running", "window", "whole-log"):
-        raise InputError(f"unknown counts {counts!r}: choose running, window or whole-log.")
+    require(target in (*log.behaviours, "any"), f"unknown target behaviour {target!r}: "
+                                                f"this log has {', '.join(log.behaviours)}, any.")
+    require(counts in ("running", "window", "whole-log"),
+            f"unknown counts {counts!r}: choose running, window or whole-log.")
     is_target = np.array([target in (name, "any") for name in ("", *log.behaviours)])[log.behaviour]
     is_target &= np.bincount(log.user)[log.user] >= min_events
-    train, refit, validation, test = [], [], [], []
+    refit, train, test, validation = [], [], [], []
     for rows in np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1):
-        before_test, test_row = hold_out(rows, log.item, is_target, drop_target_history)
         # Deviation HMAR D16: validation is the last target event but one
-        before_validation, validation_row = hold_out(
-            before_test, log.item, is_target, drop_target_history)
-        test.append((before_test, test_row))
-        validation.append((before_validation, validation_row))
-        refit.append(before_test)
-        train.append(before_validation)
-    K = len(log.behaviours)
-    whole = None
+        for before, held in ((refit, test), (train, validation)):
+            rows, row = hold_out(rows, log.item, is_target, drop_target_history)
+            before.append(rows)
+            held.append((rows, row))
+    K, whole = len(log.behaviours), None
     if counts == "whole-log":
         whole = whole_log_counts(log.user, log.item, log.behaviour, K)
     return Split(
         of_rows(log, train, whole), _hold(log, validation, whole), _hold(log, test, whole),
-        of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K,
-    )
+        of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K)
 
 
 def hold_out(rows, item, is_target, drop_target_history):

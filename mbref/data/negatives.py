@@ -1,13 +1,13 @@
-"""Sampled negatives, and what a rank among them says of the rank among all items.
+"""Negatives to rank among, and what a rank among them says of the rank among all items.
 
 Letters: n items, m negatives, B users, r a rank among all items, r~ one among the negatives.
 """
 import numpy as np
 
-from mbref.errors import InputError
+from mbref.errors import require
 
 
-def sampled_negatives(rng, n_items, seen, m):
+def negatives_of_user(rng, n_items, seen, m):
     """m distinct negatives of one user, uniform over the ids 1..n_items that are not in `seen`.
 
     rng: np.random.Generator; the same state gives the same draw. seen: ids never to draw, so the
@@ -17,32 +17,26 @@ def sampled_negatives(rng, n_items, seen, m):
     Raises InputError for a negative m or an id outside 0..n_items.
     """
     seen = np.asarray(list(seen), dtype=np.int64)
-    if m < 0 or ((seen < 0) | (seen > n_items)).any():
-        raise InputError(f"seen must hold ids in 0..{n_items} and m, here {m}, must be 0 or more.")
-    is_free = np.ones(n_items + 1, dtype=bool)
-    is_free[0] = False
-    is_free[seen] = False
-    free = np.flatnonzero(is_free)
-    n_drawn = min(m, len(free))
-    negatives = np.zeros(m, dtype=np.int64)
+    require(m >= 0 and ((seen >= 0) & (seen <= n_items)).all(),
+            f"seen must hold ids in 0..{n_items} and m, here {m}, must be 0 or more.")
+    free = np.setdiff1d(np.arange(1, n_items + 1), seen)
     # Deviation HMAR D17: without replacement, never the target
-    negatives[:n_drawn] = rng.choice(free, size=n_drawn, replace=False)
-    return negatives
+    drawn = rng.choice(free, size=min(m, len(free)), replace=False)
+    return np.append(drawn, np.zeros(m - len(drawn), np.int64))
 
 
 def negatives_of_users(rng, n_items, seen_of_users, m):
-    """`sampled_negatives` for a list of B users in turn, [B, m] ints padded with 0.
+    """`negatives_of_user` for a list of B users in turn, [B, m] ints padded with 0.
 
     Draw once with a stored seed for all models and epochs: fresh draws let early stopping pick
     luck.
     """
-    every = [sampled_negatives(rng, n_items, seen, m) for seen in seen_of_users]
+    every = [negatives_of_user(rng, n_items, seen, m) for seen in seen_of_users]
     return np.array(every, dtype=np.int64).reshape(len(every), m)  # [B, m], also for B = 0
 
 
 def expected_sampled_rank(r, n, m):
-    """Mean rank among m uniform negatives of a target of rank r among n items: 1 + m (r - 1) / (n -
-    1).
+    """Mean rank among m uniform negatives of rank r among n items: 1 + m (r - 1) / (n - 1).
 
     r: number or array, 1-based. The same with and without replacement (Krichene & Rendle 2020).
     Raises InputError for n < 2 or m < 1.
@@ -77,15 +71,13 @@ def bias_variance_estimator(metric_of_rank, m, gamma, prior=None):
     metric = np.asarray(metric_of_rank, dtype=float)
     n = len(metric)
     _require_sizes(n, m)
-    if not 0 < gamma <= 1:
-        raise InputError(f"gamma must lie in (0, 1], not {gamma}; "
-                         "a small one such as 0.01 favours low bias.")
+    require(0 < gamma <= 1, f"gamma must lie in (0, 1], not {gamma}; "
+                            "a small one such as 0.01 favours low bias.")
     p = _require_prior(prior, n)
     given_rank = _sampled_rank_distribution(n, m)                              # [n, m + 1]
     chance = p @ given_rank                                                    # [m + 1]
-    if not (chance > 0).all():
-        raise InputError("prior leaves some sampled rank impossible; "
-                         "give weight to ranks between 1 and n.")
+    require((chance > 0).all(), "prior leaves some sampled rank impossible; "
+                                "give weight to ranks between 1 and n.")
     bias_part = given_rank.T @ (p[:, None] * given_rank)                       # [m + 1, m + 1]
     system = (1 - gamma) * bias_part + gamma * np.diag(chance)
     return np.linalg.solve(system, given_rank.T @ (p * metric))
@@ -106,12 +98,11 @@ def _sampled_rank_distribution(n, m):
 
 def _require_prior(prior, n):
     prior = np.ones(n) if prior is None else np.asarray(prior, dtype=float)
-    if prior.shape != (n,) or not (prior >= 0).all() or not 0 < prior.sum() < np.inf:
-        raise InputError(f"prior must be [{n}] weights of 0 or more with a positive sum, "
-                         "one per true rank.")
+    require(prior.shape == (n,) and (prior >= 0).all() and 0 < prior.sum() < np.inf,
+            f"prior must be [{n}] weights of 0 or more with a positive sum, one per true rank.")
     return prior / prior.sum()
 
 
 def _require_sizes(n, m):
-    if n < 2 or m < 1:
-        raise InputError(f"n must be at least 2 items and m at least 1 negative, not n={n}, m={m}.")
+    require(n >= 2 and m >= 1,
+            f"n must be at least 2 items and m at least 1 negative, not n={n}, m={m}.")

@@ -1,5 +1,4 @@
-"""From an interaction log to what models read: splits, windows, running counts, negatives, padded
-batches.
+"""Event lists, one a user or session, with running counts; and negatives drawn for them.
 
 Glossary of shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
 Rows of a ragged list `x` belonging to sequence s are x[ptr[s]:ptr[s + 1]], oldest first.
@@ -10,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# what reading a damaged
+# what reading a damaged or foreign .npz raises
 NO_NPZ = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
-          # or foreign .npz raises
           zipfile.BadZipFile, zlib.error)
 
 
@@ -103,11 +101,22 @@ def take(sequences, s):
 
     -> (Sequences, shift [B]): a row r of sequence s[b] is row r + shift[b] of the result.
     """
-    start, size = sequences.ptr[s], sequences.ptr[s + 1] - sequences.ptr[s]
-    ptr = np.append(0, np.cumsum(size))
-    rows = np.arange(ptr[-1]) + np.repeat(start - ptr[:-1], size)
+    start, size = sequences.ptr[s], np.diff(sequences.ptr)[s]
+    made = cut(sequences, s, start, size)
+    return made, made.ptr[:-1] - start
+
+
+def cut(sequences, s, start, size):
+    """Of each sequence s[b] the size[b] rows from start[b] on.  all [B] -> Sequences."""
+    rows = ranges(start, size)
     events = {name: x[rows] for name in OF_EVENTS if (x := getattr(sequences, name)) is not None}
-    return sequences._replace(ptr=ptr, user=sequences.user[s], **events), ptr[:-1] - start
+    ptr = np.append(0, np.cumsum(size))
+    return sequences._replace(ptr=ptr, user=sequences.user[s], **events)
+
+
+def ranges(start, size):
+    """start[0], start[0] + 1, ... (size[0] of them), start[1], ...  -> [sum of size]."""
+    return np.arange(size.sum()) + np.repeat(start - np.cumsum(size) + size, size)
 
 
 def owner(sequences):
@@ -139,8 +148,7 @@ def draw_negatives(rng, sequences, s, positive, items):
     """
     if items < 2:
         return np.zeros_like(positive)
-    # sorted keys of (sequence, item)
-    met = np.unique(owner(sequences) * (items + 1) + sequences.item)
+    met = np.unique(owner(sequences) * (items + 1) + sequences.item)  # keys of (sequence, item)
     many = np.bincount(met // (items + 1), minlength=len(sequences.user))  # [S]
     selective = many[s] <= items / 2  # [B]
     negative = np.zeros_like(positive)
@@ -151,5 +159,3 @@ def draw_negatives(rng, sequences, s, positive, items):
         known = met[np.minimum(np.searchsorted(met, key), len(met) - 1)] == key
         again = (positive > 0) & ((negative == positive) | (known & selective[:, None]))
     return negative
-
-

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data import windows
 from mbref.data.targets import pad_right
+from mbref.data.window_batches import examples as examples
 from mbref.errors import require
 
 
@@ -21,11 +21,6 @@ class Batch(NamedTuple):
     oracle: np.ndarray | None = None   # [B] category of the held-out click, for upper bounds only
     known: np.ndarray | None = None    # [N] bool, items with a click in the sessions trained on
     at: np.ndarray | None = None       # [R] places in `next`, flat, where a click follows
-
-
-def examples(events, config, rng):
-    """Windows of the sessions, one array of rows; each click but a session's first is predicted."""
-    return [windows.windows(events, config.length)]
 
 
 def training_batch(events, rows, config, rng):

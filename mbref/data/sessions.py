@@ -14,8 +14,8 @@ import numpy as np
 from mbref.data.leave_one_out import Held, Split
 from mbref.data.log import Attributes, Log
 from mbref.data.readers.build import freeze
-from mbref.data.sequences import OF_EVENTS, Sequences, from_rows, of_rows, owner
-from mbref.errors import InputError, require
+from mbref.data.sequences import Sequences, cut, from_rows, of_rows, owner, ranges
+from mbref.errors import require
 
 RULES = ("session-rec", "srgnn")
 # where the clicks of an item are counted
@@ -114,13 +114,12 @@ def _parts(log, rows, rule, days):
 
 def _in_parts(log, part, notes):
     """SessionSplit of a log whose rows lie in `part` [n]. Raises InputError if one is empty."""
-    for name, number in (("training", TRAIN), ("validation", VALIDATION), ("test", TEST)):
-        if not (part == number).any():
-            raise InputError(f"no session is left for {name}: change days, lower min_support or "
-                             "give more data.")
-    train, validation, test = (of_rows(log, [np.flatnonzero(part == number)])
-                               for number in (TRAIN, VALIDATION, TEST))
-    return SessionSplit(train, validation, test, log, notes)
+    rows = {"training": np.flatnonzero(part == TRAIN),
+            "validation": np.flatnonzero(part == VALIDATION), "test": np.flatnonzero(part == TEST)}
+    for name, own in rows.items():
+        require(len(own) > 0, f"no session is left for {name}: change days, lower min_support or "
+                              "give more data.")
+    return SessionSplit(*(of_rows(log, [own]) for own in rows.values()), log, notes)
 
 
 def _note(log, step, rows):
@@ -136,21 +135,21 @@ def keep_rows(log, rows):
 
     Attributes keep their numbers and names. rows [m], ascending. -> Log.
     """
-    user, users, _ = _anew(log.user[rows], log.users)
-    item, items, kept = _anew(log.item[rows], log.items)
-    log = log._replace(user=user, users=users, item=item, items=items,
-                       behaviour=freeze(log.behaviour[rows]),
-                       time=None if log.time is None else freeze(log.time[rows]),
-                       category=None if log.category is None else log.category[rows],
-                       attributes=None if log.attributes is None
-                       else _attributes_of(log.attributes, kept))
-    if log.category is None:
-        return log
-    category, categories, _ = _anew(log.category, log.categories)
-    return log._replace(category=category, categories=categories)
+    user, users, _ = _renumber(log.user[rows], log.users)
+    item, items, kept = _renumber(log.item[rows], log.items)
+    made = log._replace(user=user, users=users, item=item, items=items,
+                        behaviour=freeze(log.behaviour[rows]))
+    if log.time is not None:
+        made = made._replace(time=freeze(log.time[rows]))
+    if log.attributes is not None:
+        made = made._replace(attributes=_attributes_of(log.attributes, kept))
+    if log.category is not None:
+        category, categories, _ = _renumber(log.category[rows], log.categories)
+        made = made._replace(category=category, categories=categories)
+    return made
 
 
-def _anew(column, names):
+def _renumber(column, names):
     """Numbers of `names` -> (numbers from 1 of those that occur, names, old numbers)."""
     kept = np.unique(column[column > 0])
     number = np.zeros(len(names), np.int64)
@@ -162,13 +161,8 @@ def _attributes_of(attributes, items):
     """Attributes of these items [M] alone, which become 1..M."""
     size = np.diff(attributes.ptr)[items]
     ptr = np.append(0, np.cumsum(np.append(0, size)))
-    value = attributes.value[_ranges(attributes.ptr[items], size)]
+    value = attributes.value[ranges(attributes.ptr[items], size)]
     return Attributes(freeze(ptr), freeze(value), attributes.names)
-
-
-def _ranges(start, size):
-    """start[0], start[0] + 1, ... (size[0] of them), start[1], ...  -> [sum of size]."""
-    return np.arange(size.sum()) + np.repeat(start - np.cumsum(size) + size, size)
 
 
 def cut_sessions(log, gap=1800):
@@ -200,12 +194,9 @@ def prefixes(sequences):
     start = sequences.ptr[owner(sequences)]
     place = np.arange(len(sequences.item)) - start  # [n] from 0 in its session
     held = np.flatnonzero(place > 0)  # Deviation HierSRec D15: every prefix
-    of, size = owner(sequences)[held], place[held]
-    rows = _ranges(sequences.ptr[of], size)
-    events = {name: x[rows] for name in OF_EVENTS if (x := getattr(sequences, name)) is not None}
-    history = sequences._replace(ptr=np.append(0, np.cumsum(size)), user=sequences.user[of],
-                                 **events,
-                                 now=None if sequences.time is None else sequences.time[held])
+    history = cut(sequences, owner(sequences)[held], start[held], place[held])
+    if sequences.time is not None:
+        history = history._replace(now=sequences.time[held])
     return Held(history, sequences.item[held], sequences.before[held].sum(axis=1) > 0)
 
 
@@ -220,8 +211,7 @@ def as_split(parts, cold=None):
     rows = rows if cold is None else _long(log, rows[~cold[log.item[rows]]])
     validation, test = map(with_oracle, (parts.validation, parts.test))
     return Split(parts.train, validation, test, of_rows(log, [rows]), len(log.items) - 1,
-                 len(log.users) - 1,
-                 len(log.behaviours))
+                 len(log.users) - 1, len(log.behaviours))
 
 
 def with_oracle(sequences):
@@ -251,10 +241,9 @@ def cold(split, share, rng):
     require(len(rows) > 0,
             f"no session is left without {share} of the items: choose a smaller share.")
     left = from_rows(train.user[session], train.item[rows], train.behaviour[rows],
-                     train.counts.shape[1])
-    made = train._replace(ptr=left.ptr, user=left.user, item=left.item, behaviour=left.behaviour,
-                          counts=left.counts,
-                          before=left.before, time=None if train.time is None else train.time[rows])
+                     train.counts.shape[1])._replace(category=train.category)
+    if train.time is not None:
+        left = left._replace(time=train.time[rows])
     unknown = np.bincount(left.item, minlength=items + 1) == 0
     unknown[0] = False
-    return split._replace(train=made), unknown
+    return split._replace(train=left), unknown

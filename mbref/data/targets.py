@@ -95,5 +95,3 @@ def item_features(events, items):
     """The item itself and, where known, its category.  -> [N+1, 1 or 2]."""
     columns = [np.arange(items + 1)] + ([] if events.category is None else [events.category])
     return np.stack(columns, axis=1)
-
-
