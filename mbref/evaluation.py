@@ -17,7 +17,7 @@ from mbref.device.device import device_of, to_device
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
 
-class Places(NamedTuple):
+class Rivals(NamedTuple):
     """Of each held-out item how many candidates score more, and how many others the same.  [S]."""
 
     greater: np.ndarray
@@ -89,21 +89,22 @@ def validation(model, config, split, candidates="all", measure="NDCG@10"):
     """
     held = split.validation
     if measure == "AUC":
-        negatives = fixed_negatives(held, split.items, seed=1, count=20)  # not those of the test
+        negatives = negatives_of_cases(held, split.items, seed=1, count=20)  # not those of the test
         return lambda params: auc(candidate_scorer(model, params, config), held, negatives)["AUC"]
 
     def by_rank(params):
-        full, = places(item_scorer(model, params, config), held, split.items, candidates)
+        full, = count_rivals(item_scorer(model, params, config), held, split.items, candidates)
         return summary(full, k=int(measure.split("@")[1]))[measure]
 
     return by_rank
 
 
-def places(score, held, items, candidates="all", negatives=(), batch_size=64, progress=False):
-    """Places by full ranking, then among each set of `negatives` [S, m]; 0 is no candidate.
+def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=64,
+                 progress=False):
+    """Rivals in the full ranking, then among each set of `negatives` [S, m]; 0 is no candidate.
 
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
-    that is there itself counts as a miss. -> list of 1 + len(negatives) Places.
+    that is there itself counts as a miss. -> list of 1 + len(negatives) Rivals.
     """
     parts = []
     for cases in batches(len(held.item), batch_size, progress):
@@ -111,12 +112,12 @@ def places(score, held, items, candidates="all", negatives=(), batch_size=64, pr
         # Deviation HierSRec D16: items of the history stay candidates unless asked otherwise
         allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
         part = [metrics.greater_and_ties(scores, target - 1, allowed)]
-        for sampled in negatives:
-            chosen = target_first(held, cases, sampled)  # [B, 1+m]
+        for one in negatives:
+            chosen = target_first(held, cases, one)  # [B, 1+m]
             first = np.zeros(len(cases), int)
             part.append(metrics.greater_and_ties(take(scores, chosen), first, chosen > 0))
         parts.append(part)
-    return [Places(*np.concatenate(p, axis=1)) for p in zip(*parts, strict=True)]
+    return [Rivals(*np.concatenate(p, axis=1)) for p in zip(*parts, strict=True)]
 
 
 def unseen(history, cases, items):
@@ -127,7 +128,7 @@ def unseen(history, cases, items):
     return allowed[:, 1:]
 
 
-def fixed_negatives(held, items, seed, count=99):
+def negatives_of_cases(held, items, seed, count=99):
     """`count` distinct uniform negatives a case, the same for all models.  -> [S, count].
 
     None is in the case's history or its target.
@@ -156,10 +157,10 @@ def report(score, held, items, candidates="all", negatives=None, k=10, progress=
     """
     negatives = negatives or {}
     every = [one for sets in negatives.values() for one in sets]
-    full, *sampled = places(score, held, items, candidates, every, progress=progress)
+    full, *among = count_rivals(score, held, items, candidates, every, progress=progress)
     kinds, row = {"": [full]}, {}
     for name, sets in negatives.items():
-        kinds[f" ({name})"], sampled = sampled[: len(sets)], sampled[len(sets) :]
+        kinds[f" ({name})"], among = among[: len(sets)], among[len(sets) :]
     for kind, found in kinds.items():
         for group, which in {"": slice(None), " seen": held.seen, " new": ~held.seen}.items():
             each = [summary(one, which, k) for one in found]

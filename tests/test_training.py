@@ -391,23 +391,23 @@ SCORES = [[9, 5, 8, 5, 1],   # item 2: two greater, one tie
 
 def test_places_by_hand():
     negatives = np.array([[1, 4, 0], [5, 0, 0], [2, 4, 5]])
-    full, sampled = evaluation.places(fixed(SCORES), HELD, 5, negatives=(negatives,))
+    full, sampled = evaluation.count_rivals(fixed(SCORES), HELD, 5, negatives=(negatives,))
     assert (full.greater.tolist(), full.ties.tolist()) == ([2, 0, 1], [1, 0, 2])
     assert (sampled.greater.tolist(), sampled.ties.tolist()) == ([1, 0, 1], [1, 0, 2])
-    small = evaluation.places(fixed(SCORES), HELD, 5, negatives=(negatives,), batch_size=2)
+    small = evaluation.count_rivals(fixed(SCORES), HELD, 5, negatives=(negatives,), batch_size=2)
     assert [tuple(map(list, part)) for part in small] == [tuple(map(list, part)) for part in (full, sampled)]
 
 
 def test_unseen_candidates_leave_out_the_history_and_make_a_met_target_a_miss():
     assert evaluation.unseen(HISTORY, np.array([2, 0]), 5).tolist() == [[False, False, True, True, True],
                                                                         [False, True, False, True, True]]
-    full, = evaluation.places(fixed(SCORES), HELD, 5, "unseen")
+    full, = evaluation.count_rivals(fixed(SCORES), HELD, 5, "unseen")
     assert full.greater[:2].tolist() == [0, 0] and full.ties[:2].tolist() == [1, 0]
     assert [evaluation.summary(full, [i], k=99)["HR@99"] for i in range(3)] == [1, 1, 0]
 
 
 def test_summary_by_hand():
-    found = evaluation.Places(np.array([0, 1, 2, 10]), np.array([0, 0, 1, 0]))
+    found = evaluation.Rivals(np.array([0, 1, 2, 10]), np.array([0, 0, 1, 0]))
     got = evaluation.summary(found, k=3)
     assert got == pytest.approx({"HR@3": (1 + 1 + 0.5) / 4, "NDCG@3": (1 + 1 / np.log2(3) + 0.5 / 2) / 4,
                                  "MRR@3": (1 + 1 / 2 + 0.5 / 3) / 4})  # the tied target is third or fourth
@@ -436,16 +436,16 @@ def test_report_by_hand():
     assert np.isnan(nobody["HR@10 seen"]) and nobody["HR@10"] == nobody["HR@10 new"]
 
 
-def test_fixed_negatives():
+def test_negatives_of_cases():
     held = HELD._replace(item=np.array([2, 4, 2]))
-    drawn = evaluation.fixed_negatives(held, 5, seed=0, count=3)
+    drawn = evaluation.negatives_of_cases(held, 5, seed=0, count=3)
     for row, free in zip(drawn.tolist(), [{4, 5}, {1, 2, 3}, {3, 4, 5}], strict=True):
         assert {i for i in row if i} == free and len([i for i in row if i]) == len(free)  # all there is, each once
-    wide = evaluation.fixed_negatives(held, 400, seed=1)
+    wide = evaluation.negatives_of_cases(held, 400, seed=1)
     assert wide.shape == (3, 99) and all(len(set(row)) == 99 for row in wide.tolist()) and wide.min() > 0
     assert not any(set(row) & {1, 2, 3} for row in wide[[0]].tolist()) and not set(wide[1].tolist()) & {4, 5}
-    assert (wide == evaluation.fixed_negatives(held, 400, seed=1)).all()
-    assert (wide != evaluation.fixed_negatives(held, 400, seed=2)).any()
+    assert (wide == evaluation.negatives_of_cases(held, 400, seed=1)).all()
+    assert (wide != evaluation.negatives_of_cases(held, 400, seed=2)).any()
 
 
 @pytest.mark.parametrize("model, config", MODELS)

@@ -102,9 +102,10 @@ def evaluate(options):
     if options.cases:
         run = run._replace(split=fewer_cases(run.split, options.cases))
     measures = ["ranking", *(["AUC"] if protocol.validates_by(run.model) == "AUC" else [])]
-    print_ranking([whole_catalogue.problem_of(run, measure) for measure in measures], run)
+    print_ranking([whole_catalogue.make_problem(run.log, run.task, run.split, measure)
+                   for measure in measures], run)
     if sessions.applies(run.model, run.config, run.task, run.log):
-        problem = sessions.SessionProblem(run.log, run.task, run.split)
+        problem = whole_catalogue.Problem(run.log, run.task, run.split, {})
         found = sessions.report_of(run.split, run.log, run.model, run.config,
                                    runs.load_search(options.folder), run.params)
         print("\n" + one_run({**sessions.plain_rows(problem), "this run": found},

@@ -10,13 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import evaluation, metrics, runs, training
-from mbref.baselines import counting
 from mbref.data import group_events, sequences
 from mbref.data.groups import GroupLog, read_groups
 from mbref.data.negatives import negatives_of_users
 from mbref.errors import InputError, require
-from mbref.tables import rows as tables
-from mbref.tables.kind import Kind
+from mbref.tables.kind import Kind, plain_scorers
 from mbref.worlds import groups as worlds_groups
 
 # of items, queries and coupons in the release: "tasks overfit at different speeds"
@@ -31,11 +29,6 @@ class GroupProblem(NamedTuple):
     split: group_events.GroupSplit
     validation: tuple   # over groups: candidates [S_g, 1+m] of its rows, the right one first
     test: tuple         # the same of the test rows
-
-
-def open_task(task):
-    """A GroupProblem from the log of a task; what else the task says is for other tables."""
-    return open_problem(task.data)
 
 
 def open_problem(path):
@@ -62,7 +55,7 @@ def candidates(log, rows, group, count, seed):
     return np.concatenate([log.object[rows][:, None], negatives], axis=1)
 
 
-def reading(log, row):
+def groups_of(log, row):
     """A row's name, "att-a2i" -> (groups it reads, groups it predicts), as numbers."""
     letters = "".join(name[0] for name in log.groups)
     read, predicted = (tuple(range(len(letters))) if g == "a" else (letters.index(g),)
@@ -75,9 +68,8 @@ def make_config(log, read, overrides):
     names = tuple(log.feature_names[g] for g in read)
     tables = tuple((name, log.sizes[name])
                    for name in dict.fromkeys(name for group in names for name in group))
-    kinds = [len(np.unique(log.action[log.group == g])) for g in read]
-    # one kind says nothing
-    actions = tuple(len(log.actions) if several > 1 else 0 for several in kinds)
+    several = [len(np.unique(log.action[log.group == g])) > 1 for g in read]
+    actions = tuple(len(log.actions) * many for many in several)  # one kind says nothing
     kind = runs.find_model("atrank", overrides).Config
     changes = runs.parse_fields(kind, overrides,
                                 fixed=("items", "categories", "tables", "groups", "actions"))
@@ -89,13 +81,13 @@ def config_of(problem, job):
     require(not job.settings.rates or len(job.settings.rates) == len(problem.log.groups),
             f"rates has {len(job.settings.rates)} numbers: give one for each of the "
             f"{len(problem.log.groups)} groups.")
-    return make_config(problem.log, reading(problem.log, job.row)[0], job.overrides)
+    return make_config(problem.log, groups_of(problem.log, job.row)[0], job.overrides)
 
 
 def train_and_report(problem, job, progress=False):
     """One row's figures for one seed.  -> ({"AUC item": ...}, facts of the training)."""
     log, split = problem.log, problem.split
-    read, predict = reading(log, job.row)
+    read, predict = groups_of(log, job.row)
     model, config = runs.find_model("atrank", job.overrides), config_of(problem, job)
     rates = tuple(job.settings.rates[g] for g in predict) if job.settings.rates else ()
     train = group_events.GroupEvents(log, split.train, read, predict)
@@ -133,25 +125,33 @@ def auc(score, log, rows, given, group, batch_size=64):
 
 
 def plain_rows(problem, at=()):
-    """Figures of chance and of all that only counts, each within its own group.
+    """Figures of chance, of all that only counts and of the log's rule, each within its own group.
 
     -> {row: {column: number}}.
     """
-    log, found = problem.log, {}
-    known = np.sort(np.append(problem.split.train, problem.split.validation))
-    rule = worlds_groups.scorer_of(problem.path, log)
-    for g, name in enumerate(log.groups):
-        size, test = len(log.objects[g]) - 1, problem.split.test[log.group[problem.split.test] == g]
-        past, events = own_past(log, g, test), own_events(log, known[log.group[known] == g])
-        scorers = {"random": lambda history, cases, size=size: np.zeros((len(cases), size)),
-                   **counting.plain(events, size)}
-        if rule:
-            scorers[tables.RULE] = lambda history, cases, test=test: rule(test[cases])
-        for row, score in scorers.items():
-            def of_rows(rows, given, score=score, test=test, past=past):
-                return evaluation.pick_candidates(score)(past, np.searchsorted(test, rows), given)
-            found.setdefault(row, {})[f"AUC {name}"] = auc(of_rows, log, test, problem.test, g)
+    rule, found = worlds_groups.scorer_of(problem.path, problem.log), {}
+    for g, name in enumerate(problem.log.groups):
+        for row, value in plain_aucs(problem, g, rule).items():
+            found.setdefault(row, {})[f"AUC {name}"] = value
     return found
+
+
+def plain_aucs(problem, group, rule):
+    """What `plain_rows` says of one group.  rule: of rows of the log, or None. -> {row: AUC}."""
+    log, known = problem.log, np.sort(np.append(problem.split.train, problem.split.validation))
+    known, test = (rows[log.group[rows] == group] for rows in (known, problem.split.test))
+    past = own_past(log, group, test)
+
+    def by_rule(history, cases):
+        return rule(test[cases])
+
+    def score_rows(score):
+        return lambda rows, given: evaluation.pick_candidates(score)(
+            past, np.searchsorted(test, rows), given)
+
+    scorers = plain_scorers(own_events(log, known), len(log.objects[group]) - 1, rule and by_rule)
+    return {row: auc(score_rows(score), log, test, problem.test, group)
+            for row, score in scorers.items()}
 
 
 def describe(problem):
@@ -190,4 +190,5 @@ def own_past(log, group, cases):
     return own_events(log, rows)._replace(ptr=ptr, user=log.user[cases])
 
 
-KIND = Kind(open_task, describe, config_of, train_and_report, plain_rows, about, columns, columns)
+KIND = Kind(lambda task: open_problem(task.data), describe, config_of, train_and_report,
+            plain_rows, about, columns, columns)

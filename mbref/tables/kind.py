@@ -7,7 +7,11 @@ end.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from mbref import runs
+from mbref.baselines import counting
+from mbref.tables import rows
 
 
 class Kind(NamedTuple):
@@ -30,6 +34,16 @@ def describe_log(log, split):
             f"{len(log.user):,} events, {split.users:,} users, {split.items:,} items, "
             f"behaviours {', '.join(log.behaviours)}; held out: {len(split.validation.item):,} "
             f"validation and {len(split.test.item):,} test events ({seen})"]
+
+
+def plain_scorers(events, items, rule=None):
+    """Scorers of all items: chance, all that only counts, and the log's rule where there is one.
+
+    events: what may be counted. -> {row: scorer}.
+    """
+    scorers = {"random": lambda history, cases: np.zeros((len(cases), items)),  # all tied
+               **counting.plain(events, items)}
+    return scorers | ({rows.RULE: rule} if rule else {})
 
 
 def ready_model(problem, job):

@@ -7,33 +7,21 @@ rankings come from the same scores. session_figures.py says what a two-head scor
 Shapes: S cases, B of them in a batch, N items, C categories with class 0 = unknown.
 """
 from dataclasses import asdict, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from mbref import evaluation, protocol, runs, training
-from mbref.baselines import counting
-from mbref.data.leave_one_out import Split
-from mbref.data.log import Log
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.tables import rows, session_figures, whole_catalogue
-from mbref.tables.kind import Kind, describe_log, ready_model
+from mbref.tables.kind import Kind, plain_scorers, ready_model
 from mbref.worlds import sessions as session_world
 
 SHOWN = 0.04  # of the items are candidates, the example of the paper's abstract
 
 
-class SessionProblem(NamedTuple):
-    """The same cases for every row."""
-
-    log: Log
-    task: runs.Task
-    split: Split
-
-
 def from_log(task):
-    """A SessionProblem from a log file. Raises InputError for one that has no such table."""
+    """A Problem without negatives from a log file. Raises InputError for one without this table."""
     require(task.split != "leave-one-out",
             "this table splits sessions by date: give --split-by session-rec or srgnn.")
     require(task.candidates == "all",
@@ -41,7 +29,7 @@ def from_log(task):
     log, task, split = runs.open_task(task)
     require(log.category is not None,
             f"{task.data} has no categories, which candidates are chosen by.")
-    return SessionProblem(log, task, split)
+    return whole_catalogue.Problem(log, task, split, {})
 
 
 def applies(model, config, task, log):
@@ -51,8 +39,6 @@ def applies(model, config, task, log):
     predicts = protocol.optional(model, "predicts_categories")(config)
     return predicts and task.split != "leave-one-out" and log.category is not None
 
-
-# One row of the table.
 
 def split_of(problem, job):
     """The split that a job trains on: the problem's, or one with random vectors as its texts."""
@@ -115,12 +101,8 @@ def forget_ids(model, params, events, items):
 def plain_rows(problem, at=()):
     """Figures of chance, of all that only counts, and of the log's rule, which has two heads."""
     split, index = problem.split, session_figures.index_of(problem.split, problem.log)
-
-    def chance(history, cases):
-        return np.zeros((len(cases), split.items))
-
-    plain = {"random": chance, **counting.plain(split.refit, split.items)}
-    scorers = {name: one_head(score) for name, score in plain.items()}
+    scorers = {name: one_head(score)
+               for name, score in plain_scorers(split.refit, split.items).items()}
     rule = session_world.scorer_of(problem.task.data, problem.log)
     if rule:
         scorers[rows.RULE] = sum_heads(rule, index)
@@ -168,10 +150,5 @@ def figure_columns(problem, at=()):
     return columns(problem)[:4]
 
 
-def describe(problem):
-    """Sentences on the log: what the reader noticed, what there is to learn from."""
-    return describe_log(problem.log, problem.split)
-
-
-KIND = Kind(from_log, describe, config_of, train_and_report, plain_rows, whole_catalogue.about,
-            columns, figure_columns)
+KIND = Kind(from_log, whole_catalogue.describe, config_of, train_and_report, plain_rows,
+            whole_catalogue.about, columns, figure_columns)

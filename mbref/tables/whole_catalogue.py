@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import evaluation, protocol, runs, training
-from mbref.baselines import counting
 from mbref.data import split_files
 from mbref.data.leave_one_out import Split
 from mbref.data.log import Log
-from mbref.tables import rows
-from mbref.tables.kind import Kind, describe_log, ready_model
+from mbref.tables.kind import Kind, describe_log, plain_scorers, ready_model
 from mbref.worlds import amazon as worlds_amazon, shop as worlds
 
 
@@ -40,14 +38,12 @@ def open_problem(task, measure="ranking"):
 
 def from_log(task, measure="ranking"):
     """A Problem from a log file."""
-    log, task, split = runs.open_task(task)
+    return make_problem(*runs.open_task(task), measure)
+
+
+def make_problem(log, task, split, measure="ranking"):
+    """A Problem with negatives drawn from all items."""
     return Problem(log, task, split, uniform_negatives(split, measure), measure)
-
-
-def problem_of(run, measure="ranking"):
-    """A Problem from a finished run, a runs.Run."""
-    negatives = uniform_negatives(run.split, measure)
-    return Problem(run.log, run.task, run.split, negatives, measure)
 
 
 def uniform_negatives(split, measure="ranking"):
@@ -56,7 +52,7 @@ def uniform_negatives(split, measure="ranking"):
     -> {name: sets of [S, m]}.
     """
     def draw(seed, count=99):
-        return [evaluation.fixed_negatives(split.test, split.items, seed=seed, count=count)]
+        return [evaluation.negatives_of_cases(split.test, split.items, seed=seed, count=count)]
 
     one = {"1 neg.": draw(2, 1)} if measure == "AUC" else {}
     return {**one, "99 uniform neg.": draw(0)}
@@ -68,9 +64,9 @@ def from_split_file(path, drop_target_history=False, candidates="all"):
     task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
     split = runs.split_of(log, task)
     users = split.test.history.user - 1
-    named = {name.replace("neg_", "99 ") + " neg.": sets[:, users]
-             for name, sets in negatives.items()}
-    return Problem(log, task, split, named)
+    of_cases = {name.replace("neg_", "99 ") + " neg.": sets[:, users]
+                for name, sets in negatives.items()}
+    return Problem(log, task, split, of_cases)
 
 
 def from_fixed_targets(path):
@@ -79,8 +75,8 @@ def from_fixed_targets(path):
     task = runs.Task(str(path), "split", "any", min_events=1)
     split = split_files.with_negatives(runs.split_of(log, task), log, negative)
     users = split.test.history.user - 1
-    named = {name: [every[users]] for name, every in of_users.items()}
-    return Problem(log, task, split, named, "AUC")
+    of_cases = {name: [every[users]] for name, every in of_users.items()}
+    return Problem(log, task, split, of_cases, "AUC")
 
 
 def describe(problem):
@@ -140,9 +136,17 @@ def report_at(problem, job, progress=False):
 
 def report_of(problem, split, model, params, config, progress=False):
     """The figures of a trained model on the test events.  -> {column: number}."""
+    makers = evaluation.item_scorer, evaluation.candidate_scorer
+    return report_scores(problem, split, *(make(model, params, config) for make in makers),
+                         progress)
+
+
+def report_scores(problem, split, score_items, score_candidates, progress=False):
+    """The figures of two scorers that say the same, by the problem's measure."""
     if problem.measure == "AUC":
-        return report_auc(problem, evaluation.candidate_scorer(model, params, config), progress)
-    return report_ranking(problem, split, evaluation.item_scorer(model, params, config), progress)
+        return report_auc(problem, score_candidates, progress)
+    return evaluation.report(score_items, split.test, split.items, problem.task.candidates,
+                             problem.negatives, progress=progress)
 
 
 def report_auc(problem, score, progress=False):
@@ -152,33 +156,18 @@ def report_auc(problem, score, progress=False):
             for column, value in evaluation.auc(score, test, negatives, progress=progress).items()}
 
 
-def report_ranking(problem, split, score, progress=False):
-    """The figures of a scorer of all items.  -> {column: number}."""
-    return evaluation.report(score, split.test, split.items, problem.task.candidates,
-                             problem.negatives, progress=progress)
-
-
 def plain_rows(problem, at=()):
-    """Figures of chance and of everything that only counts.  -> {row: {column: number}}."""
-    return {name: {column + step: value for column, value in report_plain(problem, score).items()
-                   for step in steps_of(at)}
-            for name, score in plain_scorers(problem).items()}
+    """Figures of chance, of all that only counts and of the log's rule, the same at every step.
 
-
-def plain_scorers(problem):
-    """-> {row: scorer of all items}, the log's rule last where the log is a world's."""
-    split, path = problem.split, problem.task.data
-    scorers = {"random": lambda history, cases: np.zeros((len(cases), split.items)),  # all tied
-               **counting.plain(split.refit, split.items)}
+    -> {row: {column: number}}.
+    """
+    split, path, found = problem.split, problem.task.data, {}
     rule = worlds.scorer_of(path, problem.log) or worlds_amazon.scorer_of(path, problem.log)
-    return scorers | ({rows.RULE: rule} if rule else {})
-
-
-def report_plain(problem, score):
-    """The figures of a scorer of all items, by the problem's measure.  -> {column: number}."""
-    if problem.measure == "AUC":
-        return report_auc(problem, evaluation.pick_candidates(score))
-    return report_ranking(problem, problem.split, score)
+    for row, score in plain_scorers(split.refit, split.items, rule).items():
+        figures = report_scores(problem, split, score, evaluation.pick_candidates(score))
+        found[row] = {column + step: value for column, value in figures.items()
+                      for step in steps_of(at)}
+    return found
 
 
 def steps_of(at):

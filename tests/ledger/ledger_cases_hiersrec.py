@@ -149,7 +149,7 @@ def seen_target(change):
     """How many items beat a target of the highest score that the session has clicked before."""
     held = Held(events([[2, 1]]), np.array([2]), np.array([True]))
     score = lambda history, cases: np.arange(N)[None] == 1.0
-    return tuple(evaluation.places(score, held, N, **kind)[0].greater for kind in ({}, change))
+    return tuple(evaluation.count_rivals(score, held, N, **kind)[0].greater for kind in ({}, change))
 
 
 def vectors_of_text(change):

@@ -148,7 +148,7 @@ def repeated_negatives(change):
     """In 20 draws of 6 negatives for two users, does one come twice or is the target?"""
     test, found = leave_one_out(LOG, "buy").test, [False, False]
     for seed in range(20):
-        clean = evaluation.fixed_negatives(test, N, seed, count=6)
+        clean = evaluation.negatives_of_cases(test, N, seed, count=6)
         ours = np.append(test.item[:, None], clean, axis=1)
         theirs = change(partition_of(), USERS, N, np.random.default_rng(seed), count=6)
         for side, rows in enumerate((ours, theirs)):

@@ -123,7 +123,7 @@ def test_figures_are_those_of_evaluation(log):
     value = np.random.default_rng(3).normal(size=(20, N + 1))
     got = protocols.figures(problem, lambda users, candidates: np.take_along_axis(value, candidates, axis=1))
     scores = np.take_along_axis(value, problem.candidates[0], axis=1)
-    want = evaluation.summary(evaluation.Places(*hmar_data.metrics.greater_and_ties(scores, np.zeros(20, int))))
+    want = evaluation.summary(evaluation.Rivals(*hmar_data.metrics.greater_and_ties(scores, np.zeros(20, int))))
     assert got == pytest.approx((want["HR@10"], want["NDCG@10"]))
 
 

@@ -34,9 +34,9 @@ SMALL = ("--set", "width=8", "--set", "table_width=4", "--set", "length=5", "--s
 def test_seven_modes():
     assert list(rows.ATRANK) == ["att-i2i", "att-q2q", "att-c2c", "att-a2i", "att-a2q", "att-a2c",
                                  "att-a2a"]
-    assert modes.reading(LOG, "att-q2q") == ((1,), (1,))
-    assert modes.reading(LOG, "att-a2c") == ((0, 1, 2), (2,))
-    assert modes.reading(LOG, "att-a2a") == ((0, 1, 2), (0, 1, 2))
+    assert modes.groups_of(LOG, "att-q2q") == ((1,), (1,))
+    assert modes.groups_of(LOG, "att-a2c") == ((0, 1, 2), (2,))
+    assert modes.groups_of(LOG, "att-a2a") == ((0, 1, 2), (0, 1, 2))
 
 
 def test_config_of_a_mode():
