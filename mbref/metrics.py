@@ -7,7 +7,7 @@ is always said: the default is the mean over random tie-breaking, so a model tha
 
 Letters: B cases (users or sessions), C candidates, k the cut-off of "@k".
 """
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -18,20 +18,9 @@ from mbref.errors import require
 MISS = 2**62
 
 
-class MacroAuc(NamedTuple):
-    mean: float
-    skipped: int
-
-
-class MeanAndSpread(NamedTuple):
-    mean: float
-    sd: float
-
-
-class PairedDifference(NamedTuple):
-    mean: float
-    low: float
-    high: float
+MacroAuc = namedtuple("MacroAuc", "mean skipped")
+MeanAndSpread = namedtuple("MeanAndSpread", "mean sd")
+PairedDifference = namedtuple("PairedDifference", "mean low high")
 
 
 def greater_and_ties(scores, target, allowed=None):
@@ -128,10 +117,9 @@ def recall_many(scores, positive, k, allowed=None):
 
 
 def ndcg_many(scores, positive, k, allowed=None):
-    """NDCG@k with binary relevance per case, [B]: expected DCG@k over the DCG@k of an ideal list.
+    """NDCG@k of many positives, [B]: expected DCG@k over that of min(k, |R_u|) positives in front.
 
-    The ideal list starts with min(k, |R_u|) positives. Arguments, nan and errors as in
-    `recall_many` (evaluation: McSherry & Najork 2008 for the ties).
+    Arguments, nan and errors as in `recall_many`; ties by McSherry & Najork 2008.
     """
     scores, allowed = _require_scores(scores, allowed)
     positive = _require_mask("positive", positive, scores.shape)
@@ -171,11 +159,10 @@ def auc(scores, positive, ties="half", allowed=None):
 
 
 def macro_auc(values):
-    """Mean of per-user AUCs [B], every user of weight 1 (DMRAN eq. 23), undefined ones left out.
+    """Mean of per-user AUCs [B], every user of weight 1 (DMRAN eq. 23), and how many are undefined.
 
-    Returns MacroAuc(mean, skipped), skipped counting those users; the mean is nan when no user is
-    left. Neither the average weighted by positives (GAUC) nor the AUC of all users' pairs pooled is
-    this number.
+    Returns MacroAuc(mean, skipped); the mean is nan when no user is left. Neither the average
+    weighted by positives (GAUC) nor the AUC of all users' pairs pooled is this number.
     """
     values = np.asarray(values, dtype=float)
     defined = values[~np.isnan(values)]
@@ -185,8 +172,7 @@ def macro_auc(values):
 def mean_and_spread(values):
     """Mean and sample standard deviation (divisor S - 1) of S numbers, such as one over S seeds.
 
-    Returns MeanAndSpread(mean, sd): nan, nan for no value, sd nan for one; a nan among the values
-    gives nan.
+    Returns MeanAndSpread(mean, sd): nan, nan for no value, sd nan for one value.
     """
     values = np.asarray(values, dtype=float)
     mean = values.mean() if len(values) else np.nan

@@ -59,16 +59,13 @@ def adapt(function, case):
         require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be "
                              f"{', '.join(sorted(given))}.")
         out = function(**{name: given[name] for name in names})
-        return out if isinstance(out, dict) else {only_output(case): out}
+        outputs = case.entry["outputs"]
+        if isinstance(out, dict):
+            return out
+        require(len(outputs) == 1, f"return a dict of {', '.join(outputs)}.")
+        return {outputs[0]: out}
 
     return call
-
-
-def only_output(case):
-    """The name of the only output of a case."""
-    outputs = case.entry["outputs"]
-    require(len(outputs) == 1, f"return a dict of {', '.join(outputs)}.")
-    return outputs[0]
 
 
 def describe_failures(results):

@@ -60,13 +60,6 @@ def jax_framework():
     return Framework(jax.numpy.asarray, np.asarray, lambda total, free: jax.grad(total)(free))
 
 
-def require_dict(outputs):
-    """What an implementation returned. Raises InputError unless it is a dict."""
-    require(isinstance(outputs, dict), f"it returned {type(outputs).__name__} instead of a dict of "
-                                       "outputs, such as {'y': array}.")
-    return outputs
-
-
 def join(params, inputs):
     """One flat dict: "params/..." and "inputs/..."."""
     groups = {"params": params, "inputs": inputs}
@@ -103,7 +96,9 @@ def adapter(framework, function, params, inputs, cotangents, differentiate, dtyp
         out = function(*split({**values, **free}), lambda name, a: None)
         return sum((out[name] * cotangents[name]).sum() for name in names)
 
-    out = require_dict(function(*split(values), lambda name, a: taps.setdefault(name, host(a))))
+    out = function(*split(values), lambda name, a: taps.setdefault(name, host(a)))
+    require(isinstance(out, dict), f"it returned {type(out).__name__} instead of a dict of "
+                                   "outputs, such as {'y': array}.")
     outputs = {name: host(a) for name, a in out.items()}
     names = [name for name in cotangents if name in outputs]
     grads = gradient(total, free) if free and names else {}

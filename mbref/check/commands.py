@@ -9,6 +9,7 @@ from mbref.data.files import write_json
 from mbref.device.device import open_device
 from mbref.errors import InputError, require
 
+# what works on the host, metrics and the ranking of candidates: not run on a device
 ON_HOST = ("metrics.", "hiersrec.candidate", "hiersrec.places", "hiersrec.gap",
            "hiersrec.inject_target", "hiersrec.backfill", "hiersrec.two_level_logp")
 
@@ -71,13 +72,9 @@ def find_results(options, chosen):
         require(backend == "numpy", "--device is for functions in NumPy, and BACKEND in that file "
                                     f"is {backend!r}.")
         open_device(options.device)
-        functions, backend = device_functions(functions), "cupy"
+        backend = "cupy"
+        functions = {name: f for name, f in functions.items() if not name.startswith(ON_HOST)}
     return run.run(functions, backend, chosen, dtypes, gradients)
-
-
-def device_functions(functions):
-    """What may run on a device: no metrics or ranking of candidates, which work on the host."""
-    return {name: f for name, f in functions.items() if not name.startswith(ON_HOST)}
 
 
 def read_expected_failures(path, chosen):

@@ -64,15 +64,10 @@ def row(name, want, got, relative, floor):
                      np.maximum(np.abs(got.astype(float) - want.astype(float)), float(exact)), 0.0)
     broken = looked_at & ~np.isfinite(got)
     if broken.any():
-        return Row(name, np.inf, first(broken), np.inf, "not finite")
+        return Row(name, np.inf, tuple(map(int, np.argwhere(broken)[0])), np.inf, "not finite")
     if not error.any():
         return Row(name, 0.0, (), 0.0)
     at = np.unravel_index(error.argmax(), error.shape)
     allowed = 0.0 if exact else relative * max(scale_of(want), floor)
     worst = float(error[at])
     return Row(name, worst, tuple(map(int, at)), worst / allowed if allowed else np.inf)
-
-
-def first(mask):
-    """Index of the first True."""
-    return tuple(int(i) for i in np.argwhere(mask)[0])

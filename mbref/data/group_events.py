@@ -1,8 +1,6 @@
-"""From a log of several groups of objects to ATRank's batches: every group's history before a
-target of any group.
+"""ATRank's batches from a log of several groups: every group's history before a target of any.
 
-Glossary of shapes: n events of the log, M targets, B batch, L longest history of a group, N_g
-objects of group g.
+Shapes: n events of the log, M targets, B batch, L longest history of a group, N_g objects of g.
 """
 from typing import NamedTuple
 
@@ -44,20 +42,18 @@ def examples(events, items, rng, pairs=False):
     A user's very first event is a target too: what precedes it may be empty in one group and not in
     another anyway.
     """
-    of_group = events.log.group[events.rows]
-    return [_examples(events.log, events.rows[of_group == g], g, rng, pairs)
-            for g in events.predict]
+    log, every = events.log, []
+    for g in events.predict:
+        rows = events.rows[log.group[events.rows] == g]
+        known = own_events(log, rows)  # whose objects are no negatives
+        negative = targets.draw_negatives_once(known, len(log.objects[g]) - 1, rng)
+        every.append(targets.pair(rows, known.item, negative, pairs))
+    return every
 
 
-def _examples(log, rows, group, rng, pairs):
-    """Targets `rows` of one group with a negative each, not among the user's objects in those rows.
-    """
-    positive, size = log.object[rows], len(log.objects[group]) - 1
-    known = sequences.from_rows(log.user[rows], positive, log.action[rows], len(log.actions))
-    owner = sequences.owner(known)
-    negative = sequences.draw_negatives(rng, known, owner, positive[:, None], size)[:, 0]
-    three = np.stack([rows, positive, negative], axis=1)  # [M, 3]
-    return three if pairs else np.concatenate([three[:, :2], three[:, ::2]])
+def own_events(log, rows):
+    """Log rows of one group as Sequences, one a user."""
+    return sequences.from_rows(log.user[rows], log.object[rows], log.action[rows], len(log.actions))
 
 
 def training_batch(events, rows, length, items, unit=1):

@@ -13,7 +13,6 @@ else that does not fit raises InputError with the file, the line and the mend. O
 here: a last line that was cut off (too few fields, no line break) is dropped and named in
 `GroupLog.notes`.
 """
-
 import csv
 import io
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data.readers.build import freeze, order_ids
-from mbref.data.readers.lines import line_error, seconds
+from mbref.data.readers.lines import cut_line, line_error, seconds
 from mbref.errors import InputError, require
 
 ACTIONS = {"item": ("view", "fav", "cart", "buy"), "query": ("search",), "coupon": ("receive",)}
@@ -55,10 +54,7 @@ class GroupLog(NamedTuple):
 
 
 def read_groups(path):
-    """Read events.csv at `path` and objects.csv beside it. Returns a GroupLog.
-
-    Raises InputError, one sentence with file, line and mend, for what does not fit the format.
-    """
+    """The GroupLog of events.csv at `path` and objects.csv beside it. Raises InputError."""
     notes = []
     require(not Path(path).is_dir(), f"{path}: is a directory, give the events.csv inside it")
     catalogue = read_catalogue(Path(path).with_name("objects.csv"), notes)
@@ -112,9 +108,8 @@ def read_events(path, catalogue, notes):
             raise line_error(path, line, f"{group} {raw} has no line in objects.csv, "
                                          "add it there or delete this line")
         events.append((user, group, raw, action, seconds(path, line, time)))
-    if not events:
-        raise InputError(f"{path.name}: holds no events (only a header or a cut line), "
-                         "give a file with at least one")
+    require(events, f"{path.name}: holds no events (only a header or a cut line), "
+                    "give a file with at least one")
     return events
 
 
@@ -127,7 +122,7 @@ def feature_tables(catalogue, objects):
     number = {}  # feature -> {raw: number}
     for name in OBJECT_COLUMNS[2:]:
         raws = order_ids(features[name] for features in catalogue.values() if features.get(name))
-        number[name] = {raw: n for n, raw in enumerate(raws.tolist())}
+        number[name] = number_ids(raws)
         sizes[name] = len(raws) - 1
     tables = []
     for group, raws in zip(ACTIONS, objects, strict=True):
@@ -151,22 +146,20 @@ def _rows(path, columns, notes, may_be_empty=()):
             problem = "has no" if name not in header else "has more than one"
             raise line_error(path, line, f"the header {problem} column {name}, "
                                          f"it must name {', '.join(columns)}")
-    needed = [header.index(name) for name in columns if name not in may_be_empty]
     for line, fields, last in reader:
+        row = dict(zip(header, fields, strict=False))
+        empty = [name for name in columns if not row.get(name) and name not in may_be_empty]
         if last and not ended:
-            cut = len(fields) < len(header) or not all(fields[place] for place in needed)
-            notes.append(_cut_line(path, line, cut))
-            if cut:
+            found = min(len(fields), len(header) - len(empty))
+            notes.append(cut_line(path, line, found, len(header)))
+            if found < len(header):
                 return
         if len(fields) != len(header):
-            raise line_error(path, line,
-                             f"{len(fields)} fields where the header has {len(header)}, "
-                                         "mend the line")
-        row = {name: fields[header.index(name)] for name in columns}
-        for name in columns:
-            if not row[name] and name not in may_be_empty:
-                raise line_error(path, line, f"the {name} is empty, fill it in or delete the line")
-        yield line, row
+            raise line_error(path, line, f"{len(fields)} fields where the header has "
+                                         f"{len(header)}, mend the line")
+        if empty:
+            raise line_error(path, line, f"the {empty[0]} is empty, fill it in or delete the line")
+        yield line, {name: row[name] for name in columns}
 
 
 def _csv_rows(path, text):
@@ -185,28 +178,18 @@ def _csv_rows(path, text):
 
 def _text(path):
     """The file's text without a byte order mark."""
+    require(path.exists(), f"{path}: there is no such file, events.csv and objects.csv "
+                           "belong in one folder")
     try:
         text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file, events.csv and objects.csv "
-                         "belong in one folder") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}), "
                          "check its permissions") from None
     except UnicodeDecodeError:
         text = "\0"
-    if "\0" in text:  # zero bytes are valid UTF-8, but no text file has them
-        raise InputError(f"{path.name}: is not UTF-8 text, unpack the file or save it as UTF-8")
+    require("\0" not in text,  # zero bytes are valid UTF-8, but no text file has them
+            f"{path.name}: is not UTF-8 text, unpack the file or save it as UTF-8")
     return text
-
-
-def _cut_line(path, line, cut):
-    """The note on a last line without a line break."""
-    if cut:
-        what = "dropped, it lacks fields and a line break (a truncated file)"
-    else:
-        what = "kept, but it has no line break, so its last field may be cut"
-    return f"{path.name} line {line}: {what}"
 
 
 def _require_group(path, line, group):

@@ -36,12 +36,13 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
                                 "choose vectors without text.")
     require(columns >= 1 and width >= 1, f"columns {columns} and width {width} must be 1 or more.")
     entries = _hash_tokens(tokens, columns)  # Deviation HierSRec D17: no language model
-    train = np.unique(np.asarray(train_items))
-    items = len(entries[0]) - 1
+    items, train = len(entries[0]) - 1, np.unique(np.asarray(train_items))
     require(len(train) and train.dtype.kind in "iu" and 1 <= train[0] and train[-1] < items,
             f"train_items must be item numbers in 1..{items - 1}, at least one.")
-    idf = _idf(entries, train, columns)
-    vectors = _right_vectors(_gram(entries, train, idf), width)  # [H, M]
+    df = sum((_counts(entries, chunk, columns) != 0).sum(axis=0) for chunk in _chunks(train))
+    idf = np.log((1 + len(train)) / (1 + df)) + 1  # [H]
+    rows = (_rows(entries, chunk, idf) for chunk in _chunks(train))
+    vectors = _right_vectors(sum(X.T @ X for X in rows), width)  # [H, M]
     return np.concatenate([_rows(entries, chunk, idf) @ vectors
                            for chunk in _chunks(np.arange(items))])
 
@@ -89,12 +90,6 @@ def _counts(entries, items, columns):
     return cells.reshape(len(items), columns)
 
 
-def _idf(entries, train, columns):
-    """Inverse document frequency of every column among the training items.  -> [H]."""
-    df = sum((_counts(entries, chunk, columns) != 0).sum(axis=0) for chunk in _chunks(train))
-    return np.log((1 + len(train)) / (1 + df)) + 1
-
-
 def _rows(entries, items, idf):
     """tf-idf of these items, each row of length 1 or 0.  -> [b, H]."""
     return _normalise(_counts(entries, items, len(idf)) * idf)
@@ -104,11 +99,6 @@ def _normalise(rows):
     """Rows divided by their lengths; a row of zeros stays."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
-
-
-def _gram(entries, train, idf):
-    """X^T X of the training items' rows X.  -> [H, H]."""
-    return sum(rows.T @ rows for rows in (_rows(entries, chunk, idf) for chunk in _chunks(train)))
 
 
 def _right_vectors(gram, width):

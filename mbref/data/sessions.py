@@ -188,8 +188,8 @@ def cut_sessions(log, gap=1800):
 def prefixes(sequences):
     """One case for every click but a session's first: the clicks before it, and it.
 
-    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` the time of the click to
-    find.
+    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` and `oracle` the time and
+    the category of the click to find, where there are some.
     """
     start = sequences.ptr[owner(sequences)]
     place = np.arange(len(sequences.item)) - start  # [n] from 0 in its session
@@ -197,6 +197,8 @@ def prefixes(sequences):
     history = cut(sequences, owner(sequences)[held], start[held], place[held])
     if sequences.time is not None:
         history = history._replace(now=sequences.time[held])
+    if sequences.category is not None:
+        history = history._replace(oracle=sequences.category[sequences.item[held]])
     return Held(history, sequences.item[held], sequences.before[held].sum(axis=1) > 0)
 
 
@@ -209,17 +211,9 @@ def as_split(parts, cold=None):
     log, known = parts.log, np.union1d(parts.train.user, parts.validation.user)
     rows = np.flatnonzero(np.isin(log.user, known))
     rows = rows if cold is None else _long(log, rows[~cold[log.item[rows]]])
-    validation, test = map(with_oracle, (parts.validation, parts.test))
+    validation, test = map(prefixes, (parts.validation, parts.test))
     return Split(parts.train, validation, test, of_rows(log, [rows]), len(log.items) - 1,
                  len(log.users) - 1, len(log.behaviours))
-
-
-def with_oracle(sequences):
-    """The cases of `prefixes` with the category of the click to find, where items have one."""
-    held = prefixes(sequences)
-    if sequences.category is None:
-        return held
-    return held._replace(history=held.history._replace(oracle=sequences.category[held.item]))
 
 
 def cold(split, share, rng):

@@ -1,12 +1,9 @@
-"""From event lists to what rankers of one target read: its history with time gaps, and the
-candidates to score.
+"""What rankers of one target read: its history with time gaps, and the candidates to score.
 
 ATRank, DMRAN and their baselines use the gap between every event and the target, so each target has
-a row of its own; sequences.py cuts windows for models that read a history once for all its
-positions.
+a row of its own; windows.py is for models that read a history once for all its positions.
 
-Glossary of shapes: M targets, B batch, L longest history of the batch, C candidates, N items, F
-features.
+Shapes: M targets, B batch, L longest history of it, C candidates, N items, F features.
 """
 from typing import NamedTuple
 
@@ -43,12 +40,22 @@ def examples(events, items, rng, pairs=False):
     """
     first = np.repeat(events.ptr[:-1], np.diff(events.ptr))
     event = np.flatnonzero(np.arange(len(first)) > first)  # [M]
-    positive, negative = events.item[event], events.negative
+    negative = events.negative
     if negative is None:  # Deviation DMRAN D16: none of the user's items, drawn once
-        owner = sequences.owner(events)
-        negative = sequences.draw_negatives(rng, events, owner, events.item[:, None], items)[:, 0]
-    rows = np.stack([event, positive, negative[event]], axis=1)  # [M, 3]
-    return [rows if pairs else np.concatenate([rows[:, :2], rows[:, ::2]])]
+        negative = draw_negatives_once(events, items, rng)
+    return [pair(event, events.item[event], negative[event], pairs)]
+
+
+def draw_negatives_once(events, items, rng):
+    """A negative of every event, none of its sequence's items.  -> [n]."""
+    owner = sequences.owner(events)
+    return sequences.draw_negatives(rng, events, owner, events.item[:, None], items)[:, 0]
+
+
+def pair(event, positive, negative, pairs):
+    """Rows of `examples` from three columns [M]."""
+    rows = np.stack([event, positive, negative], axis=1)  # [M, 3]
+    return rows if pairs else np.concatenate([rows[:, :2], rows[:, ::2]])
 
 
 def training_batch(events, rows, length, items, unit=1):

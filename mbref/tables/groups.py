@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref import evaluation, metrics, runs, training
-from mbref.data import group_events, sequences
+from mbref.data import group_events
 from mbref.data.groups import GroupLog, read_groups
 from mbref.data.negatives import negatives_of_users
 from mbref.errors import InputError, require
@@ -140,7 +140,7 @@ def plain_aucs(problem, group, rule):
     """What `plain_rows` says of one group.  rule: of rows of the log, or None. -> {row: AUC}."""
     log, known = problem.log, np.sort(np.append(problem.split.train, problem.split.validation))
     known, test = (rows[log.group[rows] == group] for rows in (known, problem.split.test))
-    past = own_past(log, group, test)
+    past, events = own_past(log, group, test), group_events.own_events(log, known)
 
     def by_rule(history, cases):
         return rule(test[cases])
@@ -149,7 +149,7 @@ def plain_aucs(problem, group, rule):
         return lambda rows, given: evaluation.pick_candidates(score)(
             past, np.searchsorted(test, rows), given)
 
-    scorers = plain_scorers(own_events(log, known), len(log.objects[group]) - 1, rule and by_rule)
+    scorers = plain_scorers(events, len(log.objects[group]) - 1, rule and by_rule)
     return {row: auc(score_rows(score), log, test, problem.test, group)
             for row, score in scorers.items()}
 
@@ -175,11 +175,6 @@ def columns(problem, at=()):
     return [f"AUC {name}" for name in problem.log.groups]
 
 
-def own_events(log, rows):
-    """Log rows of one group as Sequences, one a user."""
-    return sequences.from_rows(log.user[rows], log.object[rows], log.action[rows], len(log.actions))
-
-
 def own_past(log, group, cases):
     """What each case's user did in one group before that row, as Sequences, one a case."""
     first = np.searchsorted(log.user, log.user[cases])
@@ -187,7 +182,7 @@ def own_past(log, group, cases):
              for start, case in zip(first, cases, strict=True)]
     rows = np.concatenate([*lists, np.empty(0, int)]).astype(int)
     ptr = np.append(0, np.cumsum([len(own) for own in lists]))
-    return own_events(log, rows)._replace(ptr=ptr, user=log.user[cases])
+    return group_events.own_events(log, rows)._replace(ptr=ptr, user=log.user[cases])
 
 
 KIND = Kind(lambda task: open_problem(task.data), describe, config_of, train_and_report,

@@ -27,18 +27,18 @@ def index_of(split, log):
     return choose.index_of(split.train.category, len(log.categories))
 
 
-def reachable(split, log, shares=SHARES):
-    """Those of the shares that whole categories can make.
+def reachable(split, log):
+    """Those of SHARES that whole categories can make.
 
     These are not below the mean share of the validation targets' own categories. So a column
     "at 4%" is 4% to within half a category, and a log of few large categories has no such column.
     """
     sizes = choose.sizes_of(index_of(split, log))
     least = sizes[split.train.category[split.validation.item]].mean() / split.items
-    return tuple(share for share in shares if share >= min(least, 1))
+    return tuple(share for share in SHARES if share >= min(least, 1))
 
 
-def report(split, log, choosing, tested, shares=SHARES, k=CUT):
+def report(split, log, choosing, tested):
     """Every figure of a table row, of the test cases.  -> {column: number}.
 
     choosing, tested: two-head scorers. "MRR@20" is of the full ranking; "MRR@20 at 4%" among the
@@ -48,14 +48,14 @@ def report(split, log, choosing, tested, shares=SHARES, k=CUT):
     what the choice changes in Recall. Shares out of reach and groups without cases have no columns.
     """
     index, groups = index_of(split, log), group_cases(split)
-    ks = choose_ks(choosing, split.validation, index, reachable(split, log, shares))
+    ks = choose_ks(choosing, split.validation, index, reachable(split, log))
     policies = {f" at {share:.0%}": partial(choose.topk, K=K) for share, K in ks.items()}
     full, among = rank_targets(tested, split.test, index, policies)
-    row = {name: value for name, value in figures(full, groups, k).items()
+    row = {name: value for name, value in figures(full, groups).items()
            if not name.startswith("coverage")}
     for (kind, (places, amounts)), K in zip(among.items(), ks.values(), strict=True):
-        gap = rank.gap(full, places, k)
-        row |= figures(places, groups, k, kind)
+        gap = rank.gap(full, places, CUT)
+        row |= figures(places, groups, kind=kind)
         row |= {f"share{kind}": float(np.mean(amounts)),
                 f"lowest share{kind}": float(np.min(amounts)),
                 f"highest share{kind}": float(np.max(amounts)),
@@ -64,10 +64,7 @@ def report(split, log, choosing, tested, shares=SHARES, k=CUT):
 
 
 def figures(places, groups, k=CUT, kind=""):
-    """Recall, MRR, NDCG at k and coverage of each group of cases.
-
-    -> {"MRR@20 at 4%, 1 click": ...}
-    """
+    """Recall, MRR, NDCG and coverage of each group of cases.  -> {"MRR@20 at 4%, 1 click": ...}."""
     return {f"{name}{kind}{group}": value for group, which in groups.items()
             for name, value in rank.report(*(x[which] for x in places), k=k).items()}
 

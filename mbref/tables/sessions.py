@@ -1,10 +1,7 @@
 """HierSRec's table: the next click, ranked among all items and among those of likely categories.
 
-Source: the abstract of arXiv 2309.06533; what it leaves open is ours. A target outside the
-candidates is a miss that stays in the denominator, K is chosen on validation sessions, and both
-rankings come from the same scores. session_figures.py says what a two-head scorer is.
-
-Shapes: S cases, B of them in a batch, N items, C categories with class 0 = unknown.
+Source: the abstract of arXiv 2309.06533; what it leaves open is ours. session_figures.py says how
+the two rankings are judged, what a two-head scorer is and what the shapes' letters mean.
 """
 from dataclasses import asdict, replace
 
@@ -83,10 +80,7 @@ def train_and_report(problem, job, progress=False):
 
 
 def report_of(split, log, model, config, searched, final):
-    """Figures of the `final` parameters on the test cases; K is by those of the search.
-
-    -> {column: number}, as session_figures.report
-    """
+    """Figures of the `final` parameters, as session_figures.report; K is by those of the search."""
     choosing, tested = (two_heads(model, forget_ids(model, params, events, split.items), config)
                         for params, events in ((searched, split.train), (final, split.refit)))
     return session_figures.report(split, log, choosing, tested)

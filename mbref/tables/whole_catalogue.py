@@ -51,11 +51,11 @@ def uniform_negatives(split, measure="ranking"):
 
     -> {name: sets of [S, m]}.
     """
-    def draw(seed, count=99):
-        return [evaluation.negatives_of_cases(split.test, split.items, seed=seed, count=count)]
+    def draw(seed, count):
+        return [evaluation.negatives_of_cases(split.test, split.items, seed, count)]
 
     one = {"1 neg.": draw(2, 1)} if measure == "AUC" else {}
-    return {**one, "99 uniform neg.": draw(0)}
+    return {**one, "99 uniform neg.": draw(0, 99)}
 
 
 def from_split_file(path, drop_target_history=False, candidates="all"):

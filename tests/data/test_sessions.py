@@ -227,7 +227,7 @@ def test_no_times():
 def test_prefixes_by_hand():
     user, item = np.array([1, 1, 1, 1, 2, 3, 3]), np.array([5, 6, 5, 7, 5, 8, 8])
     sessions = from_rows(user, item, np.ones_like(user), 1)._replace(
-        time=np.array([10, 20, 30, 40, 5, 1, 2]), category=np.array([0, 1]))
+        time=np.array([10, 20, 30, 40, 5, 1, 2]), category=np.array([0, 0, 0, 0, 0, 1, 2, 3, 4]))
     held = prefixes(sessions)
     assert held.item.tolist() == [6, 5, 7, 8]
     assert held.seen.tolist() == [False, True, False, True]
@@ -238,7 +238,7 @@ def test_prefixes_by_hand():
     assert history.user.tolist() == [1, 1, 1, 3]
     assert history.now.tolist() == [20, 30, 40, 2]
     assert history.counts[:, 0].tolist() == [1, 1, 1, 1, 1, 2, 1]
-    assert history.category is sessions.category
+    assert history.category is sessions.category and history.oracle.tolist() == [2, 1, 3, 4]
 
 
 @given(st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=7), min_size=1, max_size=6))
