@@ -338,7 +338,7 @@ def test_12_empty_input_gives_nan_means_or_raises():
         metrics.paired_bootstrap([], [], np.random.default_rng(0))
 
 
-def test_13_sampled_negatives_are_distinct_unseen_and_in_range():
+def test_13_negatives_of_user_are_distinct_unseen_and_in_range():
     rng = np.random.default_rng(13)
     for _ in range(200):
         seen = rng.choice(np.arange(1, 31), size=8, replace=False)

@@ -14,7 +14,7 @@ import numpy as np
 from autograd import grad
 from autograd.tracer import getval
 
-from mbref.check.casefile import nest
+from mbref.check.casefile import nest, part
 from mbref.device.device import to_device
 from mbref.errors import require
 
@@ -60,20 +60,12 @@ def jax_framework():
     return Framework(jax.numpy.asarray, np.asarray, lambda total, free: jax.grad(total)(free))
 
 
-def join(params, inputs):
-    """One flat dict: "params/..." and "inputs/..."."""
-    groups = {"params": params, "inputs": inputs}
-    return {f"{group}/{k}": a for group, values in groups.items() for k, a in values.items()}
-
-
 def split(values):
-    """The arguments of an implementation from the flat dict of `join`.  -> params nested, inputs.
+    """The arguments of an implementation from one dict of "params/..." and "inputs/...".
+
+    -> params nested, inputs.
     """
-    parts = {"params": {}, "inputs": {}}
-    for key, a in values.items():
-        group, _, name = key.partition("/")
-        parts[group][name] = a
-    return nest(parts["params"]), parts["inputs"]
+    return nest(part(values, "params")), part(values, "inputs")
 
 
 def cast(values, dtype, convert=np.asarray):
@@ -87,7 +79,8 @@ def cast(values, dtype, convert=np.asarray):
 def adapter(framework, function, params, inputs, cotangents, differentiate, dtype):
     """One of ADAPTERS, as the head of this file says."""
     convert, host, gradient = framework()
-    values = cast(join(params, inputs), dtype, convert)
+    values = {f"params/{k}": a for k, a in params.items()}
+    values = cast(values | {f"inputs/{k}": a for k, a in inputs.items()}, dtype, convert)
     cotangents = cast(cotangents, dtype, convert)
     free = {k: a for k, a in values.items() if k in differentiate}
     taps = {}

@@ -47,13 +47,13 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
             f"unknown counts {counts!r}: choose running, window or whole-log.")
     is_target = np.array([target in (name, "any") for name in ("", *log.behaviours)])[log.behaviour]
     is_target &= np.bincount(log.user)[log.user] >= min_events
-    refit, train, test, validation = [], [], [], []
+    test, validation = [], []
     for rows in np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1):
         # Deviation HMAR D16: validation is the last target event but one
-        for before, held in ((refit, test), (train, validation)):
+        for held in (test, validation):
             rows, row = hold_out(rows, log.item, is_target, drop_target_history)
-            before.append(rows)
             held.append((rows, row))
+    train, refit = ([rows for rows, _ in held] for held in (validation, test))
     K, whole = len(log.behaviours), None
     if counts == "whole-log":
         whole = whole_log_counts(log.user, log.item, log.behaviour, K)
@@ -68,8 +68,9 @@ def hold_out(rows, item, is_target, drop_target_history):
     if len(targets) == 0:  # Deviation HMAR D25: this user only trains
         return rows, None
     before = rows[rows < targets[-1]]
-    # Deviation HMAR D15: earlier rows of the item stay
-    return before[item[before] != item[targets[-1]]] if drop_target_history else before, targets[-1]
+    if drop_target_history:  # Deviation HMAR D15: else earlier rows of the item stay
+        before = before[item[before] != item[targets[-1]]]
+    return before, targets[-1]
 
 
 def _hold(log, cases, whole):

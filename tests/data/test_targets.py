@@ -62,7 +62,7 @@ def test_without_another_item_there_is_no_negative():
     assert rows.tolist() == [[1, 1, 0]]
 
 
-def test_fixed_negatives_are_used():
+def test_negatives_that_are_given_are_used():
     log = a_log(FIRST, THIRD, negative=np.array([11, 12, 13, 14, 15, 16]))
     rows, = targets.examples(log, ITEMS, np.random.default_rng(0), pairs=True)
     assert rows[:, 2].tolist() == [12, 13, 14, 16]

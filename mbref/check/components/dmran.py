@@ -1,9 +1,13 @@
 """mbref's side of DMRAN. Histories are padded on the right. d width, r hops."""
+from functools import partial
+
 import autograd.numpy as np
 
 from mbref.check.components.reading import component, config_of
 from mbref.data.targets import Batch, History
 from mbref.variants import dmran
+
+read_config = partial(config_of, dmran.Config)  # of a case's inputs
 
 
 def batch_of(inputs):
@@ -12,11 +16,6 @@ def batch_of(inputs):
     columns += [inputs["category"]] if inputs.get("categories") else []
     history, features = History(item, (item > 0).astype(int), inputs["gap"]), np.stack(columns, 1)
     return Batch((history,), (features,), 0, inputs.get("candidate"), inputs.get("label"))
-
-
-def read_config(inputs, **more):
-    """The Config of a case."""
-    return config_of(dmran.Config, inputs, **more)
 
 
 item_attention = component("A")(lambda params, H, real: dmran.item_attention(params, H, real))

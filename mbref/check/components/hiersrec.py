@@ -1,4 +1,6 @@
 """mbref's side of HierSRec. Sessions are padded on the right. C categories and class 0, N items."""
+from functools import partial
+
 import numpy as np
 
 from mbref.candidates import choose
@@ -6,6 +8,8 @@ from mbref.check.components.reading import component, config_of, where_real
 from mbref.data.session_batches import Batch
 from mbref.nn import masks
 from mbref.variants import hiersrec
+
+read_config = partial(config_of, hiersrec.Config)  # of a case's inputs
 
 
 def batch_of(inputs):
@@ -15,11 +19,6 @@ def batch_of(inputs):
     known = inputs.get("known", np.ones(len(category) - 1, bool))
     at = None if follow is None else np.flatnonzero(follow)
     return Batch(inputs["item"], category, texts, follow, inputs.get("oracle"), known, at)
-
-
-def read_config(inputs, **more):
-    """The Config of a case."""
-    return config_of(hiersrec.Config, inputs, **more)
 
 
 def typed(params):
