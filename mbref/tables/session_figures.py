@@ -95,10 +95,10 @@ def choose_ks(score, held, index, shares=SHARES, batch_size=64):
 
 
 def rank_targets(score, held, index, policies, batch_size=64):
-    """Places of the held-out items among all items and among the candidates of each policy.
+    """Standings of the held-out items among all items and among the candidates of each policy.
 
     score: a two-head scorer. policies: {name: function of log p [B, C] -> chosen [B, C]}.
-    -> (Places, {name: (Places, shares of the items that the sessions rank [S])})
+    -> (Standing, {name: (Standing, shares of the items that the sessions rank [S])})
     Raises InputError for scores that are not finite.
     """
     home, parts = home_of(index), {name: [] for name in (None, *policies)}
@@ -137,7 +137,7 @@ def count_rivals(scores, target, index):
 
 
 def place_targets(greater, ties, chosen, home):
-    """Places of the targets, of category `home` [B], among the items of the chosen categories.
+    """Standing of the targets, of category `home` [B], among the items of the chosen categories.
 
     greater, ties [B, C] of count_rivals, chosen [B, C].
     """

@@ -144,7 +144,7 @@ def target_code(params, config, group, ids):
     if config.query == "raw":
         return x  # Deviation D7: not through F_M
     width = params["tables"]["action"].shape[1] if config.actions[group] else 0
-    no_action, no_time = (np.zeros_like(x, shape=(*x.shape[:-1], n)) 
+    no_action, no_time = (np.zeros_like(x, shape=(*x.shape[:-1], n))
                           for n in (width, COLUMNS["release"]))
     return group_code(params, config, group, x, no_action, no_time)
 
