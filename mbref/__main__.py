@@ -1,6 +1,7 @@
 """Command line: python -m mbref COMMAND; --help lists the commands. Exit code 2: mend the input."""
 import io
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -9,11 +10,13 @@ from mbref.options import parser
 
 
 def main(arguments=None):
-    """Run one command.  -> exit code."""
+    """Run one command, that of the shell without `arguments`.  -> exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no ± gets an escape
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        arguments = sys.argv[1:] if arguments is None else arguments
+        if arguments is None:
+            stop_alike()
+            arguments = sys.argv[1:]
         if "" in arguments:
             number = arguments.index("") + 1
             raise InputError(f"argument {number} is empty: is a shell variable not set?")
@@ -34,6 +37,14 @@ def main(arguments=None):
     except BrokenPipeError:  # whoever reads our output has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def stop_alike():
+    """Let the signals that end a process do what Ctrl-C does, but for one that it shall not see."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def run(options):

@@ -119,7 +119,7 @@ def test_reproduce(mbref, tmp_path):
     out = mbref("reproduce", "--seeds", 1, "--only", "HMAR", "--steps", 20)
     assert "8,772 events" in out and "\nHMAR " in out
     assert {path.name for path in (tmp_path / "out" / "hmar").iterdir()} == {
-        "results.json", "table.png", "learning.png"}
+        "finished", "results.json", "table.png", "learning.png"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

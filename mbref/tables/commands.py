@@ -9,7 +9,6 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
-from tqdm import tqdm
 
 from mbref import protocol, runs
 from mbref.data import shipped
@@ -17,6 +16,7 @@ from mbref.data.leave_one_out import draw_cases
 from mbref.errors import InputError, require
 from mbref.released import parity
 from mbref.tables import recommend as recommending, reproduce, rows, sessions, whole_catalogue
+from mbref.tables.jobs import train_all
 from mbref.tables.kind import describe_log
 
 TINY = shipped.tiny_data()
@@ -167,24 +167,15 @@ def run_reproduce(options):
         kind.config_of(problem, job)
     folder = reproduce.open_folder(options.out or Path("out") / options.paper)
     print(*kind.describe(problem), sep="\n")
-    results = train_all(kind, problem, jobs, options.jobs)
+    results = train_all(kind, problem, jobs, options.jobs, folder / reproduce.FINISHED)
     found = reproduce.collect(kind.about(problem), kind.plain_rows(problem, at), results,
                               paper.published)
-    paths = [reproduce.save(found, folder),  # before anything is printed: the reader may be gone
-             *reproduce.draw_figures(paper, found, folder, kind.figure_columns(problem, at))]
-    print(reproduce.table(found, kind.columns(problem, at)))
+    try:  # before anything is printed: the reader may be gone
+        paths = [reproduce.save(found, folder),
+                 *reproduce.draw_figures(paper, found, folder, kind.figure_columns(problem, at))]
+    finally:  # and it is printed even where the disk is full
+        print(reproduce.table(found, kind.columns(problem, at)))
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, paths))}")
-
-
-def train_all(kind, problem, jobs, processes):
-    """Train all jobs with a progress bar.  -> list of (Job, figures, facts)."""
-    results = []
-    with tqdm(total=len(jobs), unit="run") as bar:
-        def report(*result):
-            results.append(result)
-            bar.update()
-        reproduce.run_jobs(kind, problem, jobs, processes, report)
-    return results
 
 
 def log_of(options, paper):

@@ -1,7 +1,7 @@
 """What a kind of table is: the functions by which `reproduce` asks for all that differs.
 
 A problem is what all rows of a table share: the log, its held-out events and their negatives. A job
-is one training, a reproduce.Job. `at` are the numbers of steps after which to report, () for the
+is one training, a jobs.Job. `at` are the numbers of steps after which to report, () for the
 end.
 """
 from collections.abc import Callable

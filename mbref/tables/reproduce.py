@@ -2,37 +2,21 @@
 
 Every row is trained with several seeds; results.json holds all numbers, figures show them.
 """
-import os
-import signal
 from dataclasses import asdict, replace
-from functools import partial
 from math import isfinite
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryFile
-from threading import RLock
-from typing import NamedTuple
 
-from tqdm import tqdm
-
-from mbref import metrics, runs, training
+from mbref import metrics, runs
 from mbref.data.files import write_json
 from mbref.errors import InputError, require
 from mbref.tables import groups, rows, session_figures, sessions, whole_catalogue
+from mbref.tables.jobs import Job
 
 # a table's kind, by its name in tables/rows.py
 KINDS = {"ranking": whole_catalogue.RANKING, "AUC": whole_catalogue.AUC, "groups": groups.KIND,
          "sessions": sessions.KIND}
-
-
-class Job(NamedTuple):
-    """One training: a row of the table and a seed."""
-
-    row: str
-    model: str
-    overrides: dict
-    settings: training.Settings
-    at: tuple[int, ...] = ()    # report after these numbers of steps, without validation
+FINISHED = "finished"  # the folder of trainings in that of the results
 
 
 def jobs_of(paper, seeds, texts, only=(), at=()):
@@ -63,26 +47,6 @@ def require_known(texts, table):
     for name in texts:
         require(name in known, f"--set {name}: no model of this table has it; "
                                f"choose from {', '.join(sorted(known))}.")
-
-
-def run_jobs(kind, problem, jobs, processes, report):
-    """Train all jobs, `processes` at a time, and call report(job, figures, facts) after each."""
-    if processes == 1:
-        for job in jobs:
-            report(job, *kind.train_and_report(problem, job))
-        return
-    # for the workers: one thread each is fastest
-    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-    work = partial(kind.train_and_report, problem)
-    with get_context("spawn").Pool(min(processes, len(jobs)), start_worker) as pool:
-        for job, result in zip(jobs, pool.imap(work, jobs), strict=True):
-            report(job, *result)  # leaving the pool ends the workers
-
-
-def start_worker():
-    """In each worker: leave Ctrl-C to the parent; progress bars get a lock that dies with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tqdm.set_lock(RLock())
 
 
 def collect(about, plain, results, published=()):
@@ -140,7 +104,7 @@ def open_folder(folder):
     """
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FINISHED).mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             return folder
     except OSError as error:

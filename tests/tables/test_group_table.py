@@ -112,7 +112,7 @@ def test_reproduce_atrank(tmp_path, capsys):
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert set(rows["att-q2q"]["mean"]) == {"AUC query"} and len(rows["att-a2a"]["mean"]) == 3
     assert "200 item objects" in printed and "att-a2a" in printed
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.png",
+    assert {path.name for path in tmp_path.iterdir()} == {"finished", "results.json", "table.png",
                                                           "learning.png"}
 
 

@@ -170,7 +170,7 @@ def test_reproduce_hiersrec(tmp_path, capsys):
     assert "MRR@20 at 10%" not in found["SASRec"]["mean"]
     assert found["HierSRec"]["mean"]["MRR@20 at 100%"] == found["HierSRec"]["mean"]["MRR@20"]
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"results.json", "table.png", "shares.png", "learning.png"}
+    assert names == {"finished", "results.json", "table.png", "shares.png", "learning.png"}
 
 
 @pytest.mark.parametrize("options, says", [
