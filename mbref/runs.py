@@ -217,7 +217,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another --out.") from error
-    write_json(folder / "run.json", about)
+    write_json(folder / "run.json", about, new=True)  # another process may be as far
     try:
         resume(folder, describe, progress, device)
     except (InputError, MemoryError):

@@ -126,9 +126,9 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     """Train on `events` until `steps`, or until validation has not improved `patience` times.
 
     A `state` goes on where its arrays are, a new one on `device`. validate(params) -> number, the
-    higher the better; None trains all steps and keeps the last parameters. save(state) is called at
-    every validation and at the end, and on Ctrl-C, which then goes on to the caller as
-    KeyboardInterrupt.
+    higher the better; None trains all steps and keeps the last parameters. save(state) is called
+    every `evaluate_every` steps and after the last, and on Ctrl-C, which then goes on to the caller
+    as KeyboardInterrupt.
     Raises InputError if there is nothing to train on or the loss is no longer finite.
     """
     tasks = model.examples(events, config, np.random.default_rng([settings.seed, 2]))
@@ -141,8 +141,8 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
         with bar:
             while state.step < settings.steps and not is_over(state, settings):
                 new, loss = train_step(model, config, settings, events, tasks, state)
-                due = validate and is_due(new.step, settings)
-                state = record(new, loss, validate(new.params)) if due else new  # both or neither
+                due = is_due(new.step, settings)  # the step and its validation: both or neither
+                state = record(new, loss, validate and validate(new.params)) if due else new
                 bar.update()
                 if due:
                     show(bar, state, loss)
@@ -150,23 +150,27 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     except KeyboardInterrupt:
         save(state)
         raise
-    state = state if validate else state._replace(best=state.params)
-    save(state)
     return state
 
 
 def is_due(step, settings):
-    """Is there a validation after this step?"""
+    """Is the state saved after this step, and validated if it can be?"""
     return step % settings.evaluate_every == 0 or step == settings.steps
 
 
 def show(bar, state, loss):
     """The loss and the best validation beside a progress bar."""
-    bar.set_postfix(loss=f"{loss:.4f}", best=f"{max(v[2] for v in state.validations):.4f}")
+    best = max((v[2] for v in state.validations), default=float("nan"))
+    bar.set_postfix(loss=f"{loss:.4f}", best=f"{best:.4f}")
 
 
 def record(state, loss, metric):
-    """Add a validation; its parameters become the best ones if it beats all earlier ones."""
+    """Add a validation; its parameters become the best ones if it beats all earlier ones.
+
+    A metric of None is none: the newest parameters are the best.
+    """
+    if metric is None:
+        return state._replace(best=state.params)
     best = state.params if all(metric > v[2] for v in state.validations) else state.best
     return state._replace(best=best, validations=(*state.validations, (state.step, loss, metric)))
 

@@ -1,6 +1,7 @@
 """python -m mbref as its user meets it: train, evaluate, recommend, Ctrl-C and resume, one sentence for every fault."""
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -367,6 +368,34 @@ def test_an_out_that_holds_a_run(copied):
     assert files(copied) == before
 
 
+def test_two_at_once_on_one_out(copied, monkeypatch):
+    """The other one writes its run.json while this one reads the log."""
+    (copied / "run" / "run.json").rename(copied / "other.json")
+    shutil.rmtree(copied / "run")
+    make_config = runs.make_config
+
+    def be_second(*arguments):
+        (copied / "run").mkdir()
+        shutil.copy(copied / "other.json", copied / "run" / "run.json")
+        return make_config(*arguments)
+
+    monkeypatch.setattr(runs, "make_config", be_second)
+    code, _, err = train(copied / "run", copied / "log.csv", "--seed", 5)
+    assert code == 2 and err == f"mbref: {copied / 'run' / 'run.json'} is there already: give another folder.\n"
+    assert files(copied / "run") == {"run.json": (copied / "other.json").read_bytes()}
+
+
+def test_a_finished_run_is_resumed_and_used_without_writing(copied, monkeypatch):
+    def read_only(*arguments):
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr("mbref.data.files.open", read_only, raising=False)
+    before = files(copied)
+    for command in (("train", "--resume"), ("evaluate",), ("recommend", "--user", "4")):
+        assert call(*command, copied / "run")[0] == 0
+    assert files(copied) == before
+
+
 def test_an_out_that_cannot_be_written(tmp_path):
     data = write_log(tmp_path / "log.csv")
     for out in (data, data / "run", tmp_path / ("x" * 300)):
@@ -517,7 +546,7 @@ def test_a_log_that_changed_or_is_gone(copied):
 def test_a_disk_that_is_full(tmp_path):
     data = write_log(tmp_path / "log.csv")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "search.npz.part").symlink_to("/dev/full")
+    (tmp_path / "run" / f"search.npz.{os.getpid()}.part").symlink_to("/dev/full")
     code, out, err = train(tmp_path / "run", data)
     assert code == 2 and "done" not in out and "Traceback" not in err
     assert "cannot write" in err.splitlines()[-1] and "search.npz" in err.splitlines()[-1]

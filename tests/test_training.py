@@ -1,6 +1,7 @@
 """Training, evaluation and baselines: resuming bit for bit, damaged files, early stopping, ranks and counts by hand."""
 import errno
 import json
+import os
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -129,6 +130,28 @@ def test_ctrl_c_while_saving_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
     assert same(fit(hmar, HMAR, validate=checksum, state=loaded), fit(hmar, HMAR, validate=checksum))
 
 
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_killed_refit_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch, step):
+    """After a kill there is what was saved last, and nothing else is saved."""
+    whole = training.fit_twice(hmar, HMAR, replace(TINY, steps=4), SPLIT.train, SPLIT.refit, None, progress=False)
+    save, killed = training.save_checkpoint, ChildProcessError()
+
+    def die_after(path, state, *rest):
+        save(path, state, *rest)
+        if path.name == "final.npz" and state.step == step:
+            raise killed
+
+    with monkeypatch.context() as patch, pytest.raises(ChildProcessError):
+        patch.setattr(training, "save_checkpoint", die_after)
+        training.fit_twice(hmar, HMAR, replace(TINY, steps=4), SPLIT.train, SPLIT.refit, None, tmp_path, progress=False)
+    first = count(1)
+    counting = SimpleNamespace(**{**vars(hmar), "loss": lambda *a: next(first) and hmar.loss(*a)})
+    again = training.fit_twice(counting, HMAR, replace(TINY, steps=4), SPLIT.train, SPLIT.refit, None, tmp_path,
+                               progress=False)
+    assert same(again[0], whole[0]) and same(again[1], whole[1]) and next(first) == 4 - step + 1
+    assert same(training.load_final(tmp_path, hmar, HMAR, replace(TINY, steps=4)), whole[0])
+
+
 @pytest.mark.parametrize("at", [1, 5, 9, 10])  # steps 1-8 search, then at least 2 train anew
 def test_search_and_refit_stopped_anywhere(tmp_path, at):
     whole = training.search_and_refit(hmar, HMAR, TINY, SPLIT, progress=False)
@@ -220,7 +243,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch, err
 
 def test_a_full_disk(tmp_path):
     path = tmp_path / "c.npz"
-    (tmp_path / "c.npz.part").symlink_to("/dev/full")
+    (tmp_path / f"c.npz.{os.getpid()}.part").symlink_to("/dev/full")
     with pytest.raises(InputError, match="c.npz"):
         training.save_checkpoint(path, training.begin(hmar, HMAR, TINY), HMAR, TINY)
     assert not path.exists()
@@ -272,7 +295,8 @@ def test_without_validation_all_steps_are_used_and_the_last_parameters_kept():
     saved = []
     state = fit(bpr_mf, BPR, save=saved.append)
     assert state.step == 8 == training.best_step(state) and state.validations == ()
-    assert same(state._replace(best=state.params), state) and len(saved) == 1 and same(saved[0], state)
+    assert same(state._replace(best=state.params), state) and same(saved[-1], state)
+    assert [one.step for one in saved] == [2, 4, 6, 8]  # a kill costs what was done since
     nobody = SPLIT._replace(validation=leave_one_out(a_log(), "buy", min_events=99).validation)
     final, search = training.search_and_refit(bpr_mf, BPR, TINY, nobody, progress=False)
     assert (search.step, search.validations, final.step) == (8, (), 8)

@@ -2,24 +2,29 @@
 import json
 import os
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from mbref.errors import InputError
 
 
-def write_whole(path, write):
+def write_whole(path, write, new=False):
     """Call write(file), a file open for bytes, and put what it wrote in the place of `path`.
 
-    Raises InputError if that fails; `path` is then as it was before.
+    A `new` path must not be there yet: of two processes that write it at once one fails. Raises
+    InputError if that or the writing fails; `path` is then as it was before.
     """
     path = Path(path)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # no other process writes this one
     try:
+        remove_leftovers(path)
         with open(part, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        put_new(part, path) if new else os.replace(part, path)
+    except FileExistsError as error:
+        raise InputError(f"{path} is there already: give another folder.") from error
     except OSError as error:
         raise InputError(f"cannot write {path} ({error.strerror}): "
                          "free some space or give another folder.") from error
@@ -28,7 +33,39 @@ def write_whole(path, write):
             part.unlink()
 
 
-def write_json(path, value):
+def put_new(part, path):
+    """Give `part` the name `path`. Raises FileExistsError if there is such a file."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name comes first
+        open(path, "xb").close()
+        os.replace(part, path)
+
+
+def remove_leftovers(path):
+    """Remove what processes that were killed had written of `path`."""
+    for part in path.parent.glob(f"{escape(path.name)}.*.part"):
+        number = part.name.split(".")[-2]
+        if number.isdecimal() and not is_running(int(number)):
+            part.unlink(missing_ok=True)
+
+
+def is_running(number):
+    """Is there a process of this number, or no way to know?"""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def write_json(path, value, new=False):
     """Write `value` as JSON in UTF-8. Raises InputError as write_whole, ValueError for nan."""
     text = json.dumps(value, indent=1, allow_nan=False)
-    write_whole(path, lambda file: file.write(text.encode("utf-8")))
+    write_whole(path, lambda file: file.write(text.encode("utf-8")), new)

@@ -1,0 +1,62 @@
+"""Files that are there whole or not at all, whoever else writes them."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mbref.data import files
+from mbref.data.files import write_whole
+from mbref.errors import InputError
+
+
+def write(text):
+    return lambda file: file.write(text)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_replaces_nothing(tmp_path, monkeypatch, links):
+    def none(*arguments):
+        raise PermissionError(1, "Operation not permitted")  # what link(2) says on FAT
+
+    if not links:
+        monkeypatch.setattr(os, "link", none)
+    path = tmp_path / "run.json"
+    write_whole(path, write(b"one"), new=True)
+    with pytest.raises(InputError, match="run.json is there already: give another folder"):
+        write_whole(path, write(b"two"), new=True)
+    assert path.read_bytes() == b"one" and names(tmp_path) == ["run.json"]
+    write_whole(path, write(b"two"))
+    assert path.read_bytes() == b"two"
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (f"a.{dead.pid}.part", f"a.{os.getppid()}.part", "a.mine.part", f"b.{dead.pid}.part", f"a.{9**40}.part"):
+        (tmp_path / name).write_bytes(b"half")
+    write_whole(tmp_path / "a", write(b"whole"))
+    assert names(tmp_path) == sorted(["a", f"a.{os.getppid()}.part", "a.mine.part", f"b.{dead.pid}.part"])
+
+
+def test_two_processes_do_not_write_the_same_part(tmp_path, monkeypatch):
+    def other(file):
+        file.write(b"first")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: os.getppid())
+            write_whole(tmp_path / "a", write(b"second"))
+
+    write_whole(tmp_path / "a", other)
+    assert (tmp_path / "a").read_bytes() == b"first" and names(tmp_path) == ["a"]
+
+
+def test_a_process_that_we_may_not_signal_is_running(monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert files.is_running(1)
