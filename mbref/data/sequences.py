@@ -119,6 +119,15 @@ def ranges(start, size):
     return np.arange(size.sum()) + np.repeat(start - np.cumsum(size) + size, size)
 
 
+def pick_rows(values, row, real):
+    """values[row] where `real`, else 0.  values [n, ...]; row, real [B, L] -> [B, L, ...]."""
+    if len(values) == 0:
+        return np.zeros(row.shape + values.shape[1:], values.dtype)
+    found = values[np.where(real, row, 0)]
+    found[~real] = 0
+    return found
+
+
 def owner(sequences):
     """Which sequence each event belongs to.  -> [n]."""
     return np.repeat(np.arange(len(sequences.user)), np.diff(sequences.ptr))

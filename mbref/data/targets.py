@@ -94,8 +94,7 @@ def cut(events, first, stop, now, unit):
 def pad_right(values, first, stop, length):
     """Rows first[b]:stop[b] of `values`, the oldest at the left, 0 after.  values [n] -> [B, L]."""
     row = first[:, None] + np.arange(length)  # [B, L]
-    real = row < stop[:, None]
-    return np.where(real, np.append(values, 0)[np.where(real, row, -1)], 0)
+    return sequences.pick_rows(values, row, row < stop[:, None])
 
 
 def item_features(events, items):

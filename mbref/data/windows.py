@@ -1,5 +1,4 @@
-"""Windows of event lists, padded on the left: what models read that read a history once for all its
-positions.
+"""Windows, padded on the left, for models that read a history once for all its positions.
 
 Shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
 """
@@ -7,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.sequences import counts_before, draw_negatives, take
+from mbref.data.sequences import counts_before, draw_negatives, pick_rows, take
 from mbref.nn import masks
 
 
@@ -52,12 +51,8 @@ def windows(sequences, length, newest_only=False):
 
 def pad_left(values, first, stop, length):
     """Rows first[b]:stop[b] of `values`, 0 before them.  [n, ...] -> [B, L, ...]."""
-    if len(values) == 0:
-        return np.zeros((len(stop), length) + values.shape[1:], values.dtype)
     row = stop[:, None] - np.arange(length, 0, -1)  # [B, L]
-    real = row >= first[:, None]
-    wide = real.reshape(real.shape + (1,) * (values.ndim - 1))  # [B, L, 1...]
-    return np.where(wide, values[np.where(real, row, 0)], 0)
+    return pick_rows(values, row, row >= first[:, None])
 
 
 def training_batch(sequences, cuts, length, items, rng, counts="running"):

@@ -32,8 +32,8 @@ def open_problem(task, measure="ranking"):
     if task.format != "split":
         return from_log(task, measure)
     if measure == "AUC":
-        return from_fixed_targets(task.data)
-    return from_split_file(task.data, task.drop_target_history, task.candidates)
+        return from_event_lists(task.data)
+    return from_training_lists(task.data, task.drop_target_history, task.candidates)
 
 
 def from_log(task, measure="ranking"):
@@ -58,7 +58,7 @@ def uniform_negatives(split, measure="ranking"):
     return {**one, "99 uniform neg.": draw(0, 99)}
 
 
-def from_split_file(path, drop_target_history=False, candidates="all"):
+def from_training_lists(path, drop_target_history=False, candidates="all"):
     """A Problem from a file of fixed training lists, targets and negatives."""
     log, negatives = split_files.read_training_lists(path)
     task = runs.Task(str(path), "split", "buy", drop_target_history, candidates, min_events=1)
@@ -69,7 +69,7 @@ def from_split_file(path, drop_target_history=False, candidates="all"):
     return Problem(log, task, split, of_cases)
 
 
-def from_fixed_targets(path):
+def from_event_lists(path):
     """A Problem from a file of whole event lists with one fixed negative an event."""
     log, negative, of_users = split_files.read_event_lists(path)
     task = runs.Task(str(path), "split", "any", min_events=1)

@@ -203,7 +203,7 @@ def fixed(tmp_path):
 
 
 def test_fixed_targets_by_hand(fixed):
-    problem = ranked.from_fixed_targets(fixed)
+    problem = ranked.from_event_lists(fixed)
     split = problem.split
     # user 2 has no history
     assert split.test.item.tolist() == [4, 1] and split.test.history.user.tolist() == [1, 3]

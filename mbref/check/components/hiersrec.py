@@ -21,18 +21,18 @@ def batch_of(inputs):
     return Batch(inputs["item"], category, texts, follow, inputs.get("oracle"), known, at)
 
 
-def typed(params):
+def add_dtype(params):
     """The parameters, and E_I where item_features looks for the dtype of them all."""
     return {"in": {"w": params.get("E_I")}, **params}
 
 
 item_features = component("features")(lambda params, inputs, item: hiersrec.item_features(
-    typed(params), batch_of(inputs), item, read_config(inputs)))
+    add_dtype(params), batch_of(inputs), item, read_config(inputs)))
 category_logp = component("logp")(lambda params, s: hiersrec.category_logp(params, s))
 projection = component("g")(lambda params, inputs, logp, oracle: hiersrec.projection(
     params, logp, read_config(inputs, items=1, categories=1), oracle))
 item_logits = component("logits")(lambda params, inputs, q: hiersrec.item_logits(
-    typed(params), batch_of(inputs), q, read_config(inputs)))
+    add_dtype(params), batch_of(inputs), q, read_config(inputs)))
 score = component("scores")(lambda params, inputs, candidate: hiersrec.score(
     params, batch_of(inputs), candidate, read_config(inputs)))
 candidates_topk = component("chosen")(lambda logp, k: choose.topk(logp, k))
