@@ -60,11 +60,14 @@ def jax_framework():
     return Framework(jax.numpy.asarray, np.asarray, lambda total, free: jax.grad(total)(free))
 
 
-def split(values):
-    """The arguments of an implementation from one dict of "params/..." and "inputs/...".
+def join(params, inputs):
+    """One flat dict: "params/..." and "inputs/..."."""
+    groups = {"params": params, "inputs": inputs}
+    return {f"{group}/{k}": a for group, values in groups.items() for k, a in values.items()}
 
-    -> params nested, inputs.
-    """
+
+def split(values):
+    """The arguments of an implementation from the flat dict of `join`: params nested, inputs."""
     return nest(part(values, "params")), part(values, "inputs")
 
 
@@ -79,8 +82,7 @@ def cast(values, dtype, convert=np.asarray):
 def adapter(framework, function, params, inputs, cotangents, differentiate, dtype):
     """One of ADAPTERS, as the head of this file says."""
     convert, host, gradient = framework()
-    values = {f"params/{k}": a for k, a in params.items()}
-    values = cast(values | {f"inputs/{k}": a for k, a in inputs.items()}, dtype, convert)
+    values = cast(join(params, inputs), dtype, convert)
     cotangents = cast(cotangents, dtype, convert)
     free = {k: a for k, a in values.items() if k in differentiate}
     taps = {}
