@@ -1,4 +1,7 @@
 """The one exception that means: the input is at fault, and this sentence says how to mend it."""
+import signal
+import threading
+from contextlib import contextmanager
 from dataclasses import fields
 
 
@@ -48,3 +51,19 @@ def require_range(name, value, default):
     elif isinstance(value, int) and not isinstance(value, bool):
         least = 0 if default in (0, ()) else 1
         require(value >= least, f"{name} is {value}: it must be at least {least}.")
+
+
+@contextmanager
+def without_interrupt():
+    """Ctrl-C waits until the block has ended, so that what it writes is never half-written."""
+    if threading.current_thread() is not threading.main_thread():  # Ctrl-C comes to that one alone
+        yield
+        return
+    found = []
+    before = signal.signal(signal.SIGINT, lambda *caught: found.append(caught))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if found:
+        raise KeyboardInterrupt

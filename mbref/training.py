@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from autograd import value_and_grad
 from tqdm import tqdm
 
 from mbref import evaluation
 from mbref.data.files import write_whole
 from mbref.data.sequences import NO_NPZ
 from mbref.device.device import device_of, to_device
-from mbref.errors import InputError, require, require_choice
+from mbref.errors import InputError, require, require_choice, without_interrupt
 from mbref.nn import optim
+from mbref.nn.lookup import value_and_grad
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def begin(model, config, settings, device="cpu"):
     """State before the first step, on a device; parameters drawn from default_rng(seed)."""
     kind = np.float32 if settings.float32 else np.float64
     params = model.init(np.random.default_rng(settings.seed), config)
-    params = optim.tree_map(lambda a: a.astype(kind), params)
-    return to_device(State(0, params, optim.start(rule(settings), params), params, ()), device)
+    params, best = (optim.tree_map(lambda a: a.astype(kind), params) for _ in range(2))
+    return to_device(State(0, params, optim.start(rule(settings), params), best, ()), device)
 
 
 def rule(settings, step=0, task=0):
@@ -107,13 +107,13 @@ def rows_of_step(tasks, settings, step):
 
 
 def train_step(model, config, settings, events, tasks, state):
-    """One step on the batch of its number, where the parameters are.  -> (State, loss)."""
+    """One step on its batch, on a CPU within the arrays of `state`.  -> (State, loss)."""
     task, rows = rows_of_step(tasks, settings, state.step)
     rng = np.random.default_rng([settings.seed, 1, state.step])
     batch = to_device(model.training_batch(events, rows, config, rng), device_of(state.params))
-    loss, grads = value_and_grad(model.loss)(state.params, batch, config, rng)
+    loss, grads = value_and_grad(model.loss, rows=True)(state.params, batch, config, rng)
     step, optimiser = state.step + 1, rule(settings, state.step, task)
-    params, moments = optim.update(optimiser, state.params, grads, state.moments, step)
+    params, moments = optim.update_in_place(optimiser, state.params, grads, state.moments, step)
     loss = float(loss)  # of all a step computes, this alone comes back from a device, at the end
     require(np.isfinite(loss),
             f"the loss is {loss} at step {step}: choose a smaller rate than {settings.rate}.")
@@ -135,13 +135,17 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     require(all(map(len, tasks)),
             "nothing to train on: no user has two events before the held-out ones.")
     save = save or (lambda state: None)
-    state = state or begin(model, config, settings, device)
+    state = copy_state(state) if state else begin(model, config, settings, device)
     bar = tqdm(total=settings.steps, initial=state.step, disable=not progress, unit="step")
     try:
         with bar:
             while state.step < settings.steps and not is_over(state, settings):
-                new, loss = train_step(model, config, settings, events, tasks, state)
-                due = is_due(new.step, settings)  # the step and its validation: both or neither
+                due = is_due(state.step + 1, settings)
+                old = copy_state(state) if due else state
+                with without_interrupt():
+                    new, loss = train_step(model, config, settings, events, tasks, old)
+                    state = state if due else new
+                # the step and its validation: both or neither
                 state = record(new, loss, validate and validate(new.params)) if due else new
                 bar.update()
                 if due:
@@ -151,6 +155,13 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
         save(state)
         raise
     return state
+
+
+def copy_state(state):
+    """The state with arrays of its own to write the next step into; that of `best` is read only."""
+    params, moments = (optim.tree_map(lambda a: a.copy(), tree)
+                       for tree in (state.params, state.moments))
+    return state._replace(params=params, moments=moments)
 
 
 def is_due(step, settings):
@@ -171,7 +182,8 @@ def record(state, loss, metric):
     """
     if metric is None:
         return state._replace(best=state.params)
-    best = state.params if all(metric > v[2] for v in state.validations) else state.best
+    is_best = all(metric > v[2] for v in state.validations)
+    best = copy_state(state).params if is_best else state.best
     return state._replace(best=best, validations=(*state.validations, (state.step, loss, metric)))
 
 
@@ -227,10 +239,7 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
 
 
 def fill(tree, arrays, path):
-    """The structure of `tree` with the arrays saved under its paths.
-
-    Raises ValueError for another shape.
-    """
+    """The tree's structure with the arrays saved under its paths; ValueError for other shapes."""
     found = iter([arrays[name] for name, _ in optim.leaves(tree, path)])
 
     def take(old):

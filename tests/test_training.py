@@ -2,6 +2,7 @@
 import errno
 import json
 import os
+import signal
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from mbref.baselines import bpr_mf, counting
 from mbref.data import sequences as sq, windows
 from mbref.data.leave_one_out import Held, leave_one_out
 from mbref.data.log import Log
-from mbref.errors import InputError
+from mbref.errors import InputError, without_interrupt
 from mbref.nn import optim
 from mbref.papers import hmar
 from mbref.variants import hmar as variants
@@ -569,3 +570,14 @@ def test_bpr_refuses_sizes_that_make_no_sense():
     for name in ("width", "length"):
         with pytest.raises(InputError, match=f"{name} is 0: it must be at least 1"):
             bpr_mf.Config(7, 6, **{name: 0})
+
+
+def test_ctrl_c_in_a_step_waits_for_its_end():
+    done = []
+    with pytest.raises(KeyboardInterrupt), without_interrupt():
+        signal.raise_signal(signal.SIGINT)
+        done.append("all of it")
+    assert done == ["all of it"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyError), without_interrupt():  # an error of the block's own goes first
+        signal.raise_signal(signal.SIGINT)
+        raise KeyError

@@ -16,7 +16,8 @@ from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
-from mbref.nn.vjps import scan_backward, sigmoid, with_gradient
+from mbref.nn import vjps
+from mbref.nn.vjps import sigmoid
 
 # as released
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
@@ -71,8 +72,7 @@ def cell(gates, c):
     return sigmoid(o) * np.tanh(c), c
 
 
-@with_gradient(scan_backward)
-def scan(drive, u, keep):
+def scan_plain(drive, u, keep):
     """h after every step, from what the events and the h before add to the gates.  -> [2, L, B, D].
 
     drive [2, L, B, 4D] is x W + b; u [2, D, 4D]. keep [2, L, B, 1] is 1 at events and 0 at padding,
@@ -85,6 +85,9 @@ def scan(drive, u, keep):
         h, c = (keep[:, t] * new + (1 - keep[:, t]) * old for new, old in ((h_new, h), (c_new, c)))
         states.append(h)
     return np.stack(states, axis=1)
+
+
+scan = vjps.with_gradient(scan_plain)(vjps.scan)
 
 
 def lstm(p, x, real):

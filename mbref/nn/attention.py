@@ -2,10 +2,15 @@
 
 Glossary of shapes: B batch, H heads, L queries, S keys, D width.
 """
-import autograd.numpy as np
+from functools import wraps
 
-from mbref.nn.layers import ignore, stop_gradient
-from mbref.nn.vjps import masked_softmax
+import autograd.numpy as np
+from autograd.tracer import isbox
+
+from mbref.nn import masks
+from mbref.nn.in_parts import dense_by_kind, parts_of
+from mbref.nn.layers import ignore, stop_gradient, unchanged
+from mbref.nn.vjps import is_plain, masked_softmax, ones, row_dot, with_gradient
 
 
 def softmax(scores):
@@ -25,16 +30,124 @@ def merge_heads(x):
     return np.reshape(np.transpose(x, (0, 2, 1, 3)), (b, length, heads * d))
 
 
-def attention(q, k, v, allowed, heads=1, drop=lambda weights: weights, tap=ignore, name="weights",
-              scaled=True):
+def attention(q, k, v, allowed, heads=1, drop=unchanged, tap=ignore, name="weights", scaled=True):
     """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D] -> as q.
 
     allowed [B, L, S], or None for all. scaled=False leaves out the root. `drop` is applied to the
-    weights; `tap` receives them [B, H, L, S] under `name` before that.
+    weights, which it multiplies by numbers of its own; `tap` receives them [B, H, L, S] under
+    `name` before that.
     """
+    root = (q.shape[-1] / heads) ** 0.5 if scaled else 1.0
+    if tap is not ignore:
+        return attention_plain(q, k, v, allowed, heads, root, drop, tap, name)
+    keep = None
+    if drop is not unchanged:
+        keep = drop(np.ones_like(stop_gradient(q), shape=(*q.shape[:1], heads, *allowed.shape[1:])))
+    return attention_in_parts(q, k, v, allowed, heads, root, keep)
+
+
+def attention_plain(q, k, v, allowed, heads, root, drop, tap=ignore, name="weights"):
+    """The text of `attention`."""
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, L, D/H]
-    scores = q @ np.swapaxes(k, -1, -2)  # [B, H, L, S]
-    scores = scores / q.shape[-1] ** 0.5 if scaled else scores
+    scores = q @ np.swapaxes(k, -1, -2) / root  # [B, H, L, S]
     weights = softmax(scores) if allowed is None else masked_softmax(scores, allowed[:, None])
     tap(name, weights)
     return merge_heads(drop(weights) @ v)
+
+
+def with_keep(q, k, v, allowed, heads, root, keep):
+    """`attention_plain` with the numbers by which dropout multiplies the weights, or None."""
+    drop = unchanged if keep is None else lambda weights: weights * keep
+    return attention_plain(q, k, v, allowed, heads, root, drop)
+
+
+def exponentials(x, allowed):
+    """Scores x [..., S] turned into e^x, 0 where not allowed.  -> 1 / their sum, 0 for no key."""
+    if allowed is not None:
+        x += ~allowed * x.dtype.type(-1e9)
+    x -= np.max(x, axis=-1, keepdims=True)
+    np.exp(x, out=x)
+    inverse = 1 / (x @ ones(x, -1))[..., None]
+    return inverse if allowed is None else inverse * np.any(allowed, axis=-1, keepdims=True)
+
+
+@with_gradient(with_keep)
+def attention_in_parts(q, k, v, allowed, heads, root, keep):
+    """`attention`, a few rows of the batch at a time, whose weights stay in a core's cache.
+
+    e holds exp(scores), and what is multiplied by it is divided by its row sums, which have fewer
+    columns. With the weights w, a = keep w and out = a v: dv = a^T g, da = g v^T; ds is
+    w (keep da - sum of keep w da). dq = ds k and dk = ds^T q, over root. (That sum is g . out, too,
+    but rounded otherwise than da, from which it is taken: where one weight is near 1, that shows.)
+    """
+    q, k, v = (np.ascontiguousarray(split_heads(x, heads)) for x in (q, k, v))  # [B, H, L, D/H]
+    q = q / q.dtype.type(root)
+    turned_k = np.ascontiguousarray(np.swapaxes(k, -1, -2))  # twice as fast in stacked products
+    e, out = np.empty(q.shape[:3] + k.shape[2:3], q.dtype), np.empty_like(q)  # [B, H, L, S]
+    scale = np.empty(q.shape[:3] + (1,), q.dtype)
+    parts = parts_of(len(e), e[:1].size)
+    for part in parts:
+        x = np.matmul(q[part], turned_k[part], out=e[part])
+        scale[part] = exponentials(x, None if allowed is None else allowed[part, None])
+        np.matmul(x if keep is None else x * keep[part], v[part], out=out[part])
+    out *= scale
+
+    def backward(g):
+        g = np.ascontiguousarray(split_heads(g, heads)) * scale
+        dq, dk, dv = map(np.empty_like, (q, k, v))
+        turned_v = np.ascontiguousarray(np.swapaxes(v, -1, -2))
+        for part in parts:
+            x, ds = e[part], g[part] @ turned_v[part]
+            a = x if keep is None else x * keep[part]
+            if keep is not None:
+                ds *= keep[part]
+            ds -= scale[part] * row_dot(x, ds)
+            np.matmul(np.swapaxes(a, -1, -2), g[part], out=dv[part])
+            ds *= x
+            np.matmul(ds, k[part], out=dq[part])
+            np.matmul(np.swapaxes(ds, -1, -2), q[part], out=dk[part])
+        dq /= q.dtype.type(root)
+        return *(merge_heads(x) for x in (dq, dk, dv)), None, None, None, None
+
+    return merge_heads(out), backward
+
+
+def in_one_pass(loop):
+    """Decorator of papers/hmar.py's loop over K attentions: the same in one.
+
+    An event takes part in the attention of its own behaviour alone. So one attention is enough, of
+    queries, keys and values made with each event's own weights, among events of one behaviour. The
+    loop is `.plain`; it runs for a `tap`, too. Of dropout the loop's own numbers are drawn.
+    """
+    @wraps(loop)
+    def once(p, x, mask, causal, heads, drop, tap=ignore):
+        if tap is not ignore or is_plain(x):
+            return loop(p, x, mask, causal, heads, drop, tap)
+        layer = dense_by_kind if isbox(x) else dense_by_kind.plain
+        kind = np.argmax(mask, axis=-1) - ~np.any(mask, axis=-1)  # [B, L]
+        of = {name: (p[name]["w"], p[name]["b"], kind) for name in ("q", "k", "v", "f1", "f2")}
+        keep, keep_hidden, keep_out = draw_keeps(drop, x, mask, heads, of["f1"][0].shape[-1])
+        allowed = causal & masks.same_behaviour(kind + 1)  # [B, L, L]
+        root = (x.shape[-1] / heads) ** 0.5
+        a = attention_in_parts(*(layer(x, *of[n]) for n in "qkv"), allowed, heads, root, keep)
+        hidden = layer(a, *of["f1"])
+        y = a + layer(hidden * (hidden > 0) * keep_hidden, *of["f2"]) * keep_out
+        return y + np.expand_dims(mask @ p["res"], -1) * x
+
+    once.plain = loop
+    return once
+
+
+def draw_keeps(drop, x, mask, heads, hidden):
+    """What dropout multiplies weights, hidden and out by, drawn behaviour by behaviour."""
+    if drop is unchanged:
+        return None, 1, 1
+    shape, x = x.shape, stop_gradient(x)
+    shapes = (shape[0], heads, shape[1], shape[1]), (*shape[:2], hidden), shape
+    total = [0, 0, 0]
+    for b in range(mask.shape[-1]):
+        M = mask[..., b]  # [B, L]
+        own = M[:, None, :, None], M[..., None], M[..., None]
+        for i, (wide, size) in enumerate(zip(own, shapes, strict=True)):
+            total[i] = total[i] + wide * drop(np.ones_like(x, shape=size))
+    return total

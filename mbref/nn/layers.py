@@ -7,6 +7,7 @@ from autograd.tracer import getval
 
 from mbref.device.device import beside
 from mbref.nn import vjps
+from mbref.nn.lookup import lookup as lookup, pick as pick
 
 BUCKETS = 14  # of time gaps as the papers bin them: 0, [1, 2), [2, 4) ... units, the last one open
 # of a bucket's one-hot code; in ATRank's release the open last bucket has none
@@ -62,13 +63,17 @@ def init_transformer(rng, D):
 
 def dense(p, x):
     """x W + b.  x [..., D_in] -> [..., D_out]."""
-    flat = np.reshape(x, (-1, x.shape[-1]))  # one large product is faster than B small ones
-    return np.reshape(flat @ p["w"], x.shape[:-1] + p["w"].shape[-1:]) + p["b"]
+    return vjps.linear(x, p["w"], p["b"])
 
 
-def lookup(table, ids):
-    """Rows of a table [N+1, D] for ids [...] -> [..., D]; id 0 gives zeros and no gradient."""
-    return table[ids] * (ids > 0)[..., None]
+def dense_relu(p, x):
+    """max(x W + b, 0).  x [..., D_in] -> [..., D_out]."""
+    return vjps.linear_relu(x, p["w"], p["b"])
+
+
+def multiply(x, w):
+    """x W.  x [..., D_in] -> [..., D_out]."""
+    return vjps.linear(x, w, 0)
 
 
 def embed(tables, ids):
@@ -89,6 +94,11 @@ def time_bucket(gap, rule):
     if rule == "release":
         return np.searchsorted(powers[1:], gap + 1, side="right")
     return np.searchsorted(powers, gap, side="right")
+
+
+def one_hot(numbers, count, dtype):
+    """1 at the place of each number 0..count-1, else 0.  [...] -> [..., count]."""
+    return (numbers[..., None] == np.arange(count, like=numbers)).astype(dtype)
 
 
 def by_chunks(score, batch, largest=8192):
@@ -124,6 +134,11 @@ def layer_norm(p, x, eps=1e-8):
     return vjps.layer_norm(x, p["gamma"], p["beta"], eps)
 
 
+def unchanged(x):
+    """The dropout of evaluation."""
+    return x
+
+
 def dropout(rate, rng):
     """A function x -> x with entries zeroed at `rate` and the others scaled by 1 / (1 - rate).
 
@@ -131,7 +146,8 @@ def dropout(rate, rng):
     for any device.
     """
     if rng is None or rate == 0:
-        return lambda x: x
+        return unchanged
+
     def drop(x):
         keep = beside(x, rng.random(x.shape, np.float32) >= rate)
         return x * (keep * x.dtype.type(1 / (1 - rate)))

@@ -1,6 +1,7 @@
 """Losses that several papers share, written on logits so that nothing saturates."""
 import autograd.numpy as np
 
+from mbref.nn import in_parts
 from mbref.nn.layers import stop_gradient
 
 
@@ -24,6 +25,14 @@ def cross_entropy(logits, labels):
     """-log softmax(logits)[label].  logits [..., C]; labels [...] in 0..C-1 -> [...]."""
     picked = labels[..., None] == np.arange(logits.shape[-1], like=labels)  # [..., C]
     return -np.sum(log_softmax(logits) * picked, axis=-1)
+
+
+def sum_of_losses(p, q, labels, known):
+    """Sum of the cross entropies of `dense(p, q)` among the `known` [N] of N classes.  -> scalar.
+
+    q [R, D], labels [R]. A class that is not known must not be a label.
+    """
+    return in_parts.sum_of_losses(q, p["w"], p["b"], labels, known)
 
 
 def masked_mean(values, mask):

@@ -1,9 +1,17 @@
-"""Optimisers as pure functions: nested dicts and lists of arrays in, new ones out."""
+"""Optimisers: nested dicts and lists of arrays in, new ones out; for training, too, in place.
+
+`update` is the page to read. `update_in_place` takes the same step with fewer ways to memory, and
+reads a gradient that is rows of a table (lookup.py) as such. Both are exact: moments of rows
+without a gradient decay as well.
+"""
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.device.device import device_of
+
+
+BLOCK = 1 << 15  # numbers of a parameter that stay in a core's cache, with moments and gradient
 
 
 class Adam(NamedTuple):
@@ -65,8 +73,8 @@ def clip_by_global_norm(grads, limit):
 
 def start(rule, params):
     """State before the first step: moments of Adam, nothing for SGD."""
-    zeros = tree_map(np.zeros_like, params)
-    return {"m": zeros, "v": zeros} if isinstance(rule, Adam) else {}
+    names = "mv" if isinstance(rule, Adam) else ""
+    return {name: tree_map(np.zeros_like, params) for name in names}
 
 
 def update(rule, params, grads, state, step):
@@ -84,3 +92,70 @@ def update(rule, params, grads, state, step):
         return p - rule.rate / correct1 * m / (np.sqrt(v) / root2 + eps)
 
     return tree_map(move, params, m, v), {"m": m, "v": v}
+
+
+def update_in_place(rule, params, grads, state, step):
+    """The step of `update` written into `params` and `state`.  -> (params, state).
+
+    grads may hold Rows. On a device `update` runs: there new arrays cost little.
+    """
+    if device_of(params) != "cpu":
+        return update(rule, params, grads, state, step)
+    factor = 1.0
+    if rule.clip is not None:
+        norm = sum(squares(g) for _, g in leaves(grads)) ** 0.5
+        factor = rule.clip / max(norm, rule.clip)
+    trees = [params, grads, *state.values()]
+    for (_, p), (_, g), *moments in zip(*map(leaves, trees), strict=True):
+        if isinstance(rule, SGD):
+            p[where(g)] -= p.dtype.type(rule.rate * factor) * values(g)
+        else:
+            adam_in_place(rule, p, g, *(a for _, a in moments), factor, step)
+    return params, state
+
+
+def where(g):
+    """The rows that a gradient is of: its ids, or all."""
+    return getattr(g, "ids", ...)
+
+
+def values(g):
+    """A gradient's numbers: those of its rows, or all."""
+    return getattr(g, "values", g)
+
+
+def squares(g):
+    """Sum of g^2, in g's own type."""
+    flat = np.ravel(values(g))
+    return float(flat @ flat)
+
+
+def adam_in_place(rule, p, g, m, v, factor, step):
+    """Adam for one array, BLOCK numbers at a time; g, an array or Rows, counts `factor` times."""
+    kind, root2 = p.dtype.type, (1 - rule.beta2**step) ** 0.5
+    eps = kind(rule.eps if rule.epsilon_hat else rule.eps * root2)
+    rate = kind(rule.rate * root2 / (1 - rule.beta1**step))
+    width = values(g).shape[1] if hasattr(g, "ids") else 1
+    p, m, v = (np.reshape(x, (-1, width), copy=False) for x in (p, m, v))
+    size = max(1, BLOCK // width)
+    for start in range(0, len(p), size):
+        part = slice(start, start + size)
+        at, now = rows_between(g, width, start, start + size)
+        P, M, V = p[part], m[part], v[part]
+        M *= kind(rule.beta1)
+        V *= kind(rule.beta2)
+        M[at] += kind((1 - rule.beta1) * factor) * now
+        V[at] += kind((1 - rule.beta2) * factor**2) * now * now
+        move = np.sqrt(V)
+        move += eps
+        np.divide(M, move, out=move)
+        move *= rate
+        P -= move
+
+
+def rows_between(g, width, start, stop):
+    """Rows start..stop of a gradient: which of them there are, counted from start, and values."""
+    if not hasattr(g, "ids"):
+        return ..., np.reshape(g, (-1, width))[start:stop]
+    first, last = np.searchsorted(g.ids, (start, stop))
+    return g.ids[first:last] - start, g.values[first:last]

@@ -1,35 +1,71 @@
 """Hand-derived gradients of the few functions in which training spends its time.
 
-A decorated function f is one step to autograd, with the gradient written here; `f.plain` is the
-same text, which autograd differentiates operation by operation. tests/nn/test_vjps.py ties the two
-together. The gradients are written in autograd.numpy themselves, so second derivatives follow from
-them.
+Each is a forward form that keeps what its own backward form needs, one step to autograd; beside it
+stands its plain form, which autograd differentiates operation by operation, and the derivation.
+tests/nn/test_vjps.py ties the two together. Longer ones are in lookup.py and in_parts.py.
 
 Letters: g is the gradient of the loss by the output of f, and dx that by its input x.
 """
+from contextlib import contextmanager
+from functools import wraps
+
 import autograd.numpy as np
-from autograd.extend import defvjp_argnums, primitive
-from autograd.tracer import getval
+from autograd.core import VJPNode, make_vjp
+from autograd.tracer import find_top_boxed_args, getval, isbox, new_box
+from autograd.util import subvals
+
+FORMS = {"plain": False}  # what runs everywhere while it is True
 
 
-def with_gradient(backward):
-    """Decorator: autograd differentiates f(*arrays) by `backward` and no longer looks into it.
+@contextmanager
+def plain():
+    """While it is open, all models run on the plain forms, in every thread."""
+    before, FORMS["plain"] = FORMS["plain"], True
+    try:
+        yield
+    finally:
+        FORMS["plain"] = before
 
-    backward(g, out, *arrays) returns the gradients of all arrays, in order, None for those that are
-    constants. It must not change `g`, `out` or the arrays, which autograd may still need.
+
+def is_plain(x):
+    """Is the plain form asked for, or needed because x is on a device or traced twice?"""
+    return FORMS["plain"] or type(getval(x)) is not np.ndarray
+
+
+def with_gradient(plain):
+    """Decorator of forward(*arrays) -> (out, backward): one step to autograd.
+
+    backward(g) gives the gradients of all arrays, in order, None for constants. It must not change
+    g, the arrays or what it keeps. plain(*arrays) is the same in autograd's operations: it runs
+    inside `plain()`, for arrays of a device and where a derivative is differentiated again.
     """
-    def decorate(f):
-        def of_arguments(argnums, out, args, kwargs):
-            def gradients(g):
-                every = backward(g, out, *args, **kwargs)
-                return [every[i] for i in argnums]
-            return gradients
+    def decorate(forward):
+        @wraps(forward)
+        def step(*args):
+            boxes, trace, kind, _ = find_top_boxed_args(args)
+            values = subvals(args, [(i, box._value) for i, box in boxes])
+            if is_plain(values[0]) or any(map(isbox, values)) or kind not in (None, VJPNode):
+                return plain(*args)
+            out, backward = forward(*values)
+            return new_box(out, trace, node(plain, backward, boxes, values)) if boxes else out
 
-        fast = primitive(f)
-        fast.plain = f
-        defvjp_argnums(fast, of_arguments)
-        return fast
+        step.plain = plain
+        return step
     return decorate
+
+
+def node(plain, backward, boxes, values):
+    """What autograd keeps of one step: where its arguments come from, and their gradients."""
+    def gradients(g):
+        if not isbox(g):
+            every = backward(g)
+            return [every[i] for i, _ in boxes]
+        return [make_vjp(lambda x, i=i: plain(*subvals(values, [(i, x)])), values[i])[0](g)
+                for i, _ in boxes]
+
+    made = VJPNode.new_root()
+    made.parents, made.vjp = tuple(box._node for _, box in boxes), gradients
+    return made
 
 
 def sigmoid(x):
@@ -42,47 +78,106 @@ def row_dot(a, b):
     return np.einsum("...d,...d->...", a, b)[..., None]  # in a third of the time of np.sum(a * b)
 
 
-def layer_norm_backward(g, out, x, gamma, beta, eps):
-    """With s = sqrt(var + eps), n = (x - mean) / s, dn = gamma g and means over the last axis:
+def ones(x, axis):
+    """As many as x has along the axis: a product with them sums in half the time of np.sum."""
+    return np.ones(x.shape[axis], x.dtype)
 
-    dx = (dn - mean(dn) - n mean(n dn)) / s: x moved along 1 or along n changes only mean or s, not
-    n. dgamma = n g and dbeta = g, summed over all rows.
+
+def matrix(x):
+    """All leading axes as one: one large product is faster than B small ones.  -> [n, D]."""
+    return np.reshape(x, (-1, x.shape[-1]))
+
+
+def linear_plain(x, w, b):
+    return np.reshape(matrix(x) @ w, x.shape[:-1] + w.shape[-1:]) + b
+
+
+def layer(x, w, b):
+    """x w + b of a matrix x, and the gradients of the three."""
+    out = x @ w
+    if np.ndim(b):
+        out += b
+    return out, lambda g: (g @ w.T, x.T @ g, ones(g, 0) @ g if np.ndim(b) else None)
+
+
+@with_gradient(linear_plain)
+def linear(x, w, b):
+    """x W + b over the last axis, b [D'] or 0.  [..., D] -> [..., D'].
+
+    With x and g as matrices dx = g W^T, dW = x^T g and db is the sum of the rows of g.
     """
-    d, rows = x.shape[-1], tuple(range(x.ndim - 1))
-    centred = x - np.sum(x, axis=-1, keepdims=True) / d
-    s = np.sqrt(row_dot(centred, centred) / d + eps)  # [..., 1]
-    n, dn = centred / s, gamma * g
-    dx = (dn - np.sum(dn, axis=-1, keepdims=True) / d - n * (row_dot(n, dn) / d)) / s
-    return dx, np.sum(n * g, axis=rows), np.sum(g, axis=rows), None
+    out, backward = layer(matrix(x), w, b)
+
+    def reshape(g):
+        dx, dw, db = backward(matrix(g))
+        return np.reshape(dx, x.shape), dw, db
+
+    return np.reshape(out, x.shape[:-1] + w.shape[-1:]), reshape
 
 
-@with_gradient(layer_norm_backward)
-def layer_norm(x, gamma, beta, eps):
-    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  -> as x."""
+@with_gradient(lambda x, w, b: linear_plain(x, w, b) * (linear_plain(x, w, b) > 0))
+def linear_relu(x, w, b):
+    """max(x W + b, 0): the gradients of `linear`, of the g where the result is above 0."""
+    out, backward = layer(matrix(x), w, b)
+    np.maximum(out, 0, out=out)
+
+    def reshape(g):
+        dx, dw, db = backward(matrix(g) * (out > 0))
+        return np.reshape(dx, x.shape), dw, db
+
+    return np.reshape(out, x.shape[:-1] + w.shape[-1:]), reshape
+
+
+def layer_norm_plain(x, gamma, beta, eps):
     d = x.shape[-1]
     centred = x - np.sum(x, axis=-1, keepdims=True) / d
     variance = np.sum(centred**2, axis=-1, keepdims=True) / d  # [..., 1]
     return gamma * centred / np.sqrt(variance + eps) + beta
 
 
-def masked_softmax_backward(g, weights, scores, allowed):
-    """ds = w (g - sum of w g), since dw_i / ds_j = w_i ([i = j] - w_j).
+@with_gradient(layer_norm_plain)
+def layer_norm(x, gamma, beta, eps):
+    """gamma (x - mean) / sqrt(var + eps) + beta over the last axis (Ba et al. 2016).  -> as x.
 
-    Where nothing is allowed, w is 0 and so is ds.
+    With s = sqrt(var + eps), n = (x - mean) / s, dn = gamma g and means over the last axis:
+    dx = (dn - mean(dn) - n mean(n dn)) / s: x moved along 1 or along n changes only mean or s, not
+    n. dgamma = n g and dbeta = g, summed over all rows.
     """
-    return weights * (g - row_dot(weights, g)), None
+    rows, d = matrix(x), x.shape[-1]
+    n = rows - (rows @ ones(rows, 1) / d)[:, None]
+    s = np.sqrt(row_dot(n, n) / d + x.dtype.type(eps))  # [n, 1]
+    n /= s
+
+    def backward(g):
+        g = matrix(g)
+        dx = gamma * g
+        along = row_dot(n, dx) / d
+        dx -= (dx @ ones(dx, 1) / d)[:, None]
+        dx -= n * along
+        dx /= s
+        return np.reshape(dx, x.shape), np.einsum("nd,nd->d", n, g), ones(g, 0) @ g, None
+
+    out = n * gamma
+    out += beta
+    return np.reshape(out, x.shape), backward
 
 
-@with_gradient(masked_softmax_backward)
-def masked_softmax(scores, allowed):
-    """Softmax over the last axis among the allowed entries; 0, never NaN, where there are none.
-
-    scores [..., S]; allowed boolean, broadcast to scores.
-    """
+def masked_softmax_plain(scores, allowed):
     scores = scores + (~allowed * scores.dtype.type(-1e9))
     e = np.exp(scores - np.max(getval(scores), axis=-1, keepdims=True)) * allowed
     total = np.sum(e, axis=-1, keepdims=True)  # [..., 1]
     return e / (total + (total == 0))
+
+
+@with_gradient(masked_softmax_plain)
+def masked_softmax(scores, allowed):
+    """Softmax over the last axis among the allowed entries; 0, never NaN, where there are none.
+
+    scores [..., S]; allowed boolean, broadcast to scores. ds = w (g - sum of w g), since
+    dw_i / ds_j = w_i ([i = j] - w_j). Where nothing is allowed, w is 0 and so is ds.
+    """
+    weights = masked_softmax_plain(scores, allowed)
+    return weights, lambda g: (weights * (g - row_dot(weights, g)), None)
 
 
 def cell_again(gates, c):
@@ -107,26 +202,31 @@ def cell_backward(dh, dc, known):
     return np.concatenate([di, dj, df, do], axis=-1), dc * f
 
 
-def scan_backward(g, out, drive, u, keep):
-    """Backpropagation through time (Werbos 1990) of baselines/bilstm.py's `scan`.
+def scan(drive, u, keep):
+    """baselines/bilstm.py's `scan`, by backpropagation through time (Werbos 1990).
 
-    `out` are its states h. As gates_t = drive_t + h_(t-1) u: dh_(t-1) = dgates_t u^T, and du = sum
-    of h_(t-1)^T dgates_t over the steps; at padding dh and dc pass a step unchanged. Autograd has
-    kept only arguments and result, so all steps are taken again.
+    As gates_t = drive_t + h_(t-1) u: dh_(t-1) = dgates_t u^T, and du = sum of h_(t-1)^T dgates_t
+    over the steps; at padding dh and dc pass a step unchanged.
     """
-    h = np.concatenate([np.zeros_like(out[:, :1]), out[:, :-1]], axis=1)  # [2, L, B, D]
-    c = dh = dc = np.zeros_like(h[:, 0])  # [2, B, D]
-    steps, dgates = [], []
+    h = c = np.zeros_like(drive[:, 0, :, : u.shape[1]])  # [2, B, D]
+    steps, states = [], [h]
     for t in range(drive.shape[1]):
-        new, known = cell_again(drive[:, t] + h[:, t] @ u, c)
+        new, known = cell_again(drive[:, t] + h @ u, c)
         c = keep[:, t] * new + (1 - keep[:, t]) * c
+        h = keep[:, t] * known[3] * known[5] + (1 - keep[:, t]) * h
         steps.append(known)
-    for t in reversed(range(drive.shape[1])):
-        dh = dh + g[:, t]
-        by_gates, by_c = cell_backward(keep[:, t] * dh, keep[:, t] * dc, steps[t])
-        dh = by_gates @ np.swapaxes(u, 1, 2) + (1 - keep[:, t]) * dh
-        dc = by_c + (1 - keep[:, t]) * dc
-        dgates.insert(0, by_gates)
-    dgates = np.stack(dgates, axis=1)  # [2, L, B, 4D]
-    h, flat = (np.reshape(x, (2, -1, x.shape[-1])) for x in (h, dgates))  # all steps in one product
-    return dgates, np.swapaxes(h, 1, 2) @ flat, None
+        states.append(h)
+
+    def backward(g):
+        dh = dc = np.zeros_like(h)
+        dgates = np.empty_like(drive)
+        for t in reversed(range(drive.shape[1])):
+            dh = dh + g[:, t]
+            dgates[:, t], by_c = cell_backward(keep[:, t] * dh, keep[:, t] * dc, steps[t])
+            dh = dgates[:, t] @ np.swapaxes(u, 1, 2) + (1 - keep[:, t]) * dh
+            dc = by_c + (1 - keep[:, t]) * dc
+        before = np.stack(states[:-1], axis=1)  # all steps in one product
+        before, flat = (np.reshape(x, (2, -1, x.shape[-1])) for x in (before, dgates))
+        return dgates, np.swapaxes(before, 1, 2) @ flat, None
+
+    return np.stack(states[1:], axis=1), backward

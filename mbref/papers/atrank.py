@@ -13,8 +13,9 @@ from mbref.data.target_batches import examples, fill_groups, ranking_batch, trai
 from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (BUCKETS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
-                             init_encoder, init_norm, layer_norm, lookup, relu, time_bucket)
+from mbref.nn.layers import (BUCKETS, by_chunks, dense, dense_relu, dropout, embed, glorot, ignore,
+                             init_dense, init_encoder, init_norm, layer_norm, lookup, multiply,
+                             one_hot, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
@@ -66,25 +67,24 @@ def behaviour_code(params, group, features, history, ids):
     """u: a group's events in the space of all groups.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
     x = embed([params["tables"][name] for name in features], ids[history.item])  # emb(o)
     action = [lookup(group["action"], history.behaviour)] if "action" in group else []
-    bucket = time_bucket(history.gap, "paper")[..., None]  # Deviation D5: as printed  [B, L, 1]
-    time = (bucket == np.arange(BUCKETS, like=bucket)).astype(x.dtype)  # Deviation D4: one-hot
-    return relu(dense(group, np.concatenate([x, *action, time], axis=-1)))  # Deviation D3: a ReLU
+    time = one_hot(time_bucket(history.gap, "paper"), BUCKETS, x.dtype)  # Deviation D4, D5
+    return dense_relu(group, np.concatenate([x, *action, time], axis=-1))  # Deviation D3: a ReLU
 
 
 def target_code(params, group, features, ids):
     """h_t: candidates through F_M without action and time.  ids [B, C, F] -> [B, C, D].  (6)."""
     x = embed([params["tables"][name] for name in features], ids)  # Deviation D7: h_t is not x
-    return relu(dense({"w": group["w"][: x.shape[-1]], "b": group["b"]}, x))
+    return dense_relu({"w": group["w"][: x.shape[-1]], "b": group["b"]}, x)
 
 
 def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="weights"):
     """Bilinear attention, residual, norm; feed-forward, residual, norm.  -> as query.  (5), (6)."""
-    q, v = relu(dense(p["q"], query)), relu(dense(p["v"], memory))
-    k = memory @ p["k"]["w"]  # Deviation D1, D2: no key layer; q k^T is S_k W_k S^T of all spaces
+    q, v = dense_relu(p["q"], query), dense_relu(p["v"], memory)
+    k = multiply(memory, p["k"]["w"])  # Deviation D1, D2: q k^T is S_k W_k S^T of all spaces
     drop = dropout(config.dropout, rng)
     a = attention(q, k, v, allowed, config.heads, drop, tap, name, scaled=False)
     y = layer_norm(p["ln"], a + query)  # Deviation D9: no layer between
-    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
+    return layer_norm(p["ln_f"], dense(p["f2"], dense_relu(p["f1"], y)) + y)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):

@@ -10,10 +10,10 @@ import autograd.numpy as np
 
 from mbref.data.target_batches import examples_in_pairs as examples, ranking_batch, training_batch
 from mbref.errors import require, require_ranges
-from mbref.nn import masks
+from mbref.nn import in_parts, masks
 from mbref.nn.attention import attention, masked_softmax, softmax
-from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense, relu,
-                             sigmoid, stop_gradient, time_bucket)
+from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense,
+                             multiply, pick, relu, sigmoid, stop_gradient, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 # Deviation D17, D18: of "32 or 16", 16 rows of two scores, as many as the 32 of ATRank
@@ -52,21 +52,21 @@ def init(rng, config):
 def history_code(params, history, features):
     """H = [V[h] ; T[g]] W_0 + b_0.  features [N+1, 1 or 2] -> [B, n, d].  Eq. 1, 2."""
     v = embed(params["V"], features[history.item])  # [B, n, d]
-    t = params["T"][time_bucket(history.gap, "paper")]  # Deviation D3: 14 buckets  [B, n, d]
+    t = pick(params["T"], time_bucket(history.gap, "paper"))  # Deviation D3: 14 buckets  [B, n, d]
     return dense(params["W_0"], np.concatenate([v, t], axis=-1))  # Deviation D1: no activation
 
 
 def item_attention(params, H, real):
     """A = softmax(relu(H W_s1^T) W_s2^T)^T, one row a hop.  H [B, n, d] -> [B, r, n].  Eq. 3-7."""
-    scores = relu(H @ params["W_s1"].T) @ params["W_s2"].T  # [B, n, r]
+    scores = multiply(relu(multiply(H, params["W_s1"].T)), params["W_s2"].T)  # [B, n, r]
     return masked_softmax(np.swapaxes(scores, 1, 2), real[:, None])  # Deviation D21: no padding
 
 
+@in_parts.aligned
 def feature_attention(params, M, tap=ignore):
     """M^_i = sum_j beta_ij * M_j, feature by feature.  M [B, r, d] -> [B, r, d].  Eq. 9-13."""
-    row_i = np.expand_dims(M @ params["W_s4"].T, 2)  # [B, i, 1, d]
-    row_j = np.expand_dims(M @ params["W_s3"].T, 1)  # Deviation D22: m_j, not m_i  [B, 1, j, d]
-    F = np.tanh(row_i + row_j + params["b_s2"]) @ params["W_s5"].T  # [B, i, j, d]
+    m_i, m_j = M @ params["W_s4"].T, M @ params["W_s3"].T  # Deviation D22: m_j, not m_i
+    F = np.tanh(m_i[:, :, None] + m_j[:, None] + params["b_s2"]) @ params["W_s5"].T  # [B, i, j, d]
     F = F + stop_gradient(params["b_s1"])  # the softmax cancels b_s1, so its gradient is exactly 0
     beta = np.swapaxes(softmax(np.swapaxes(F, 2, 3)), 2, 3)  # Deviation D5: over j, j = i included
     tap("beta", beta)
@@ -80,7 +80,7 @@ def vanilla(M, i_c, tap=ignore, name="vanilla"):
 
 def fusion(params, h, h_hat):
     """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  -> [B, C, d].  Eq. 16."""
-    G = sigmoid(h @ params["W_f1"] + h_hat @ params["W_f2"] + params["b_f"])
+    G = sigmoid(multiply(h, params["W_f1"]) + multiply(h_hat, params["W_f2"]) + params["b_f"])
     return G * h + (1 - G) * h_hat  # Deviation D9: G belongs to h
 
 

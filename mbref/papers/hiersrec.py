@@ -13,9 +13,10 @@ from mbref.data.session_batches import examples, ranking_batch, training_batch
 from mbref.errors import require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (dense, dropout, ignore, init_dense, init_matrix, init_norm,
-                             init_transformer, layer_norm, lookup, newest, relu)
-from mbref.nn.losses import cross_entropy, log_softmax
+from mbref.nn.layers import (dense, dense_relu, dropout, ignore, init_dense, init_matrix,
+                             init_norm, init_transformer, layer_norm, lookup, multiply, newest,
+                             pick)
+from mbref.nn.losses import cross_entropy, log_softmax, sum_of_losses
 
 SETTINGS = {"rate": "0.002", "beta2": "0.999", "batch_size": "128", "validate": "MRR@20"}  # ours
 
@@ -56,7 +57,7 @@ def init(rng, config):
 def item_features(params, batch, item):
     """concat(E^I, E^C, E^M) of items [...], zeros at padding.  -> [..., d_in].  (1) [P]."""
     vector = lookup(params["E_I"], item)  # [..., d_I]
-    category = params["E_C"][batch.category[item]] * (item > 0)[..., None]  # [..., d_C]
+    category = pick(params["E_C"], batch.category[item]) * (item > 0)[..., None]  # [..., d_C]
     text = batch.text[item].astype(vector.dtype)  # [..., M], not learned
     return np.concatenate([vector, category, text], axis=-1)
 
@@ -64,9 +65,9 @@ def item_features(params, batch, item):
 def encoder_block(p, h, allowed, heads, drop, tap=ignore):
     """Pre-norm transformer block.  h [B, L, D], allowed [B, L, L] -> [B, L, D].  (1)."""
     a = layer_norm(p["ln1"], h)
-    q, k, v = (a @ p[name] for name in "qkv")
-    h = h + attention(q, k, v, allowed, heads, drop, tap) @ p["o"]
-    return h + drop(dense(p["f2"], relu(dense(p["f1"], layer_norm(p["ln2"], h)))))
+    q, k, v = (multiply(a, p[name]) for name in "qkv")
+    h = h + multiply(attention(q, k, v, allowed, heads, drop, tap), p["o"])
+    return h + drop(dense(p["f2"], dense_relu(p["f1"], layer_norm(p["ln2"], h))))
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
@@ -122,9 +123,8 @@ def loss(params, batch, config, rng=None):
     s = np.reshape(s, (-1, config.width))[batch.at]  # [R, D]
     target = batch.next.ravel()[batch.at]  # [R], the items to predict
     logp = category_logp(params, s)  # [R, C+1]  # Deviation D10: of the same encoding
-    z = item_logits(params, s, logp)  # [R, N]
-    z = z + ~batch.known * s.dtype.type(-1e9)  # leaves out items without a training click
-    item = cross_entropy(z, target - 1)  # [R]
+    q = np.concatenate([s, projection(params, logp)], axis=-1)  # of which `item_logits` are made
+    item = sum_of_losses(params["item"], q, target - 1, batch.known)  # items with training clicks
     category = cross_entropy(logp, batch.category[target])  # [R]; log p are logits of p, too
-    total = np.sum(item) + config.category_weight * np.sum(category)  # Deviation D9: lambda is 1
+    total = item + config.category_weight * np.sum(category)  # Deviation D9: lambda is 1
     return total / len(target)

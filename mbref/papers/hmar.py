@@ -11,9 +11,9 @@ import autograd.numpy as np
 from mbref.data.window_batches import examples, ranking_batch, training_batch
 from mbref.errors import require_ranges
 from mbref.nn import masks
-from mbref.nn.attention import attention
-from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, init_small,
-                             layer_norm, lookup, relu)
+from mbref.nn.attention import attention, in_one_pass
+from mbref.nn.layers import (dense, dense_relu, dropout, glorot, ignore, init_encoder, init_norm,
+                             init_small, layer_norm, lookup)
 from mbref.nn.losses import cross_entropy, masked_mean, softplus, target_weights, weight_of
 
 
@@ -60,6 +60,7 @@ def input_code(params, item, counts):
     return code(params, v, counts) + params["position"][-item.shape[1] :]
 
 
+@in_one_pass
 def behaviour_encoder(p, x, mask, causal, heads, drop, tap=ignore):
     """K attentions, each over one behaviour's events.  x, mask [B, L, K] -> [B, L, D].  (3)."""
     merged = 0
@@ -69,7 +70,7 @@ def behaviour_encoder(p, x, mask, causal, heads, drop, tap=ignore):
         q, k, v = (dense(own[name], x) for name in "qkv")
         allowed = causal & M[:, None, :] & M[:, :, None]  # [B, L, L]
         a = attention(q, k, v, allowed, heads, drop, tap, f"behaviour_weights_{b}")
-        y = a + drop(dense(own["f2"], drop(relu(dense(own["f1"], a)))))
+        y = a + drop(dense(own["f2"], drop(dense_relu(own["f1"], a))))
         merged = merged + M[..., None] * (y + p["res"][b] * x)  # Deviation D4: res, 0 at first
     return merged
 
@@ -79,7 +80,7 @@ def sequence_encoder(p, s, residual, causal, heads, drop, tap=ignore):
     q, k, v = (dense(p[name], s) for name in "qkv")
     a = attention(q, k, v, causal, heads, drop, tap, "sequence_weights")
     z = layer_norm(p["ln"], a + residual)  # Deviation D6: residual is the input of (3), not s
-    return z + drop(dense(p["f2"], drop(relu(dense(p["f1"], z)))))
+    return z + drop(dense(p["f2"], drop(dense_relu(p["f1"], z))))
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
@@ -120,8 +121,7 @@ def class_logits(params, q, z):  # Deviation D13: linear
 def loss(params, batch, config, rng=None, forward=forward):
     """L_rank + theta L_class, means over all events with a next one.  -> scalar.  (7)."""
     z, follow = forward(params, batch, config, rng=rng), batch.next
-    q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D12: before it
-    # Deviation D11: the negative's own counts
+    q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D11, D12
     q_negative = code(params, lookup(params["item"], follow.negative), follow.negative_counts)
     mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1  # [B, L]; labels 0..K-1
     w = weight_of(label, config.weights, z.dtype)  # [B, L]  # Deviation D20: by behaviour

@@ -12,7 +12,7 @@ from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.layers import (dense, dropout, ignore, init_dense, init_matrix, init_norm,
                              init_transformer, layer_norm, lookup, newest, stop_gradient)
-from mbref.nn.losses import cross_entropy
+from mbref.nn.losses import cross_entropy, sum_of_losses
 from mbref.papers import hiersrec
 from mbref.papers.hiersrec import SETTINGS, category_logp, encoder_block
 
@@ -137,13 +137,18 @@ def join(params, s, config, oracle=None):
     return np.concatenate([s, projection(params, logp, config, oracle)], axis=-1), logp
 
 
-def item_logits(params, batch, q, config):
-    """Logits of all items 1..N, never of padding.  q [R, D + d_p] -> [R, N].  (4)."""
+def output_layer(params, batch, q, config):
+    """The dense layer whose outputs are the logits of all items 1..N, and its input.  (4)."""
     if config.item_out == "fc":
-        return dense(params["item"], q)
+        return params["item"], q
     items = np.arange(1, config.items + 1, like=batch.item)  # [N]
     value = item_features(params, batch, items, config) @ params["value"]  # [N, D]
-    return (q @ params["query"]) @ value.T + params["b_i"]
+    return {"w": value.T, "b": params["b_i"]}, q @ params["query"]
+
+
+def item_logits(params, batch, q, config):
+    """Logits of all items 1..N, never of padding.  q [R, D + d_p] -> [R, N].  (4)."""
+    return dense(*output_layer(params, batch, q, config))
 
 
 def predicts_categories(config):
@@ -188,10 +193,8 @@ def loss(params, batch, config, rng=None):
     target = batch.next.ravel()[batch.at]  # [R]
     label = batch.category[target]
     q, logp = join(params, s, config, label)
-    z = item_logits(params, batch, q, config)  # [R, N]
-    if config.softmax == "known":
-        z = z + ~batch.known * s.dtype.type(-1e9)
-    total = np.sum(cross_entropy(z, target - 1))
+    known = batch.known | (config.softmax == "all")
+    total = sum_of_losses(*output_layer(params, batch, q, config), target - 1, known)
     if config.tasks == "both":
         total = total + config.category_weight * np.sum(cross_entropy(logp, label))
     return total / len(target)

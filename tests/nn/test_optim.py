@@ -1,8 +1,10 @@
 """Optimisers against torch's own over several steps, in float64; clipping by hand."""
 import numpy as np
 import pytest
+from autograd.extend import vspace
 
 from mbref.nn import optim
+from mbref.nn.lookup import Rows
 from tests.optional import library
 
 torch = library("torch")
@@ -86,3 +88,37 @@ def test_updates_leave_their_inputs_alone_and_keep_float32():
 
 def test_leaves_name_every_array():
     assert [name for name, _ in optim.leaves(tree(0))] == ["a", "b/0/c", "b/1/c"]
+
+
+RULES = [optim.Adam(0.01, clip=1.0), optim.Adam(0.01, 0.8, 0.99, 0.1), optim.Adam(0.02, eps=0.3, epsilon_hat=True, clip=99),
+         optim.SGD(0.3), optim.SGD(0.3, clip=0.1)]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind, tolerance", [(np.float64, 1e-14), (np.float32, 2e-6)])
+def test_the_step_in_place_is_the_pure_one(rule, kind, tolerance, monkeypatch):
+    monkeypatch.setattr(optim, "BLOCK", 5)  # of 7 rows of 2 two at a time
+    params = {"table": np.ones((7, 2), kind), **optim.tree_map(lambda a: a.astype(kind), tree(0))}
+    mine, state = optim.tree_map(np.copy, params), optim.start(rule, params)
+    my_state = optim.start(rule, params)
+    arrays = [a for _, a in optim.leaves([mine, my_state])]
+    for step in range(1, 5):
+        rng = np.random.default_rng(step)
+        ids, values = np.sort(rng.choice(7, 3, replace=False)), rng.normal(size=(3, 2)).astype(kind)
+        grads = {"table": np.zeros((7, 2), kind), **optim.tree_map(lambda a: a.astype(kind), tree(step))}
+        grads["table"][ids] = values
+        params, state = optim.update(rule, params, grads, state, step)
+        rows = grads | {"table": Rows(vspace(grads["table"]), ids, values)}
+        mine, my_state = optim.update_in_place(rule, mine, rows if step % 2 else grads, my_state, step)
+    found = optim.leaves([mine, my_state])
+    assert all(a is b for a, (_, b) in zip(arrays, found, strict=True))
+    for (name, a), (_, b) in zip(found, optim.leaves([params, state]), strict=True):
+        assert a.dtype == kind
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def test_arrays_in_another_order_are_refused_in_place():
+    """A copy would take the step, and nobody would see it."""
+    params = {"w": np.asfortranarray(tree(0)["a"])}
+    with pytest.raises(ValueError, match="copy"):
+        optim.update_in_place(optim.Adam(), params, params, optim.start(optim.Adam(), params), 1)

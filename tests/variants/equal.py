@@ -12,6 +12,7 @@ from types import CodeType
 import numpy as np
 from autograd import value_and_grad
 
+import mbref
 from mbref.nn import optim
 
 
@@ -23,8 +24,12 @@ def draw_params(model, config, rng, dtype=np.float64):
     return optim.tree_map(move, model.init(rng, config))
 
 
+@mbref.plain()
 def run_model(model, config, events, cases, seed, dtype=np.float64, also=()):
-    """Train and rank with a model that is drawn from `seed`.  -> {what: array} of all it gives."""
+    """Train and rank with a model that is drawn from `seed`.  -> {what: array} of all it gives.
+
+    On the plain forms, the text of the papers: that the fast ones are the same is another test.
+    """
     rng = np.random.default_rng(seed)
     params = draw_params(model, config, rng, dtype)
     got = {f"init/{name}": a for name, a in optim.leaves(params)}
