@@ -80,6 +80,11 @@ def add_bench(commands):
     add_sizes_of_models(p)
     p.set_defaults(run="mbref.bench.device.run")
     p.error = refuse
+    p = what.add_parser("step", help="training steps of the papers' models on the CPU, against "
+                                     "PyTorch where it is installed")
+    add_steps(p)
+    p.set_defaults(run="mbref.bench.step.run")
+    p.error = refuse
 
 
 def add_sizes_of_candidates(p):
@@ -100,6 +105,17 @@ def add_sizes_of_models(p):
     sizes = {"items": 10_000, "length": 50, "width": 64, "batch": 128, "repeats": 20}
     for name, default in sizes.items():
         p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+
+
+def add_steps(p):
+    """Options of `bench step`."""
+    p.add_argument("--model", action="append", choices=PAPERS, help="default: all; may be repeated")
+    p.add_argument("--torch", metavar="FILE",
+                   help="losses in PyTorch to compare with, functions <model>_loss")
+    p.add_argument("--threads", type=positive, nargs="+", default=[1, 2], metavar="N")
+    p.add_argument("--repeats", type=positive, default=20, help="default 20")
+    p.add_argument("--plain", action="store_true", help="mbref on its plain forms")
+    p.add_argument("--grow", action="store_true", help="more items, longer histories, more hops")
 
 
 def add_parity(commands):

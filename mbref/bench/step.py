@@ -1,0 +1,197 @@
+"""A training step of each paper's model on the CPU, against the same model in PyTorch.
+
+First losses and gradients are compared; then both take their steps in turn in one process, the
+batch and the optimiser included, in float32 and without dropout. Figures are medians, of processor
+time for one thread and of the clock for more, with the quartiles. PyTorch has two chances, with its
+default and its fused Adam; the ratio is to the better. The floor is what the operations of the
+products would take at the rate of one large product, and the optimiser's step. Memory is how far
+the process grew beyond its size before the step, where the system (Linux) tells.
+
+A file for --torch has functions as for `bench device`. Every number of threads has a process of
+its own, as BLAS reads its own number only when it is loaded.
+"""
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+import mbref
+from mbref import training
+from mbref.bench.candidates import ONE_THREAD
+from mbref.bench.device import (WARM_UP, batch_of, cases, losses_in, step_in_torch, step_on,
+                                to_torch)
+from mbref.errors import require
+from mbref.nn import optim
+from mbref.nn.lookup import value_and_grad
+
+SIZES = {"hmar": dict(items=60_000, length=50, width=64, batch=128),
+         "atrank": dict(items=60_000, length=50, width=128, batch=128),
+         "dmran": dict(items=60_000, length=50, width=128, batch=128),
+         "hiersrec": dict(items=40_000, length=20, width=64, batch=100)}
+GROWTH = {"items": (5_000, 50_000, 500_000), "length": (25, 50, 100, 200), "hops": (5, 10, 20)}
+STATUS = Path("/proc/self/status")
+
+
+def case_of(name, change=()):
+    """A model's Case without dropout, of SIZES and what changes of them or of its Config."""
+    change = dict(change)
+    sizes = SIZES[name] | {size: n for size, n in change.items() if size in SIZES[name]}
+    case, = cases([name], **sizes)
+    own = {field.name for field in fields(case.config)}
+    settings = {field: n for field, n in change.items() if field in own - set(sizes)}
+    settings |= {"dropout": 0.0} if "dropout" in own else {}
+    return case._replace(config=replace(case.config, **settings))
+
+
+def error(case, loss):
+    """Largest difference of a gradient from PyTorch's in float32, relative to the largest of all.
+
+    Raises InputError if loss or gradients are another model's.
+    """
+    params, batch = training.begin(case.model, case.config, case.settings).params, batch_of(case, 0)
+    value, grads = value_and_grad(case.model.loss)(params, batch, case.config)
+    theirs = to_torch(params, "cpu")
+    tensors = [tensor.requires_grad_() for _, tensor in optim.leaves(theirs)]
+    their_value = loss(theirs, to_torch(batch, "cpu"), case.config)
+    their_value.backward()
+    pairs = [(g, np.zeros_like(g) if tensor.grad is None else tensor.grad.numpy())
+             for (_, g), tensor in zip(optim.leaves(grads), tensors, strict=True)]
+    most = max(np.max(np.abs(g)) for g, _ in pairs)
+    found = max(float(np.max(np.abs(g - other))) for g, other in pairs) / most
+    off = abs(float(value) / their_value.item() - 1)
+    require(found < 1e-3 and off < 1e-4, f"{case.name} in PyTorch is another model: its loss is off "
+                                         f"by {off:.1e}, its gradients by {found:.1e}.")
+    return found
+
+
+def ways_of(case, loss):
+    """{name: step}: ours, and PyTorch's with both kinds of Adam if there is a loss."""
+    ways = {"mbref": step_on(case, "cpu")}
+    if loss:
+        ways |= {"torch": step_in_torch(case, loss, "cpu"),
+                 "fused": step_in_torch(case, loss, "cpu", fused=True)}
+    return ways
+
+
+def measure(ways, repeats, clock):
+    """Quartiles of the milliseconds of each step, taking turns after a warm-up.  -> list of [3]."""
+    times = [[] for _ in ways]
+    for step in range(WARM_UP + repeats):
+        for way, of in zip(ways, times, strict=True):
+            start = clock()
+            way(step)
+            of.append(1e3 * (clock() - start))
+    return [np.percentile(of[WARM_UP:], (25, 50, 75)) for of in times]
+
+
+def status(name):
+    """A size of this process in MB, such as VmRSS."""
+    line, = (line for line in STATUS.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) / 1e3
+
+
+def peak(way):
+    """By how many MB the process grows during a step, or nan where the system does not tell."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # what earlier steps left unused would hide the growth
+        Path("/proc/self/clear_refs").write_text("5")  # the largest size counts from here
+        before = status("VmRSS")
+        way(0)
+        return status("VmHWM") - before
+    except (OSError, AttributeError):
+        return float("nan")
+
+
+def product_rate(n=1024):
+    """Operations a millisecond in one product of two matrices of n x n, the best of five."""
+    a = np.ones((n, n), np.float32)
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        a @ a
+        times.append(time.process_time() - start)
+    return 2 * n**3 / (1e3 * min(times))
+
+
+def floor(case, loss, rate):
+    """Milliseconds for the products of a step, counted by PyTorch, and for the optimiser's step."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    state, batch = training.begin(case.model, case.config, case.settings), batch_of(case, 0)
+    _, grads = value_and_grad(case.model.loss, rows=True)(state.params, batch, case.config)
+    theirs = to_torch(state.params, "cpu")
+    for _, tensor in optim.leaves(theirs):
+        tensor.requires_grad_()
+    with FlopCounterMode(display=False) as counter:
+        loss(theirs, to_torch(batch, "cpu"), case.config).backward()
+    rule = training.rule(case.settings)
+    steps, = measure([lambda step: optim.update_in_place(
+        rule, state.params, grads, state.moments, step + 1)], 5, time.process_time)
+    return counter.get_total_flops() / rate + steps[1]
+
+
+def row(name, change, loss, threads, repeats, rate):
+    """One line of the table."""
+    case = case_of(name, change)
+    off = f"{error(case, loss):8.0e}" if loss else f"{'-':>8}"
+    least = f"{floor(case, loss, rate):7.0f}" if loss else f"{'-':>7}"
+    ways = ways_of(case, loss)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    times = measure(list(ways.values()), repeats, clock)
+    cells = [f"{m:7.1f} ({a:6.1f}-{b:6.1f}) {peak(way):5.0f}"
+             for (a, m, b), way in zip(times, ways.values(), strict=True)]
+    best = min((m for _, m, _ in times[1:]), default=float("nan"))
+    what = " ".join(f"{field}={n}" for field, n in change)
+    return f"{name:9} {what:13} {threads:3} {times[0][1] / best:6.2f} {least} {off} {' '.join(cells)}"
+
+
+def rows(settings):
+    """Print the table for one number of threads; this process has as many already."""
+    losses = {}
+    if settings["torch"]:
+        import torch
+
+        torch.set_num_threads(settings["threads"])
+        losses = losses_in(settings["torch"])
+    rate = product_rate()
+    print(f"products: {rate / 1e6:.0f} GFLOP/s with one thread", flush=True)
+    changes = [()]
+    if settings["grow"]:
+        changes = [((field, n),) for field, sizes in GROWTH.items() for n in sizes]
+    with mbref.plain() if settings["plain"] else nullcontext():
+        for name in settings["model"]:
+            for change in changes:
+                if not change or change[0][0] != "hops" or name == "dmran":
+                    print(row(name, change, losses.get(name), settings["threads"],
+                              settings["repeats"], rate), flush=True)
+
+
+def run(options):
+    """Print a table for each number of threads. -> exit code. Raises InputError as `losses_in`."""
+    settings = {name: vars(options)[name] for name in ("torch", "repeats", "plain", "grow")}
+    settings["model"] = options.model or list(SIZES)
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        print("PyTorch is not installed: these are mbref's own times.")
+        settings["torch"] = None
+    print("milliseconds a step: median (quartiles) and MB of mbref, of PyTorch, and with its fused "
+          "Adam\nmodel     change      threads  ratio  floor    error", flush=True)
+    codes = []
+    for threads in options.threads:
+        asked = json.dumps(settings | {"threads": threads})
+        command = [sys.executable, "-m", "mbref.bench.step", asked]
+        environment = os.environ | dict.fromkeys(ONE_THREAD, str(threads))
+        codes.append(subprocess.run(command, env=environment, check=False).returncode)
+    return max(codes)
+
+
+if __name__ == "__main__":
+    rows(json.loads(sys.argv[1]))
