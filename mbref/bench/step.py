@@ -149,7 +149,8 @@ def row(name, change, loss, threads, repeats, rate):
              for (a, m, b), way in zip(times, ways.values(), strict=True)]
     best = min((m for _, m, _ in times[1:]), default=float("nan"))
     what = " ".join(f"{field}={n}" for field, n in change)
-    return f"{name:9} {what:13} {threads:3} {times[0][1] / best:6.2f} {least} {off} {' '.join(cells)}"
+    ratio = times[0][1] / best
+    return f"{name:9} {what:13} {threads:3} {ratio:6.2f} {least} {off} {' '.join(cells)}"
 
 
 def rows(settings):
