@@ -66,8 +66,9 @@ def error(case, loss):
     most = max(np.max(np.abs(g)) for g, _ in pairs)
     found = max(float(np.max(np.abs(g - other))) for g, other in pairs) / most
     off = abs(float(value) / their_value.item() - 1)
-    require(found < 1e-3 and off < 1e-4, f"{case.name} in PyTorch is another model: its loss is off "
-                                         f"by {off:.1e}, its gradients by {found:.1e}.")
+    require(found < 1e-3 and off < 1e-4,
+            f"{case.name} in PyTorch is another model: its loss is off by {off:.1e}, "
+            f"its gradients by {found:.1e}.")
     return found
 
 
