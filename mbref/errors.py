@@ -4,6 +4,8 @@ import threading
 from contextlib import contextmanager
 from dataclasses import fields
 
+MOST = 10**8  # of a size; products of three still have a number of bytes
+
 
 class InputError(ValueError):
     """Bad file, option or argument. The command line prints its one sentence, exit code 2."""
@@ -20,6 +22,15 @@ def require_choice(config, **choices):
     for name, allowed in choices.items():
         value = getattr(config, name)
         require(value in allowed, f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
+
+
+def require_types(values):
+    """Raise TypeError unless every field of a dataclass is of the kind that it declares."""
+    for field in fields(values):
+        value, kind = vars(values)[field.name], getattr(field.type, "__origin__", field.type)
+        known = (int, float) if kind is float else kind
+        if not isinstance(value, known) or isinstance(value, bool) and kind is not bool:
+            raise TypeError(f"{field.name} is {value!r}")
 
 
 def require_ranges(config):
@@ -50,20 +61,24 @@ def require_range(name, value, default):
         require(0 <= value < most, f"{name} is {value}: it must be at least 0 and {words}.")
     elif isinstance(value, int) and not isinstance(value, bool):
         least = 0 if default in (0, ()) else 1
-        require(value >= least, f"{name} is {value}: it must be at least {least}.")
+        require(least <= value <= MOST,
+                f"{name} is {value}: it must be at least {least} and at most {MOST:,}.")
 
 
 @contextmanager
 def without_interrupt():
-    """Ctrl-C waits until the block has ended, so that what it writes is never half-written."""
-    if threading.current_thread() is not threading.main_thread():  # Ctrl-C comes to that one alone
-        yield
-        return
-    found = []
-    before = signal.signal(signal.SIGINT, lambda *caught: found.append(caught))
+    """Ctrl-C, and a signal that does the same, waits until the block has ended."""
+    caught = []
+    stops = [number for number in signal.valid_signals()
+             if signal.getsignal(number) is signal.default_int_handler]
+    if threading.current_thread() is not threading.main_thread():  # they come to that one alone
+        stops = []
+    for number in stops:
+        signal.signal(number, lambda *found: caught.append(found))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if found:
+        for number in stops:
+            signal.signal(number, signal.default_int_handler)
+    if caught:
         raise KeyboardInterrupt

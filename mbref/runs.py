@@ -5,7 +5,6 @@ many steps as were best, on everything before the test events. Both are checkpoi
 so each can be resumed. Here, too: which models there are, and a model's Config for a log.
 """
 import hashlib
-import json
 import os
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
@@ -20,12 +19,13 @@ import mbref.variants.hmar as hmar_variants
 from mbref import protocol, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import item_text, sessions
-from mbref.data.files import write_json
+from mbref.data.files import read_json, write_json
 from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
 from mbref.data.readers import read
 from mbref.device.device import open_device
-from mbref.errors import InputError, require
+from mbref.errors import InputError, require, require_types
+from mbref.options import parse_fields
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
 from mbref.released.hmar import trainable as hmar_released
@@ -40,8 +40,6 @@ TEXTS = ("words", "random", "none")
 # fields of a Config that no --set changes: the log and its target decide them
 OF_THE_LOG = {"items", "users", "behaviours", "categories", "text", "target", "tables", "groups",
               "actions"}
-VALUES = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number",
-          float: "a number", str: "a word"}
 
 
 @dataclass(frozen=True)
@@ -172,31 +170,6 @@ def parse_settings(model_name, texts):
     return {name: text for name, text in texts.items() if name not in names}, settings
 
 
-def parse_fields(kind, texts, fixed=()):
-    """{field: text} with each text turned into the type of the dataclass's default.
-
-    Raises InputError for another field than those of `kind` that are not `fixed`, or another value.
-    """
-    known = {field.name: field.default for field in fields(kind) if field.name not in fixed}
-    values = {}
-    for name, text in texts.items():
-        require(name in known,
-                f"--set {name}={text}: the name must be one of {', '.join(known)}.")
-        try:
-            values[name] = parse_value(text, type(known[name]))
-        except (KeyError, ValueError) as error:
-            raise InputError(f"--set {name}={text}: the value must be {VALUES[type(known[name])]}, "
-                             f"not {text!r}.") from error
-    return values
-
-
-def parse_value(text, kind):
-    """A text as a value of a kind. Raises KeyError or ValueError if it is none."""
-    if kind is bool:
-        return {"true": True, "false": False}[text.lower()]
-    return tuple(map(float, text.split(","))) if kind is tuple else kind(text)
-
-
 def train(model_name, folder, task, overrides, settings, describe, progress=True, device="cpu"):
     """Start a run in a new folder and finish it as `resume` does.
 
@@ -207,7 +180,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     is_run = os.path.exists(folder / "run.json")  # unlike Path.exists, False for a name too long
     require(not is_run, f"{folder} already holds a run: go on with it by --resume {folder}, "
                         "or give another --out.")
-    task = replace(task, data=str(Path(task.data).resolve()))  # for any folder to evaluate
+    task = replace(task, data=os.path.realpath(task.data))  # for any folder to evaluate
     log, task, split = open_task(task)
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config),
@@ -233,20 +206,19 @@ def load(folder):
     """
     path = Path(folder) / "run.json"
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path)
         model = find_model(about["model"], about["config"])
         config, settings = as_tuples(about["config"]), as_tuples(about["settings"])
-        task = Task(**about["task"])
-        for field in fields(Task):
-            if not isinstance(vars(task)[field.name], field.type):
-                raise TypeError(f"{field.name} is {vars(task)[field.name]!r}")
-        return model, task, model.Config(**config), training.Settings(**settings)
+        found = Task(**about["task"]), model.Config(**config), training.Settings(**settings)
+        for part in found:
+            require_types(part)
+        return model, *found
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no run (no run.json): "
                          "give the folder that `train --out` wrote.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): mend that.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}): train again.") from error
 
 
@@ -266,10 +238,19 @@ def resume(folder, describe, progress=True, device="cpu"):
     folder = Path(folder)
     open_device(device)
     model, task, config, settings = load(folder)
-    log, _, split = open_task(task, protocol.optional(model, "history_counts")(config))
+    log, split = open_log(model, task, config)
     describe(log, split)
     training.search_and_refit(
         model, config, settings, split, task.candidates, folder, progress, device)
+
+
+def open_log(model, task, config):
+    """The log of a run and its split. Raises InputError if the Config is of another log."""
+    log, _, split = open_task(task, protocol.optional(model, "history_counts")(config))
+    for name, size in sizes_of(split, log).items():
+        require(vars(config).get(name, size) == size,
+                f"run.json is damaged ({name} is {size} in {task.data}): train again.")
+    return log, split
 
 
 class Run(NamedTuple):
@@ -287,7 +268,7 @@ def open_run(folder, device="cpu"):
     """The Run in a folder, parameters on a device. Raises InputError if it is not finished."""
     model, task, config, settings = load(folder)
     state = training.load_final(Path(folder), model, config, settings, device)
-    log, _, split = open_task(task, protocol.optional(model, "history_counts")(config))
+    log, split = open_log(model, task, config)
     return Run(model, state.params, config, task, log, split)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mbref import evaluation
+from mbref.data.arrays import read_arrays
 from mbref.data.files import write_whole
 from mbref.data.sequences import NO_NPZ
 from mbref.device.device import device_of, to_device
@@ -176,10 +177,7 @@ def show(bar, state, loss):
 
 
 def record(state, loss, metric):
-    """Add a validation; its parameters become the best ones if it beats all earlier ones.
-
-    A metric of None is none: the newest parameters are the best.
-    """
+    """Add a validation: the best parameters are those of the highest; without any, the newest."""
     if metric is None:
         return state._replace(best=state.params)
     is_best = all(metric > v[2] for v in state.validations)
@@ -219,23 +217,33 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
     Raises InputError if the file is missing, cut, or of another model, config or settings.
     """
     try:
-        with np.load(path, allow_pickle=False) as z:
-            about, arrays = json.loads(str(z["about"])), {name: z[name] for name in z.files}
+        arrays = read_arrays(path, {"about": ("U", 0), "[!a]*": ("f", None)})
+        about = json.loads(str(arrays["about"]))
         asked = json.loads(json.dumps(dict(config=asdict(config), settings=asdict(settings))))
         if {name: about[name] for name in asked} != asked:
             raise ValueError("it was trained with other settings")
         empty = begin(model, config, settings)._asdict()
         trees = {part: fill(empty[part], arrays, part) for part in TREES}
         state = State(about["step"], validations=tuple(map(tuple, about["validations"])), **trees)
+        require_progress(state)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: the run is not finished, "
                          "go on by `train --resume`.") from error
     except PermissionError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): mend that.") from error
-    except NO_NPZ as error:
+    except (*NO_NPZ, RecursionError) as error:
         raise InputError(f"{path} is no whole checkpoint of this run ({error}): "
                          "delete it and train again.") from error
     return to_device(state, device)
+
+
+def require_progress(state):
+    """Raise ValueError unless a state's step and validations are such as fit gives."""
+    steps = [0, *(step for step, _, _ in state.validations), state.step]
+    numbers = [number for _, *both in state.validations for number in both]
+    kinds = [int] * len(steps) + [float] * len(numbers)
+    if [*map(type, steps + numbers)] != kinds or sorted(steps) != steps:
+        raise ValueError("a step or a validation is no number")
 
 
 def fill(tree, arrays, path):

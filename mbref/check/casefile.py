@@ -3,7 +3,8 @@
 Keys of an .npz are paths: inputs/, params/ and cotangents/ are given; taps/, outputs/, grads/ and
 steps/ are expected.
 """
-import json
+import hashlib
+import io
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +13,13 @@ import numpy as np
 
 from mbref.check.compare import group
 from mbref.data import shipped
+from mbref.data.files import read_json as read_any
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
 
 ROOT = shipped.tiny_data() / "cases"
+KINDS = {"id": str, "component": str, "equation": str, "side": str, "flags": list, "config": dict,
+         "outputs": list, "file": str, "sha256": str}  # of an entry of the manifest
 GIVEN = ("inputs", "params", "cotangents")
 EXPECTED = ("taps", "outputs", "grads", "steps")  # in the order in which they are compared
 
@@ -39,13 +43,25 @@ class Case(NamedTuple):
 @cache
 def manifest(root=ROOT):
     """The manifest in `root`.  -> dict. Raises InputError if it is missing or damaged."""
-    return read_json(Path(root) / "manifest.json", ("flags", "components", "cases"))
+    path = Path(root) / "manifest.json"
+    content = read_json(path, ("flags", "components", "cases"))
+    try:
+        for entry in content["cases"]:
+            kinds = {name: type(entry[name]) for name in KINDS}
+            if kinds != KINDS or entry["component"] not in content["components"]:
+                raise ValueError(f"an entry is {str(entry)[:80]}")
+        for about in content["components"].values():
+            if about["kind"] not in ("values", "metric", "model"):
+                raise ValueError(f"a kind is {about['kind']}")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise file_error(path, error) from error
+    return content
 
 
 def read_json(path, names):
     """A JSON object that came with mbref and has these names.  -> dict. Raises InputError."""
     try:
-        content = json.loads(path.read_text())
+        content = read_any(path)
     except (OSError, ValueError) as error:
         raise file_error(path, error) from error
     if not isinstance(content, dict) or not content.keys() >= set(names):
@@ -91,7 +107,10 @@ def arrays(case, root=ROOT):
     """All arrays of a case by their paths.  -> dict. Raises InputError if the file is damaged."""
     path = Path(root) / case.file
     try:
-        with np.load(path, allow_pickle=False) as z:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != case.entry["sha256"]:
+            raise ValueError("its content is not that of the manifest")
+        with np.load(io.BytesIO(content), allow_pickle=False) as z:
             return {key: z[key] for key in z.files}
     except NO_NPZ as error:
         raise file_error(path, error) from error

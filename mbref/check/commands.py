@@ -82,7 +82,8 @@ def read_expected_failures(path, chosen):
     if path is None:
         return set()
     try:
-        lines = [line.partition("#")[0].strip() for line in Path(path).read_text().splitlines()]
+        text = Path(path).read_text(encoding="utf-8")
+        lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}): give a text file, one case or "
                          "component a line.") from error

@@ -4,16 +4,17 @@ A case is DIR/<component>/<case>.npz, or raw a folder DIR/<component>/<case>/ of
 in C order with arrays.json: {"inputs/x": {"file": "inputs.x.bin", "dtype": "float64",
 "shape": [3, 7, 8]}, ...}. bool is one byte.
 """
-import json
 import math
-import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mbref.check import casefile, run
 from mbref.check.compare import group
+from mbref.data.arrays import unpack
+from mbref.data.files import read_json, write_json, write_whole
 from mbref.errors import InputError, require
 
 DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "bool": "|b1"}
@@ -24,7 +25,8 @@ def export(folder, cases, raw):
     write_case = write_raw if raw else write_npz
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(casefile.ROOT / "manifest.json", folder / "manifest.json")
+        manifest = (casefile.ROOT / "manifest.json").read_bytes()
+        write_whole(folder / "manifest.json", lambda file: file.write(manifest))
         for case in cases:
             arrays = casefile.arrays(case)
             given = {k: a for k, a in arrays.items() if group(k) in casefile.GIVEN}
@@ -37,7 +39,7 @@ def export(folder, cases, raw):
 def write_npz(path, arrays):
     """Arrays to path.npz."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(f"{path}.npz", **arrays)
+    write_whole(f"{path}.npz", lambda file: np.savez(file, **arrays))
 
 
 def write_raw(path, arrays):
@@ -46,9 +48,10 @@ def write_raw(path, arrays):
     entries = {}
     for key, a in arrays.items():
         name = key.replace("/", ".") + ".bin"
-        (path / name).write_bytes(np.ascontiguousarray(a, DTYPES[a.dtype.name]).tobytes())
+        content = np.ascontiguousarray(a, DTYPES[a.dtype.name]).tobytes()
+        write_whole(path / name, lambda file, content=content: file.write(content))
         entries[key] = {"file": name, "dtype": a.dtype.name, "shape": list(a.shape)}
-    (path / "arrays.json").write_text(json.dumps(entries, indent=1) + "\n")
+    write_json(path / "arrays.json", entries)
 
 
 def read_results(path):
@@ -62,7 +65,7 @@ def read_results(path):
     if not path.is_dir():
         return None
     try:
-        entries = json.loads(listing.read_text()).items()
+        entries = read_json(listing).items()
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{listing} is no list of arrays ({error}): "
                          "see tiny_data/cases/README.md.") from error
@@ -72,9 +75,10 @@ def read_results(path):
 def read_npz(path):
     """The arrays of an .npz file, as read_results gives them."""
     try:
-        with np.load(path, allow_pickle=False) as z:
-            return read_each(((name, name) for name in z.files), z.__getitem__)
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as z:
+            names = [name.removesuffix(".npy") for name in z.namelist()]
+            return read_each(zip(names, names, strict=True), partial(unpack, z))
+    except Exception as error:  # as in read_each
         raise InputError(f"{path} is no .npz file ({error}).") from error
 
 

@@ -65,6 +65,14 @@ def is_running(number):
     return True
 
 
+def read_json(path):
+    """What a JSON file in UTF-8 holds. Raises OSError, or ValueError for one that holds none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def write_json(path, value, new=False):
     """Write `value` as JSON in UTF-8. Raises InputError as write_whole, ValueError for nan."""
     text = json.dumps(value, indent=1, allow_nan=False)

@@ -1,9 +1,18 @@
 """Files of fixed splits: training lists, held-out targets and negatives that others have drawn."""
 import numpy as np
 
+from mbref.data.arrays import read_arrays, require_within
 from mbref.data.log import Log
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError
+
+# what is read of a file: kinds and number of axes of each array
+LISTS = {"tr_item": ("iu", 1), "tr_beh": ("iu", 1), "ptr": ("iu", 1), "target": ("iu", 1),
+         "usernum": ("iu", 0), "itemnum": ("iu", 0), "neg_clean": ("iu", 3),
+         "neg_release": ("iu", 3)}
+EVENTS = {"item": ("iu", 1), "time": ("iuf", 1), "ptr": ("iu", 1), "neg": ("iu", 1),
+          "cate": ("iu", 1), "test_neg100": ("iu", 2)}
+MOST = 10**8  # items, or categories
 
 
 def read_training_lists(path):
@@ -14,24 +23,27 @@ def read_training_lists(path):
     99], "neg_release": the same}). Raises InputError if the file is no such split.
     """
     try:
-        with np.load(path, allow_pickle=False) as z:
-            file = {name: z[name] for name in z.files}
-        users = np.arange(1, len(file["ptr"]))
-        # the targets go last
-        user = np.concatenate([np.repeat(users, np.diff(file["ptr"])), users])
-        item = np.append(file["tr_item"], file["target"])
-        behaviour = np.append(file["tr_beh"] + 1, np.ones_like(users))
-        ids = [np.arange(file[name] + 1).astype(str) for name in ("usernum", "itemnum")]
-        negatives = {name: file[name] for name in ("neg_clean", "neg_release")}
-        if not len(user) == len(item) == len(behaviour):
-            raise ValueError("its columns have different lengths")
+        file = read_lists(path, LISTS, "tr_item", 0)
+        items, ptr, negatives = file["itemnum"], file["ptr"], ("neg_clean", "neg_release")
+        require_equal(file["usernum"], len(file["target"]), len(ptr) - 1,
+                      *(file[name].shape[1] for name in negatives))
+        require_equal(len(file["tr_item"]), len(file["tr_beh"]))
+        require_within({"itemnum": items}, 1, MOST)
+        require_within({name: file[name] for name in ("tr_item", "target")}, 1, items)
+        require_within({name: file[name] for name in negatives}, 0, items)  # 0 = none was left
+        require_within({"tr_beh": file["tr_beh"]}, 0, 3)
     except NO_NPZ as error:
         raise InputError(f"{path} is no split file ({error}): "
                          "give .npz with tr_item, tr_beh, ptr, target.") from error
+    users = np.arange(1, len(ptr))
+    user = np.concatenate([np.repeat(users, np.diff(ptr)), users])  # the targets go last
+    item = np.append(file["tr_item"], file["target"])
+    behaviour = np.append(file["tr_beh"] + 1, np.ones_like(users))
+    ids = [np.arange(size + 1).astype(str) for size in (len(users), items)]
     order = np.argsort(user, kind="stable")
     shop = ("buy", "cart", "fav", "pv")
     columns = (column[order] for column in (user, item, behaviour))
-    return Log(*columns, None, None, *ids, None, shop, ()), negatives
+    return Log(*columns, None, None, *ids, None, shop, ()), {n: file[n] for n in negatives}
 
 
 def read_event_lists(path):
@@ -41,21 +53,42 @@ def read_event_lists(path):
     last event). Raises InputError if the file is no such split.
     """
     try:
-        with np.load(path, allow_pickle=False) as z:
-            item, time, ptr, negative, category, more = (
-                z[name] for name in ("item", "time", "ptr", "neg", "cate", "test_neg100"))
-        if not len(item) == len(time) == len(negative) == ptr[-1] or len(more) != len(ptr) - 1:
-            raise ValueError("its columns have different lengths")
-        user = np.repeat(np.arange(1, len(ptr)), np.diff(ptr))
-        sizes = len(ptr) - 1, len(category), category.max() + 1
-        ids = [np.append("", np.arange(size).astype(str)) for size in sizes]
-        behaviour = np.ones_like(item)
-        log = Log(user, item + 1, behaviour, time, category[item] + 1, *ids, ("event",), ())
-        one = negative[ptr[1:] - 1][:, None] + 1
-    except (*NO_NPZ, IndexError) as error:
+        file = read_lists(path, EVENTS, "item", 1)
+        item, time, ptr, negative, category, more = (file[name] for name in EVENTS)
+        require_equal(len(item), len(time), len(negative))
+        require_equal(len(more), len(ptr) - 1)
+        require_within({"item": item, "neg": negative, "test_neg100": more}, 0, len(category) - 1)
+        require_within({"cate": category}, 0, MOST)
+        require_within({"time": time}, 0, 2**53)
+    except NO_NPZ as error:
         raise InputError(f"{path} is no split file ({error}): "
                          "give .npz with item, time, ptr, neg, cate.") from error
+    user = np.repeat(np.arange(1, len(ptr)), np.diff(ptr))
+    sizes = len(ptr) - 1, len(category), category.max() + 1
+    ids = [np.append("", np.arange(size).astype(str)) for size in sizes]
+    log = Log(user, item + 1, np.ones_like(item), time, category[item] + 1, *ids, ("event",), ())
+    one = negative[ptr[1:] - 1][:, None] + 1
     return log, negative + 1, {"1 fixed": one, "100 fixed": more + 1}
+
+
+def read_lists(path, declared, rows, least):
+    """The declared arrays, whole numbers as int64. Raises ValueError as read_arrays.
+
+    `ptr` must cut the array `rows` into lists of at least `least` each.
+    """
+    file = {name: a if a.dtype.kind == "f" else a.astype(np.int64)
+            for name, a in read_arrays(path, declared).items()}
+    ptr = file["ptr"]
+    if not len(ptr) > 1 or ptr[0] != 0 or np.diff(ptr).min() < least:
+        raise ValueError("ptr does not cut it into lists")
+    require_equal(ptr[-1], len(file[rows]))
+    return file
+
+
+def require_equal(*lengths):
+    """Raise ValueError unless all are the same."""
+    if len({int(length) for length in lengths}) > 1:
+        raise ValueError("its columns have different lengths")
 
 
 def with_negatives(split, log, negative):

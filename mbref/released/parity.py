@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.data.arrays import read_arrays
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
 from mbref.released.atrank import recorded as atrank_recorded
@@ -18,6 +19,8 @@ from mbref.released.hmar import recorded as hmar_recorded
 # by the start of meta/release
 RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recompute}
 GIVEN = ("meta", "inputs", "params")  # groups of arrays that are read, not computed
+STATE = {"meta/*": ("U", 0), "[!m]*": ("biuf", None)}  # kinds and axes of what a file holds
+MOST_STEPS = 1000  # of an optimiser, that a state may record
 # of the largest value of its group: smaller arrays are measured by this instead of by themselves
 FLOOR = 1e-3
 
@@ -57,7 +60,9 @@ def check(path):
         raise InputError(f"{path} cannot be recomputed: {error}") from error
     except KeyError as error:
         raise InputError(f"{path} cannot be recomputed: {error} is missing.") from error
-    except (ValueError, TypeError, IndexError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # there is no end of what may not fit
         raise InputError(f"{path} cannot be recomputed, its arrays do not fit together "
                          f"({error}).") from error
     return f"{kind}, {dtype}", rows
@@ -66,10 +71,9 @@ def check(path):
 def read(path):
     """All arrays of an .npz by name. Raises InputError if it is none, or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as z:
-            return {name: z[name] for name in z.files}
+        return read_arrays(path, STATE)
     except NO_NPZ as error:
-        reason = getattr(error, "strerror", None) or "it is no .npz file, or a damaged one"
+        reason = getattr(error, "strerror", None) or f"no .npz file, or a damaged one: {error}"
         raise InputError(f"{path} cannot be read ({reason}): "
                          "give a recorded state of a release.") from error
 
@@ -84,6 +88,9 @@ def about(arrays):
         config = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"meta/config is no JSON ({error}).") from error
+    steps = [name.split("/")[1] for name in arrays if name.startswith("after/")]
+    require(all(len(step) < 5 and step.isdecimal() and int(step) <= MOST_STEPS for step in steps),
+            f"after/N must say after which step, at most {MOST_STEPS}.")
     require(isinstance(config, dict), "meta/config is JSON, but no object with names and values.")
     for name, array in arrays.items():
         require(group_of(name) not in ("inputs", "params") or array.dtype.kind in "biuf"

@@ -138,6 +138,7 @@ def no_results(folder):
 
 CONFIG = json.loads(str(load()["meta/config"]))
 MULTI = ORACLES / "atrank__multi_att-i2i_i.npz"
+HMAR = ORACLES / "hmar__taobao_pert.npz"
 BAD = {
     "missing file": (lambda folder: folder / "state.npz", "No such file"),
     "folder": (lambda folder: folder, "Is a directory"),
@@ -176,7 +177,13 @@ BAD = {
     "lengths of other rows": (with_one("inputs/hist_i_sl", np.full(4, 1), MULTI), "inputs/hist_i_sl"),
     "a run that is none": (with_one("meta/config", np.array(json.dumps(
         json.loads(str(load(MULTI)["meta/config"])) | {"net_type": "att-x2i"})), MULTI), "att-x2i"),
-    "a step that is no number": (with_one("after/first/item_b", np.zeros(14)), "do not fit together"),
+    "a step that is no number": (with_one("after/first/item_b", np.zeros(14)), "after/N"),
+    "a thousand thousand steps": (with_one("after/1000000/item_b", np.zeros(14)), "after/N"),
+    "a step with zeros before it": (with_one("after/0000000009999999/item_b", np.zeros(14)), "after/N"),
+    "JSON in JSON in JSON": (with_one("meta/config", np.array("[" * 10**5)), "do not fit together"),
+    "an item beyond the table": (with_one("inputs/seq", np.full((6, 12), 31), HMAR), "inputs/seq"),
+    "a negative item": (with_one("eval/cand", np.full((14, 100), -1), HMAR), "eval/cand"),
+    "a behaviour that is none": (with_one("data/log_rows", np.full((175, 3), 4), HMAR), "data/log_rows"),
     "nothing to compare": (no_results, "nothing to compare"),
 }
 

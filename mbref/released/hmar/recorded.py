@@ -40,6 +40,7 @@ def recompute(arrays, config):
     """
     ours, bounds = release_config(config), {}
     require("inputs/seq" in arrays, "this recorded state has no inputs/seq: give a whole file.")
+    require_ids(arrays, ours)
     params, batch = parameters(arrays, ours), recorded_batch(arrays)
     computed = taps(params, batch, arrays, ours) | outputs(params, batch, arrays, ours)
     computed |= steps(params, batch, ours, config["lr"], last_step(arrays))
@@ -55,6 +56,18 @@ def recompute(arrays, config):
                 for name, a in computed.items() if name in arrays and name not in left_out}
     return Recomputed(compared, left_out,
                       {name: pair for name, pair in bounds.items() if name in arrays})
+
+
+def require_ids(arrays, config):
+    """Raise InputError unless all items and behaviours are such as the tables have."""
+    most = dict.fromkeys(("inputs/seq", "inputs/pos", "inputs/neg", "inputs/test_items", "eval/seq",
+                          "eval/cand"), config.items)
+    most["data/log_rows"] = (len(arrays.get("data/log_rows", ())), config.items,
+                             config.behaviours - 1)  # user, item, behaviour
+    for name in most.keys() & arrays.keys():
+        ids = arrays[name]
+        require(ids.dtype.kind in "iu" and np.all((ids >= 0) & (ids <= most[name])),
+                f"{name} must hold whole numbers of 0 to {most[name]}.")
 
 
 def release_config(config):
