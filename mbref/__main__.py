@@ -1,6 +1,7 @@
 """Command line: python -m mbref COMMAND; --help lists the commands. Exit code 2: mend the input."""
 import io
 import os
+import re
 import signal
 import sys
 from importlib import import_module
@@ -23,10 +24,11 @@ def main(arguments=None):
         top = parser()
         options = top.parse_args(arguments)
         code = run(options) if options.run else top.print_help()
-        sys.stdout.flush()  # so that a closed pipe shows here
+        if sys.stdout:  # None where the shell has closed it
+            sys.stdout.flush()  # so that a closed pipe shows here
         return code or 0
     except InputError as error:
-        print(f"mbref: {error}", file=sys.stderr)
+        print(f"mbref: {cut_values(str(error))}", file=sys.stderr)
         return 2
     except MemoryError as error:
         print(f"mbref: not enough memory ({error}): choose smaller sizes.", file=sys.stderr)
@@ -35,8 +37,26 @@ def main(arguments=None):
         print("\nmbref: stopped.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever reads our output has seen enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 1
+    except OSError as error:  # files have sentences of their own: this is the disk of our output
+        drop_output()
+        print(f"mbref: cannot write what there is to print ({error.strerror}).", file=sys.stderr)
+        return 2
+
+
+def drop_output():
+    """Let the system take what is still to be printed, which nobody can receive."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def cut_values(sentence):
+    """The sentence with every quotation, and every other word, cut at 80 characters.
+
+    A path is as many words as it has parts.
+    """
+    sentence = re.sub(r"""(?<!\w)(['"])((?:(?!\1).){80})(?:(?!\1).)+\1""", r"\1\2...\1", sentence)
+    return re.sub(r"([^\s/]{80})[^\s/]{4,}", r"\1...", sentence)
 
 
 def stop_alike():

@@ -143,7 +143,8 @@ def add_check(commands):
     p = commands.add_parser(
         "check", help="check an implementation, or mbref itself, against the golden cases")
     p.add_argument("file", nargs="?", metavar="IMPL.py",
-                   help="functions with components' names; without it and --results: mbref itself")
+                   help="functions with components' names: the file is run, as any program is; "
+                        "without it and --results: mbref itself")
     p.add_argument("--only", metavar="NAME", help=ONLY)
     p.add_argument("--side", choices=("paper", "released"),
                    help="which side of the departures was implemented; cases of both sides are "
@@ -245,7 +246,7 @@ def add_settings(p):
 def positive(text):
     """A whole number of at least 1, for argparse."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text[:80]} is no whole number of at least 1")
     return int(text)
 
 
@@ -266,12 +267,12 @@ def parse_fields(kind, texts, fixed=()):
     values = {}
     for name, text in texts.items():
         require(name in known,
-                f"--set {name}={text}: the name must be one of {', '.join(known)}.")
+                f"--set {name}={text[:80]}: the name must be one of {', '.join(known)}.")
         try:
             values[name] = parse_value(text, type(known[name]))
         except (KeyError, ValueError) as error:
-            raise InputError(f"--set {name}={text}: the value must be {VALUES[type(known[name])]}, "
-                             f"not {text!r}.") from error
+            raise InputError(f"--set {name}={text[:80]}: the value must be "
+                             f"{VALUES[type(known[name])]}, not {text!r}.") from error
     return values
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mbref import options, runs
-from mbref.__main__ import main
+from mbref.__main__ import cut_values, main
 from mbref.data import sequences
 from mbref.tables.recommend import recommend
 
@@ -282,6 +282,37 @@ def test_a_fault_as_the_shell_sees_it(tmp_path):
     out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (2, "")
     assert err == f"mbref: {tmp_path / 'none.csv'}: there is no such file, check the path\n"
+
+
+def test_an_output_that_is_full_or_closed(finished):
+    run = [sys.executable, "-m", "mbref", "cases"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(run, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert done.returncode == 2
+    assert done.stderr == "mbref: cannot write what there is to print (No space left on device).\n"
+    done = subprocess.run(run, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=300,
+                          preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("value", ["9" * 10**4, "a b " * 3000, 'it\'s "' + "x" * 10**4, "a'b" * 3000])
+def test_a_value_is_echoed_in_part(tmp_path, value):
+    for arguments in (("--set", f"width={value}"), ("--steps", f"x{value}"), ("--target", value), ("--format", value)):
+        says = refused("train", "--out", tmp_path / "run", *task(write_log(tmp_path / "log.csv")), *arguments)
+        assert len(says) < 1000
+
+
+def test_sentences_keep_their_own_words():
+    for text in (f"the model's {'word ' * 40}and the user's own", f"{'/folder' * 40}/log.csv: there is no such file",
+                 "choose one of 'a', 'b'" + ", 'c'" * 40):
+        assert cut_values(text) == text
+    assert cut_values(f"time {'1' * 81}2345 is none") == f"time {'1' * 80}... is none"
+    assert cut_values(f"time '{'1 ' * 60}' is none") == f"time '{'1 ' * 40}...' is none"
+
+
+def test_a_log_that_is_a_loop_of_links(tmp_path):
+    (tmp_path / "log.csv").symlink_to(tmp_path / "log.csv")
+    assert "cannot be read (Too many levels" in refused("train", "--out", tmp_path / "run", *task(tmp_path / "log.csv"))
 
 
 # One sentence for every fault, and nothing is overwritten.

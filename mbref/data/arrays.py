@@ -32,7 +32,7 @@ def read_arrays(path, declared):
     except (OSError, MemoryError):
         raise
     except Exception as error:  # a file may be damaged in any way
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise ValueError(str(error)[:200] or type(error).__name__) from error
 
 
 def unpack(z, name, kinds="biufU", axes=None):

@@ -51,7 +51,7 @@ def overrides_of(options):
     for pair in options.set:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise InputError(f"--set {pair}: write NAME=VALUE, such as --set width=32.")
+            raise InputError(f"--set {pair[:80]}: write NAME=VALUE, such as --set width=32.")
         texts[name] = value
     given = {"seed": options.seed, "steps": options.steps}
     return texts | {name: str(value) for name, value in given.items() if value is not None}
