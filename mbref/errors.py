@@ -33,6 +33,12 @@ def require_types(values):
             raise TypeError(f"{field.name} is {value!r}")
 
 
+def require_least(settings, name, least):
+    """Raise InputError if a whole number of the settings is too small."""
+    value = getattr(settings, name)
+    require(value >= least, f"{name} is {value}: it must be at least {least}.")
+
+
 def require_ranges(config):
     """Raise InputError unless every number of a model's Config lies in the range its kind implies.
 

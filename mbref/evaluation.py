@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from mbref import metrics
 from mbref.baselines.counting import newest
+from mbref.data.leave_one_out import draw_cases
 from mbref.data.negatives import negatives_of_users
 from mbref.device.device import device_of, to_device
 
+SCORES = 4_000_000  # of a batch; what a model holds beside them is some times as much
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
 
@@ -82,12 +84,14 @@ def auc(score, held, negatives, batch_size=64, progress=False):
     return {"AUC": float(half), "AUC strict": float(strict)}
 
 
-def validation(model, config, split, candidates="all", measure="NDCG@10"):
+def validation(model, config, split, candidates="all", measure="NDCG@10", count=0):
     """What training maximises on the validation events: AUC, or NDCG@10 or MRR@20 by full ranking.
 
+    count: how many of the events, drawn once and the same for all models; 0 for all.
     -> function of params.
     """
     held = split.validation
+    held = draw_cases(held, count, np.random.default_rng(0)) if count else held
     if measure == "AUC":
         negatives = negatives_of_cases(held, split.items, seed=1, count=20)  # not those of the test
         return lambda params: auc(candidate_scorer(model, params, config), held, negatives)["AUC"]
@@ -99,14 +103,16 @@ def validation(model, config, split, candidates="all", measure="NDCG@10"):
     return by_rank
 
 
-def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=64,
+def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=None,
                  progress=False):
     """Rivals in the full ranking, then among each set of `negatives` [S, m]; 0 is no candidate.
+
+    A batch has 64 cases, fewer where a catalogue has over 62,500 items: SCORES bounds their scores.
 
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
     that is there itself counts as a miss. -> list of 1 + len(negatives) Rivals.
     """
-    parts = []
+    batch_size, parts = batch_size or max(1, min(64, SCORES // items)), []
     for cases in batches(len(held.item), batch_size, progress):
         scores, target = score(held.history, cases), held.item[cases]
         # Deviation HierSRec D16: items of the history stay candidates unless asked otherwise

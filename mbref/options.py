@@ -238,6 +238,9 @@ def add_settings(p):
     """Options that change a model or its training."""
     p.add_argument("--seed", type=int, help="default 0")
     p.add_argument("--steps", type=positive, help="training steps at most")
+    p.add_argument("--validation-cases", type=positive, metavar="N",
+                   help="rank N of the validation events, drawn once, where all would take longer "
+                        "than the steps between two validations (default: all)")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                    help="any field of the model's Config or of training.Settings, such as "
                         "width=32; may be repeated")

@@ -17,7 +17,8 @@ from mbref.data.arrays import read_arrays
 from mbref.data.files import write_whole
 from mbref.data.sequences import NO_NPZ
 from mbref.device.device import device_of, to_device
-from mbref.errors import InputError, require, require_choice, without_interrupt
+from mbref.errors import (InputError, require, require_choice, require_least,
+                          without_interrupt)
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad
 
@@ -36,6 +37,7 @@ class Settings:
     beta2: float = 0.98            # of Adam; HMAR's value
     clip: float = 5.0              # largest global norm of the gradients
     evaluate_every: int = 50       # steps between two validations
+    validation_cases: int = 0      # so many of the validation events, drawn once; 0 = all
     patience: int = 6              # validations without a better one that end it; 0 = never
     validate: str = "NDCG@10"      # or "MRR@20", by full ranking, or "AUC" against fixed negatives
     float32: bool = True           # float64 is for checking
@@ -44,19 +46,13 @@ class Settings:
         require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "MRR@20", "AUC"))
         for name in ("steps", "batch_size", "evaluate_every"):
             require_least(self, name, 1)
-        for name in ("seed", "drop_step", "patience"):
+        for name in ("seed", "drop_step", "patience", "validation_cases"):
             require_least(self, name, 0)
         for name, value in (("rate", self.rate), ("clip", self.clip),
                             *(("rates", rate) for rate in self.rates)):
             require(0 < value < float("inf"), f"{name} is {value}: it must be a positive number.")
         require(0 <= self.beta2 < 1,
                 f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
-
-
-def require_least(settings, name, least):
-    """Raise InputError if a whole number of the settings is too small."""
-    value = getattr(settings, name)
-    require(value >= least, f"{name} is {value}: it must be at least {least}.")
 
 
 class State(NamedTuple):
@@ -219,6 +215,7 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
     try:
         arrays = read_arrays(path, {"about": ("U", 0), "[!a]*": ("f", None)})
         about = json.loads(str(arrays["about"]))
+        about["settings"] = asdict(Settings()) | about["settings"]  # fields younger than the file
         asked = json.loads(json.dumps(dict(config=asdict(config), settings=asdict(settings))))
         if {name: about[name] for name in asked} != asked:
             raise ValueError("it was trained with other settings")
@@ -268,7 +265,8 @@ def search_and_refit(model, config, settings, split, candidates="all", folder=No
     """
     validate = None
     if len(split.validation.item):
-        validate = evaluation.validation(model, config, split, candidates, settings.validate)
+        validate = evaluation.validation(model, config, split, candidates, settings.validate,
+                                         settings.validation_cases)
     return fit_twice(model, config, settings, split.train, split.refit, validate,
                      folder, progress, device)
 

@@ -20,6 +20,7 @@ from mbref.data.log import Log
 from mbref.errors import InputError, without_interrupt
 from mbref.nn import optim
 from mbref.papers import hmar
+from mbref.tables.recommend import best_items
 from mbref.variants import hmar as variants
 
 pytestmark = pytest.mark.trains
@@ -581,3 +582,53 @@ def test_ctrl_c_in_a_step_waits_for_its_end():
     with pytest.raises(KeyError), without_interrupt():  # an error of the block's own goes first
         signal.raise_signal(signal.SIGINT)
         raise KeyError
+
+
+def test_a_part_of_the_validation_events_is_drawn_once():
+    items = []
+
+    class Model:
+        ranking_batch = staticmethod(lambda history, cases, config: cases)
+        score_all = staticmethod(lambda params, batch, config: items.append(len(batch)) or np.eye(7)[batch % 7])
+
+    validate = evaluation.validation(Model, None, SPLIT, count=3)
+    first = validate({"a": np.zeros(1)})
+    assert validate({"a": np.zeros(1)}) == first and items == [3, 3]
+    evaluation.validation(Model, None, SPLIT)({"a": np.zeros(1)})
+    assert items[2:] == [6]
+    evaluation.validation(Model, None, SPLIT, count=99)({"a": np.zeros(1)})
+    assert items[3:] == [6]
+    some = fit(bpr_mf, BPR, replace(TINY, validation_cases=3))
+    assert same(some, fit(bpr_mf, BPR))  # nothing else hangs on it
+    searched = training.search_and_refit(bpr_mf, BPR, replace(TINY, validation_cases=2), SPLIT, progress=False)[1]
+    by_two = evaluation.validation(bpr_mf, BPR, SPLIT, count=2)
+    assert searched.validations[-1][2] == by_two(searched.params)
+
+
+def test_a_checkpoint_older_than_a_setting_is_read(tmp_path, monkeypatch):
+    path, state, asdict = tmp_path / "c.npz", training.begin(bpr_mf, BPR, TINY), training.asdict
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "asdict", lambda x: {k: v for k, v in asdict(x).items() if k != "validation_cases"})
+        training.save_checkpoint(path, state, BPR, TINY)
+    assert same(training.load_checkpoint(path, bpr_mf, BPR, TINY), state)
+    with pytest.raises(InputError, match="other settings"):
+        training.load_checkpoint(path, bpr_mf, BPR, replace(TINY, validation_cases=2))
+
+
+def test_large_catalogues_are_ranked_a_few_cases_at_a_time():
+    sizes = []
+
+    def score(history, cases):
+        sizes.append(len(cases))
+        return np.zeros((len(cases), 2_000_000), np.float32)
+
+    held = SPLIT.test
+    evaluation.count_rivals(score, held, 2_000_000)
+    assert sizes == [2, 2, 2]
+
+
+@pytest.mark.parametrize("k, left_out, want", [(2, (), [3, 2]), (3, (), [3, 2, 4]), (3, (3,), [2, 4, 1]), (9, (2, 3), [4, 1, 5]),
+                                               (2, (1, 2, 3, 4, 5), [])])
+def test_the_best_items_by_hand(k, left_out, want):
+    scores = np.array([0.5, 1.0, 2.0, 1.0, 0.5])
+    assert best_items(scores, k, left_out).tolist() == want and scores.tolist() == [0.5, 1.0, 2.0, 1.0, 0.5]

@@ -46,14 +46,14 @@ def make_task(options, data, format, target, split):
 
 
 def overrides_of(options):
-    """--set, --seed and --steps.  -> {field: text}."""
+    """--set, --seed, --steps and --validation-cases.  -> {field: text}."""
     texts = {}
     for pair in options.set:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--set {pair[:80]}: write NAME=VALUE, such as --set width=32.")
         texts[name] = value
-    given = {"seed": options.seed, "steps": options.steps}
+    given = {name: vars(options)[name] for name in ("seed", "steps", "validation_cases")}
     return texts | {name: str(value) for name, value in given.items() if value is not None}
 
 

@@ -37,11 +37,20 @@ def recommend(model, params, config, task, log, user, k, reasons=2, text=None):
     met = np.unique(log.item[window])
     every = score_without(model, params, config, log, rows, [None, *met], text)
     scores, falls = every[0], every[0] - every[1:]  # [N], [met, N]
-    order = np.argsort(-scores, kind="stable") + 1
-    best = order[~np.isin(order, log.item[rows])] if task.candidates == "unseen" else order
+    best = best_items(scores, k, log.item[rows] if task.candidates == "unseen" else ())
     why = [reasons_for(falls[:, i - 1], met, log, window)[:reasons] for i in best[:k]]
     return [Recommendation(str(log.items[i]), float(scores[i - 1]), of_item)
             for i, of_item in zip(best[:k], why, strict=True)]
+
+
+def best_items(scores, k, left_out=()):
+    """The k best of items 1..N but those left out, the lower id first among equals.  [N] -> [k]."""
+    scores = scores.copy()
+    scores[np.asarray(left_out, int) - 1] = -np.inf
+    k = min(k, int(np.sum(scores > -np.inf)))
+    least = np.partition(scores, -k)[-k] if k else np.inf
+    near = np.flatnonzero(scores >= least)  # k of them, and what ties with the last
+    return near[np.argsort(-scores[near], kind="stable")][:k] + 1
 
 
 def rows_of(log, user, task):
