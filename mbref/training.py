@@ -220,7 +220,7 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
         if {name: about[name] for name in asked} != asked:
             raise ValueError("it was trained with other settings")
         empty = begin(model, config, settings)._asdict()
-        trees = {part: fill(empty[part], arrays, part) for part in TREES}
+        trees = {part: optim.fill(empty[part], arrays, part) for part in TREES}
         state = State(about["step"], validations=tuple(map(tuple, about["validations"])), **trees)
         require_progress(state)
     except FileNotFoundError as error:
@@ -241,19 +241,6 @@ def require_progress(state):
     kinds = [int] * len(steps) + [float] * len(numbers)
     if [*map(type, steps + numbers)] != kinds or sorted(steps) != steps:
         raise ValueError("a step or a validation is no number")
-
-
-def fill(tree, arrays, path):
-    """The tree's structure with the arrays saved under its paths; ValueError for other shapes."""
-    found = iter([arrays[name] for name, _ in optim.leaves(tree, path)])
-
-    def take(old):
-        new = next(found)
-        if new.shape != old.shape or new.dtype != old.dtype:
-            raise ValueError(f"an array has shape {new.shape}, not {old.shape}")
-        return new
-
-    return optim.tree_map(take, tree)
 
 
 def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True,

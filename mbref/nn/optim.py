@@ -51,6 +51,19 @@ def leaves(tree, path=""):
     return [leaf for name, part in pairs for leaf in leaves(part, f"{start}{name}")]
 
 
+def fill(tree, arrays, path):
+    """The tree's structure with the arrays saved under its paths; ValueError for other shapes."""
+    found = iter([arrays[name] for name, _ in leaves(tree, path)])
+
+    def take(old):
+        new = next(found)
+        if new.shape != old.shape or new.dtype != old.dtype:
+            raise ValueError(f"an array has shape {new.shape}, not {old.shape}")
+        return new
+
+    return tree_map(take, tree)
+
+
 def global_norm(grads):
     """sqrt of the sum of squares of all entries of all arrays: a number, or a device's array."""
     return sum(sum_of_squares(g) for _, g in leaves(grads)) ** 0.5
