@@ -11,8 +11,9 @@ from mbref.errors import InputError, require
 MODELS = ("atrank", "atrank_released", "bilstm", "bpr_mf", "cnn", "dmran", "hiersrec", "hmar",
           "hmar_released", "sasrec")  # of runs
 PAPERS = ("atrank", "dmran", "hiersrec", "hmar")  # of reproduce
-FORMATS = ("amazon", "diginetica", "hmar", "movielens", "recbole", "rechorus", "s3rec",
-           "sessionrec", "taobao", "yoochoose")  # of data.readers
+FORMATS = ("amazon", "csv", "diginetica", "hmar", "jdata", "movielens", "recbole", "rechorus",
+           "rees46", "retailrocket", "s3rec", "sasrec", "sessionrec", "taobao",
+           "yoochoose")  # of data.readers
 TEXTS = ("words", "random", "none")  # of runs
 SPLITS = ("leave-one-out", "session-rec", "srgnn")  # of runs
 DEVICES = ("cpu", "cuda")  # of device

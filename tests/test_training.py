@@ -222,7 +222,7 @@ def test_arrays_of_another_shape_or_kind():
     tree = {"a": np.zeros((2, 3), np.float32)}
     for wrong in (np.zeros((3, 2), np.float32), np.zeros((2, 3))):
         with pytest.raises(ValueError, match="shape"):
-            training.fill(tree, {"params/a": wrong}, "params")
+            training.optim.fill(tree, {"params/a": wrong}, "params")
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])

@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data.readers.build import freeze, order_ids
-from mbref.data.readers.lines import cut_line, line_error, seconds
+from mbref.data.readers.lines import cut_line, line_error
+from mbref.data.readers.times import seconds
 from mbref.errors import InputError, require
 
 ACTIONS = {"item": ("view", "fav", "cart", "buy"), "query": ("search",), "coupon": ("receive",)}

@@ -95,15 +95,15 @@ def test_files_beside_it_may_be_absent_or_cut(tmp_path):
     ("", "train-item-views.csv: holds no events"), (HEADER, "holds no events"),
     ("session_id;user_id;item_id;timeframe\n", "line 1: the header has no column eventdate"),
     ("user_id;item_id;timeframe;eventdate\n", "line 1: the header has no column sessionId"),
-    (HEADER.replace(";", ","), "line 1: the header has no column sessionId"),
+    (HEADER.replace(";", ","), "line 1: its columns are separated by commas, and format diginetica expects semicolons"),
     (HEADER + "1;NA;20;5\n", "line 2: 4 fields where 5 separated by semicolons"),
     (HEADER + "1;NA;;5;2016-05-09\n", "line 2: the item is empty"),
-    (HEADER + "1;NA;20;5;2016-02-30\n", "line 2: eventdate '2016-02-30' is no day since 1970, write it as YYYY-MM-DD"),
+    (HEADER + "1;NA;20;5;2016-02-30\n", "line 2: eventdate '2016-02-30' is no day since 1970 (YYYY-MM-DD)"),
     (HEADER + "1;NA;20;5;1969-12-31\n", "line 2: eventdate '1969-12-31' is no day since 1970"),
     (HEADER + "1;NA;20;5;09.05.2016\n", "eventdate '09.05.2016' is no day"),
-    (HEADER + "1;NA;20;soon;2016-05-09\n", "line 2: timeframe 'soon' is not a number in 0.."),
-    (HEADER + "1;NA;20;nan;2016-05-09\n", "timeframe 'nan' is not a number"),
-    (HEADER + "1;NA;20;-1;2016-05-09\n", "timeframe '-1' is not a number in 0..")])
+    (HEADER + "1;NA;20;soon;2016-05-09\n", "line 2: eventdate '2016-05-09' is no day since 1970 (YYYY-MM-DD), or its timeframe no milliseconds"),
+    (HEADER + "1;NA;20;nan;2016-05-09\n", "or its timeframe no milliseconds"),
+    (HEADER + "1;NA;20;-1;2016-05-09\n", "or its timeframe no milliseconds")])
 def test_broken_views_are_refused(tmp_path, text, words):
     message = refused(saved(tmp_path, text), "diginetica")
     assert message.startswith("train-item-views.csv") and words in message
@@ -151,17 +151,23 @@ def test_yoochoose_last_category_is_the_last_in_time(tmp_path):
     assert log.categories[log.category].tolist() == ["4", "4"]
 
 
-@pytest.mark.parametrize("time", ["2014-04-07", "2014-04-07T10:51:09.900", "soon", "1969-12-31T23:59:59.999Z", "12"])
-def test_yoochoose_times_have_a_zone(tmp_path, time):
-    message = refused(saved(tmp_path, f"1,2014-04-07T10:51:09.900Z,20,0\n1,{time},20,0\n"), "yoochoose")
-    assert message == (f"train-item-views.csv line 2: time {time!r} is no time since 1970, "
-                       "write it as 2014-04-07T10:51:09.277Z")
+@pytest.mark.parametrize("time", ["soon", "1969-12-31T23:59:59.999Z", "12", "2014-02-30T00:00:00Z"])
+def test_yoochoose_times_are_times(tmp_path, time):
+    bad = 2 * f"1,{time},20,0\n"
+    message = refused(saved(tmp_path, f"1,2014-04-07T10:51:09.900Z,20,0\n{bad}"), "yoochoose")
+    words = f"{time!r} is no time since 1970" if time[:4] != "1969" else "-1000 is not in 0.."
+    assert message.startswith(f"train-item-views.csv line 2: time {words}")
+
+
+def test_yoochoose_may_have_a_header(tmp_path):
+    text = "session_id,timestamp,item_id,category\n1,2014-04-07T10:51:09.900Z,20,0\n"
+    assert read(saved(tmp_path, text), "yoochoose").items.tolist() == ["", "20"]
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("session_id,timestamp,item_id,category\n1,2014-04-07T10:51:09.900Z,20,0\n", "line 1: looks like a header"),
+    ("who,when,what,kind\n1,2014-04-07T10:51:09.900Z,20,0\n", "line 1: looks like a header"),
     ("1,2014-04-07T10:51:09.900Z,20\n", "line 1: 3 fields where 4 separated by commas"),
-    ("1\t20\t4\t5\n", "it looks like format movielens")])
+    ("1\t20\t4\t5\n", "but separated by tabs")])
 def test_broken_yoochoose_lines_are_refused(tmp_path, text, words):
     assert words in refused(saved(tmp_path, text), "yoochoose")
 
@@ -174,14 +180,18 @@ def test_sessionrec_by_hand(tmp_path):
     assert log.users.tolist() == ["", "1", "2"]
     assert log.items[log.item].tolist() == ["10", "8", "9", "9"]
     assert log.time.tolist() == [20, 20, 20, 5]
-    assert log.category is None and log.notes == ()
+    assert log.category is None and len(log.notes) == 1 and "before 1990" in log.notes[0]
+
+
+def test_sessionrec_times_may_be_in_milliseconds(tmp_path):
+    log = read(saved(tmp_path, "SessionId\tItemId\tTime\n1\t2\t1462752000999\n"), "sessionrec")
+    assert log.time.tolist() == [1462752000] and log.notes == ("train-item-views.csv: times are read as milliseconds",)
 
 
 @pytest.mark.parametrize(("text", "words"), [
     ("SessionId\tItemId\n1\t2\n", "line 1: the header has no column Time"),
-    ("SessionId;ItemId;Time\n1;2;3\n", "line 1: the header has no column SessionId"),
-    ("SessionId\tItemId\tTime\n1\t2\n", "line 2: 2 fields where 3 separated by tabs"),
-    ("SessionId\tItemId\tTime\n1\t2\t1462752000000\n", "line 2: time 1462752000000 is not in 0..")])
+    ("SessionId;ItemId;Time\n1;2;3\n", "line 1: its columns are separated by semicolons"),
+    ("SessionId\tItemId\tTime\n1\t2\n", "line 2: 2 fields where 3 separated by tabs")])
 def test_broken_sessionrec_lines_are_refused(tmp_path, text, words):
     assert words in refused(saved(tmp_path, text), "sessionrec")
 

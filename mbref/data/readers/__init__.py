@@ -1,42 +1,58 @@
-"""Interaction logs from ten public file formats, each one function path -> Log.
+"""Interaction logs from public file formats, and from any table, each one path -> Log.
 
+    csv        any table with named columns: `columns` says which, see read_table
     taobao     UserBehavior.csv of Tianchi data set 649: user,item,category,behaviour,seconds
     hmar       the text files of the HMAR release: a header line, then "user item behaviour"
     recbole    RecBole atomic files: x.inter with a typed header and x.item for the categories
-    movielens  u.data of MovieLens 100K (GroupLens): user, item, rating, seconds, separated by tabs
-    amazon     Amazon reviews as JSON lines, plain or .gz, and meta_x.json for the categories
+    movielens  u.data, ratings.dat or ratings.csv of MovieLens: user, item, rating, seconds
+    amazon     Amazon reviews as JSON lines, and meta_x.json for the categories
     s3rec      the S3-Rec release: x.txt with "user item item ..." and x_item2attributes.json
+    sasrec     SASRec's "user item" lines
     rechorus   ReChorus: tab-separated user_id, item_id, time and item_meta.csv for the categories
     diginetica train-item-views.csv of CIKM Cup 2016, product-categories.csv and products.csv
     yoochoose  yoochoose-clicks.dat of RecSys Challenge 2015: session,time,item,category
     sessionrec the files of session-rec: tab-separated SessionId, ItemId, Time
+    retailrocket, rees46, jdata   the events of these shops, comma-separated with header
 
-A file is read as UTF-8 text; a byte order mark, CRLF line ends and blank lines are accepted.
-Anything else that does not fit raises InputError with the file, the line and the mend. One fault is
-mended here, because public copies have it: a last line that was cut off (too few fields, no line
-break) is dropped and named in Log.notes. Only amazon also skips, and counts, a few broken lines
-within the file. In the last three the user of the log is a session. They are in sessions.py, the
-three before them in amazon.py, what all share is in lines.py.
+A file is UTF-8 text, plain or gzip; a byte order mark, CRLF line ends and blank lines are accepted,
+fields may be in quotes. A row that does not fit is skipped, and Log.notes counts such rows by what
+is wrong with them, unless they are more than one and more than one in a thousand: then InputError
+names the most common faults and their first lines. A row whose `label` is 0 is no event. An exact
+repeat of an event with a time is dropped. To add a format see table.py.
 """
-from mbref.data.readers.amazon import amazon, rechorus, s3rec
-from mbref.data.readers.sessions import diginetica, sessionrec, yoochoose
-from mbref.data.readers.shops import hmar, movielens, recbole, taobao
+from mbref.data.readers.amazon import amazon, s3rec
+from mbref.data.readers.build import Reading
+from mbref.data.readers.sessions import diginetica
+from mbref.data.readers.shops import TABLES, read_shop
+from mbref.data.readers.table import read_csv
 from mbref.errors import InputError
 
-FORMATS = {"taobao": taobao, "hmar": hmar, "recbole": recbole, "movielens": movielens,
-           "amazon": amazon, "s3rec": s3rec, "rechorus": rechorus,
-           "diginetica": diginetica, "yoochoose": yoochoose, "sessionrec": sessionrec}
+OTHERS = {"csv": read_csv, "amazon": amazon, "s3rec": s3rec, "diginetica": diginetica}
+FORMATS = (*OTHERS, *TABLES)
 
 
-def read(path, format, behaviours=None):
-    """Read the log at `path`; `format` is a key of FORMATS.
+def read(path, format, behaviours=None, **choices):
+    """Read the log at `path`; `format` is one of FORMATS.
 
     `behaviours`, a sequence of names, replaces the format's own vocabulary; its order gives the
-    index. Only taobao and hmar files carry names; amazon takes those of RATED. Users, items and
-    categories are numbered from 1 by raw id, in numeric order if all are integers, else in text
-    order: the numbers do not depend on the order of the rows. Returns a Log. Raises InputError, one
-    sentence with file, line and mend, for what does not fit the format.
+    index. `choices` are further fields of build.Reading. Users, items and categories are numbered
+    from 1 by raw id, in numeric order if all are integers, else in text order: the numbers do not
+    depend on the order of the rows. Returns a Log. Raises InputError, one sentence with file, line
+    and mend, for what does not fit the format.
     """
     if format not in FORMATS:
         raise InputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
-    return FORMATS[format](path, behaviours)
+    reading = Reading(None if behaviours is None else behaviours, **choices)
+    if format in TABLES:
+        return read_shop(path, format, reading)
+    return OTHERS[format](path, reading)
+
+
+def read_table(path, columns, behaviours=None, **choices):
+    """Read any table: columns {"user": "visitorid", "item": "itemid", "time": "timestamp", ...}.
+
+    Ours are user, item, time, behaviour, rating, category and label; without a header
+    (header=False) a column is given by its number from 1. behaviours: their names in the order that
+    is wanted. -> Log.
+    """
+    return read(path, "csv", behaviours, columns=columns, **choices)

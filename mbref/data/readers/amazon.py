@@ -1,31 +1,31 @@
-"""Three public forms of the Amazon reviews (McAuley, UCSD), each one function `path -> Log`.
+"""Amazon reviews (McAuley, UCSD) as they are and as the S3-Rec release passes them on.
 
-The raw reviews, and the two cleaned forms in which papers pass them on. A review is a positive
-event, called "review" or, in ReChorus, "click"; so K = 1, as ATRank, S3-Rec and ReChorus have it.
+A review is a positive event, called "review"; so K = 1, as ATRank and S3-Rec have it.
 """
 
 import ast
 import json
 import re
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from mbref.data.log import Attributes
 from mbref.data.readers import build, lines as text
-from mbref.data.readers.lines import RATED, rating_to_behaviour
+from mbref.data.readers.columns import LONGEST_FIELD, of_texts
+from mbref.data.readers.events import RATED, rating_to_behaviour
+from mbref.data.readers.shops import note_no_categories
+from mbref.data.readers.times import LATEST, number
 from mbref.errors import InputError, require
 
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
 META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
-# a file with more broken lines than both is not the right file
-BROKEN_LINES, BROKEN_SHARE = 10, 0.05
-REVIEW_MEND = "give the JSON lines of the reviews or choose another format"
-META_MEND = "download this metadata file again or move it away"
+LONGEST_LITERAL = 1 << 16  # bytes of a line in Python's spelling; longer ones take minutes
 
 
-def amazon(path, behaviours=None):
+def amazon(path, reading):
     """Reviews as JSON lines, plain or gzip, spelt as in 2014, 2018 or 2023: "review".
 
     Read are reviewerID, asin and unixReviewTime, or reviewTime ("09 13, 2009") where that is
@@ -33,31 +33,31 @@ def amazon(path, behaviours=None):
     order) asks for the stars, overall or rating, as behaviours by rating_to_behaviour. Categories:
     see _item_category.
 
-    Broken lines are skipped and a note says how many. A review equal to an earlier one in user,
-    item and time is dropped. Raises InputError if more lines are broken than BROKEN_LINES and
-    BROKEN_SHARE of all, or no line is good, or the gzip file is cut. Source:
+    A review equal to an earlier one in user, item and time is dropped. Source:
     https://cseweb.ucsd.edu/~jmcauley/datasets.html (files reviews_Books_5.json.gz,
     Books_5.json.gz).
     """
-    notes, names = [], ("review",) if behaviours is None else tuple(behaviours)
-    require(behaviours is None or sorted(names) == sorted(RATED),
-            f"behaviours {behaviours!r} do not fit format amazon: leave them out or give "
+    names = reading.behaviours or ("review",)
+    require(reading.behaviours is None or sorted(names) == sorted(RATED),
+            f"behaviours {reading.behaviours!r} do not fit format amazon: leave them out or give "
             f"{', '.join(RATED)}.")
-    reviews = _records(path, lambda record: _review(record, behaviours is not None), REVIEW_MEND,
-                       notes)
-    events = ((line, *review, "") for line, review in reviews)
-    log = _drop_repeats(path, build.log(path, events, (names,), notes, note_unsorted=True))
+    notes, broken, by_stars = [], {}, reading.behaviours is not None
+    reviews = _records(path, lambda record: _review(record, by_stars), broken, notes)
+    log = build.log(path, _batches(reviews), (tuple(names),), notes, broken, reading, 1000,
+                    same=("item",))
     metadata = _metadata(Path(path))
     if not metadata.exists():
-        return _note_no_categories(log, metadata)
-    wanted, notes = set(log.items.tolist()), []
-    records = _records(metadata, _item_category, META_MEND, notes)
-    category = {item: last for _, (item, last) in records if item in wanted}
+        return note_no_categories(log, metadata)
+    wanted, notes, broken, good, category = set(log.items.tolist()), [], {}, 0, {}
+    for good, (_, (item, last)) in enumerate(_records(metadata, _item_category, broken, notes), 1):
+        if item in wanted:
+            category[item] = last
+    text.report_broken(metadata, broken, good, notes)
     return build.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
-                                     metadata.name)
+                                      metadata.name)
 
 
-def s3rec(path, behaviours=None):
+def s3rec(path, reading):
     """`user item item ...`, one user a line, in order of time, without times: "review".
 
     Attributes come from x_item2attributes.json beside x.txt, `{item: [brand, category, finer
@@ -65,85 +65,70 @@ def s3rec(path, behaviours=None):
     last of its list, the most specific one. Source: the S3-Rec release (arXiv 2008.07873); items
     are integers there, so anything else is refused with InputError.
     """
-    text.refuse_names("s3rec", behaviours)
-    notes = []
-    log = build.log(path, _sequence_events(path, notes), (("review",),), notes)._replace(time=None)
+    require(reading.behaviours is None,
+            "format s3rec has no behaviour names, leave --behaviours out")
+    notes, broken = [], {}
+    events = _batches(_sequence_events(path, broken, notes))
+    log = build.log(path, events, (("review",),), notes, broken, reading)
     source = Path(path).with_name(Path(path).stem + "_item2attributes.json")
     if not source.exists():
-        return _note_no_categories(log, source)
+        return note_no_categories(log, source)
     lists = _attribute_lists(source)
     last = {item: ids[-1] for item, ids in lists.items() if ids}
-    log = log._replace(attributes=_attributes(log, lists))
+    log = log._replace(attributes=attributes_of(log, lists))
     return build.with_item_categories(log, last, source.name)
 
 
-def rechorus(path, behaviours=None):
-    """Tab-separated lines with the header user_id, item_id, time (unix seconds). Behaviour "click".
-
-    Other columns are ignored. Categories come from the column i_category of item_meta.csv beside
-    it, which is tab-separated too. Source: ReChorus (github THUwangcy/ReChorus),
-    data/Grocery_and_Gourmet_Food.
-    """
-    text.refuse_names("rechorus", behaviours)
-    notes, lines = [], text.lines(path)
-    width, columns = _columns(path, lines, ("user_id", "item_id", "time"))
-    events = ((line, user, item, "click", text.seconds(path, line, time), "")
-              for line, (user, item, time) in text.rows(path, lines, "\t", width, columns, notes))
-    log = build.log(path, events, (("click",),), notes)
-    source = Path(path).with_name("item_meta.csv")
-    if not source.exists():
-        return _note_no_categories(log, source)
-    notes, lines = [], text.lines(source)
-    width, columns = _columns(source, lines, ("item_id", "i_category"))
-    rows = text.rows(source, lines, "\t", width, columns, notes, may_be_empty=("i_category",))
-    category = {item: category for _, (item, category) in rows}
-    return build.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
-                                     source.name)
-
-
-def _note_no_categories(log, source):
-    """The log with a note that the file `source` would hold the categories."""
-    note = f"{source.name}: there is no such file beside the log, so items have no categories"
-    return log._replace(notes=(*log.notes, note))
+def _batches(events, size=1 << 16):
+    """Parts for build.log from events (line, (raw user, raw item, behaviour[, time]))."""
+    while batch := list(islice(events, size)):
+        lines, events_ = zip(*batch, strict=True)
+        user, item, behaviour, *time = zip(*events_, strict=True)
+        part = {"line": np.array(lines), "user": of_texts(user), "item": of_texts(item),
+                "behaviour": of_texts(behaviour)}
+        yield part | ({"time": np.array(time[0])} if time else {})
 
 
 # Raw reviews: JSON lines.
 
-def _records(path, convert, mend, notes):
+def _records(path, convert, broken, notes):
     """Yield (line, convert(record)) of the lines that hold a record {field: value}.
 
     `convert` raises ValueError with the reason for a record it cannot use. Such lines, and those
-    that are no record, are skipped; `notes` says how many. Raises InputError, ending in `mend`, if
-    they are too many.
+    that are no record, go to `broken`.
     """
-    good, broken, first = 0, 0, ""
-    for line, raw in text.raw_lines(path, unpack=True):
-        if not raw.strip():
-            continue
-        try:
-            values = convert(_record(raw))
-        except ValueError as reason:
-            if not raw.endswith((b"\n", b"}")):
-                notes.append(f"{text.name_of(path)} line {line}: dropped, it is incomplete and has "
-                             "no line break (a truncated file)")
+    for first, data in text.chunks(path):
+        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        records = _records_at_once(lines)
+        for at, raw in enumerate(lines):
+            if not raw.strip():
                 continue
-            broken, first = broken + 1, first or f"the first is line {line}: {reason}"
-        else:
-            good += 1
-            yield line, values
-    if broken and (not good or broken > max(BROKEN_LINES, BROKEN_SHARE * (good + broken))):
-        raise InputError(f"{text.name_of(path)}: {broken} of {good + broken} lines are broken "
-                         f"({first}), {mend}")
-    if broken:
-        notes.append(f"{text.name_of(path)}: skipped {broken} of {good + broken} lines as broken "
-                     f"({first})")
+            try:
+                yield first + at, convert(records[at] if records else _record(raw))
+            except ValueError as reason:
+                if at < len(lines) - 1 or raw.endswith(b"}"):
+                    text.add_broken(broken, str(reason), first + at)
+                else:
+                    notes.append(f"{text.name_of(path)} line {first + at}: dropped, it is "
+                                 "incomplete and has no line break (a truncated file)")
+
+
+def _records_at_once(lines):
+    """The records of all lines in one call, which takes less time; None if that cannot be."""
+    try:
+        records = json.loads(b"[" + b",".join(lines[:-1]) + b"]")
+    except (ValueError, RecursionError):
+        return None
+    whole = len(records) == len(lines) - 1 and all(type(record) is dict for record in records)
+    return records if whole and not lines[-1] else None
 
 
 def _record(raw):
     """Bytes of a line -> its record; 2014's metadata are Python. Raises ValueError."""
-    for parsed in (json.loads, ast.literal_eval):
+    parsers = (json.loads, ast.literal_eval) if len(raw) < LONGEST_LITERAL else (json.loads,)
+    for parse in parsers:
         try:
-            record = parsed(raw.decode("utf-8-sig").strip())
+            record = parse(raw.decode("utf-8").strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         if isinstance(record, dict):
@@ -152,9 +137,9 @@ def _record(raw):
 
 
 def _review(record, by_stars):
-    """(raw user, raw item, behaviour, seconds) of a review. Raises ValueError."""
+    """(raw user, raw item, behaviour, milliseconds) of a review. Raises ValueError."""
     behaviour = rating_to_behaviour(_stars(record)) if by_stars else "review"
-    return _raw_id(record, USER), _raw_id(record, ITEM), behaviour, _review_seconds(record)
+    return _raw_id(record, USER), _raw_id(record, ITEM), behaviour, _milliseconds(record)
 
 
 def _raw_id(record, names):
@@ -163,30 +148,30 @@ def _raw_id(record, names):
         value = record.get(name)
         # not True, which is an int, too
         raw = str(value).strip() if type(value) in (str, int) else ""
-        if raw and "\0" not in raw:  # NumPy's text arrays end at a zero
+        # NumPy's text arrays end at a zero
+        if raw and "\0" not in raw and len(raw) <= LONGEST_FIELD:
             return raw
     raise ValueError(f"it has no {' or '.join(names)}")
 
 
 def _stars(record):
     """Rating in 0..5 of a review. Raises ValueError."""
-    value = next((text.number(str(record[name])) for name in RATING if name in record),
+    value = next((number(str(record[name])) for name in RATING if name in record),
                  float("nan"))
     if not 0 <= value <= 5:
         raise ValueError(f"it has no {' or '.join(RATING)} in 0..5")
     return value
 
 
-def _review_seconds(record):
-    """Whole seconds since 1970 of a review, from its first field that has them. Raises ValueError.
-    """
+def _milliseconds(record):
+    """Milliseconds since 1970 of a review, from its first field with a time. Raises ValueError."""
     if record.get("unixReviewTime") is not None:
-        value = text.number(str(record["unixReviewTime"]))
+        value = number(str(record["unixReviewTime"])) * 1000
     elif record.get("timestamp") is not None:
-        value = text.number(str(record["timestamp"])) / 1000
+        value = number(str(record["timestamp"]))
     else:
-        value = _day_seconds(str(record.get("reviewTime")))
-    if not 0 <= value < text.LATEST:  # false for nan, too
+        value = _day_seconds(str(record.get("reviewTime"))) * 1000
+    if not 0 <= value < LATEST * 1000:  # false for nan, too
         raise ValueError("it has no valid unixReviewTime, timestamp or reviewTime")
     return int(value)
 
@@ -197,21 +182,6 @@ def _day_seconds(day):
         return datetime.strptime(day, "%m %d, %Y").replace(tzinfo=timezone.utc).timestamp()
     except ValueError:
         return float("nan")
-
-
-def _drop_repeats(path, log):
-    """The log without reviews that repeat user, item and time; a note counts them."""
-    # stable: the earlier of two equal reviews comes first
-    order = np.lexsort((log.item, log.time, log.user))
-    keys = np.stack([log.user, log.time, log.item])[:, order]
-    repeats = order[1:][(keys[:, 1:] == keys[:, :-1]).all(axis=0)]
-    if not len(repeats):
-        return log
-    columns = (build.freeze(np.delete(column, repeats)) for column in log[:4])
-    note = (f"{text.name_of(path)}: dropped {len(repeats)} of {len(log.user)} reviews, each "
-            "repeats "
-            "another one in user, item and time")
-    return log._replace(**dict(zip(log._fields, columns, strict=False)), notes=(*log.notes, note))
 
 
 def _metadata(path):
@@ -233,68 +203,67 @@ def _item_category(record):
     return _raw_id(record, ITEM), last.strip() if isinstance(last, str) else ""
 
 
-# S3-Rec and ReChorus.
+# S3-Rec.
 
-def _sequence_events(path, notes):
-    """Yield events of S3-Rec's lines. Raises InputError for what is no integer."""
+def _sequence_events(path, broken, notes):
+    """Yield (line, (raw user, raw item, "review")) of S3-Rec's lines."""
     seen, again = set(), 0
     for line, content, ended in text.lines(path):
-        user, *items = content.split(" ")
+        user, *items = (content or "").split(" ")
         if not ended:
             notes.append(text.cut_line(path, line, 1 + len(items), 2))
-        elif not items:
-            raise text.line_error(path, line,
-                                  "1 field where a user and at least one item separated "
-                                              "by single spaces are expected, mend the line or "
-                                              "choose another format")
-        for item in items:
-            if not item.isdecimal():
-                raise text.line_error(path, line, f"item {item!r} is not a whole number, write the "
-                                                  "items of a user "
-                                                  "separated by single spaces or choose another "
-                                                  "format")
-            yield line, user, item, "review", 0, ""
-        again += user in seen
-        seen.add(user)
+        problem = _sequence_problem(content, user, items)
+        if problem and ended:
+            text.add_broken(broken, problem, line)
+        if not problem:
+            yield from ((line, (user, item, "review")) for item in items)
+            again += user in seen
+            seen.add(user)
     if again:
         notes.append(f"{text.name_of(path)}: joined {again} lines to an earlier line of the same "
                      "user")
 
 
+def _sequence_problem(content, user, items):
+    """What is wrong with a line of a user and items, or None."""
+    if content is None:
+        return text.NO_TEXT
+    if not items:
+        return ("1 field where a user and at least one item separated by single spaces are "
+                "expected, mend the line or choose another format")
+    for item in items:
+        if not (item.isdecimal() and len(item) <= LONGEST_FIELD >= len(user)):
+            return (f"item {item[:40]!r} is not a whole number, write the items of a user "
+                    "separated by single spaces or choose another format")
+    return None
+
+
 def _attribute_lists(path):
     """{raw item: [raw attribute, ...]} from S3-Rec's JSON. Raises InputError for any other shape.
     """
-    content = "".join(text.decode(path, line, raw) for line, raw in text.raw_lines(path))
     try:
-        lists = json.loads(content)
+        with text.opened(path) as file:
+            lists = json.loads(file.read())
+        assert_lists(lists)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name}: is not JSON ({error}), "
-                         "mend the file or move it away") from None
-    if not isinstance(lists, dict):
-        raise InputError(f"{path.name}: is not a JSON object of item and attributes, mend it or "
-                         "move it away")
-    for item, ids in lists.items():
-        if not isinstance(ids, list) or not all(isinstance(id, (int, str)) and str(id)
-                                                for id in ids):
-            raise InputError(f"{path.name}: item {item!r} has no list of attribute ids, mend it or "
-                             "move the file away")
+        raise InputError(f"{path.name}: is no JSON object of items and their lists of attribute "
+                         f"ids ({error}), mend the file or move it away") from None
     return {item: [str(id) for id in ids] for item, ids in lists.items()}
 
 
-def _attributes(log, lists):
-    """Attributes of the log's items from {raw item: [raw attribute, ...]}."""
-    # each one once
+def assert_lists(lists):
+    """Raise ValueError unless this is {item: [id, ...]}."""
+    if not isinstance(lists, dict):
+        raise ValueError("it is no object")
+    for item, ids in lists.items():
+        if not isinstance(ids, list) or not all(isinstance(id, (int, str)) and str(id)
+                                                for id in ids):
+            raise ValueError(f"item {item!r} has no such list")
+
+
+def attributes_of(log, lists):
+    """Attributes of the log's items from {raw item: [raw attribute, ...]}, each one once."""
     of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]
-    codes = {"": 0}
-    column = [codes.setdefault(raw, len(codes)) for raws in of_item for raw in raws]
-    names, value = build.number_codes(codes, column)
+    names, value = build.number_ids(of_texts([raw for raws in of_item for raw in raws]))
     ptr = np.cumsum([0, *map(len, of_item)], dtype=np.int64)
     return Attributes(build.freeze(ptr), build.freeze(value), names)
-
-
-def _columns(path, lines, needed):
-    """(number of columns, {column name: position} of the needed ones) from a header without types.
-    """
-    line, names = text.header(path, lines)
-    header = text.positions(path, line, names, needed)
-    return len(names), {name: header[name] for name in needed}

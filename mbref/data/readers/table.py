@@ -1,0 +1,247 @@
+"""One reader for every file of delimited lines; a format is a Table, which says where things stand.
+
+To add a format: write its Table in shops.py, with the columns as the file calls them, and its name
+in TABLES. That is all, if one file holds everything. Files beside the log are read by `pairs`.
+"""
+import re
+from itertools import chain
+from typing import NamedTuple
+
+from mbref.data.readers import build, lines as text
+from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, parse, split_fields, texts_of
+from mbref.data.readers.events import RATED, clock_of, events_of
+from mbref.data.readers.lines import line_error
+from mbref.data.readers.times import iso_time, number
+from mbref.errors import InputError
+
+WIDEST_TABLE = 10_000  # columns
+
+
+class Table(NamedTuple):
+    """How a format writes a log."""
+
+    columns: dict  # ours (user, item, behaviour, rating, time, category) -> spellings in a header
+    separators: tuple = ("\t",)      # that may stand between fields
+    header: str = "named"            # "named"; "any" words; "none" or, if it is there, named
+    optional: tuple = ()             # columns that a file may lack
+    vocabularies: tuple = ()         # of behaviour names; () = those of the file
+    event: str = "click"             # what all events are called without behaviour and rating
+    clock: str = "number"            # how times are written: "number", "ISO" or either, "any"
+    unknown: tuple = ()              # categories that say nothing
+    typed: bool = False              # names in the header end in ":type"
+
+
+def read_log(path, table, format, reading, unit=None, times=None):
+    """The Log of a file that is written as `table` says; `format` is its name for messages.
+
+    times: {name: Column} -> (numbers with nan, what to say of those), if they are in several
+    columns; unit: how many of theirs make a second. Raises InputError for what does not fit.
+    """
+    broken, shown, notes = {}, {}, []
+    vocabularies = vocabularies_of(format, table, reading.behaviours)
+    parts = rows(path, table, format, broken, notes)
+    first = next(parts, None)
+    if first is None:
+        text.report_broken(path, broken, 0, notes)
+        raise text.no_events(path, notes)
+    rated = "behaviour" not in first[1] and "rating" in first[1]
+    clock = clock_of(first[1], table)
+    if clock == "ISO":
+        unit = 10**6
+        if table.clock == "any":
+            notes.append(f"{text.name_of(path)}: times are ISO 8601, of UTC unless they name "
+                         "a zone")
+    events = (events_of(line, columns, table, times or clock, broken, shown)
+              for line, columns in chain([first], parts))
+    if rated:
+        vocabularies = (RATED,)
+    log = build.log(path, events, vocabularies, notes, broken, reading, unit)
+    return log._replace(notes=log.notes + tuple(
+        f"{text.name_of(path)}: {count} rows are no events, their label is 0 (the first is line "
+        f"{line})" for count, line, _ in shown.values()))
+
+
+def vocabularies_of(format, table, behaviours):
+    """The vocabularies to choose from: the caller's alone, or the format's.
+
+    Raises InputError if the caller names behaviours and the format has none.
+    """
+    if behaviours is None:
+        return table.vocabularies if "behaviour" in table.columns else ((table.event,),)
+    names = tuple(behaviours)
+    if isinstance(behaviours, str) or not names or len(set(names)) < len(names):
+        raise InputError(f"behaviours must be a sequence of different names, not {behaviours!r}")
+    if "behaviour" not in table.columns:
+        raise InputError(f"format {format} has no behaviour names, leave --behaviours out")
+    return (names,)
+
+
+def rows(path, table, format, broken, notes):
+    """Yield (line number [n], {name: Column}) of the parts of a file."""
+    parts = text.chunks(path)
+    layout = None
+    for first, data in parts:
+        if layout is None:
+            first, data, head = first_line(path, first, data)
+            if head is None:
+                continue
+            layout, is_header = layout_of(path, first, head, table, format, notes)
+            if format == "csv":
+                notes.append(f"{text.name_of(path)}: columns are separated by "
+                             f"{SEPARATOR_NAMES[layout.separator]}")
+            if is_header:
+                _, _, data = data.partition(b"\n")
+                first += 1
+        if data:
+            yield parse(path, first, data, layout, broken, notes)
+
+
+def first_line(path, first, data):
+    """-> (number of the first line that is not blank, the bytes from it on, its text or None)."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    blank = re.match(rb"(?:[ \r]*\n)*", data).end()
+    first, data = first + data[:blank].count(b"\n"), data[blank:]
+    raw = data.partition(b"\n")[0]
+    head = text.decode(raw)
+    if head is None:
+        raise line_error(path, first, text.NO_TEXT)
+    return first, data, head or None
+
+
+def layout_of(path, line, head, table, format, notes):
+    """-> (Layout, is this line a header?). Raises InputError if the columns are not found."""
+    forced = ("category",) if table.unknown else ()
+    if table.header == "named":
+        separator, names, places = named_columns(path, line, head, table, format)
+        return Layout(separator, len(names), places, forced), True
+    if table.header == "numbers":
+        return numbered_columns(path, line, head, table), False
+    ours = list(table.columns)
+    separator = next((s for s in table.separators if len(split_fields(head, s)) == len(ours)),
+                     table.separators[0])
+    fields = split_fields(head, separator)
+    places = {name: at for at, name in enumerate(ours)}
+    layout = Layout(separator, len(ours), places, forced)
+    if table.header == "any":
+        if fields[-1] in {name for names in table.vocabularies for name in names}:
+            notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks "
+                         "like an event")
+        return layout, True
+    if len(fields) < len(ours) or any(number(field) == number(field) for field in fields):
+        return layout, False
+    if "ISO" == table.clock and any(iso_time(field) == iso_time(field) for field in fields):
+        return layout, False
+    separator, names, places = named_columns(path, line, head, table, format)
+    return Layout(separator, len(names), places, forced), True
+
+
+def numbered_columns(path, line, head, table):
+    """The Layout of columns that are given by their numbers from 1. Raises InputError."""
+    given = {name: spellings[0] for name, spellings in table.columns.items()}
+    separator = max(SEPARATOR_NAMES, key=lambda separator: len(split_fields(head, separator)))
+    width = len(split_fields(head, separator))
+    for name, at in given.items():
+        if not (at.isdecimal() and 1 <= int(at) <= width):
+            raise line_error(path, line, f"column {name}={at}: without a header give a number from "
+                                         f"1 to {width} (columns are separated by "
+                                         f"{SEPARATOR_NAMES[separator]})")
+    return Layout(separator, width, {name: int(at) - 1 for name, at in given.items()})
+
+
+def plain(name):
+    """A column's name without what spellings differ in: "User_ID" -> "userid"."""
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+def named_columns(path, line, head, table, format):
+    """-> (separator, names, {ours: position}) of a header. Raises InputError if one is missing."""
+    for separator in (*table.separators, *SEPARATOR_NAMES):
+        names = split_fields(head, separator)
+        if table.typed:
+            names = [name.split(":")[0].strip() for name in names]
+        places, missing = find_columns(names, table)
+        if not missing:
+            break
+    else:
+        raise line_error(path, line, missing_column(head, table, format))
+    if separator not in table.separators:
+        raise line_error(path, line, f"its columns are separated by {SEPARATOR_NAMES[separator]}, "
+                                     f"and format {format} expects "
+                                     f"{SEPARATOR_NAMES[table.separators[0]]}: replace them, or "
+                                     "use --format csv")
+    if len(names) > WIDEST_TABLE:
+        raise line_error(path, line, f"has {len(names):,} columns, this is no log")
+    return separator, names, places
+
+
+def find_columns(names, table):
+    """{ours: position} among the names of a header, and the first of ours that is missing."""
+    known = {plain(name): at for at, name in reversed(list(enumerate(names)))}
+    known |= {name: at for at, name in enumerate(names)}
+    places, missing = {}, None
+    wanted = table.columns if "label" in table.columns else {**table.columns, "label": ("label",)}
+    for ours, spellings in wanted.items():
+        found = [known[s] for spelling in spellings for s in (spelling, plain(spelling))
+                 if s in known]
+        if found and not (ours == "label" and found[0] in places.values()):
+            places[ours] = found[0]
+        elif ours not in (*table.optional, "label") and missing is None:
+            missing = ours
+    return places, missing
+
+
+def missing_column(head, table, format):
+    """What to say of a header that lacks a column, under every separator."""
+    best = max(table.separators, key=lambda separator: len(split_fields(head, separator)))
+    names = split_fields(head, best)[:12]
+    if table.header == "none":
+        return (f"looks like a header, and has no columns that format {format} knows: delete the "
+                "line, or use --format csv")
+    if table.typed and not all(":" in name for name in names):
+        return ("is not a RecBole header (user_id:token, item_id:token, ... with tabs between), "
+                "add one or choose another format")
+    names = [name.split(":")[0].strip() for name in names] if table.typed else names
+    missing = table.columns[find_columns(names, table)[1]][0]
+    return (f"the header has no column {missing}, add it or choose another format; it has "
+            f"{', '.join(names)[:300]}")
+
+
+# Files beside a log.
+
+def pairs(path, table, notes):
+    """[(item, text), ...] of a file beside the log, whose Table names the columns item and text."""
+    broken, found = {}, []
+    for _, columns in rows(path, table, "of " + path.name, broken, notes):
+        item, value = map(texts_of, (columns["item"], columns["text"]))
+        found += zip([item.names[k] for k in item.values.tolist()],
+                     [value.names[k] for k in value.values.tolist()], strict=True)
+    text.report_broken(path, broken, len(found), notes)
+    if not found:
+        raise text.no_events(path)
+    return found
+
+
+def first_element(value, typed=""):
+    """The first whole element of a text that lists several: a printed list or set, a|b, or words.
+    """
+    quoted = re.match(r"""[\[({]?\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""", value)
+    if quoted:
+        return quoted[1] if quoted[1] is not None else quoted[2]
+    return value.split(" ")[0] if typed == "token_seq" else value.split("|")[0]
+
+
+# Any table.
+
+OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
+
+
+def read_csv(path, reading):
+    """The Log of any table, with the columns of `reading`, see readers.read_table."""
+    columns = reading.columns or {}
+    for name in (*columns, "user", "item"):
+        if name not in OURS or name not in columns:
+            raise InputError("--columns must name user and item, user=visitorid,item=itemid for "
+                             f"instance, and may name {', '.join(OURS[2:])}: it is {columns}")
+    table = Table({name: (str(column),) for name, column in columns.items()},
+                  tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
+    return read_log(path, table, "csv", reading)

@@ -1,0 +1,108 @@
+"""Times as files write them: seconds, finer units, ISO 8601; and what looks wrong with them."""
+import re
+from datetime import datetime, timedelta, timezone
+from math import isfinite
+
+import numpy as np
+
+from mbref.data.readers.columns import INTEGER, texts_of
+from mbref.data.readers.lines import line_error
+
+LATEST = 10**11  # seconds, the year 5138
+UNITS = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
+FEW_TIMES = 1000  # hardly any, in a long log
+YEAR, IN_1990 = 365 * 86400, 631_152_000  # seconds
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+ISO = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
+                 r" ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
+
+
+def number(text):
+    """The number that a text says, whole if it is written so; nan for what is no number."""
+    try:
+        return int(text) if INTEGER.fullmatch(text) else float(text)
+    except ValueError:
+        return float("nan")
+
+
+def seconds(path, line, text):
+    """A time in seconds since 1970 of one line. Raises InputError for no such time."""
+    value = number(text)
+    if not isfinite(value):
+        raise line_error(path, line,
+                         f"time {text!r} is not a finite number, write seconds since 1970")
+    if not 0 <= value < LATEST:
+        raise line_error(path, line, f"time {text} is not in 0..{LATEST}, "
+                                     "write seconds since 1970, not milliseconds")
+    return int(value)
+
+
+def iso_time(text):
+    """Microseconds since 1970 of an ISO 8601 time, UTC unless it says its zone; nan for none."""
+    found = ISO.fullmatch(text)
+    if not found:
+        return float("nan")
+    day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    try:
+        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=timezone.utc) - EPOCH
+    except ValueError:
+        return float("nan")
+    zone = int(f"{sign}1") * timedelta(hours=int(hours), minutes=int(minutes or 0)) if sign else 0
+    rest = timedelta(hours=int(hour or 0), minutes=int(minute or 0), seconds=int(second or 0))
+    whole = (start + rest - zone if sign else start + rest) // timedelta(microseconds=1)
+    return whole + int((fraction or "0")[:6].ljust(6, "0"))
+
+
+def numbers_of(column, parse=number):
+    """The numbers [n] in a column, int64 if all of them are whole, else float64 with nan."""
+    if column.names is None and parse is number:
+        return column.values
+    column = texts_of(column)
+    values = [parse(name) for name in column.names]
+    whole = all(type(value) is int and abs(value) < 2**63 for value in values)
+    return np.array(values, np.int64 if whole else np.float64)[column.values]
+
+
+def units_per_second(times):
+    """1 for seconds, 1000 for milliseconds, and so on: what makes the median time a likely one."""
+    middle = np.median(times[:: 1 + len(times) // 10**6])
+    return next((unit for unit in UNITS if middle < LATEST * unit), 1)
+
+
+def date(seconds):
+    """A time as a day, for messages."""
+    return str(np.datetime64(int(seconds), "s"))[:10]
+
+
+def suspicions(time, per_second):
+    """Sentences on times [n] that look wrong."""
+    found, n = [], len(time)
+    different = len(np.unique(time)) if len(np.unique(time[:: 1 + n // 10**5])) <= FEW_TIMES else n
+    if n > 1 and different <= max(1, min(FEW_TIMES, n // 1000)):
+        found.append(f"the {n} times are hardly different, {different} in all: events of one time "
+                     "stay in the order of the file")
+    time = time // per_second
+    early = int((time < IN_1990).sum())
+    if early:
+        found.append(f"{early} of {n} times lie before 1990 (the earliest in {date(time.min())}): "
+                     "are they seconds since 1970?")
+    for word, sign in (("after", 1), ("before", -1)):
+        far = outliers(sign * time)
+        if far:
+            worst = date(time.max() if sign > 0 else time.min())
+            found.append(f"{far} of {n} times lie far {word} the rest, as far as {worst}")
+    return found
+
+
+def outliers(time):
+    """How many times lie behind a gap that is longer than a year and than all the rest spans.
+
+    At most one in a thousand, or one, counts.
+    """
+    few = max(1, len(time) // 1000)
+    if len(time) < 3:
+        return 0
+    latest = np.sort(np.partition(time, len(time) - few - 1)[-few - 1:])
+    gaps = np.diff(latest)
+    far = np.flatnonzero(gaps > np.maximum(YEAR, latest[:-1] - time.min()))
+    return few - int(far[0]) if len(far) else 0
