@@ -204,6 +204,7 @@ def add_task(p):
     p.add_argument("--data", metavar="PATH", help="interaction log")
     p.add_argument("--format", choices=FORMATS, help="of the log")
     p.add_argument("--target", help="behaviour to predict, as the log names it")
+    add_reading(p)
     p.add_argument("--candidates", choices=("all", "unseen"), default="all",
                    help="what a full ranking ranks: all items, or those the user has not met "
                         "(default: all)")
@@ -213,6 +214,20 @@ def add_task(p):
     p.add_argument("--drop-target-history", action="store_true",
                    help="remove earlier events on a held-out item")
     add_sessions(p)
+
+
+def add_reading(p):
+    """Options that say how a log is written. What is not given is left out, as in add_sessions."""
+    add = partial(p.add_argument, default=argparse.SUPPRESS)
+    add("--columns", metavar="OURS=THEIRS,...",
+        help="of format csv: which column is the user, item, time, behaviour, rating, category or "
+             "label, such as user=visitorid,item=itemid,time=timestamp,behaviour=event")
+    add("--no-header", action="store_true",
+        help="of format csv: columns are given by number, from 1")
+    add("--behaviours", metavar="NAME,...", help="behaviours of the log, in the order of a model's")
+    add("--sample-users", type=positive, metavar="N",
+        help="of a large log: N users, always the same ones")
+    add("--keep-repeats", action="store_true", help="keep events that repeat another exactly")
 
 
 def add_sessions(p):

@@ -4,7 +4,6 @@
 many steps as were best, on everything before the test events. Both are checkpoints of training.py,
 so each can be resumed. Here, too: which models there are, and a model's Config for a log.
 """
-import hashlib
 import os
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from mbref.data import item_text, sessions
 from mbref.data.files import read_json, write_json
 from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
-from mbref.data.readers import read
+from mbref.data.readers import digest_of, read_task
 from mbref.device.device import open_device
 from mbref.errors import InputError, require, require_types
 from mbref.options import parse_fields
@@ -60,6 +59,11 @@ class Task:
     min_support: int = 5                # items with fewer clicks in training are left out
     text: str = "words"                 # vectors of the items' texts; or "random", "none"
     cold: float = 0.0                   # share of the items that training sessions are rid of
+    columns: str = ""                   # how the file is written, see readers.read_task
+    no_header: bool = False
+    behaviours: str = ""
+    sample_users: int = 0
+    keep_repeats: bool = False
 
 
 OF_SESSIONS = ("gap", "days", "min_support", "text", "cold")
@@ -71,8 +75,7 @@ def open_task(task, counts="running"):
     A split of sessions leaves out part of the log. Raises InputError if it is not the file trained
     on, or if nothing is left to test.
     """
-    log = read(task.data, task.format)
-    digest = hashlib.sha256(Path(task.data).read_bytes()).hexdigest()
+    log, digest = read_task(task, task.data), digest_of(task.data)
     require(task.digest in ("", digest), f"{task.data} is not the file this run was trained on: "
                                          "put that file back, or train again.")
     task = replace(task, digest=digest)
@@ -184,7 +187,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     log, task, split = open_task(task)
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config),
-                 settings=asdict(settings))
+                 settings=asdict(settings), notes=log.notes)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -232,8 +235,7 @@ def as_tuples(value):
 def resume(folder, describe, progress=True, device="cpu"):
     """Finish the run in `folder` from wherever it stands, once describe(log, split) was called.
 
-    The device is no part of the run: one begun on a GPU goes on on the CPU, and the other way
-    round.
+    The device is no part of the run: one begun on a GPU may go on on the CPU.
     """
     folder = Path(folder)
     open_device(device)
@@ -273,9 +275,6 @@ def open_run(folder, device="cpu"):
 
 
 def load_search(folder):
-    """The parameters that were best on the validation events, which they were not trained on.
-
-    Raises InputError as open_run.
-    """
+    """The parameters that were best on the validation events; raises InputError as open_run."""
     model, _, config, settings = load(folder)
     return training.load_checkpoint(Path(folder) / "search.npz", model, config, settings).best

@@ -13,6 +13,7 @@ import numpy as np
 from mbref import protocol, runs
 from mbref.data import shipped
 from mbref.data.leave_one_out import draw_cases
+from mbref.data.readers import OF_READING
 from mbref.errors import InputError, require
 from mbref.released import parity
 from mbref.tables import recommend as recommending, reproduce, rows, sessions, whole_catalogue
@@ -37,10 +38,11 @@ def make_task(options, data, format, target, split):
 
     Raises InputError for one that the split has no use for.
     """
-    given = {name: vars(options)[name] for name in runs.OF_SESSIONS if name in vars(options)}
-    for name in given:
+    names = {*runs.OF_SESSIONS, *OF_READING} & set(vars(options))
+    for name in names & {*runs.OF_SESSIONS}:
         require(split != "leave-one-out", f"--{name.replace('_', '-')} is for sessions: "
                                           "give --split-by session-rec or srgnn with it.")
+    given = {name: vars(options)[name] for name in names}
     return runs.Task(data, format, target, options.drop_target_history, options.candidates,
                      split=split, **given)
 

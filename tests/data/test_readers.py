@@ -1,5 +1,4 @@
 """mbref.data.readers.shops on small files whose logs are written out by hand, on broken files, and on real ones."""
-import gzip
 from pathlib import Path
 
 import numpy as np

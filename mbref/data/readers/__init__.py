@@ -22,11 +22,14 @@ repeat of an event with a time is dropped. To add a format see table.py.
 """
 from mbref.data.readers.amazon import amazon, s3rec
 from mbref.data.readers.build import Reading
+from mbref.data.readers.lines import digest_of
 from mbref.data.readers.sessions import diginetica
 from mbref.data.readers.shops import TABLES, read_shop
 from mbref.data.readers.table import read_csv
 from mbref.errors import InputError
 
+__all__ = ["FORMATS", "OF_READING", "digest_of", "read", "read_table", "read_task"]
+OF_READING = ("columns", "no_header", "behaviours", "sample_users", "keep_repeats")  # of a Task
 OTHERS = {"csv": read_csv, "amazon": amazon, "s3rec": s3rec, "diginetica": diginetica}
 FORMATS = (*OTHERS, *TABLES)
 
@@ -46,6 +49,15 @@ def read(path, format, behaviours=None, **choices):
     if format in TABLES:
         return read_shop(path, format, reading)
     return OTHERS[format](path, reading)
+
+
+def read_task(task, path):
+    """The log in a file written as that of a runs.Task, which names columns and behaviours in text:
+    "user=visitorid,item=itemid" and "buy,cart"."""
+    columns = dict(pair.partition("=")[::2] for pair in task.columns.split(",") if pair)
+    behaviours = tuple(task.behaviours.split(",")) if task.behaviours else None
+    return read(path, task.format, behaviours, columns=columns, header=not task.no_header,
+                sample_users=task.sample_users, keep_repeats=task.keep_repeats)
 
 
 def read_table(path, columns, behaviours=None, **choices):

@@ -49,7 +49,8 @@ def amazon(path, reading):
     if not metadata.exists():
         return note_no_categories(log, metadata)
     wanted, notes, broken, good, category = set(log.items.tolist()), [], {}, 0, {}
-    for good, (_, (item, last)) in enumerate(_records(metadata, _item_category, broken, notes), 1):
+    for _, (item, last) in _records(metadata, _item_category, broken, notes):
+        good += 1
         if item in wanted:
             category[item] = last
     text.report_broken(metadata, broken, good, notes)

@@ -30,18 +30,17 @@ class Reading(NamedTuple):
     keep_repeats: bool = False       # keep a row that repeats another one exactly
 
 
-def log(path, parts, vocabularies, notes, broken, reading=Reading(), per_second=None,
-        same=REPEATS, most_broken=None):
+def log(path, parts, vocabularies, notes, broken, reading, per_second=None, same=REPEATS):
     """The Log of parts. Raises InputError if there is no event, or too many rows are broken.
 
     vocabularies: tuples of behaviour names, of which that with the most events counts; () = the
     names of the file in alphabetical order. per_second: units of the times, None = to be found.
     Events are sorted by their whole times before fractions of a second go. same: what makes two
-    events of a user at one time repeats. most_broken: see lines.report_broken.
+    events of a user at one time repeats.
     """
     held, rows = sample_parts(parts, reading.sample_users, notes, name_of(path))
     if not rows:
-        report_broken(path, broken, 0, notes, most_broken)
+        report_broken(path, broken, 0, notes)
         raise no_events(path, notes)
     events = {name: _join([part.pop(name) for part in held]) for name in list(held[0])}
     names, code = _vocabulary(path, events, vocabularies, broken, notes)
@@ -50,7 +49,7 @@ def log(path, parts, vocabularies, notes, broken, reading=Reading(), per_second=
         if per_second is None and (per_second := units_per_second(time)) > 1:
             notes.append(f"{name_of(path)}: times are read as {UNITS[per_second]}")
         good &= _in_range(events, per_second, broken)
-    report_broken(path, broken, rows - int((~good).sum()), notes, most_broken)
+    report_broken(path, broken, rows - int((~good).sum()), notes)
     if not good.all():
         code = code[good]
         events = {name: take(column, good) if isinstance(column, Column) else column[good]

@@ -16,7 +16,8 @@ SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "single 
 WIDEST = 40  # characters of a text field that NumPy's parser reads; longer ones are read by line
 FEW = 8  # different texts that are looked for one by one
 LONGEST_FIELD = 200  # characters of an id
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # written in the only way that gives it back
+# of 64 bits, written in the only way that gives it back
+INTEGER = re.compile(r"0|-?(?:[1-9][0-9]{0,17}|[1-8][0-9]{18})")
 
 
 class Column(NamedTuple):

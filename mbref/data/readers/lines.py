@@ -1,5 +1,6 @@
 """From a file to whole lines of bytes, and the sentences that name a file and its line."""
 import gzip
+import hashlib
 import stat
 import zlib
 from contextlib import contextmanager
@@ -74,6 +75,15 @@ def chunks(path):
         yield line, rest
 
 
+def digest_of(path):
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while data := file.read(CHUNK):
+            digest.update(data)
+    return digest.hexdigest()
+
+
 def raw_lines(path):
     """Yield (line number from 1, bytes of the line without its break, whether it had one)."""
     for first, data in chunks(path):
@@ -123,15 +133,14 @@ def add_broken(broken, kind, line, problem=None, count=1):
         known[1:] = line, problem or kind
 
 
-def report_broken(path, broken, good, notes, most=None):
-    """Add a note on each kind of broken row. Raises InputError if more than `most` are, or all.
+def report_broken(path, broken, good, notes):
+    """Add a note on each kind of broken row.
 
-    By default `most` is one, or one in a thousand rows if that is more.
+    Raises InputError if all rows are broken, or more than one and more than one in a thousand.
     """
     kinds = sorted(broken.values(), key=lambda kind: (-kind[0], kind[1]))
     bad = sum(count for count, _, _ in kinds)
-    most = max(FIRST_BROKEN, BROKEN_SHARE * (good + bad)) if most is None else most
-    if bad and (not good or bad > most):
+    if bad and (not good or bad > max(FIRST_BROKEN, BROKEN_SHARE * (good + bad))):
         reasons = "; ".join(f"line {line}: {problem}" + (f" ({count} such rows)" * (count > 1))
                             for count, line, problem in kinds[:3])
         raise InputError(f"{name_of(path)} {reasons}. Of {good + bad:,} rows {bad:,} are broken, "

@@ -1,0 +1,268 @@
+"""Small inputs that went wrong for people, the right value of each, and others of its kind."""
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from mbref.data.readers import read, read_table
+from mbref.errors import InputError
+from tests.optional import given, st
+
+T = 1_511_848_894  # in 2017
+
+
+def saved(folder, text, name="log.csv"):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(path, format, **choices):
+    with pytest.raises(InputError) as caught:
+        read(path, format, **choices)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def items(log):
+    return log.items[log.item].tolist()
+
+
+def equal(one, other, but=("notes",)):
+    for name in set(one._fields) - set(but):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
+
+
+# Shown, not taken.
+
+@pytest.mark.parametrize(("format", "head", "sep"), [
+    ("recbole", "user_id:token\titem_id:token\tlabel:float\ttimestamp:float", "\t"),
+    ("rechorus", "user_id\titem_id\tlabel\ttime", "\t"),
+    ("csv", "who,what,label,when", ",")])
+def test_rows_with_label_0_are_no_events(tmp_path, format, head, sep):
+    rows = "".join(f"1,{10 + n},{label},{T + n}\n" for n, label in enumerate(["1", "0", "0.0", "1.0", "0"]))
+    path = saved(tmp_path, f"{head}\n" + rows.replace(",", sep))
+    columns = {"user": "who", "item": "what", "time": "when"} if format == "csv" else None
+    log = read(path, format, columns=columns)
+    assert items(log) == ["10", "13"] and len(log.items) == 3
+    assert "log.csv: 3 rows are no events, their label is 0 (the first is line 3)" in log.notes
+
+
+# Broken rows.
+
+def test_a_few_broken_rows_are_skipped_and_counted_by_kind(tmp_path):
+    rows = [f"{n % 7},{n % 11},1,pv,{T + n}" for n in range(3000)]
+    rows[5], rows[700], rows[2999] = "1,10,1,buy,-2134949234", "1,2,3", "1,2,3"
+    log = read(saved(tmp_path, "\n".join(rows) + "\n"), "taobao")
+    assert len(log.user) == 2997
+    assert log.notes == (
+        "log.csv: skipped 2 of 3000 rows as broken (the first is line 701: 3 fields where 5 separated by commas are "
+        "expected, mend the line or choose another format)",
+        "log.csv: skipped 1 of 3000 rows as broken (the first is line 6: time -2134949234 is not in 0..100000000000 "
+        "seconds since 1970)")
+    rows[9] = "1,,1,pv,5"
+    message = refused(saved(tmp_path, "\n".join(rows) + "\n"), "taobao")
+    assert message.startswith("log.csv line 701: 3 fields where 5") and "(2 such rows); line 6: time" in message
+    assert "line 10: the item is empty" in message and "Of 3,000 rows 4 are broken" in message
+
+
+def test_one_impossible_time_of_three_rows_is_skipped(tmp_path):
+    log = read(saved(tmp_path, f"1,10,1,pv,{T}\n1,10,1,buy,-2134949234\n1,11,1,buy,{T + 1}\n"), "taobao")
+    assert items(log) == ["10", "11"] and "skipped 1 of 3 rows" in log.notes[0]
+
+
+# Times.
+
+def test_a_time_far_from_the_rest_is_named(tmp_path):
+    for far, words in ((2_147_483_647, "after the rest, as far as 2038-01-19"),
+                       (820_000_000, "before the rest, as far as 1995-12-26")):
+        rows = [f"1,{n},1,pv,{T + n}\n" for n in range(20)] + [f"1,99,1,buy,{far}\n"]
+        log = read(saved(tmp_path, "".join(rows)), "taobao")
+        assert log.notes == (f"log.csv: 1 of 21 times lie far {words}",)
+    rows = [f"1,{n},1,pv,{T + 40_000_000 * n}\n" for n in range(20)]  # all of them more than a year apart
+    assert read(saved(tmp_path, "".join(rows)), "taobao").notes == ()
+
+
+def test_times_of_1970_and_times_that_hardly_differ_are_noted(tmp_path):
+    rows = "".join(f"{n % 5},{n % 7},1,pv,{T // 1000 + n % 2}\n" for n in range(3000))
+    notes = read(saved(tmp_path, rows), "taobao", keep_repeats=True).notes
+    assert notes == ("log.csv: the 3000 times are hardly different, 2 in all: events of one time stay in the order "
+                     "of the file", "log.csv: 3000 of 3000 times lie before 1990 (the earliest in 1970-01-18): are "
+                     "they seconds since 1970?")
+
+
+@pytest.mark.parametrize(("format", "text"), [
+    ("recbole", "user_id:token\titem_id:token\ttimestamp:float\n7\tb\t{0}.9\n7\ta\t{0}.1\n7\tc\t{1}.0\n"),
+    ("rechorus", "user_id\titem_id\ttime\n7\tb\t{0}.9\n7\ta\t{0}.1\n7\tc\t{1}\n"),
+    ("sessionrec", "SessionId\tItemId\tTime\n7\tb\t{0}.000000900\n7\ta\t{0}.0000003\n7\tc\t{1}\n"),
+    ("taobao", "7,b,1,pv,{0}900\n7,a,1,pv,{0}100\n7,c,1,pv,{1}000\n"),
+    ("taobao", "7,b,1,pv,{0}900000001\n7,a,1,pv,{0}900000000\n7,c,1,pv,{1}000000000\n")])
+def test_events_are_in_order_of_the_whole_time(tmp_path, format, text):
+    log = read(saved(tmp_path, text.format(T, T + 1)), format)
+    assert items(log) == ["a", "b", "c"] and log.time.tolist() == [T, T, T + 1]
+
+
+def test_reviews_are_in_order_of_milliseconds(tmp_path):
+    rows = [{"rating": 5.0, "parent_asin": f"P{n}", "user_id": "U", "timestamp": T * 1000 + at}
+            for n, at in ((1, 923), (2, 100), (3, 50))]
+    log = read(saved(tmp_path, "".join(json.dumps(row) + "\n" for row in rows), "X.jsonl"), "amazon")
+    assert items(log) == ["P3", "P2", "P1"]
+
+
+@pytest.mark.parametrize(("times", "told"), [
+    ([T, T + 1], None), ([T * 10**3, T * 10**3 + 1000], "milliseconds"),
+    ([T * 10**6, T * 10**6 + 10**6], "microseconds"), ([T * 10**9, T * 10**9 + 10**9], "nanoseconds"),
+    (["2017-11-28 06:01:34", "2017-11-28T06:01:35Z"], "ISO 8601"),
+    (["2017-11-28 06:01:34 UTC", "2017-11-28 06:01:35.999 UTC"], "ISO 8601"),
+    (["2017-11-28T08:01:34+02:00", "2017-11-28T01:01:35-0500"], "ISO 8601")])
+def test_units_of_time_are_found_and_told(tmp_path, times, told):
+    path = saved(tmp_path, "t;u;i\n" + "".join(f"{t};1;{n}\n" for n, t in enumerate(times)))
+    log = read_table(path, {"user": "u", "item": "i", "time": "t"})
+    assert log.time.tolist() == [T, T + 1]
+    assert log.notes[0] == "log.csv: columns are separated by semicolons"
+    assert len(log.notes) == (1 if told is None else 2) and (told or "semicolons") in log.notes[-1]
+
+
+# Separators, headers, quotes.
+
+@pytest.mark.parametrize(("format", "text", "there", "expected"), [
+    ("recbole", "user_id:token item_id:token timestamp:float\n1 10 100\n", "single spaces", "tabs"),
+    ("recbole", "user_id:token,item_id:token\n1,10\n", "commas", "tabs"),
+    ("rechorus", "user_id,item_id,time\n1,10,100\n", "commas", "tabs"),
+    ("rees46", "event_time;event_type;product_id;category_id;user_id\n", "semicolons", "commas"),
+    ("taobao", "1;10;1;pv;100\n", "semicolons", "commas"), ("taobao", "1\t10\t1\tpv\t100\n", "tabs", "commas")])
+def test_the_separator_that_is_there_is_named_with_the_one_expected(tmp_path, format, text, there, expected):
+    message = refused(saved(tmp_path, text), format)
+    assert message.startswith("log.csv line 1: ") and there in message and expected in message
+
+
+def test_all_files_of_movielens_are_one_log(tmp_path):
+    rows = [("1", "31", "2.5", T), ("1", "1029", "3.0", T + 5), ("2", "31", "4.5", T + 1)]
+    data = saved(tmp_path, "".join(f"{u}\t{i}\t{r}\t{t}\n" for u, i, r, t in rows), "u.data")
+    dat = saved(tmp_path, "".join(f"{u}::{i}::{r}::{t}\n" for u, i, r, t in rows), "ratings.dat")
+    text = "userId,movieId,rating,timestamp\n" + "".join(f"{u},{i},{r},{t}\n" for u, i, r, t in rows)
+    inter = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n" + data.read_text()
+    log = read(data, "movielens")
+    assert items(log) == ["31", "1029", "31"] and log.behaviour.tolist() == [2, 2, 1]
+    equal(log, read(dat, "movielens"), but=())
+    equal(log, read(saved(tmp_path, text, "ratings.csv"), "movielens"), but=())
+    equal(log, read(saved(tmp_path, inter, "x.inter"), "recbole"), but=())
+
+
+def test_taobao_may_have_a_header_and_quotes(tmp_path):
+    rows = f'1,10,5,pv,{T}\n2,"11",5,"buy",{T}\n'
+    plain = read(saved(tmp_path, rows), "taobao")
+    for head in ("user_id,item_id,category_id,behavior_type,timestamp", "User ID,Item ID,Category ID,Behavior,Timestamp"):
+        equal(plain, read(saved(tmp_path, f"{head}\n{rows}"), "taobao"), but=())
+    swapped = f"item_id,user_id,behavior_type,timestamp,category_id\n10,1,pv,{T},5\n11,2,buy,{T},5\n"
+    equal(plain, read(saved(tmp_path, swapped), "taobao"), but=())
+
+
+def test_the_same_log_as_csv_and_as_taobao(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [(rng.integers(5), rng.integers(100), rng.integers(4), rng.choice(["pv", "buy"]), T + rng.integers(1000))
+            for _ in range(300)]
+    plain = read(saved(tmp_path, "".join(f"{u},{i},{c},{b},{t}\n" for u, i, c, b, t in rows)), "taobao")
+    text = "x|when|did|what|kind|who\n" + "".join(f"a b|{t}|{b}|{i}|{c}|{u}\n" for u, i, c, b, t in rows)
+    columns = dict(user="who", item="what", category="kind", behaviour="did", time="when")
+    equal(plain, read_table(saved(tmp_path, text), columns, ("buy", "cart", "fav", "pv")), but=("notes",))
+    numbers = dict(user="6", item="4", category="5", behaviour="3", time="2")
+    headless = text.partition("\n")[2]
+    equal(plain, read_table(saved(tmp_path, headless), numbers, ("buy", "cart", "fav", "pv"), header=False))
+    equal(plain, read(saved(tmp_path, gzip.compress(text.encode())), "csv", ("buy", "cart", "fav", "pv"),
+                      columns=columns))
+
+
+@pytest.mark.parametrize(("columns", "words"), [
+    ({"user": "u"}, "must name user and item"), ({"user": "u", "item": "i", "colour": "c"}, "must name user and item"),
+    ({"user": "u", "item": "nothing"}, "line 1: the header has no column nothing"),
+    ({"user": "u", "item": "nothing"}, "it has u, i, t")])
+def test_columns_that_are_not_there(tmp_path, columns, words):
+    assert words in refused(saved(tmp_path, "u,i,t\n1,2,3\n"), "csv", columns=columns)
+
+
+def test_recbole_names_of_sessions_and_products(tmp_path):
+    text = f"session_id:token\tproduct_id:token\ttimestamp:float\ns1\t5\t{T}\ns0\t7\t{T}\n"
+    log = read(saved(tmp_path, text, "x.inter"), "recbole")
+    assert log.users.tolist() == ["", "s0", "s1"] and items(log) == ["7", "5"]
+
+
+def test_user_item_lines(tmp_path):
+    log = read(saved(tmp_path, "1 5\n2 5\n1 4\n1 4\n"), "sasrec")
+    assert items(log) == ["5", "4", "4", "5"] and log.time is None and log.notes == ()
+
+
+# Repeats, categories, ids.
+
+def test_exact_repeats_are_dropped_and_counted(tmp_path):
+    path = saved(tmp_path, f"1,12,1,buy,{T}\n1,12,1,buy,{T}\n1,12,1,pv,{T}\n1,11,1,buy,{T}\n1,12,1,buy,{T}\n"
+                           f"1,12,1,buy,{T + 1}\n")
+    log = read(path, "taobao")
+    assert items(log) == ["12", "12", "11", "12"] and log.behaviour.tolist() == [1, 4, 1, 1]
+    assert log.notes == ("log.csv: dropped 2 of 6 events, each repeats another one in user, item, behaviour, "
+                         "category and time",)
+    log = read(path, "taobao", keep_repeats=True)
+    assert items(log) == ["12", "12", "12", "11", "12", "12"]  # in the order of the file
+
+
+@pytest.mark.parametrize(("kind", "value", "category"), [
+    ("token_seq", "'Sports & Outdoors', 'Balls'", "Sports & Outdoors"),
+    ("token_seq", "{'Sports & Outdoors'}", "Sports & Outdoors"), ("token", "['Kid\\'s', 'x']", "Kid\\'s"),
+    ("token_seq", '["Kid\'s", "x"]', "Kid's"), ("token_seq", "War Drama", "War"),
+    ("token", "War Drama", "War Drama"), ("token", "War|Drama", "War")])
+def test_category_is_the_first_whole_element(tmp_path, kind, value, category):
+    saved(tmp_path, f"item_id:token\tcategories:{kind}\n10\t{value}\n", "x.item")
+    log = read(saved(tmp_path, f"user_id:token\titem_id:token\ttimestamp:float\n1\t10\t{T}\n", "x.inter"), "recbole")
+    assert log.categories.tolist() == ["", category]
+
+
+def test_ids_in_scientific_notation_are_noted(tmp_path):
+    log = read(saved(tmp_path, f"1.51185E+09,7,1,pv,{T}\n12,3e+16,1,pv,{T + 1}\n"), "taobao")
+    assert [note.split(":")[1][:43] for note in log.notes] == [" 1 user ids look like numbers in scientific",
+                                                              " 1 item ids look like numbers in scientific"]
+
+
+# Samples.
+
+def test_a_sample_is_the_same_for_every_order_and_spelling(tmp_path):
+    rng = np.random.default_rng(1)
+    rows = [(int(rng.integers(200)), n, T + n) for n in range(4000)]
+    columns = dict(user="u", item="i", time="t")
+    whole = read_table(saved(tmp_path, "u,i,t\n" + "".join(f"{u},{i},{t}\n" for u, i, t in rows)), columns)
+    some = read_table(tmp_path / "log.csv", columns, sample_users=20)
+    kept = set(some.users[1:].tolist())
+    assert len(kept) == 20
+    expected = [(str(u), str(i)) for u, i, _ in rows if str(u) in kept]
+    assert set(zip(some.users[some.user].tolist(), items(some), strict=True)) == set(expected)
+    assert f"log.csv: kept 20 users and {len(expected):,} of 4,000 events ({len(expected) / 4000:.1%})" in some.notes
+    rows.reverse()
+    text = "".join(f"{u},{i},{t}\n" for u, i, t in rows) + f"x,1,{T}\n"  # one id of letters: all are texts
+    other = read_table(saved(tmp_path, "u,i,t\n" + text), columns, sample_users=20)
+    assert len(kept - set(other.users.tolist())) <= 1  # x may have come in
+    assert len(whole.users) == 201
+
+
+# The two parsers.
+
+FIELD = st.sampled_from(["1", "20", "01", "+1", "-1", " 3", "x", "", "1.0", "9" * 20, "y z", '"4"', '"a""b"', "1e3", "é"])
+LINES = st.lists(st.tuples(FIELD, FIELD, st.sampled_from(["pv", "buy", " pv", "qv", ""]),
+                           st.sampled_from([str(T), str(T + 1), f"{T}.5", "", "soon", "-5", "nan"])), min_size=1)
+
+
+@given(LINES)
+def test_both_parsers_give_the_same_log(tmp_path_factory, rows):
+    lines = ["1,2,pv,5,3"] * 500 + [",".join([*row, "3"]) for row in rows] + ["1,2,pv,5,3"] * 500
+    folder = tmp_path_factory.mktemp("both")
+    columns = dict(user="1", item="2", behaviour="3", time="4", category="5")
+    text = "\n".join(line.replace(",5,", f",{T},") for line in lines) + "\n"
+    found = []
+    for name, more in (("fast.csv", ""), ("slow.csv", "\n")):  # a blank line is left to the slow parser
+        try:
+            found.append(read(saved(folder, more + text, name), "csv", ("buy", "pv"), columns=columns, header=False))
+        except InputError as error:
+            found.append(str(error).replace("slow", "fast"))
+    if isinstance(found[0], str):
+        assert isinstance(found[1], str)
+    else:
+        equal(*found)
