@@ -62,9 +62,23 @@ def add_runs(commands):
     add_device(p)
     p.set_defaults(run="mbref.tables.commands.evaluate")
 
-    p = commands.add_parser("recommend", help="the best items for one user of the log, and why")
+    add_recommend(commands)
+
+
+def add_recommend(commands):
+    """The command that names the best items."""
+    p = commands.add_parser("recommend", help="the best items for a user, and why")
     p.add_argument("folder", metavar="RUN")
-    p.add_argument("--user", required=True, help="user id as it stands in the log")
+    who = p.add_mutually_exclusive_group(required=True)
+    who.add_argument("--user", help="user id as it stands in the log")
+    who.add_argument("--items", metavar="ID,...",
+                     help="for someone who is not in the log: what they met, oldest first")
+    who.add_argument("--all-users", metavar="FILE",
+                     help="write the best items of every user: lines user,rank,item,score")
+    p.add_argument("--behaviours", metavar="NAME,...",
+                   help="of --items, one an item (default: the target behaviour)")
+    p.add_argument("--data", metavar="NEWER",
+                   help="events after those of the run, written as its log is")
     p.add_argument("-k", type=positive, default=10)
     add_device(p)
     p.set_defaults(run="mbref.tables.commands.recommend")

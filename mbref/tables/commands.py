@@ -5,13 +5,14 @@ check/commands.py.
 """
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 import numpy as np
 
 from mbref import protocol, runs
-from mbref.data import shipped
+from mbref.data import newer, shipped
 from mbref.data.leave_one_out import draw_cases
 from mbref.data.readers import OF_READING
 from mbref.errors import InputError, require
@@ -145,14 +146,39 @@ def one_run(found, columns):
 def recommend(options):
     """`recommend`: one line an item, raw ids."""
     run = runs.open_run(options.folder, options.device)
-    found = recommending.recommend(run.model, run.params, run.config, run.task, run.log,
-                                   options.user, options.k, text=run.split.refit.text)
+    log, user = log_to_recommend_from(run, options)
+    if options.all_users:
+        recommending.write_all(run, log, options.k, options.all_users)
+        return
+    found = recommending.recommend(run.model, run.params, run.config, run.task, log, user,
+                                   options.k, text=run.split.refit.text)
     for rank, (item, score, reasons) in enumerate(found, start=1):
         because = "; ".join(f"{raw} ({' '.join(names)}) {fall:.2f}" for raw, names, fall in reasons)
         because = f"because of {because}" if because else ""
         print(f"{rank:3}  {item:>12}  {score:8.3f}  {because}")
     print("score: the model's logit. because of: history items, their events, "
           "and the fall of the score without them.")
+
+
+def log_to_recommend_from(run, options):
+    """-> (the log of the run with newer or given events, raw user id); says what is left out."""
+    require(options.items is not None or options.behaviours is None,
+            "--behaviours are those of --items: give these, too.")
+    log, notes = run.log, []
+    if options.data:
+        require(not run.task.gap, "this run has cut its users into sessions: "
+                                  "give the newer events by --items.")
+        log, notes = newer.add_events(
+            log, runs.read_task(replace(run.task, sample_users=0), options.data))
+    if options.items is not None:
+        items = options.items.split(",")
+        names = options.behaviours.split(",") if options.behaviours else [
+            log.behaviours[0] if run.task.target == "any" else run.task.target] * len(items)
+        log, more = newer.add_events(log, newer.new_user(log, items, names))
+        notes = [*notes, *more]
+    for note in notes:
+        print(f"note: {note}")
+    return log, options.user if options.items is None else newer.NEW_USER
 
 
 def run_reproduce(options):

@@ -1,11 +1,18 @@
-"""The best items for one user of a log, and which events of the history carry them."""
+"""The best items for users of a log, and which events of the history carry them."""
+import csv
+import io
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from mbref import evaluation
 from mbref.data import sequences
-from mbref.errors import InputError
+from mbref.data.files import write_whole
+from mbref.data.newer import NEW_USER
+from mbref.errors import InputError, require
+
+BLOCK = 64  # users that are scored at a time
 
 
 class Reason(NamedTuple):
@@ -30,14 +37,17 @@ def recommend(model, params, config, task, log, user, k, reasons=2, text=None):
     Items the user has met are left out if the task ranks "unseen" candidates. An item of the newest
     `length` events is a reason as far as the score falls when all its events are taken out of the
     history. text: [N+1, M] vectors of the items' texts, for a model that was trained with them.
-    Raises InputError for an unknown user.
+    Raises InputError for an unknown user, or one who has met every item where "unseen" ones count.
     """
     rows = rows_of(log, user, task)
+    require_vector(config, log.user[rows[0]], user)
     window = rows[-config.length :]
     met = np.unique(log.item[window])
     every = score_without(model, params, config, log, rows, [None, *met], text)
     scores, falls = every[0], every[0] - every[1:]  # [N], [met, N]
     best = best_items(scores, k, log.item[rows] if task.candidates == "unseen" else ())
+    require(len(best), f"user {user!r} has met every item of the log, and this run recommends "
+                       "unseen items: train with --candidates all to rank those as well.")
     why = [reasons_for(falls[:, i - 1], met, log, window)[:reasons] for i in best[:k]]
     return [Recommendation(str(log.items[i]), float(scores[i - 1]), of_item)
             for i, of_item in zip(best[:k], why, strict=True)]
@@ -57,12 +67,61 @@ def rows_of(log, user, task):
     """The rows of a raw user id in the log. Raises InputError for an unknown user."""
     found = np.flatnonzero(log.users[1:] == str(user)) + 1
     if len(found) == 0:
+        require(user != NEW_USER, "none of the items is in the log of this run: "
+                                  "give items as they stand there.")
         known = "give a user id as it stands in the file"
         if task.split != "leave-one-out":
             known = ("this run knows sessions that are long enough, "
                      f"such as {str(log.users[-1])!r}: give one of those")
         raise InputError(f"user {user!r} is not in the log: {known}.")
     return np.flatnonzero(log.user == found[0])
+
+
+def require_vector(config, number, user):
+    """Raise InputError if the model keeps vectors of users and has none of this one."""
+    require(number <= vars(config).get("users", number),
+            f"user {user!r} is new, and this model has a vector for each user of its log: "
+            "train again, or use a model that reads histories, such as hmar.")
+
+
+def write_all(run, log, k, path):
+    """Write the k best items of every user of the log: lines user,rank,item,score, best first.
+
+    The file is there when all users are. Raises InputError if it cannot be written.
+    """
+    require_vector(run.config, len(log.users) - 1, log.users[-1])
+    score = evaluation.item_scorer(run.model, run.params, run.config)
+    starts = np.append(np.flatnonzero(np.diff(log.user, prepend=0)), len(log.user))
+    lists = np.split(np.arange(len(log.user)), starts[1:-1])
+
+    def write(file):
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        lines = csv.writer(text)
+        lines.writerow(("user", "rank", "item", "score"))
+        for at in tqdm(range(0, len(lists), BLOCK), unit="block"):
+            block = lists[at:at + BLOCK]
+            for rows, scores in zip(block, score_users(run, log, score, block), strict=True):
+                lines.writerows(best_lines(log, rows, scores, k, run.task.candidates))
+        text.flush()
+        text.detach()
+
+    write_whole(path, write)
+
+
+def best_lines(log, rows, scores, k, candidates):
+    """(raw user, rank, raw item, score) of the k best items of the user of these rows."""
+    best = best_items(scores, k, log.item[rows] if candidates == "unseen" else ())
+    user = log.users[log.user[rows[0]]]
+    return [(user, rank, log.items[i], f"{scores[i - 1]:.6g}")
+            for rank, i in enumerate(best, start=1)]
+
+
+def score_users(run, log, score, lists):
+    """Scores [users, N] of all items after the events of each of these lists of rows."""
+    events = sequences.of_rows(log, lists)
+    now = None if log.time is None else log.time[[rows[-1] for rows in lists]]
+    events = events._replace(now=now, text=run.split.refit.text)
+    return np.array(score(events, np.arange(len(lists))))
 
 
 def reasons_for(falls, met, log, window):

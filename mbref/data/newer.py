@@ -1,0 +1,66 @@
+"""Events that came after a log, or of someone who is not in it, in the numbers of that log."""
+import numpy as np
+
+from mbref.data.log import Log
+from mbref.data.readers.build import freeze
+from mbref.data.sequences import item_categories
+from mbref.errors import require
+
+NEW_USER = "(new)"
+
+
+def new_user(log, items, behaviours):
+    """A Log of one user, called NEW_USER, with these raw items and behaviours, oldest first."""
+    require(len(items) == len(behaviours),
+            f"{len(items)} items and {len(behaviours)} behaviours: give one behaviour an item.")
+    raws, item = np.unique(np.array(items), return_inverse=True)
+    time = None if log.time is None else log.time.max() + np.arange(len(items))
+    names = tuple(dict.fromkeys(behaviours))
+    for name in names:
+        require(name in log.behaviours, f"behaviour {name!r} is not in the log: "
+                                        f"it has {', '.join(log.behaviours)}.")
+    behaviour = np.array([names.index(name) + 1 for name in behaviours])
+    return Log(np.ones(len(items), np.int64), item + 1, behaviour, time, None,
+               np.array(["", NEW_USER]), np.append("", raws), None, names, ())
+
+
+def add_events(log, more):
+    """The log with the events of another Log, in its own numbers; users may be new.
+
+    Events on items or with behaviours that the log does not have are left out, and so is what it
+    has already, where there are times. -> (Log, sentences on what was left out).
+    """
+    item = _numbers_in(log.items, more.items)[more.item]
+    behaviour = _numbers_in(np.array(["", *log.behaviours]), np.array(["", *more.behaviours]))
+    behaviour = behaviour[more.behaviour]
+    known = (item > 0) & (behaviour > 0)
+    left = len(known) - int(known.sum())
+    there = more.users[np.unique(more.user[known])]
+    users = np.append(log.users, np.setdiff1d(there, log.users))
+    user = _numbers_in(users, more.users)[more.user]
+    rows = [np.append(log.user, user[known]), np.append(log.item, item[known]),
+            np.append(log.behaviour, behaviour[known])]
+    if log.time is not None:
+        require(more.time is not None, "the newer events have no times, and those of the log have.")
+        rows.append(np.append(log.time, more.time[known]))
+    order = np.lexsort((rows[-1], rows[0])) if log.time is not None else np.argsort(
+        rows[0], kind="stable")
+    if log.time is not None:
+        _, first = np.unique(np.stack(rows), axis=1, return_index=True)
+        again = np.ones(len(rows[0]), bool)
+        again[first] = False
+        again[: len(log.user)] = False  # what the log has stays, even twice
+        order = order[~again[order]]
+    user, item, behaviour, *time = (freeze(column[order]) for column in rows)
+    category = None if log.category is None else freeze(item_categories(log)[item])
+    log = log._replace(user=user, item=item, behaviour=behaviour, users=freeze(users),
+                       time=time[0] if time else None, category=category)
+    unknown = ", ".join(more.items[1:][_numbers_in(log.items, more.items)[1:] == 0][:5].tolist())
+    return log, [f"{left} of {len(known)} events are left out: the run does not know their items "
+                 f"or behaviours (items {unknown or 'are all known'})"] if left else []
+
+
+def _numbers_in(known, raws):
+    """The number of each raw id in another list of ids, 0 for one that it lacks."""
+    number = {raw: k for k, raw in enumerate(known.tolist())}
+    return np.array([number.get(raw, 0) for raw in raws.tolist()], np.int64)
