@@ -3,10 +3,9 @@
 So `--help` and a mistyped option answer at once. A test compares the names below with the rooms'.
 """
 import argparse
-from dataclasses import fields
 from functools import partial
 
-from mbref.errors import InputError, require
+from mbref.errors import InputError
 
 MODELS = ("atrank", "atrank_released", "bilstm", "bpr_mf", "cnn", "dmran", "hiersrec", "hmar",
           "hmar_released", "sasrec")  # of runs
@@ -18,8 +17,6 @@ TEXTS = ("words", "random", "none")  # of runs
 SPLITS = ("leave-one-out", "session-rec", "srgnn")  # of runs
 DEVICES = ("cpu", "cuda")  # of device
 DTYPES = ("float32", "float64")  # of check.compare
-VALUES = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number",
-          float: "a number", str: "a word"}
 ONLY = "a family (hmar), a component (hmar.code) or a case"
 PARITY = """Compute anew what recorded states of the authors' releases hold, compare array by array.
 Error: the largest difference relative to the largest absolute value of the array, or to a
@@ -289,28 +286,3 @@ def fraction(text):
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not at least 0 and less than 1")
     return number
-
-
-def parse_fields(kind, texts, fixed=()):
-    """{field: text} with each text turned into the type of the dataclass's default.
-
-    Raises InputError for another field than those of `kind` that are not `fixed`, or another value.
-    """
-    known = {field.name: field.default for field in fields(kind) if field.name not in fixed}
-    values = {}
-    for name, text in texts.items():
-        require(name in known,
-                f"--set {name}={text[:80]}: the name must be one of {', '.join(known)}.")
-        try:
-            values[name] = parse_value(text, type(known[name]))
-        except (KeyError, ValueError) as error:
-            raise InputError(f"--set {name}={text[:80]}: the value must be "
-                             f"{VALUES[type(known[name])]}, not {text!r}.") from error
-    return values
-
-
-def parse_value(text, kind):
-    """A text as a value of a kind. Raises KeyError or ValueError if it is none."""
-    if kind is bool:
-        return {"true": True, "false": False}[text.lower()]
-    return tuple(map(float, text.split(","))) if kind is tuple else kind(text)

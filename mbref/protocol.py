@@ -18,7 +18,9 @@ states, with tap(name, array) called on intermediates.
 
 A model may have the names of OPTIONAL, too; `optional(model, name)` is how everything else asks.
 """
-from mbref.errors import require
+from dataclasses import fields
+
+from mbref.errors import InputError, require
 
 REQUIRED = ("Config", "init", "examples", "training_batch", "ranking_batch", "score", "score_all",
             "loss")
@@ -36,6 +38,9 @@ OPTIONAL = {
     # forget_ids(params, known): parameters that know items not `known` [N+1] by features alone
     "forget_ids": lambda params, known: params,
 }
+# what a text must be to become a field of a kind
+VALUES = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number",
+          float: "a number", str: "a word"}
 
 
 def optional(model, name):
@@ -57,3 +62,28 @@ def settings(model, texts):
 def validates_by(model):
     """The measure that the model is trained for by its own SETTINGS, such as "AUC", or ""."""
     return optional(model, "SETTINGS").get("validate", "")
+
+
+def parse_fields(kind, texts, fixed=()):
+    """{field: text} with each text turned into the type of the dataclass's default.
+
+    Raises InputError for another field than those of `kind` that are not `fixed`, or another value.
+    """
+    known = {field.name: field.default for field in fields(kind) if field.name not in fixed}
+    values = {}
+    for name, text in texts.items():
+        require(name in known,
+                f"--set {name}={text[:80]}: the name must be one of {', '.join(known)}.")
+        try:
+            values[name] = parse_value(text, type(known[name]))
+        except (KeyError, ValueError) as error:
+            raise InputError(f"--set {name}={text[:80]}: the value must be "
+                             f"{VALUES[type(known[name])]}, not {text!r}.") from error
+    return values
+
+
+def parse_value(text, kind):
+    """A text as a value of a kind. Raises KeyError or ValueError if it is none."""
+    if kind is bool:
+        return {"true": True, "false": False}[text.lower()]
+    return tuple(map(float, text.split(","))) if kind is tuple else kind(text)

@@ -24,7 +24,6 @@ from mbref.data.log import Log
 from mbref.data.readers import digest_of, read_task
 from mbref.device.device import open_device
 from mbref.errors import InputError, require, require_types
-from mbref.options import parse_fields
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
 from mbref.released.hmar import trainable as hmar_released
@@ -134,7 +133,7 @@ def make_config(model, split, log, task, overrides):
     if task.target != "any":
         sizes["target"] = log.behaviours.index(task.target) + 1
     known = {name: size for name, size in sizes.items() if name in default}
-    return model.Config(**known, **parse_fields(model.Config, overrides, sizes))
+    return model.Config(**known, **protocol.parse_fields(model.Config, overrides, sizes))
 
 
 def sizes_of(split, log):
@@ -169,7 +168,7 @@ def parse_settings(model_name, texts):
     names = {field.name for field in fields(training.Settings)}
     texts = protocol.settings(MODELS[model_name], texts)
     own = {name: text for name, text in texts.items() if name in names}
-    settings = training.Settings(**parse_fields(training.Settings, own))
+    settings = training.Settings(**protocol.parse_fields(training.Settings, own))
     return {name: text for name, text in texts.items() if name not in names}, settings
 
 

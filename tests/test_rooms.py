@@ -30,7 +30,7 @@ ROOMS = {
     "evaluation": ("data", "device", "metrics"),
     "training": ("data", "device", "errors", "evaluation"),
     "released": ("baselines", "data", "errors", "metrics", "nn"),
-    "runs": ("baselines", "data", "device", "errors", "options", "papers", "protocol", "released", "training", "variants"),
+    "runs": ("baselines", "data", "device", "errors", "papers", "protocol", "released", "training", "variants"),
     "check": ("candidates", "data", "device", "errors", "metrics", "nn"),
     "bench": ("candidates", "data", "device", "errors", "nn", "runs", "training"),
     "tables": ("candidates", "data", "errors", "evaluation", "metrics", "protocol", "runs", "training", "worlds"),

@@ -25,8 +25,7 @@ import numpy as np
 import mbref
 from mbref import training
 from mbref.bench.candidates import ONE_THREAD
-from mbref.bench.device import (WARM_UP, batch_of, cases, losses_in, step_in_torch, step_on,
-                                to_torch)
+from mbref.bench.device import WARM_UP, batch_of, cases, losses_in, step_in_torch, step_on, to_torch
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad

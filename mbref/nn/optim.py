@@ -10,7 +10,6 @@ import numpy as np
 
 from mbref.device.device import device_of
 
-
 BLOCK = 1 << 15  # numbers of a parameter that stay in a core's cache, with moments and gradient
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref import evaluation, metrics, runs, training
+from mbref import evaluation, metrics, protocol, runs, training
 from mbref.data import group_events
 from mbref.data.groups import GroupLog, read_groups
 from mbref.data.negatives import negatives_of_users
@@ -71,8 +71,8 @@ def make_config(log, read, overrides):
     several = [len(np.unique(log.action[log.group == g])) > 1 for g in read]
     actions = tuple(len(log.actions) * many for many in several)  # one kind says nothing
     kind = runs.find_model("atrank", overrides).Config
-    changes = runs.parse_fields(kind, overrides,
-                                fixed=("items", "categories", "tables", "groups", "actions"))
+    changes = protocol.parse_fields(kind, overrides,
+                                    fixed=("items", "categories", "tables", "groups", "actions"))
     return kind(tables=tables, groups=names, actions=actions, **changes)
 
 
