@@ -18,9 +18,7 @@ def main(arguments=None):
         if arguments is None:
             stop_alike()
             arguments = sys.argv[1:]
-        if "" in arguments:
-            number = arguments.index("") + 1
-            raise InputError(f"argument {number} is empty: is a shell variable not set?")
+        require_words(arguments)
         top = parser()
         options = top.parse_args(arguments)
         code = run(options) if options.run else top.print_help()
@@ -43,6 +41,13 @@ def main(arguments=None):
         drop_output()
         print(f"mbref: cannot write what there is to print ({error.strerror}).", file=sys.stderr)
         return 2
+
+
+def require_words(arguments):
+    """Raise InputError if an argument is empty."""
+    if "" in arguments:
+        number = arguments.index("") + 1
+        raise InputError(f"argument {number} is empty: is a shell variable not set?")
 
 
 def drop_output():
