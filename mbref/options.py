@@ -90,6 +90,11 @@ def add_bench(commands):
     add_sizes_of_candidates(p)
     p.set_defaults(run="mbref.bench.candidates.run")
     p.error = refuse
+    p = what.add_parser("read", help="reading a log: processor time and memory, beside pandas")
+    p.add_argument("--rows", type=positive, default=10_000_000, help="default 10,000,000")
+    p.add_argument("--file", metavar="FILE", help="read this UserBehavior.csv instead")
+    p.set_defaults(run="mbref.bench.reading.run")
+    p.error = refuse
     p = what.add_parser("device", help="training steps on a GPU, against the CPU and against "
                                        "PyTorch; needs a GPU")
     add_sizes_of_models(p)

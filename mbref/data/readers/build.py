@@ -131,12 +131,18 @@ def _number(path, events, code, names, time, per_second, notes, reading, same):
 
 def _order(user, time):
     """Rows in order of user and time, equal ones as in the file; None if they are."""
-    step = np.diff(user)
-    if time is None:
-        return None if (step >= 0).all() else np.argsort(user, kind="stable")
+    step, rows = np.diff(user), len(user)
+    time = np.zeros(rows, np.int64) if time is None else time
     if ((step > 0) | (step == 0) & (np.diff(time) >= 0)).all():
         return None
-    return np.lexsort((time, user))
+    low, span = time.min(), int(time.max() - time.min()) + 1
+    bits = rows.bit_length()
+    if time.dtype.kind != "i" or int(user.max() + 1) * span >= 1 << 63 - bits:
+        return np.lexsort((time, user))
+    # user, time and row in one number: sorting numbers is several times as fast as lexsort
+    keys = (user * span + (time - low) << bits) + np.arange(rows)
+    keys.sort()
+    return keys & (1 << bits) - 1
 
 
 def _drop_repeats(path, columns, same, notes):
@@ -189,7 +195,8 @@ def number_ids(column):
     if column.names is None:
         raws, numbers = _number_integers(column.values)
         width = max(len(str(raws[0])), len(str(raws[-1])))
-        return freeze(np.append("", raws.astype(f"U{width}"))), numbers
+        texts = list(map(str, raws.tolist()))
+        return freeze(np.array(["", *texts], f"U{width}")), numbers
     raws = order_ids(name for name in column.names if name)
     number = {raw: k for k, raw in enumerate(raws.tolist())}
     return raws, np.array([number[name] for name in column.names], np.int64)[column.values]

@@ -84,7 +84,8 @@ def _parse_fast(data, layout):
         return None
     lines = text.split("\n")[:-1]
     kinds = _kinds(lines[0], separator, layout)
-    if kinds is None or "\0" in text or _has_odd_numbers(text, separator):
+    needed = len(lines) * layout.width
+    if kinds is None or "\0" in text or _has_odd_numbers(data, text, separator, needed):
         return None
     for types in (kinds, dict.fromkeys(kinds, f"U{WIDEST}")):  # as the first line has them
         dtype = [(f"{at}", "U1") for at in range(layout.width)]
@@ -102,15 +103,21 @@ def _kinds(line, separator, layout):
     fields = [field.strip() for field in line.split(separator)]
     if len(fields) != layout.width:
         return None
-    return {name: "i8" if name not in layout.text and INTEGER.fullmatch(fields[at])
-            else f"U{WIDEST if len(fields[at]) > 10 else 16}" for name, at in layout.places.items()}
+    texts = {name: f"U{WIDEST}" if len(fields[at]) > 10 else "S16"
+             for name, at in layout.places.items()}
+    return {name: "i8" if name not in layout.text and INTEGER.fullmatch(fields[layout.places[name]])
+            else text for name, text in texts.items()}
 
 
-def _has_odd_numbers(text, separator):
-    """May an integer be written so that its number does not give it back, such as 01 or +1?"""
-    zeros = text.count(f"{separator}0") - text.count(f"{separator}0{separator}")
-    if zeros == text.count(f"{separator}0\n") and not any(
-            mark in text for mark in ("\n0", "+", "-", " ", '"', "\r")) and text[:1] != "0":
+def _has_odd_numbers(data, text, separator, separators):
+    """May an integer be written so that its number does not give it back, such as 01 or +1?
+
+    separators: how many separators and line breaks the lines need.
+    """
+    letters = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero((letters < ord("0")) | (letters == ord(separator)))
+    zero = letters[np.append(0, ends[:-1] + 1)] == ord("0")  # at the start of a field
+    if len(ends) == separators and not zero.any():  # so there is no sign, blank or quote, either
         return False
     odd = rf'(^|[{re.escape(separator)}\n])[ \t"]*(\+|-0|0[0-9])'
     return re.search(odd, text) is not None
@@ -130,16 +137,19 @@ def _load(lines, dtype, separator, quote):
 
 def _column(field):
     """A Column of one field of a structured array; None if a text may have been cut."""
-    field, width = field.copy(), field.dtype.itemsize // 4
-    if field.dtype.kind != "U":
+    field = field.copy()
+    if field.dtype.kind == "i":
         return Column(field)
-    if (np.strings.str_len(field) >= width).any():
+    letters = field.view("u1" if field.dtype.kind == "S" else "u4").reshape(len(field), -1)
+    if letters[:, -1].any():
         return None
-    values, names = np.full(len(field), -1), []
+    values, names = np.full(len(field), -1, np.int8), []
     while len(names) < FEW and len(rest := np.flatnonzero(values < 0)):
-        names.append(str(field[rest[0]]))
+        names.append(field[rest[0]])
         values[field == names[-1]] = len(names) - 1
-    return of_texts(field.tolist()) if len(rest) else look_up(of_texts(names), values)
+    texts = field.tolist() if len(rest) else names
+    texts = [text.decode("latin1") if isinstance(text, bytes) else str(text) for text in texts]
+    return of_texts(texts) if len(rest) else look_up(of_texts(texts), values)
 
 
 def look_up(column, values):
@@ -160,6 +170,8 @@ def _parse_lines(path, first, data, layout, broken, notes):
     at, rows = [], []
     lines = data.split(b"\n")
     for line, raw in enumerate(lines, start=first):
+        if not raw.strip():
+            continue
         ended = line < first + len(lines) - 1
         fields = _fields_of(path, line, raw, ended, layout, broken, notes)
         if fields is not None:

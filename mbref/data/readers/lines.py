@@ -9,7 +9,7 @@ from pathlib import Path
 from mbref.errors import InputError, require
 
 GZIP_MAGIC = b"\x1f\x8b"
-CHUNK = 1 << 22  # bytes that are read at a time
+CHUNK = 1 << 20  # bytes that are read at a time
 LONGEST = 1 << 22  # bytes of a line; more are no line of a log
 FIRST_BROKEN, BROKEN_SHARE = 1, 0.001  # so many rows of a file may be broken, the larger number
 
@@ -109,7 +109,7 @@ NO_TEXT = "is not UTF-8 text, unpack the file or save it as UTF-8"
 def lines(path):
     """Yield (line number, text or None for what is no text, had it a break); no blank lines."""
     for line, raw, ended in raw_lines(path):
-        text = decode(raw)
+        text = decode(raw) if raw.strip() else ""
         if text != "":
             yield line, text, ended
 

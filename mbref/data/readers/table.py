@@ -11,6 +11,7 @@ from mbref.data.readers import build, lines as text
 from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, parse, split_fields, texts_of
 from mbref.data.readers.events import RATED, clock_of, events_of
 from mbref.data.readers.lines import line_error
+from mbref.data.readers.parquet import parquet_rows
 from mbref.data.readers.times import iso_time, number
 from mbref.errors import InputError
 
@@ -78,6 +79,9 @@ def vocabularies_of(format, table, behaviours):
 
 def rows(path, table, format, broken, notes):
     """Yield (line number [n], {name: Column}) of the parts of a file."""
+    if format == "csv" and str(path).endswith(".parquet"):
+        yield from parquet_rows(path, {ours: names[0] for ours, names in table.columns.items()})
+        return
     parts = text.chunks(path)
     layout = None
     for first, data in parts:
@@ -157,6 +161,8 @@ def named_columns(path, line, head, table, format):
     """-> (separator, names, {ours: position}) of a header. Raises InputError if one is missing."""
     for separator in (*table.separators, *SEPARATOR_NAMES):
         names = split_fields(head, separator)
+        if len(names) > WIDEST_TABLE:
+            raise line_error(path, line, f"has {len(names):,} columns, this is no log")
         if table.typed:
             names = [name.split(":")[0].strip() for name in names]
         places, missing = find_columns(names, table)
@@ -169,8 +175,6 @@ def named_columns(path, line, head, table, format):
                                      f"and format {format} expects "
                                      f"{SEPARATOR_NAMES[table.separators[0]]}: replace them, or "
                                      "use --format csv")
-    if len(names) > WIDEST_TABLE:
-        raise line_error(path, line, f"has {len(names):,} columns, this is no log")
     return separator, names, places
 
 

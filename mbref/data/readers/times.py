@@ -81,7 +81,7 @@ def suspicions(time, per_second):
     if n > 1 and different <= max(1, min(FEW_TIMES, n // 1000)):
         found.append(f"the {n} times are hardly different, {different} in all: events of one time "
                      "stay in the order of the file")
-    time = time // per_second
+    time = time // per_second if per_second > 1 else time
     early = int((time < IN_1990).sum())
     if early:
         found.append(f"{early} of {n} times lie before 1990 (the earliest in {date(time.min())}): "
@@ -100,7 +100,7 @@ def outliers(time):
     At most one in a thousand, or one, counts.
     """
     few = max(1, len(time) // 1000)
-    if len(time) < 3:
+    if len(time) < 3 or time.max() - time.min() <= YEAR:
         return 0
     latest = np.sort(np.partition(time, len(time) - few - 1)[-few - 1:])
     gaps = np.diff(latest)

@@ -1,0 +1,43 @@
+"""Parquet files: the same log as the same rows in a file of lines."""
+import numpy as np
+import pytest
+
+from mbref.data.readers import read_table
+from mbref.errors import InputError
+from tests.optional import library
+
+pyarrow, parquet = library("pyarrow"), library("pyarrow.parquet")
+T = 1_511_848_894
+COLUMNS = dict(user="u", item="i", behaviour="b", time="t")
+ROWS = {"u": [3, 1, 3, 1], "i": ["b", "a", None, "c"], "b": ["pv", "buy", "pv", "pv"], "t": [T + 5, T, T, T + 1]}
+
+
+def test_a_parquet_file_is_the_log_of_the_same_lines(tmp_path):
+    rows = {name: [values[k] for k in (0, 1, 3)] for name, values in ROWS.items()}
+    parquet.write_table(pyarrow.table(ROWS), tmp_path / "log.parquet")
+    text = "u,i,b,t\n" + "".join(f"{u},{i},{b},{t}\n" for u, i, b, t in zip(*rows.values(), strict=True))
+    (tmp_path / "log.csv").write_text(text)
+    one = read_table(tmp_path / "log.parquet", COLUMNS, ("buy", "pv"))
+    other = read_table(tmp_path / "log.csv", COLUMNS, ("buy", "pv"))
+    for name in set(one._fields) - {"notes"}:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
+    assert one.notes == ("log.parquet: skipped 1 of 4 rows as broken (the first is line 3: the item is empty, fill it "
+                         "in or delete the line)",)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_timestamps_of_all_units(tmp_path, unit):
+    time = (np.array(ROWS["t"]) * 10 ** (3 * ["s", "ms", "us", "ns"].index(unit))).astype(f"M8[{unit}]")
+    parquet.write_table(pyarrow.table({**ROWS, "i": [1, 2, 3, 4], "t": time}), tmp_path / "log.parquet")
+    assert read_table(tmp_path / "log.parquet", COLUMNS).time.tolist() == [T, T + 1, T, T + 5]
+
+
+def test_what_is_no_parquet_file_is_refused(tmp_path):
+    parquet.write_table(pyarrow.table(ROWS), tmp_path / "log.parquet")
+    whole = (tmp_path / "log.parquet").read_bytes()
+    with pytest.raises(InputError, match="has no column v, it has u, i, b, t"):
+        read_table(tmp_path / "log.parquet", {**COLUMNS, "time": "v"})
+    for size in range(0, len(whole), 37):
+        (tmp_path / "cut.parquet").write_bytes(whole[:size])
+        with pytest.raises(InputError, match="cut.parquet: is no Parquet file"):
+            read_table(tmp_path / "cut.parquet", COLUMNS)
