@@ -44,6 +44,9 @@ class Result(NamedTuple):
         """Is everything required here, and right?"""
         return not self.failures
 
+ASSIGNED = ("values were assigned into an array, which cannot be differentiated: build the array "
+            "by np.stack or np.where")
+
 
 def load_implementation(path):
     """A Python file of functions named after components, hmar_code for "hmar.code".
@@ -92,7 +95,8 @@ def run_case(case, function, backend="numpy", dtype="float64", gradients=True, r
     if len(want) > len(casefile.answers(everything, gradients=False)):
         forward = run_case(case, function, backend, dtype, False, root)
         if forward.rows:  # it is the gradients that raise
-            note = f"no gradients ({raised}); --forward-only does without"
+            cause = ASSIGNED if "setting an array element with a sequence" in raised else raised
+            note = f"no gradients ({cause}); --forward-only does without"
             return judge(case, want, forward.got, dtype)._replace(note=note)
     return fail(case, want, dtype, f"it raised {raised}")
 

@@ -3,7 +3,7 @@ import autograd.numpy as np
 import numpy as onp
 import pytest
 
-from mbref.check import cases, check
+from mbref.check import casefile, cases, check, run
 from mbref.errors import InputError
 
 
@@ -77,3 +77,15 @@ def test_one_case_in_a_test_suite(case):
     check(case, lambda ids: onp.tri(ids.shape[1], dtype=bool), quiet=True)
     with pytest.raises(AssertionError):
         check(case, lambda ids: ~onp.tri(ids.shape[1], dtype=bool))
+
+
+def test_assignment_into_an_array_is_named_as_the_cause():
+    def dense(params, inputs, tap):
+        x = inputs["x"]
+        y = np.zeros((*x.shape[:-1], *params["b"].shape))
+        for n in range(len(x)):
+            y[n] = x[n] @ params["w"] + params["b"]
+        return {"y": y}
+
+    case = casefile.cases("layers.dense")[0]
+    assert "values were assigned into an array, which cannot be" in run.run_case(case, dense).note

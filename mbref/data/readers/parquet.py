@@ -33,7 +33,8 @@ def parquet_rows(path, columns):
             first += len(batch)
     except (ArrowException, OSError) as error:
         words = str(error).partition("\n")[0][:200]
-        raise InputError(f"{name_of(path)}: is no Parquet file that can be read ({words})") from None
+        raise InputError(f"{name_of(path)}: is no Parquet file that can be read "
+                         f"({words})") from None
 
 
 def of_arrow(column):
