@@ -11,6 +11,7 @@ import numpy as np
 
 READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0,
                (2, 0): np.lib.format.read_array_header_2_0}
+ROOM = 64  # bytes of an extra field; the smallest array takes more
 MOST_PACKED = 1100  # bytes that one byte of a zip file can stand for, and some room
 
 
@@ -23,6 +24,7 @@ def read_arrays(path, declared):
     """
     try:
         with zipfile.ZipFile(path) as z:
+            require_all_members(z)
             members = [name.removesuffix(".npy") for name in z.namelist()]
             missing = [name for name in declared if "*" not in name and name not in members]
             if missing:
@@ -33,6 +35,15 @@ def read_arrays(path, declared):
         raise
     except Exception as error:  # a file may be damaged in any way
         raise ValueError(str(error)[:200] or type(error).__name__) from error
+
+
+def require_all_members(z):
+    """Raise ValueError if there is room for an array between those that a zip file lists."""
+    listed = sorted((one.header_offset, one.compress_size + 30 + len(one.filename.encode()))
+                    for one in z.infolist())  # 30 bytes and the name stand before the content
+    starts, ends = [*(start for start, _ in listed), z.start_dir], [0, *map(sum, listed)]
+    if any(start - end > ROOM for start, end in zip(starts, ends, strict=True)):
+        raise ValueError("its list of arrays is damaged")
 
 
 def unpack(z, name, kinds="biufU", axes=None):

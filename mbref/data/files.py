@@ -2,7 +2,6 @@
 import json
 import os
 from contextlib import suppress
-from glob import escape
 from pathlib import Path
 
 from mbref.errors import InputError
@@ -45,8 +44,8 @@ def put_new(part, path):
 
 
 def remove_leftovers(path):
-    """Remove what processes that were killed had written of `path`."""
-    for part in path.parent.glob(f"{escape(path.name)}.*.part"):
+    """Remove what processes that were killed had half written beside `path`."""
+    for part in path.parent.glob("*.*.part"):
         number = part.name.split(".")[-2]
         if number.isdecimal() and not is_running(int(number)):
             part.unlink(missing_ok=True)
