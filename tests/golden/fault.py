@@ -6,6 +6,8 @@ them.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import mbref
+
 
 class Fault(NamedTuple):
     """A component with one thing wrong."""
@@ -16,7 +18,11 @@ class Fault(NamedTuple):
 
 
 def plant(function, module, **changes):
-    """`function` while names of `module` mean something else.  -> f(params, inputs, tap)."""
+    """`function` while names of `module` mean something else.  -> f(params, inputs, tap).
+
+    On the plain forms: the fast ones do not call those names.
+    """
+    @mbref.plain()
     def faulty(params, inputs, tap):
         kept = {name: getattr(module, name) for name in changes}
         vars(module).update(changes)
