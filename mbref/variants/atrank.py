@@ -24,6 +24,9 @@ RELEASED = {"scores": "dot", "group_relu": False, "bucket": "release", "query": 
 @dataclass(frozen=True)
 class Config(atrank.Config):
     """Switches beside the paper's own settings."""
+    # ablations
+    time: bool = True            # False: F_M does not read how long ago an event was
+    self_attention: bool = True  # False: (6) reads the events as they come from (4)
     # points of the ledger
     scores: str = "bilinear"    # "dot": keys are a layer, too, and scores are divided by sqrt(D/H)
     group_relu: bool = True     # False: F_M is linear
@@ -41,13 +44,18 @@ class Config(atrank.Config):
                 "width must be the number of features times table_width, or query=group.")
 
 
+def columns(config):
+    """Columns of the one-hot code of a time bucket."""
+    return COLUMNS[config.bucket] if config.time else 0  # Deviation D14: ablations of ours
+
+
 def init(rng, config):
     """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
     t, D = config.table_width, config.width
 
     def group(features, actions):
         action = {"action": glorot(rng, actions + 1, t)} if actions else {}
-        rows = (len(features) + len(action)) * t + COLUMNS[config.bucket]
+        rows = (len(features) + len(action)) * t + columns(config)
         return init_dense(glorot(rng, rows, D)) | action
 
     params = {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
@@ -56,7 +64,8 @@ def init(rng, config):
         objects = [params["tables"][features[0]] for features in config.groups]
         params["bias"] = [np.zeros(len(table)) for table in objects]
     for part in ("self", "vanilla"):
-        params[part] = [init_block(rng, D, config.hidden) for _ in range(config.blocks)]
+        blocks = config.blocks if part == "vanilla" or config.self_attention else 0
+        params[part] = [init_block(rng, D, config.hidden) for _ in range(blocks)]
     return params
 
 
@@ -89,7 +98,7 @@ def behaviour_code(params, config, g, history, ids):
     x = object_code(params, config, g, ids[history.item])
     # Deviation D5: two rules
     bucket = time_bucket(history.gap, config.bucket)[..., None]  # [B, L, 1]
-    time = bucket == np.arange(COLUMNS[config.bucket], like=bucket)  # [B, L, 12 or 14]
+    time = bucket == np.arange(columns(config), like=bucket)  # [B, L, 12 or 14]
     return group_code(params, config, g, x, history.behaviour, time.astype(x.dtype))
 
 

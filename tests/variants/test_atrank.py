@@ -50,3 +50,24 @@ def test_every_statement_of_the_paper_runs_at_its_defaults(tmp_path):
     """With several groups, whose actions are read."""
     sizes, events, cases = mall(np.random.default_rng(3), tmp_path)
     assert_all_statements_run(atrank, sizes, events, cases)
+
+
+def test_without_time_gaps_change_nothing_and_without_self_attention_events_stay_as_they_come(tmp_path):
+    sizes, events, cases = shop(np.random.default_rng(3), tmp_path)
+    later = events._replace(now=events.now + 4000 * DAY)
+
+    def states(made_of, **switches):
+        config = variants.Config(**sizes, **SMALL, **switches)
+        params = variants.init(np.random.default_rng(4), config)
+        taps = {}
+        batch = variants.ranking_batch(made_of, cases, config)
+        scores = variants.score_all(params, batch, config)
+        variants.forward(params, batch, config, taps.__setitem__)
+        return scores, taps["input"], taps["states"]
+
+    np.testing.assert_array_equal(states(events, time=False)[0], states(later, time=False)[0])
+    assert np.abs(states(events)[0] - states(later)[0]).max() > 1e-3
+    _, read, left = states(events, self_attention=False)
+    np.testing.assert_array_equal(read, left)
+    _, read, left = states(events)
+    assert np.abs(read - left).max() > 1e-3
