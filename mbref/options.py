@@ -32,7 +32,8 @@ def parser():
     top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="command")
 
-    for add in (add_runs, add_reproduce, add_bench, add_parity, add_cases, add_check, add_export):
+    for add in (add_runs, add_reproduce, add_worlds, add_bench, add_parity, add_cases, add_check,
+                add_export):
         add(commands)
     for p in (top, *commands.choices.values()):
         p.error = refuse
@@ -79,6 +80,18 @@ def add_recommend(commands):
     p.add_argument("-k", type=positive, default=10)
     add_device(p)
     p.set_defaults(run="mbref.tables.commands.recommend")
+
+
+def add_worlds(commands):
+    """The command that writes the synthetic logs with a known best answer."""
+    p = commands.add_parser("worlds", help="synthetic logs with a known best answer: list, make")
+    p.add_argument("--make", nargs="?", const="", metavar="DIR",
+                   help="write the files, a folder each, into DIR (default: tiny_data/worlds)")
+    p.add_argument("--only", action="append", default=[], metavar="NAME", help="may be repeated")
+    p.add_argument("--signal", help="what decides the next item (default: each world's first)")
+    p.add_argument("--users", type=positive, help="(default: as in tiny_data)")
+    p.add_argument("--seed", type=int, default=1, help="default 1")
+    p.set_defaults(run="mbref.worlds.commands.run_worlds")
 
 
 def add_bench(commands):

@@ -22,7 +22,7 @@ ROOMS = {
     "device": ("errors",),
     "nn": ("device",),
     "data": ("errors",),
-    "worlds": ("data",),
+    "worlds": ("data", "errors", "metrics"),
     "papers": ("data", "errors", "nn"),
     "variants": ("data", "errors", "nn", "papers"),
     "baselines": ("data", "errors", "nn"),

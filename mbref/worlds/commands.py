@@ -1,0 +1,45 @@
+"""python -m mbref worlds: the worlds with a known best answer, listed or written as files."""
+from pathlib import Path
+
+from mbref.data import shipped
+from mbref.data.files import write_whole
+from mbref.errors import InputError, require
+from mbref.worlds import aisles, counts, dims, hints, hops, kinds, known, last, stamp
+
+WORLDS = {"last": last, "counts": counts, "kinds": kinds, "hints": hints, "stamp": stamp,
+          "hops": hops, "dims": dims, "aisles": aisles}
+
+
+def run_worlds(options):
+    """`worlds`: list them, or with --make write their files into a folder each."""
+    for name in options.only:
+        require(name in WORLDS, f"--only {name}: choose from {', '.join(WORLDS)}.")
+    worlds = {name: WORLDS[name] for name in options.only or WORLDS}
+    if options.make is None:
+        print("\n".join(describe(name, world) for name, world in worlds.items()))
+        return
+    folder = Path(options.make or shipped.tiny_data() / "worlds")
+    for name, world in worlds.items():
+        signal = options.signal or world.SIGNALS[0]
+        require(signal in world.SIGNALS, f"--signal {signal}: {name} has "
+                                         f"{', '.join(world.SIGNALS)}; name one world by --only.")
+        files = known.make(world, signal, options.users or world.SHIPPED, options.seed)
+        print(*write(folder / name, files), sep="\n")
+
+
+def describe(name, world):
+    """A line on a world: what its page says first, and the signals to choose from."""
+    first = " ".join(world.__doc__.partition("\n\n")[0].partition(": ")[2].split())
+    return f"{name:8}{first} Signals: {', '.join(world.SIGNALS)}; {world.USERS} users."
+
+
+def write(folder, files):
+    """Write {file name: text} into a folder, which is made.  -> paths."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): "
+                         "give another folder.") from error
+    for name, text in files.items():
+        write_whole(folder / name, lambda file, text=text: file.write(text.encode("ascii")))
+    return [folder / name for name in files]
