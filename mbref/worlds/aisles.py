@@ -13,32 +13,36 @@ are 0; without that of text (`mute`) the words are drawn at random.
 """
 import numpy as np
 
-from mbref.worlds.common import draw, text_of, whole
+from mbref.worlds.common import text_of, whole
 from mbref.worlds.known import draw_item
 
 FORMAT, TARGET, LOG = "diginetica", "view", "train-item-views.csv"
 SIGNALS = "chain", "no chain", "mute"
 USERS, SHIPPED = 2000, 700  # sessions
-C, PER, LINES, FALL, KIN, STAY, FOLLOW = 30, 15, 4, 0.7, 6, 0.1, 0.75
+C, PER, LINES, FALL, KIN, STAY, FOLLOW = 12, 25, 4, 0.7, 3, 0.1, 0.75
 FEWEST, MOST, DAYS = 6, 12, 30
 N, PLACE = C * PER, np.arange(C * PER)
 CATEGORY = np.append(0, 1 + PLACE % C)               # [N + 1]
 LINE = np.append(0, 1 + PLACE // C % LINES)          # [N + 1]
 WEIGHT = np.append(0, (1.0 + PLACE // C) ** -FALL)   # [N + 1]
+EVEN = np.append(0.0, np.ones(N))
 NEXT = 1 + (np.random.default_rng(0).random((C + 1, C + 1)) * C).astype(int)  # of b and c
 
 
-def chances(past, signal="chain"):
-    """P(the next click | past).  -> [N + 1]."""
+def chances(past, signal="chain", weight=WEIGHT):
+    """P(the next click | past).  -> [N + 1].
+
+    Another `weight` is what can be said without the ranks, which no text tells of a cold item.
+    """
     if len(past.item) == 0:
-        return WEIGHT / WEIGHT.sum()
+        return weight / weight.sum()
     category = np.ones(C + 1) / C  # [C + 1], entry 0 has no items
     if signal != "no chain":
         *_, b, c = CATEGORY[past.item[[-2, -1] if len(past.item) > 1 else [-1, -1]]]
         category *= 1 - STAY - FOLLOW
         category[c] += STAY
         category[NEXT[b, c]] += FOLLOW
-    w = WEIGHT * np.where(LINE == LINE[past.item[-1]], KIN, 1)
+    w = weight * np.where(LINE == LINE[past.item[-1]], KIN, 1)
     return category[CATEGORY] * w / np.maximum(np.bincount(CATEGORY, w), 1e-9)[CATEGORY]
 
 

@@ -2,9 +2,8 @@
 dimensions).
 
 A garment has a style and a maker; the catalogue tells their pair as its category. Besides there are
-items for a party and items for work, told by two more categories. Every second day a user takes
-first an item for an occasion, evenly, then, the same day, a garment g that the user does not have.
-With l the garment of the visit before,
+items for a party and items for work, told by two more categories. Every second day a user looks at
+one of these, drawn evenly, and, the same day, buys a garment g. With l the garment bought before,
 
     P(g | past) ~ SURE [s_g = s_l] / (garments of style s_l) + (1 - SURE) / GARMENTS   after a party
     P(g | past) ~ SURE [m_g = m_l] / (garments of maker m_l) + (1 - SURE) / GARMENTS   after work
@@ -16,14 +15,15 @@ Without the signal (`style`) style counts after every occasion.
 """
 import numpy as np
 
-from mbref.worlds.common import whole
-from mbref.worlds.hops import FORMAT as FORMAT, LOG as LOG, TARGET as TARGET, write as write_clicks
+from mbref.worlds.common import text_of, whole
 from mbref.worlds.known import DAY, START, draw_item
 
+FORMAT, TARGET, LOG = "taobao", "buy", "UserBehavior.csv"
 SIGNALS = "occasion", "style"
 USERS, SHIPPED = 800, 250
 STYLES, MAKERS, PER, VISITS, SURE = 4, 4, 12, 7, 0.95
 GARMENTS, OCCASIONS = STYLES * MAKERS * PER, 16
+BUY, VIEW = 1, 4  # behaviours
 PLACE = np.arange(GARMENTS)
 NONE = np.zeros(OCCASIONS, int)
 STYLE = np.concatenate([[0], 1 + PLACE % STYLES, NONE])            # [N + 1]
@@ -42,16 +42,24 @@ def chances(past, signal="occasion"):
     return p / p.sum()
 
 
+def blind(past, signal="occasion"):
+    """The best that can be said without the occasion: the mean over both.  -> [N + 1]."""
+    both = [[*past.item[:-1], GARMENTS + kind] for kind in (1, 2)]
+    return np.mean([chances(past._replace(item=np.array(item)), signal) for item in both], axis=0)
+
+
 def draw_user(rng, signal="occasion"):
-    """One user's events (item, 1, seconds)."""
-    events = [(whole(rng, 1, GARMENTS), 1, START)]
+    """One user's events (item, behaviour, seconds)."""
+    events = [(whole(rng, 1, GARMENTS), BUY, START)]
     for visit in range(1, VISITS):
         now = START + 2 * DAY * visit
-        events.append((GARMENTS + whole(rng, 1, OCCASIONS), 1, now))
-        events.append((draw_item(rng, chances, events, signal), 1, now))
+        events.append((GARMENTS + whole(rng, 1, OCCASIONS), VIEW, now))
+        events.append((draw_item(rng, chances, events, signal), BUY, now))
     return events
 
 
 def write(people, signal):
-    """ReChorus's clicks and item_meta.csv."""
-    return write_clicks(people, signal, CATEGORY)
+    """Taobao's lines: user, item, category, behaviour and seconds."""
+    names = {BUY: "buy", VIEW: "pv"}
+    return {LOG: text_of([(user, item, CATEGORY[item], names[kind], now)
+                          for user, events in enumerate(people, 1) for item, kind, now in events])}

@@ -49,9 +49,9 @@ def draw_user(rng, signal="several"):
     return events
 
 
-def write(people, signal, category=TOPIC):
-    """ReChorus's clicks and item_meta.csv, tab-separated; category [N + 1] of every item."""
+def write(people, signal):
+    """ReChorus's clicks and item_meta.csv, tab-separated."""
     clicks = [(user, item, now) for user, events in enumerate(people, 1) for item, _, now in events]
-    items = [(item, category[item]) for item in range(1, len(category))]
+    items = [(item, TOPIC[item]) for item in range(1, len(TOPIC))]
     return {LOG: text_of([("user_id", "item_id", "time"), *clicks], "\t"),
             "item_meta.csv": text_of([("item_id", "i_category"), *items], "\t")}

@@ -37,7 +37,7 @@ def test_the_committed_files_are_made_again_bit_for_bit(tmp_path):
     commands.run_worlds(options(make=str(tmp_path)))
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
     there = {path.relative_to(TINY / "worlds"): path.read_bytes() for path in (TINY / "worlds").rglob("*.*")}
-    assert made == there and len(made) == 14
+    assert made == there and len(made) == 13
 
 
 def test_all_logs_together_are_small():
@@ -187,15 +187,25 @@ def test_chances_of_dims_by_hand():
         assert p[[1, near, far]] == pytest.approx([0, (0.95 / 48 + 0.05 / 192) / left, 0.05 / 192 / left])
 
 
+def test_blind_to_the_occasion_both_sides_count_half():
+    past = past_of([(1, 1, 0), (dims.GARMENTS + 1, 4, 0)])
+    work = past_of([(1, 1, 0), (dims.GARMENTS + 2, 4, 0)])
+    np.testing.assert_allclose(dims.blind(past), (dims.chances(past) + dims.chances(work)) / 2)
+    np.testing.assert_array_equal(dims.blind(past), dims.blind(work))
+
+
 def test_chances_of_aisles_by_hand():
     """After items of categories 2 and 1, the last of line 1."""
     b, c = 2, 1
     goal = aisles.NEXT[b, c]
     p = aisles.chances(past_of([(2, 1, 0), (1, 1, 0)]))
     by_category = np.bincount(aisles.CATEGORY, p)
-    assert goal not in (1, 5) and by_category[[1, goal, 5]] == pytest.approx([0.1 + 0.005, 0.755, 0.005])
-    weight = np.arange(1, 16) ** -0.7 * np.where(np.arange(15) % 4 == 0, 6, 1)
-    assert p[aisles.CATEGORY == goal] == pytest.approx(0.755 * weight / weight.sum())
+    rest = 0.15 / 12
+    assert goal not in (1, 5) and by_category[[1, goal, 5]] == pytest.approx([0.1 + rest, 0.75 + rest, rest])
+    weight = np.arange(1, 26) ** -0.7 * np.where(np.arange(25) % 4 == 0, 3, 1)
+    assert p[aisles.CATEGORY == goal] == pytest.approx((0.75 + rest) * weight / weight.sum())
+    p = aisles.chances(past_of([(2, 1, 0), (1, 1, 0)]), weight=aisles.EVEN)
+    assert p[aisles.CATEGORY == goal][:3] == pytest.approx((0.75 + rest) / (7 * 3 + 18) * np.array([3, 1, 1]))
 
 
 # With the signal a change of the past changes what comes; without it, it does not.
@@ -259,7 +269,7 @@ def test_one_interest_is_one_topic_and_several_are_several():
 
 def test_without_a_chain_categories_are_even_and_muted_words_are_chance():
     p = aisles.chances(past_of([(2, 1, 0), (1, 1, 0)]), "no chain")
-    assert np.bincount(aisles.CATEGORY, p)[1:] == pytest.approx(np.ones(30) / 30)
+    assert np.bincount(aisles.CATEGORY, p)[1:] == pytest.approx(np.ones(12) / 12)
     for signal, least, most in (("chain", 1, 1), ("mute", 0, 0.1)):
         rows = known.make(aisles, signal, users=2)["products.csv"].splitlines()[1:]
         words = [set(row.rpartition(";")[2].split(",")) for row in rows]
