@@ -218,6 +218,10 @@ def add_reproduce(commands):
     p.add_argument("--at", type=positive, nargs="+", default=[], metavar="STEP",
                    help="report after these numbers of steps, without choosing by validation")
     p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
+    p.add_argument("--mechanisms", dest="run", action="store_const",
+                   const="mbref.tables.mechanism_run.run_mechanisms",
+                   help="all papers' mechanisms on worlds with a known best answer, instead")
+    p.add_argument("--quick", action="store_true", help="with --mechanisms: fewer users and steps")
     add_task(p)
     add_settings(p)
     p.set_defaults(run="mbref.tables.commands.run_reproduce")

@@ -1,0 +1,201 @@
+"""Does a paper's mechanism work? On a world that needs it, and on one that does not.
+
+For each mechanism the full model and the one without it are trained on the world with its signal
+(ON) and without it (OFF), with several seeds. The difference is paired over users; "way" is how far
+the full model comes from chance, 0, to the ceiling, 1. The verdict is decided by the numbers.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from mbref import metrics
+from mbref.tables.world_cells import MATCHED, MEASURE, Cell
+from mbref.worlds.commands import WORLDS
+
+ENOUGH = 0.8  # of the way to the ceiling
+ATRANK = {"optimiser": "adam", "rate": "3e-3", "batch_size": "64", "width": "32",
+          "table_width": "16", "heads": "4", "unit": "3600"}
+HMAR = {"width": "32", "length": "20", "dropout": "0", "rate": "3e-3"}
+DMRAN = {"batch_size": "64", "penalty": "1e-5", "redundancy": "0", "hops": "8"}
+# what really trains on these small logs; the papers' own settings are those of the models
+TRAINS = {
+    "last": ("hmar", {**HMAR, "steps": "400"}),
+    "counts": ("hmar", {**HMAR, "steps": "120"}),
+    "kinds": ("hmar", {**HMAR, "dropout": "0.2", "positives": "target", "theta": "5",
+                       "steps": "300"}),
+    "hints": ("atrank", {**ATRANK, "length": "20", "steps": "600"}),
+    "stamp": ("atrank", {**ATRANK, "length": "3", "steps": "600"}),
+    "hops": ("dmran", {**DMRAN, "width": "24", "time": "false", "length": "20", "steps": "1200"}),
+    "dims": ("dmran", {**DMRAN, "optimiser": "adam", "rate": "0.02", "width": "32", "length": "8",
+                       "steps": "600", "drop_step": "350"}),
+    "aisles": ("hiersrec", {"rate": "5e-3", "batch_size": "64", "dropout": "0.2", "width": "32",
+                            "item_width": "32", "category_width": "16", "projection_width": "16",
+                            "length": "10", "steps": "900", "drop_step": "600"}),
+}
+VALIDATIONS = 5  # of one training, evenly spread over its steps
+
+
+class Mechanism(NamedTuple):
+    """What is compared; fields are what differs from TRAINS of the world."""
+
+    paper: str
+    name: str
+    world: str
+    off: str                 # the world's signal with which the mechanism should not matter
+    without: tuple           # of fields {field: text}: of several trainings the best on validation
+    full: dict = {}
+    enough: float = ENOUGH
+    early: str = ""          # also after so many steps
+    reason: str = ""         # why it shows nothing, where we know
+
+
+TIED = {"item_out": "tied", "inputs": "category+text"}  # free output weights know ids alone
+MECHANISMS = (
+    Mechanism("HMAR", "behaviour encoder", "last", "any", ({"merge": "bypass"},)),
+    Mechanism("HMAR", "indicators", "counts", "none", ({"indicator": "false"},)),
+    Mechanism("HMAR", "class loss", "kinds", "silent", ({"theta": "0"},)),
+    Mechanism("ATRank", "attention across groups", "hints", "item", ({"read": "i2i"},)),
+    Mechanism("ATRank", "time", "hints", "any query", ({"time": "false"},)),
+    Mechanism("ATRank", "self-attention", "stamp", "newest", ({"self_attention": "false"},)),
+    Mechanism("DMRAN", "several hops", "hops", "one", ({"hops": "1"},)),
+    Mechanism("DMRAN", "level of dimensions", "dims", "style", (
+        {"variant": "item"}, {"variant": "item", "rate": "5e-3"})),
+    Mechanism("DMRAN", "redundancy penalty", "hops", "one", ({},), {"redundancy": "0.01"},
+              early="300", reason="it only speeds up what the hops find by themselves"),
+    Mechanism("HierSRec", "category task", "aisles", "no chain", ({"tasks": "item"},)),
+    Mechanism("HierSRec", "hierarchy, matched width", "aisles", "no chain",
+              ({"hier": "none", "width": MATCHED},), reason="both heads read the same encoding, "
+              "whose item logits can already say log p(category) + score within the category"),
+    Mechanism("HierSRec", "text for cold items", "aisles, cold", "mute",
+              ({**TIED, "inputs": "category"},), TIED, enough=0.75),
+)
+
+
+def cells_of(mechanism, seeds, quick=False):
+    """{(part, role): a list of trainings, each a list of cells, one a seed}.
+
+    part: "ON", "OFF" or "early"; role: "full" or "without".
+    """
+    world, _, cold = mechanism.world.partition(", ")
+    model, fields = TRAINS[world]
+    parts = {"ON": ({}, WORLDS[world].SIGNALS[0]), "OFF": ({}, mechanism.off)}
+    if mechanism.early:
+        parts["early"] = {"steps": mechanism.early}, WORLDS[world].SIGNALS[0]
+
+    def cells(changes, signal):
+        own = fields | changes
+        steps = int(own["steps"]) // (3 if quick else 1)
+        own |= {"steps": str(steps), "evaluate_every": str(max(1, steps // VALIDATIONS)),
+                "drop_step": str(steps * int(own.get("drop_step", 0)) // int(own["steps"]))}
+        read = own.pop("read", "a2i")
+        users = WORLDS[world].USERS // 2 if quick else None
+        return [Cell(world, signal, model, tuple(own.items()), seed, bool(cold), read, users)
+                for seed in range(seeds)]
+
+    return {(part, role): [cells(changes | steps, signal) for changes in several]
+            for part, (steps, signal) in parts.items()
+            for role, several in (("full", (mechanism.full,)), ("without", mechanism.without))}
+
+
+# From the trainings to a row.
+
+def compare(mechanism, cells, found):
+    """One row: {"ON": figures, "OFF": figures, "verdict": words}.
+
+    cells: of cells_of; found {Cell: what world_cells.train gave}.
+    """
+    row = {}
+    for part in dict.fromkeys(part for part, _ in cells):
+        full, without = (choose(cells[part, role], found) for role in ("full", "without"))
+        row[part] = difference(full, without)
+    return row | {"measure": MEASURE[cells["ON", "full"][0][0].world],
+                  "verdict": judge(mechanism, row)}
+
+
+def choose(several, found):
+    """Of several trainings the results of the one that is best on validation, one a seed."""
+    def best(cells):
+        return np.mean([max(metric for _, metric in found[cell]["validation"]) for cell in cells])
+
+    return [found[cell] for cell in max(several, key=best)]
+
+
+def difference(full, without):
+    """Figures of two models with the same cases, each a list over seeds."""
+    users = [np.mean([result["users"] for result in results], axis=0)
+             for results in (full, without)]  # two of [U]
+    gap = metrics.paired_bootstrap(*users, np.random.default_rng(0))
+    row = {"ceiling": full[0]["ceiling"], "chance": full[0]["chance"], "bound": full[0]["bound"],
+           "gate": mean_gate([result["gate"] for result in full]),
+           "difference": gap.mean, "low": gap.low, "high": gap.high}
+    for name, results, mean in zip(("full", "without"), (full, without), map(np.mean, users),
+                                   strict=True):
+        seeds = [float(np.mean(result["users"])) for result in results]
+        row[name] = {"mean": float(mean), "seeds": seeds,
+                     "sd": metrics.mean_and_spread(seeds).sd,
+                     "curves": [result["validation"] for result in results]}
+    row["way"] = (row["full"]["mean"] - row["chance"]) / (row["ceiling"] - row["chance"])
+    return row
+
+
+def mean_gate(gates):
+    """The mean over seeds of what world_cells.cover gave, None where it gave none."""
+    if None in gates:
+        return None
+    return {name: float(np.mean([gate[name] for gate in gates])) for name in gates[0]}
+
+
+def judge(mechanism, row):
+    """The verdict in words, which the numbers decide."""
+    on, off, early = row["ON"], row["OFF"], row.get("early")
+    if on["low"] > 0:
+        words = "shows"
+        if on["way"] < mechanism.enough:
+            words += f", but comes {on['way']:.0%} of the way, less than {mechanism.enough:.0%}"
+    elif early and early["low"] > 0:
+        words = f"shows only early, after {mechanism.early} steps"
+    else:
+        words = "does not show"
+    if off["low"] > 0:
+        words += f"; without the signal {off['difference']:+.3f} stay"
+    reason = mechanism.reason if on["low"] <= 0 else ""
+    return f"{words}: {reason}" if reason else words
+
+
+def table(rows):
+    """The rows {(paper, mechanism): row} as text."""
+    heads = ("full", "without", "ceiling", "chance", "way", "ON, difference", "OFF, difference")
+    lines = [f"{'':10}{'':26}{'':9}" + "".join(f"{head:>{width(head)}}" for head in heads)
+             + "  verdict"]
+    for (paper, name), row in rows.items():
+        on, off = row["ON"], row["OFF"]
+        cells = [f"{on['full']['mean']:.3f}", f"{on['without']['mean']:.3f}",
+                 f"{on['ceiling']:.3f}", f"{on['chance']:.3f}", f"{on['way']:.0%}",
+                 interval(on), interval(off)]
+        lines.append(f"{paper:10}{name:26}{row['measure']:9}" + "".join(
+            f"{cell:>{width(head)}}" for cell, head in zip(cells, heads, strict=True))
+            + f"  {row['verdict']}")
+    return "\n".join([*lines, *notes(rows)])
+
+
+def notes(rows):
+    """Sentences below the table: what an ablation could reach, and HierSRec's gate."""
+    for (paper, name), row in rows.items():
+        on = row["ON"]
+        if on["bound"]:
+            yield f"{paper}, {name}: no model that lacks it can exceed {on['bound']:.3f}."
+        if on["gate"] and name == "category task":
+            gate = on["gate"]
+            yield (f"{paper}, gate: the one likeliest category, {gate['chance']:.1%} of the items, "
+                   f"holds the next item in {gate['model']:.3f} of the cases; by the rule behind "
+                   f"the log {gate['rule']:.3f}, by chance {gate['chance']:.3f}.")
+
+
+def width(head):
+    """Of a column, by its head."""
+    return 26 if "difference" in head else 9
+
+
+def interval(part):
+    """A difference and its interval as text."""
+    return f"{part['difference']:+.3f} [{part['low']:+.3f}, {part['high']:+.3f}]"

@@ -1,0 +1,180 @@
+"""The mechanism table: what is trained, what is compared, what the numbers decide."""
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mbref import runs
+from mbref.errors import InputError
+from mbref.options import parser
+from mbref.tables import mechanism_run, mechanisms, world_cells
+from mbref.tables.mechanisms import MECHANISMS, TRAINS, cells_of, compare, judge
+from mbref.tables.world_cells import Cell
+from mbref.worlds import commands, known, last
+
+every_mechanism = pytest.mark.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
+
+
+def result(users, validation=((1, 0.5),), ceiling=0.9, chance=0.5):
+    return {"users": users, "ceiling": ceiling, "chance": chance, "steps": 1, "gate": None, "bound": None,
+            "validation": validation}
+
+
+def row_of(on, off=(0, -1, 1), way=0.9, early=None):
+    parts = {"ON": on, "OFF": off} | ({"early": early} if early else {})
+    return {name: {"difference": middle, "low": low, "high": high, "way": way}
+            for name, (middle, low, high) in parts.items()}
+
+
+# What is trained.
+
+@every_mechanism
+def test_every_cell_can_be_trained(mechanism):
+    """Its world, its signal and its settings are known; the two sides differ in one thing alone."""
+    cells = cells_of(mechanism, seeds=2)
+    for several in cells.values():
+        for training in several:
+            assert [cell.seed for cell in training] == [0, 1]
+            for cell in training:
+                assert cell.signal in commands.WORLDS[cell.world].SIGNALS
+                fields = {name: text for name, text in cell.fields if text != world_cells.MATCHED}
+                overrides, settings = runs.parse_settings(cell.model, fields)
+                assert settings.steps % settings.evaluate_every == 0
+                runs.parse_fields(runs.find_model(cell.model, overrides).Config, overrides)
+    full, without = (cells["ON", role][0][0] for role in ("full", "without"))
+    assert full.signal == without.signal and full.users is None and (full != without)
+
+
+def test_quick_cells_have_fewer_users_and_steps():
+    quick, whole = (cells_of(MECHANISMS[0], 1, quick)["ON", "full"][0][0] for quick in (True, False))
+    assert quick.users == last.USERS // 2
+    assert int(dict(quick.fields)["steps"]) < int(dict(whole.fields)["steps"]) / 2
+
+
+def test_what_is_shared_is_trained_once():
+    """The full model on `hints` serves two mechanisms."""
+    groups, time = (next(m for m in MECHANISMS if m.name == name)
+                    for name in ("attention across groups", "time"))
+    assert cells_of(groups, 1)["ON", "full"] == cells_of(time, 1)["ON", "full"]
+
+
+# From figures to verdicts.
+
+def test_differences_are_paired_over_users_and_mean_over_seeds():
+    rng = np.random.default_rng(1)
+    without = rng.random(200)
+    two = [result(list(without + 0.1 + d)) for d in (0.02, -0.02)]
+    row = mechanisms.difference(two, [result(list(without))] * 2)
+    assert row["difference"] == pytest.approx(0.1) and row["low"] == pytest.approx(0.1)
+    assert row["full"]["mean"] == pytest.approx(without.mean() + 0.1)
+    assert row["full"]["sd"] == pytest.approx(0.04 / 2 ** 0.5)
+    assert row["way"] == pytest.approx((without.mean() + 0.1 - 0.5) / 0.4)
+
+
+def test_of_several_ablations_the_best_on_validation_is_compared():
+    mechanism = MECHANISMS[0]._replace(without=({"merge": "bypass"}, {"merge": "bypass", "rate": "1e-2"}))
+    cells = cells_of(mechanism, 1)
+    found = {cell: result([0.6] * 9) for several in cells.values() for training in several for cell in training}
+    worse, better = (training[0] for training in cells["ON", "without"])
+    found[worse], found[better] = result([0.9] * 9, ((1, 0.3),)), result([0.2] * 9, ((1, 0.1), (2, 0.4)))
+    assert compare(mechanism, cells, found)["ON"]["without"]["mean"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("row", "verdict"), [
+    (row_of((0.2, 0.1, 0.3)), "shows"),
+    (row_of((0.2, 0.1, 0.3), way=0.5), "shows, but comes 50% of the way, less than 80%"),
+    (row_of((0.2, 0.1, 0.3), off=(0.02, 0.01, 0.03)), "shows; without the signal +0.020 stay"),
+    (row_of((0.1, -0.1, 0.3), early=(0.2, 0.1, 0.3)), "shows only early, after 300 steps: a reason"),
+    (row_of((0.1, -0.1, 0.3), early=(0.1, 0.0, 0.3)), "does not show: a reason"),
+    (row_of((-0.2, -0.3, -0.1)), "does not show: a reason"),
+])
+def test_verdicts(row, verdict):
+    mechanism = MECHANISMS[0]._replace(early="300", reason="a reason")
+    assert judge(mechanism, row) == verdict
+
+
+# A training, from the world's files to figures.
+
+def small(world, model, **fields):
+    fields = {"steps": "2", "evaluate_every": "1", "width": "8", **fields}
+    return Cell(world, commands.WORLDS[world].SIGNALS[0], model, tuple(fields.items()), users=40)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("cell", [
+    small("last", "hmar"), small("dims", "dmran")._replace(users=200),
+    small("stamp", "atrank", heads="2", table_width="8"),
+    small("aisles", "hiersrec")._replace(users=1000),
+    small("aisles", "hiersrec", item_out="tied")._replace(users=1000, cold=True),
+], ids=lambda cell: f"{cell.world}{', cold' * cell.cold}")
+def test_a_cell_lies_between_nothing_and_the_ceiling(cell):
+    found = world_cells.train(cell)
+    assert np.mean(found["users"]) <= found["ceiling"] and found["chance"] < found["ceiling"]
+    assert len(found["validation"]) == 2 and found["steps"] in (1, 2)
+    assert (found["gate"] is None) == (cell.model != "hiersrec")
+    if found["gate"]:
+        assert 0 < found["gate"]["model"] <= found["gate"]["rule"] <= 1
+        assert found["gate"]["chance"] == pytest.approx(1 / 12)
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_cases_are_the_world_s():
+    """40 users' last buys, with the chances that the world has for them."""
+    ground = world_cells.open_ground("last", "any", users=40)
+    rng = np.random.default_rng(1)
+    pasts = [known.past_of(last.draw_user(rng, "any")[:-1]) for _ in range(40)]
+    np.testing.assert_allclose(ground.p, known.best_of(last, "any", pasts))
+    assert ground.allowed.all() and len(set(ground.user)) == 40
+
+
+def test_candidates_are_garments_not_yet_bought_and_cold_items():
+    ground = world_cells.open_ground("dims", "occasion", users=200)
+    assert not ground.allowed[:, 192:].any() and (ground.allowed.sum(axis=1) == 192 - 6).all()
+    cold = world_cells.open_ground("aisles", "chain", True, 1000)
+    assert 60 <= cold.allowed[0].sum() <= 80 and not np.isin(
+        cold.split.train.item, 1 + np.flatnonzero(cold.allowed[0])).any()
+
+
+def test_users_not_cases_are_averaged():
+    ground = SimpleNamespace(user=np.array([4, 2, 4, 4]))
+    assert world_cells.mean_by_user(ground, np.array([1.0, 5, 2, 6])).tolist() == [5, 3]
+
+
+# The command.
+
+def run(*arguments):
+    options = parser().parse_args(["reproduce", "--mechanisms", *arguments])
+    module, _, name = options.run.rpartition(".")
+    assert module == mechanism_run.__name__
+    vars(mechanism_run)[name](options)
+
+
+def test_finished_trainings_are_kept_and_results_are_the_same(tmp_path, monkeypatch, capsys):
+    def train(cell):
+        trained.append(cell)
+        rng = np.random.default_rng(len(repr(cell)))
+        return result(rng.random(30).tolist())
+
+    trained = []
+    monkeypatch.setattr(mechanism_run, "train", train)
+    arguments = ["--only", "HMAR", "--seeds", "2", "--jobs", "1", "--out", str(tmp_path)]
+    run(*arguments)
+    assert len(trained) == len(set(trained)) == 3 * 2 * 2 * 2
+    first = (tmp_path / "results.json").read_bytes()
+    next((tmp_path / "cells").iterdir()).unlink()
+    run(*arguments)
+    assert len(trained) == 25 and (tmp_path / "results.json").read_bytes() == first
+    found = json.loads(first)["rows"]
+    assert [row["mechanism"] for row in found] == ["behaviour encoder", "indicators", "class loss"]
+    assert "behaviour encoder" in capsys.readouterr().out
+    for name in ("mechanisms", "ceilings", "learning"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--only", "gate keeper"], "--only 'gate keeper': choose from ATRank, DMRAN"),
+    (["--data", "x"], "leave --data out"), (["--set", "width=8"], "leave --set out")])
+def test_what_cannot_be_asked_for(tmp_path, arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        run(*arguments, "--out", str(tmp_path))
