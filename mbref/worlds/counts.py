@@ -11,8 +11,8 @@ Without the signal (`none`) PULL is 0.
 """
 import numpy as np
 
-from mbref.worlds.common import draw, whole
-from mbref.worlds.known import draw_item
+from mbref.worlds.common import whole
+from mbref.worlds.known import draw, draw_item
 from mbref.worlds.last import write as write
 
 FORMAT, TARGET, LOG = "hmar", "buy", "log.txt"

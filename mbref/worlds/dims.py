@@ -15,8 +15,8 @@ Without the signal (`style`) style counts after every occasion.
 """
 import numpy as np
 
-from mbref.worlds.common import text_of, whole
-from mbref.worlds.known import DAY, START, draw_item
+from mbref.worlds.common import whole
+from mbref.worlds.known import DAY, START, draw_item, text_of
 
 FORMAT, TARGET, LOG = "taobao", "buy", "UserBehavior.csv"
 SIGNALS = "occasion", "style"

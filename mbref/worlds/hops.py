@@ -14,8 +14,8 @@ Without the signal (`one`) I is 1.
 """
 import numpy as np
 
-from mbref.worlds.common import draw, permutation, text_of
-from mbref.worlds.known import DAY, START, past_of
+from mbref.worlds.common import permutation
+from mbref.worlds.known import DAY, START, draw, past_of, text_of
 
 FORMAT, TARGET, LOG = "rechorus", "click", "clicks.csv"
 SIGNALS = "several", "one"

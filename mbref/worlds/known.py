@@ -19,7 +19,6 @@ import numpy as np
 
 from mbref import metrics
 from mbref.data.sequences import take
-from mbref.worlds.common import draw
 
 START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
 DAY, HOUR = 86400, 3600  # seconds
@@ -36,6 +35,17 @@ class Past(NamedTuple):
     kind: np.ndarray   # [n] behaviour 1..K; in a log of groups the group 0..G-1
     time: np.ndarray   # [n] seconds since 1970, 0 where the log has none
     now: int = 0       # seconds since 1970
+
+
+def draw(rng, weights):
+    """Index in 0..n-1 with probability in proportion to weights [n]."""
+    edges = np.cumsum(weights)
+    return int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
+
+
+def text_of(rows, separator=","):
+    """Rows as lines of a text file."""
+    return "".join(separator.join(map(str, row)) + "\n" for row in rows)
 
 
 def past_of(events, now=0):

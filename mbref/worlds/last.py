@@ -12,8 +12,8 @@ Without the signal (`any`) c is the item of the last event, whatever was done.
 """
 import numpy as np
 
-from mbref.worlds.common import draw, text_of, whole
-from mbref.worlds.known import draw_item, mix, newest
+from mbref.worlds.common import whole
+from mbref.worlds.known import draw, draw_item, mix, newest, text_of
 
 FORMAT, TARGET, LOG = "hmar", "buy", "log.txt"
 SIGNALS = "cart", "any"

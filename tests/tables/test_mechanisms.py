@@ -9,7 +9,7 @@ from mbref import runs
 from mbref.errors import InputError
 from mbref.options import parser
 from mbref.tables import mechanism_run, mechanisms, world_cells
-from mbref.tables.mechanisms import MECHANISMS, TRAINS, cells_of, compare, judge
+from mbref.tables.mechanisms import MECHANISMS, cells_of, compare, judge
 from mbref.tables.world_cells import Cell
 from mbref.worlds import commands, known, last
 

@@ -9,7 +9,7 @@ from mbref.data.groups import read_groups
 from mbref.data.leave_one_out import leave_one_out
 from mbref.data.readers import read
 from mbref.errors import InputError
-from mbref.worlds import aisles, commands, counts, dims, hints, hops, kinds, known, last, stamp
+from mbref.worlds import aisles, commands, counts, dims, hints, hops, kinds, known, last
 from mbref.worlds.known import Past, expected, past_of
 
 TINY = Path(__file__).parents[2] / "tiny_data"
