@@ -35,7 +35,7 @@ class Cell(NamedTuple):
     fields: tuple          # pairs (field, text): what differs from the model's own settings
     seed: int = 0
     cold: bool = False     # rank items that training never saw, among themselves
-    read: str = "a2i"      # of a log of groups: as tables.groups.reading
+    read: str = "a2i"      # of a log of groups: as tables.groups.groups_of
     users: int | None = None  # None: all of the world's
 
 
@@ -164,7 +164,7 @@ def cover(ground, model, params, config):
 def fit_groups(ground, cell, model, overrides, settings):
     """Train on a log of groups, of which `read` are read, to predict items."""
     log, split = ground.log, ground.split
-    read, predict = groups.reading(log, f"att-{cell.read}")
+    read, predict = groups.groups_of(log, f"att-{cell.read}")
     config = groups.make_config(log, read, overrides)
     events = group_events.GroupEvents(log, split.train, read, predict)
     rows = split.validation[log.group[split.validation] == ITEM]
