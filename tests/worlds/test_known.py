@@ -172,6 +172,15 @@ def test_chances_of_last_and_counts_by_hand():
     assert counts.chances(past)[[1, 2, 9]] == pytest.approx(np.array([np.e ** 3, 1, 1]) / (np.e ** 3 + 39))
 
 
+def test_chances_of_hints_by_hand():
+    """Queries 21 and 2, of categories 1 and 2, then item 5; items 1 to 5 are of categories 1 to 5."""
+    past = past_of([(21, hints.QUERY, 0), (2, hints.QUERY, 3600), (5, hints.ITEM, 7200)])
+    for signal, shares in (("query", (0, 0.9, 0)), ("item", (0, 0, 0.9)), ("any query", (0.45, 0.45, 0))):
+        chance = np.array(shares) / 10 + 0.1 / 100
+        assert hints.chances(past, signal)[[1, 2, 5]] == pytest.approx(chance)
+        assert hints.chances(past_of([]), signal)[1:] == pytest.approx(np.ones(100) / 100)
+
+
 def test_chances_of_hops_by_hand():
     """Topics 1 (items 1, 25) and 2 seen, so two of four interests are open among 22 topics of 15."""
     p = hops.chances(past_of([(1, 1, 0), (25, 1, 0), (2, 1, 0)]))
