@@ -84,13 +84,11 @@ def add_recommend(commands):
 
 def add_worlds(commands):
     """The command that writes the synthetic logs with a known best answer."""
-    p = commands.add_parser("worlds", help="synthetic logs with a known best answer: list, make")
-    p.add_argument("--make", nargs="?", const="", metavar="DIR",
-                   help="write the files, a folder each, into DIR (default: tiny_data/worlds)")
+    p = commands.add_parser("worlds", help="logs with a known best answer: list them, make them")
+    p.add_argument("--make", nargs="?", const="", metavar="DIR", help="(default: tiny_data/worlds)")
     p.add_argument("--only", action="append", default=[], metavar="NAME", help="may be repeated")
     p.add_argument("--signal", help="what decides the next item (default: each world's first)")
     p.add_argument("--users", type=positive, help="(default: as in tiny_data)")
-    p.add_argument("--seed", type=int, default=1, help="default 1")
     p.set_defaults(run="mbref.worlds.commands.run_worlds")
 
 
@@ -133,8 +131,7 @@ def add_sizes_of_candidates(p):
 def add_sizes_of_models(p):
     """Options of `bench device`."""
     p.add_argument("--model", action="append", choices=MODELS, help="default: all; may be repeated")
-    p.add_argument("--torch", metavar="FILE",
-                   help="losses in PyTorch to compare with, functions <model>_loss")
+    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch, functions <model>_loss")
     sizes = {"items": 10_000, "length": 50, "width": 64, "batch": 128, "repeats": 20}
     for name, default in sizes.items():
         p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
@@ -143,8 +140,7 @@ def add_sizes_of_models(p):
 def add_steps(p):
     """Options of `bench step`."""
     p.add_argument("--model", action="append", choices=PAPERS, help="default: all; may be repeated")
-    p.add_argument("--torch", metavar="FILE",
-                   help="losses in PyTorch to compare with, functions <model>_loss")
+    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch, functions <model>_loss")
     p.add_argument("--threads", type=positive, nargs="+", default=[1, 2], metavar="N")
     p.add_argument("--repeats", type=positive, default=20, help="default 20")
     p.add_argument("--plain", action="store_true", help="mbref on its plain forms")
@@ -218,9 +214,8 @@ def add_reproduce(commands):
     p.add_argument("--at", type=positive, nargs="+", default=[], metavar="STEP",
                    help="report after these numbers of steps, without choosing by validation")
     p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
-    p.add_argument("--mechanisms", dest="run", action="store_const",
-                   const="mbref.tables.mechanism_run.run_mechanisms",
-                   help="all papers' mechanisms on worlds with a known best answer, instead")
+    p.add_argument("--mechanisms", dest="run", action="store_const", help="all papers', on worlds",
+                   const="mbref.tables.mechanism_run.run_mechanisms")
     p.add_argument("--quick", action="store_true", help="with --mechanisms: fewer users and steps")
     add_task(p)
     add_settings(p)

@@ -23,7 +23,7 @@ def run_worlds(options):
         signal = options.signal or world.SIGNALS[0]
         require(signal in world.SIGNALS, f"--signal {signal}: {name} has "
                                          f"{', '.join(world.SIGNALS)}; name one world by --only.")
-        files = known.make(world, signal, options.users or world.SHIPPED, options.seed)
+        files = known.make(world, signal, options.users or world.SHIPPED)
         print(*write(folder / name, files), sep="\n")
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mbref import runs
+from mbref import protocol, runs
 from mbref.errors import InputError
 from mbref.options import parser
 from mbref.tables import mechanism_run, mechanisms, world_cells
@@ -41,7 +41,7 @@ def test_every_cell_can_be_trained(mechanism):
                 fields = {name: text for name, text in cell.fields if text != world_cells.MATCHED}
                 overrides, settings = runs.parse_settings(cell.model, fields)
                 assert settings.steps % settings.evaluate_every == 0
-                runs.parse_fields(runs.find_model(cell.model, overrides).Config, overrides)
+                protocol.parse_fields(runs.find_model(cell.model, overrides).Config, overrides)
     full, without = (cells["ON", role][0][0] for role in ("full", "without"))
     assert full.signal == without.signal and full.users is None and (full != without)
 

@@ -21,7 +21,7 @@ MEASURE = dict.fromkeys(WORLDS, "AUC") | {"last": "NDCG@10", "counts": "NDCG@10"
 
 
 def options(**given):
-    return SimpleNamespace(**{"make": None, "only": [], "signal": None, "users": None, "seed": 1, **given})
+    return SimpleNamespace(**{"make": None, "only": [], "signal": None, "users": None, **given})
 
 
 def draw_cases(name, signal, count=400):
