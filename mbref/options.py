@@ -17,6 +17,11 @@ TEXTS = ("words", "random", "none")  # of runs
 SPLITS = ("leave-one-out", "session-rec", "srgnn")  # of runs
 DEVICES = ("cpu", "cuda")  # of device
 DTYPES = ("float32", "float64")  # of check.compare
+BENCHES = {  # of `bench`: what it calls and what it measures
+    "candidates": ("mbref.bench.candidates.run", "HierSRec's candidates: time, memory, four ways"),
+    "read": ("mbref.bench.reading.run", "reading a log: time and memory, beside pandas"),
+    "device": ("mbref.bench.device.run", "training steps on a GPU, against CPU and PyTorch"),
+    "step": ("mbref.bench.step.run", "training steps on the CPU, against PyTorch")}
 ONLY = "a family (hmar), a component (hmar.code) or a case"
 PARITY = """Compute anew what recorded states of the authors' releases hold, compare array by array.
 Error: the largest difference relative to the largest absolute value of the array, or to a
@@ -93,29 +98,21 @@ def add_worlds(commands):
 
 
 def add_bench(commands):
-    """The command that measures what a cheaper way saves."""
+    """The commands that measure what a cheaper way saves."""
     p = commands.add_parser("bench", help="what a cheaper way saves")
     what = p.add_subparsers(required=True, metavar="what")
-    p = what.add_parser("candidates", help="HierSRec's candidates: time and memory of the 20 best "
-                                           "items, by four ways")
-    add_sizes_of_candidates(p)
-    p.set_defaults(run="mbref.bench.candidates.run")
-    p.error = refuse
-    p = what.add_parser("read", help="reading a log: processor time and memory, beside pandas")
+    sizes = (add_sizes_of_candidates, add_sizes_of_logs, add_sizes_of_models, add_steps)
+    for (name, (run, words)), add in zip(BENCHES.items(), sizes, strict=True):
+        p = what.add_parser(name, help=words)
+        add(p)
+        p.set_defaults(run=run)
+        p.error = refuse
+
+
+def add_sizes_of_logs(p):
+    """Options of `bench read`."""
     p.add_argument("--rows", type=positive, default=10_000_000, help="default 10,000,000")
     p.add_argument("--file", metavar="FILE", help="read this UserBehavior.csv instead")
-    p.set_defaults(run="mbref.bench.reading.run")
-    p.error = refuse
-    p = what.add_parser("device", help="training steps on a GPU, against the CPU and against "
-                                       "PyTorch; needs a GPU")
-    add_sizes_of_models(p)
-    p.set_defaults(run="mbref.bench.device.run")
-    p.error = refuse
-    p = what.add_parser("step", help="training steps of the papers' models on the CPU, against "
-                                     "PyTorch where it is installed")
-    add_steps(p)
-    p.set_defaults(run="mbref.bench.step.run")
-    p.error = refuse
 
 
 def add_sizes_of_candidates(p):
@@ -184,8 +181,7 @@ def add_check(commands):
     p.add_argument("--forward-only", action="store_true",
                    help="ask for no gradients and no training steps")
     p.add_argument("--json", metavar="FILE", help="write the report here, too")
-    p.add_argument("--results", metavar="DIR",
-                   help="compare arrays that another program wrote, see export")
+    p.add_argument("--results", metavar="DIR", help="arrays that another program wrote, see export")
     p.set_defaults(run="mbref.check.commands.check")
 
 
@@ -283,8 +279,7 @@ def add_settings(p):
     p.add_argument("--seed", type=int, help="default 0")
     p.add_argument("--steps", type=positive, help="training steps at most")
     p.add_argument("--validation-cases", type=positive, metavar="N",
-                   help="rank N of the validation events, drawn once, where all would take longer "
-                        "than the steps between two validations (default: all)")
+                   help="rank N of the validation events, drawn once (default: all)")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                    help="any field of the model's Config or of training.Settings, such as "
                         "width=32; may be repeated")
@@ -300,6 +295,6 @@ def positive(text):
 def fraction(text):
     """A number of at least 0 and less than 1, for argparse."""
     number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not at least 0 and less than 1")
-    return number
+    if 0 <= number < 1:
+        return number
+    raise argparse.ArgumentTypeError(f"{number} is not at least 0 and less than 1")
