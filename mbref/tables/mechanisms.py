@@ -13,6 +13,7 @@ from mbref.tables.world_cells import MATCHED, MEASURE, Cell
 from mbref.worlds.commands import WORLDS
 
 ENOUGH = 0.8  # of the way to the ceiling
+NOTHING = 0.002  # a difference that is none, however narrow its interval
 ATRANK = {"optimiser": "adam", "rate": "3e-3", "batch_size": "64", "width": "32",
           "table_width": "16", "heads": "4", "unit": "3600"}
 HMAR = {"width": "32", "length": "20", "dropout": "0", "rate": "3e-3"}
@@ -156,7 +157,7 @@ def judge(mechanism, row):
         words = f"shows only early, after {mechanism.early} steps"
     else:
         words = "does not show"
-    if off["low"] > 0:
+    if off["low"] > NOTHING:
         words += f"; without the signal {off['difference']:+.3f} stay"
     reason = mechanism.reason if on["low"] <= 0 else ""
     return f"{words}: {reason}" if reason else words

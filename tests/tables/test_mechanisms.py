@@ -85,6 +85,7 @@ def test_of_several_ablations_the_best_on_validation_is_compared():
     (row_of((0.2, 0.1, 0.3)), "shows"),
     (row_of((0.2, 0.1, 0.3), way=0.5), "shows, but comes 50% of the way, less than 80%"),
     (row_of((0.2, 0.1, 0.3), off=(0.02, 0.01, 0.03)), "shows; without the signal +0.020 stay"),
+    (row_of((0.2, 0.1, 0.3), off=(0.001, 0.0005, 0.0015)), "shows"),
     (row_of((0.1, -0.1, 0.3), early=(0.2, 0.1, 0.3)), "shows only early, after 300 steps: a reason"),
     (row_of((0.1, -0.1, 0.3), early=(0.1, 0.0, 0.3)), "does not show: a reason"),
     (row_of((-0.2, -0.3, -0.1)), "does not show: a reason"),
