@@ -1,22 +1,14 @@
 """python -m mbref reproduce --mechanisms: trains all cells, keeps them, writes table and figures.
 
-Cells are independent and go through an executor of concurrent.futures. A finished cell is kept in
-the folder, by what was trained and by the code that trained it, so a stopped run goes on.
+Cells are independent jobs of tables/jobs.py, which keeps each when it is finished, so a stopped run
+goes on.
 """
-import hashlib
-import json
-import os
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 
-from tqdm import tqdm
-
-from mbref.data import shipped
-from mbref.data.files import write_json
 from mbref.errors import require
-from mbref.tables import mechanisms, reproduce
+from mbref.tables import jobs, mechanisms, reproduce
 from mbref.tables.world_cells import train
 
 
@@ -31,7 +23,9 @@ def run_mechanisms(options):
     cells = [mechanisms.cells_of(m, options.seeds, options.quick) for m in chosen]
     every = {cell for several in cells for role in several.values()
              for training in role for cell in training}
-    found = train_all(sorted(every, key=cost, reverse=True), folder, options.jobs)
+    found = dict(jobs.train_all(SimpleNamespace(train_and_report=train_cell), None,
+                                sorted(every, key=cost, reverse=True), options.jobs,
+                                folder / reproduce.FINISHED))
     rows = {(m.paper, m.name): mechanisms.compare(m, of, found)
             for m, of in zip(chosen, cells, strict=True)}
     results = {"quick": options.quick, "seeds": options.seeds,
@@ -64,34 +58,6 @@ def cost(cell):
     return cell.world == "aisles", cell.world, cell.signal, cell.cold, repr(cell)
 
 
-def train_all(cells, folder, jobs):
-    """Train what the folder does not hold yet.  -> {Cell: result}."""
-    kept = folder / "cells"
-    kept.mkdir(exist_ok=True)
-    paths = {cell: kept / f"{key(cell)}.json" for cell in cells}
-    left = [cell for cell in cells if not paths[cell].exists()]
-    with tqdm(total=len(cells), initial=len(cells) - len(left), unit="training") as bar:
-        for cell, result in zip(left, run(left, jobs), strict=True):
-            write_json(paths[cell], result)
-            bar.set_postfix_str(f"{cell.world}, {cell.signal}: done")
-            bar.update()
-    return {cell: json.loads(path.read_text()) for cell, path in paths.items()}
-
-
-def run(cells, jobs):
-    """Train the cells, `jobs` at a time.  -> results, in order, as they come."""
-    if jobs == 1 or len(cells) < 2:
-        yield from map(train, cells)
-        return
-    # for the workers: one thread each is fastest
-    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-    with ProcessPoolExecutor(jobs, get_context("spawn"), reproduce.start_worker) as pool:
-        yield from pool.map(train, cells)
-
-
-def key(cell):
-    """A name for a cell's file: what it is, and a digest of it and of all code of mbref."""
-    digest = hashlib.sha256(repr(cell).encode())
-    for path in sorted(shipped.PACKAGE.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return f"{cell.world}-{cell.model}-{cell.seed}-{digest.hexdigest()[:16]}"
+def train_cell(problem, cell, progress=False):
+    """What tables/jobs.py asks of a kind of table; a cell opens its own problem."""
+    return (train(cell),)

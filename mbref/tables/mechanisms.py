@@ -135,7 +135,8 @@ def difference(full, without):
         row[name] = {"mean": float(mean), "seeds": seeds,
                      "sd": metrics.mean_and_spread(seeds).sd,
                      "curves": [result["validation"] for result in results]}
-    row["way"] = (row["full"]["mean"] - row["chance"]) / (row["ceiling"] - row["chance"])
+    reach = row["ceiling"] - row["chance"]  # 0 where nothing can be foretold
+    row["way"] = (row["full"]["mean"] - row["chance"]) / reach if reach > 0 else float("nan")
     return row
 
 

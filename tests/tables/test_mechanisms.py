@@ -8,7 +8,7 @@ import pytest
 from mbref import protocol, runs
 from mbref.errors import InputError
 from mbref.options import parser
-from mbref.tables import mechanism_run, mechanisms, world_cells
+from mbref.tables import mechanism_run, mechanisms, reproduce, world_cells
 from mbref.tables.mechanisms import MECHANISMS, cells_of, compare, judge
 from mbref.tables.world_cells import Cell
 from mbref.worlds import commands, known, last
@@ -70,6 +70,11 @@ def test_differences_are_paired_over_users_and_mean_over_seeds():
     assert row["full"]["mean"] == pytest.approx(without.mean() + 0.1)
     assert row["full"]["sd"] == pytest.approx(0.04 / 2 ** 0.5)
     assert row["way"] == pytest.approx((without.mean() + 0.1 - 0.5) / 0.4)
+
+
+def test_where_nothing_can_be_foretold_there_is_no_way():
+    same = [result([0.5, 0.5], ceiling=0.5)]
+    assert np.isnan(mechanisms.difference(same, same)["way"])
 
 
 def test_of_several_ablations_the_best_on_validation_is_compared():
@@ -163,7 +168,7 @@ def test_finished_trainings_are_kept_and_results_are_the_same(tmp_path, monkeypa
     run(*arguments)
     assert len(trained) == len(set(trained)) == 3 * 2 * 2 * 2
     first = (tmp_path / "results.json").read_bytes()
-    next((tmp_path / "cells").iterdir()).unlink()
+    next((tmp_path / reproduce.FINISHED).iterdir()).unlink()
     run(*arguments)
     assert len(trained) == 25 and (tmp_path / "results.json").read_bytes() == first
     found = json.loads(first)["rows"]
