@@ -40,7 +40,7 @@ def ceilings(results, path):
     labels = [f"{name} ({row['measure']})" for name, row in zip(names(rows), rows, strict=True)]
     ax.set(yticks=range(len(rows)), yticklabels=labels, xlabel="measure, with the signal")
     ax.invert_yaxis()
-    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
+    fig.legend(fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     return save_figure(fig, path)
 
 
