@@ -67,8 +67,8 @@ def require_range(name, value, default):
         require(0 <= value < most, f"{name} is {value}: it must be at least 0 and {words}.")
     elif isinstance(value, int) and not isinstance(value, bool):
         least = 0 if default in (0, ()) else 1
-        require(least <= value <= MOST,
-                f"{name} is {value}: it must be at least {least} and at most {MOST:,}.")
+        require(value >= least, f"{name} is {value}: it must be at least {least}.")
+        require(value <= MOST, f"{name} is {value}: it must be at most {MOST:,}.")
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def behaviour_code(params, group, features, history, ids):
     """u: a group's events in the space of all groups.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
     x = embed([params["tables"][name] for name in features], ids[history.item])  # emb(o)
     action = [lookup(group["action"], history.behaviour)] if "action" in group else []
-    time = one_hot(time_bucket(history.gap, "paper"), BUCKETS, x.dtype)  # Deviation D4, D5
+    time = one_hot(time_bucket(history.gap, "paper"), BUCKETS, x.dtype)  # Deviation D4, D5: one-hot
     return dense_relu(group, np.concatenate([x, *action, time], axis=-1))  # Deviation D3: a ReLU
 
 

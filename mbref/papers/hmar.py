@@ -121,7 +121,7 @@ def class_logits(params, q, z):  # Deviation D13: linear
 def loss(params, batch, config, rng=None, forward=forward):
     """L_rank + theta L_class, means over all events with a next one.  -> scalar.  (7)."""
     z, follow = forward(params, batch, config, rng=rng), batch.next
-    q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D11, D12
+    q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D11, D12: own
     q_negative = code(params, lookup(params["item"], follow.negative), follow.negative_counts)
     mask, label = follow.item > 0, np.maximum(follow.behaviour, 1) - 1  # [B, L]; labels 0..K-1
     w = weight_of(label, config.weights, z.dtype)  # [B, L]  # Deviation D20: by behaviour

@@ -99,9 +99,12 @@ def feature_weights(params, M, allowed):
 
 def feature_attention(params, M, allowed, config, tap=ignore):
     """M^_i = sum_j beta_ij * M_j, and what robust adds to it.  -> [B, r, d].  Eq. 12, 13."""
-    beta = feature_weights(params, M, allowed)
-    tap("beta", beta)
-    M_hat = np.sum(beta * np.expand_dims(M, 1), axis=2)  # [B, r, d]
+    if allowed is None:
+        M_hat = dmran.feature_attention(params, M, tap)
+    else:
+        beta = feature_weights(params, M, allowed)
+        tap("beta", beta)
+        M_hat = np.sum(beta * np.expand_dims(M, 1), axis=2)  # [B, r, d]
     if not config.robust:
         return M_hat
     p = params["after"]  # Deviation D8: residual and norm, feed-forward with both
@@ -134,9 +137,9 @@ def forward(params, batch, config, tap=ignore, rng=None):
     tap("M", M)
     if config.variant == "item":
         return M, None, A, real
-    allowed = masks.pairs(real)  # [B, r, r]
+    allowed = None if config.variant == "full" and config.diagonal else masks.pairs(real)
     if not config.diagonal:
-        allowed = allowed & ~masks.diagonal(M.shape[1], real)
+        allowed = allowed & ~masks.diagonal(M.shape[1], real)  # [B, r, r]
     M_hat = feature_attention(params, M, allowed, config, tap)
     tap("M_hat", M_hat)
     return M, M_hat, A, real

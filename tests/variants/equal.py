@@ -24,12 +24,8 @@ def draw_params(model, config, rng, dtype=np.float64):
     return optim.tree_map(move, model.init(rng, config))
 
 
-@mbref.plain()
 def run_model(model, config, events, cases, seed, dtype=np.float64, also=()):
-    """Train and rank with a model that is drawn from `seed`.  -> {what: array} of all it gives.
-
-    On the plain forms, the text of the papers: that the fast ones are the same is another test.
-    """
+    """Train and rank with a model that is drawn from `seed`.  -> {what: array} of all it gives."""
     rng = np.random.default_rng(seed)
     params = draw_params(model, config, rng, dtype)
     got = {f"init/{name}": a for name, a in optim.leaves(params)}
@@ -81,6 +77,7 @@ def assert_all_statements_run(paper, config, events, cases, seed=0, also=()):
 
     Excepted is Config.__post_init__, which is there to fill in fields and to refuse others.
     """
+    @mbref.plain()  # in training, primitives of nn/ take the place of two functions' text
     def run():
         run_model(paper, paper.Config(**config), events, cases, seed, also=also)
 

@@ -245,7 +245,8 @@ def read_csv(path, reading):
     for name in (*columns, "user", "item"):
         if name not in OURS or name not in columns:
             raise InputError("--columns must name user and item, user=visitorid,item=itemid for "
-                             f"instance, and may name {', '.join(OURS[2:])}: it is {columns}")
+                             f"instance, and may name {', '.join(OURS[2:])}: it names "
+                             f"{', '.join(columns) or 'nothing'}")
     table = Table({name: (str(column),) for name, column in columns.items()},
                   tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
     return read_log(path, table, "csv", reading)
