@@ -22,7 +22,14 @@ BENCHES = {  # of `bench`: what it calls and what it measures
     "read": ("mbref.bench.reading.run", "reading a log: time and memory, beside pandas"),
     "device": ("mbref.bench.device.run", "training steps on a GPU, against CPU and PyTorch"),
     "step": ("mbref.bench.step.run", "training steps on the CPU, against PyTorch")}
+SIDES, FORMS = ("paper", "released"), ("paper", "variant", "release", "all")
 ONLY = "a family (hmar), a component (hmar.code) or a case"
+CHECK = "Exit code 0: all pass, or fail as --xfail says; 1: some fail; 2: nothing could be run."
+CHECK_FLAGS = {"--forward-only": "ask for no gradients and no training steps",
+               "--strict": "fail if what --xfail names passes, or is no case"}
+CHECK_FILES = {"--xfail": "cases, components or families that are known to fail, one a line",
+               "--json": "write the report here, too", "--junit": "as JUnit XML",
+               "--results": "arrays that another program wrote, see export"}
 PARITY = """Compute anew what recorded states of the authors' releases hold, compare array by array.
 Error: the largest difference relative to the largest absolute value of the array, or to a
 thousandth of its group's. Arrays that are left out are listed with the reason and not counted.
@@ -36,7 +43,6 @@ def parser():
         prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="command")
-
     for add in (add_runs, add_reproduce, add_worlds, add_bench, add_parity, add_cases, add_check,
                 add_export):
         add(commands)
@@ -157,42 +163,36 @@ def add_parity(commands):
 def add_cases(commands):
     """The command on the golden cases themselves."""
     p = commands.add_parser("cases", help="list the golden cases")
-    p.add_argument("--only", metavar="NAME", help=ONLY)
+    p.add_argument("--only", action="append", metavar="NAME", help=ONLY)
+    p.add_argument("--version", action="store_true", help="print the version of the cases alone")
     p.set_defaults(run="mbref.check.commands.list_cases")
 
 
 def add_check(commands):
     """The command that checks an implementation."""
-    p = commands.add_parser(
-        "check", help="check an implementation, or mbref itself, against the golden cases")
-    p.add_argument("file", nargs="?", metavar="IMPL.py",
-                   help="functions with components' names: the file is run, as any program is; "
-                        "without it and --results: mbref itself")
-    p.add_argument("--only", metavar="NAME", help=ONLY)
-    p.add_argument("--side", choices=("paper", "released"),
-                   help="which side of the departures was implemented; cases of both sides are "
-                        "taken in any case")
-    p.add_argument("--dtype", action="append", choices=DTYPES,
-                   help="default: both, and may be repeated; with --results float64, and only one")
-    p.add_argument("--device", choices=DEVICES, default="cpu",
-                   help="cuda: functions in NumPy run on a GPU, with CuPy")
-    p.add_argument("--xfail", metavar="FILE",
-                   help="cases, components or families that are known to fail, one a line")
-    p.add_argument("--forward-only", action="store_true",
-                   help="ask for no gradients and no training steps")
-    p.add_argument("--json", metavar="FILE", help="write the report here, too")
-    p.add_argument("--results", metavar="DIR", help="arrays that another program wrote, see export")
+    p = commands.add_parser("check", epilog=CHECK, help="check an implementation, or mbref itself")
+    p.add_argument("file", nargs="?", metavar="IMPL.py", help="functions; the file is run")
+    p.add_argument("--only", action="append", metavar="NAME", help=f"{ONLY}; may be repeated")
+    p.add_argument("--form", choices=FORMS, help="default: paper; of mbref itself, all")
+    p.add_argument("--side", choices=SIDES, help="of the departures; that of both is taken, too")
+    p.add_argument("--dtype", action="append", choices=DTYPES, help="default: both; of results one")
+    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: NumPy runs as CuPy")
+    p.add_argument("--timeout", type=float, metavar="S", help="seconds a case, in a child process")
+    p.add_argument("--summary", nargs="+", metavar="FILE", help="only make a table of --json files")
+    p.add_argument("-x", "--exitfirst", action="store_true", help="stop at the first failure")
+    for name, text in CHECK_FLAGS.items():
+        p.add_argument(name, action="store_true", help=text)
+    for name, text in CHECK_FILES.items():
+        p.add_argument(name, metavar="PATH", help=text)
     p.set_defaults(run="mbref.check.commands.check")
 
 
 def add_export(commands):
     """The command that writes cases for a program in another language."""
-    p = commands.add_parser(
-        "export", help="write what the cases give, without the answers, for another program")
+    p = commands.add_parser("export", help="write what the cases give, for another program")
     p.add_argument("folder", metavar="DIR")
-    p.add_argument("--only", metavar="NAME")
-    p.add_argument("--raw", action="store_true",
-                   help="little-endian files and a JSON of shapes in place of .npz")
+    p.add_argument("--only", action="append", metavar="NAME")
+    p.add_argument("--raw", action="store_true", help="little-endian files in place of .npz")
     p.set_defaults(run="mbref.check.commands.export")
 
 

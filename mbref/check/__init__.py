@@ -7,23 +7,25 @@ my_function is f(params, inputs, tap) -> {output: array}, or takes parameters an
 names, such as f(behaviour), and returns the output. `python -m mbref cases` lists the components.
 """
 import inspect
+from functools import partial
 
 from mbref.check import report, run as _run
-from mbref.check.casefile import Case, cases as cases, manifest
+from mbref.check.casefile import Case, cases as cases, manifest, settings, suggest
 from mbref.check.run import load_implementation as load_implementation
-from mbref.errors import require
+from mbref.errors import InputError, require
 
 
 def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float64",
-          gradients=None):
+          gradients=None, forms="paper"):
     """Check one component, or one Case. Prints a few lines, unless quiet.
 
     name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases
-    to take, such as "basic" or ["basic", "heads"]; None takes all. gradients: None compares them
-    for torch and jax alone. Raises AssertionError if a case fails, saying in which situation;
-    InputError for a name that does not exist.
+    to take, such as "basic" or ["basic", "heads"]; None takes all of the form in `forms`, "paper",
+    "variant", "release" or "all". gradients: None compares them for torch and jax alone. Raises
+    AssertionError if a case fails, saying in which situation; InputError for a name that does not
+    exist.
     """
-    chosen = choose_cases(name, cases)
+    chosen = choose_cases(name, cases, forms)
     gradients = backend != "numpy" if gradients is None else gradients
     results = [_run.run_case(case, adapt(function, case), backend, dtype, gradients)
                for case in chosen]
@@ -33,13 +35,19 @@ def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float
         print(f"{chosen[0].component}: {len(results)} cases pass")
 
 
-def choose_cases(name, names):
-    """The cases of one component, as far as `names` takes them in, or one Case.  -> list."""
+def choose_cases(name, names, form="all"):
+    """The cases of one component, as far as `names` takes them in, or one Case.  -> list.
+
+    form: of the cases, if there are no `names`.
+    """
     if isinstance(name, Case):
         return [name]
     known = manifest()["components"]
-    require(name in known, f"there is no component {name!r}: choose one of {', '.join(known)}.")
-    known = {case.id.partition("/")[2]: case for case in cases(f"{name}/")}
+    if name not in known:
+        raise InputError(f"there is no component {name!r}: {suggest(name)}choose one of "
+                         f"{', '.join(known)}.")
+    form = form if names is None else "all"
+    known = {case.id.partition("/")[2]: case for case in cases(f"{name}/", form=form)}
     names = [names] if isinstance(names, str) else names
     chosen = [case for key, case in known.items() if names is None or key in names]
     require(chosen, f"{name} has no case {names}: it has {', '.join(known)}.")
@@ -47,18 +55,22 @@ def choose_cases(name, names):
 
 
 def adapt(function, case):
-    """A function of (params, inputs, tap) from one that takes some of them by their own names."""
+    """A function of (params, inputs, tap) from one that takes some of them by their own names.
+
+    It gets the settings that the case leaves out, too.
+    """
+    filled = settings(case.component)
     names = list(inspect.signature(function).parameters)
     if names[:3] == ["params", "inputs", "tap"]:
-        return function
+        return partial(_run.call_with_settings, case.component, function)
 
     def call(params, inputs, tap):
         by_name = params if isinstance(params, dict) else {}
         given = {**inputs, **by_name, "params": params, "tap": tap}
-        unknown = [name for name in names if name not in given]
+        unknown = [name for name in names if name not in filled | given]
         require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be "
                              f"{', '.join(sorted(given))}.")
-        out = function(**{name: given[name] for name in names})
+        out = function(**{name: (filled | given)[name] for name in names})
         outputs = case.entry["outputs"]
         if isinstance(out, dict):
             return out

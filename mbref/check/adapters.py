@@ -47,7 +47,8 @@ def torch_framework():
 
     def gradient(total, free):
         total({k: a.requires_grad_() for k, a in free.items()}).backward()
-        return {k: torch.zeros_like(a) if a.grad is None else a.grad for k, a in free.items()}
+        return {k: torch.zeros_like(a) if a.grad is None else a.grad.to_dense()
+                for k, a in free.items()}
 
     return Framework(torch.tensor, host, gradient)
 
@@ -72,10 +73,9 @@ def split(values):
 
 
 def cast(values, dtype, convert=np.asarray):
-    """Arrays of floats in another dtype; whole numbers, booleans and what is no array as they are.
-    """
+    """Copies of arrays, floats in another dtype; what is no array as it is."""
     def one(a):
-        return convert(a.astype(dtype) if a.dtype.kind == "f" else a)
+        return convert(a.astype(dtype if a.dtype.kind == "f" else a.dtype))
     return {k: one(a) if isinstance(a, np.ndarray) else a for k, a in values.items()}
 
 
@@ -94,6 +94,9 @@ def adapter(framework, function, params, inputs, cotangents, differentiate, dtyp
     out = function(*split(values), lambda name, a: taps.setdefault(name, host(a)))
     require(isinstance(out, dict), f"it returned {type(out).__name__} instead of a dict of "
                                    "outputs, such as {'y': array}.")
+    changed = [k for k, a in cast(join(params, inputs), dtype).items()
+               if isinstance(a, np.ndarray) and not np.array_equal(a, host(values[k]))]
+    require(not changed, f"it changes {', '.join(changed)} in place: let it work on a copy.")
     outputs = {name: host(a) for name, a in out.items()}
     names = [name for name in cotangents if name in outputs]
     grads = gradient(total, free) if free and names else {}

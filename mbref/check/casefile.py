@@ -3,6 +3,7 @@
 Keys of an .npz are paths: inputs/, params/ and cotangents/ are given; taps/, outputs/, grads/ and
 steps/ are expected.
 """
+import difflib
 import hashlib
 import io
 from functools import cache
@@ -15,11 +16,11 @@ from mbref.check.compare import group
 from mbref.data import shipped
 from mbref.data.files import read_json as read_any
 from mbref.data.sequences import NO_NPZ
-from mbref.errors import InputError, require
+from mbref.errors import InputError
 
 ROOT = shipped.tiny_data() / "cases"
 KINDS = {"id": str, "component": str, "equation": str, "side": str, "flags": list, "config": dict,
-         "outputs": list, "file": str, "sha256": str}  # of an entry of the manifest
+         "outputs": list, "form": str, "file": str, "sha256": str}  # of an entry of the manifest
 GIVEN = ("inputs", "params", "cotangents")
 EXPECTED = ("taps", "outputs", "grads", "steps")  # in the order in which they are compared
 
@@ -35,6 +36,7 @@ class Case(NamedTuple):
     file: str
     kind: str           # "values", "metric" (1e-12), "model"
     entry: dict         # everything that the manifest says
+    form: str = "paper"  # or "variant", "release"
 
     def __str__(self):
         return self.id
@@ -78,22 +80,47 @@ def file_error(path, error):
 def make_case(entry, components):
     """The Case of an entry of the manifest."""
     kind, flags = components[entry["component"]]["kind"], tuple(entry["flags"])
-    names = "id", "component", "side", "config", "file"
+    names = "id", "component", "side", "form", "config", "file"
     return Case(**{name: entry[name] for name in names}, flags=flags, kind=kind, entry=entry)
 
 
-def cases(name=None, side=None, root=ROOT):
+def cases(name=None, side=None, root=ROOT, form="all"):
     """The golden cases, for pytest.mark.parametrize("case", cases("hmar"), ids=str).  -> list.
 
     name: "hmar" takes the model and all its components, "hmar.code" one component, "hmar/" the
-    model alone, and "hmar.code/basic" one case. side: "paper" or "released" leaves out the cases of
-    the other side. Raises InputError if no case has that name.
+    model alone, and "hmar.code/basic" one case; a list takes several. side: "paper" or "released"
+    leaves out the cases of the other side. form: "paper", "variant" or "release" leaves out the
+    cases of other forms, but not those of components that would be left without any. Raises
+    InputError if no case has that name.
     """
-    content = manifest(root)
-    found = [make_case(entry, content["components"])
-             for entry in content["cases"] if matches(entry["id"], name)]
-    require(found, f"there is no case {name!r}: python -m mbref cases lists them.")
-    return [case for case in found if side in (None, case.side) or case.side == "both"]
+    content, names = manifest(root), name if isinstance(name, list) else [name]
+    for one in names:
+        if not any(matches(entry["id"], one) for entry in content["cases"]):
+            raise InputError(f"there is no case {one!r}: {suggest(one)}"
+                             "python -m mbref cases lists them.")
+    found = [make_case(entry, content["components"]) for entry in content["cases"]
+             if any(matches(entry["id"], one) for one in names)]
+    found = [case for case in found if side in (None, case.side) or case.side == "both"]
+    having = {case.component for case in found if case.form == form}
+    return [case for case in found if case.form == form or case.component not in having]
+
+
+def suggest(name):
+    """""did you mean hmar.code? " of a name that is nearly one of a component or case, or ""."""
+    content = manifest()
+    known = [*content["components"], *(entry["id"] for entry in content["cases"])]
+    close = difflib.get_close_matches(name, known, 2)
+    return f"did you mean {' or '.join(close)}? " if close else ""
+
+
+def settings(component):
+    """What the config of a component's cases leaves out, from the manifest's defaults.  -> dict.
+
+    Empty lists and sizes of 0, which stand for what a case has not, are left out here, too.
+    """
+    defaults = manifest()["defaults"].get(component.partition(".")[0], {})
+    return {name: value for name, value in defaults.items() if value != []
+            and not (value == 0 and type(value) is int)}
 
 
 def matches(id, name):

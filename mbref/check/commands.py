@@ -1,8 +1,10 @@
 """The kit's commands: python -m mbref cases | check | export. 0 passes, 1 fails, 2 could not run.
 """
+from itertools import chain
 from pathlib import Path
 
-from mbref.check import casefile, exchange, report, run
+from mbref.check import casefile, exchange, report, run, summary
+from mbref.check.apart import run_apart
 from mbref.check.compare import TOLERANCE
 from mbref.check.components.registry import own_functions
 from mbref.data.files import write_json
@@ -16,28 +18,72 @@ ON_HOST = ("metrics.", "hiersrec.candidate", "hiersrec.places", "hiersrec.gap",
 
 def list_cases(options):
     """`cases`."""
+    if options.version:
+        return print(f"cases {casefile.manifest()['version']}")
     for case in casefile.cases(options.only):
-        print(f"{case.id:40} {case.side:9} {', '.join(case.flags):28} {case.entry['equation']}")
+        print(f"{case.id:40} {case.form:8} {', '.join(case.flags):28} {case.entry['equation']}")
 
 
 def check(options):
     """`check`.  -> exit code."""
-    chosen = casefile.cases(options.only, options.side)
-    known = read_expected_failures(options.xfail, chosen)
-    results = list(find_results(options, chosen))
+    if options.summary:
+        return print("\n".join(summary.tabulate_class(options.summary)))
+    chosen = choose_cases(options)
+    known, strange = read_expected_failures(options.xfail, chosen)
+    found, results = find_results(options, chosen), []
+    first = next(found, None)
     where = f"results in {options.results}" if options.results else "a function in that file"
-    require(results, f"none of the chosen cases has {where}: give another --only or --side.")
-    for line in [*report.text(results, known), *list_left_out(options, chosen, results)]:
+    require(first, f"none of the chosen cases has {where}: give another --only or --side.")
+    for line in report.text(keep(chain([first], found), results, options.exitfirst, known), known):
+        print(line, flush=True)
+    for line in [*list_left_out(options, chosen, results), *strange]:
         print(line)
+    write_reports(options, results, known)
+    statuses = {report.find_status(result, known) for result in results}
+    return int("FAIL" in statuses or options.strict and ("XPASS" in statuses or bool(strange)))
+
+
+def choose_cases(options):
+    """The cases to check: mbref itself on all forms, others on the paper's if they name none."""
+    ported = options.file or options.results
+    form = options.form or ("paper" if ported and options.side != "released" else "all")
+    return casefile.cases(options.only, options.side, form=form)
+
+
+def keep(found, results, exit_first, known):
+    """The results that come, which are added to `results`.  -> iterator."""
+    for result in found:
+        results.append(result)
+        yield result
+        if exit_first and report.find_status(result, known) == "FAIL":
+            return
+
+
+def write_reports(options, results, known):
+    """The files that are asked for."""
     if options.json:
         write_json(options.json, report.as_json(results, known))
-    return int(any(not r.passed and r.case.id not in known for r in results))
+    if options.junit:
+        try:
+            Path(options.junit).write_text(summary.as_junit(results, known))
+        except OSError as error:
+            raise InputError(f"cannot write {options.junit} ({error.strerror}).") from error
 
 
 def list_left_out(options, chosen, results):
     """What was not checked, so that nobody takes it for checked.  -> lines."""
     done = {result.case.id for result in results}
     absent = [case for case in chosen if case.id not in done]
+    ids = {case.id for case in chosen}
+    others = sum(case.id not in ids for case in casefile.cases(options.only, options.side)
+                 if case.component in {result.case.component for result in results})
+    return [*list_absent(options, absent, results),
+            *([f"{others} cases of other forms were left out: --form all takes them"]
+              if others else [])]
+
+
+def list_absent(options, absent, results):
+    """Which of the chosen cases were not checked.  -> lines."""
     if options.results:
         strange = exchange.find_strangers(Path(options.results))
         names = report.list_names([case.id for case in absent])
@@ -45,7 +91,8 @@ def list_left_out(options, chosen, results):
         names = report.list_names(strange)
         return lines + ([f"these have no case's name: {names}"] if strange else [])
     families = {family(result.case) for result in results}
-    names = sorted({case.component for case in absent if family(case) in families})
+    functions = {result.case.component for result in results}
+    names = sorted({case.component for case in absent if family(case) in families} - functions)
     return [f"no function for {report.list_names(names)}"] if names and options.file else []
 
 
@@ -68,6 +115,8 @@ def find_results(options, chosen):
         functions, backend = run.load_implementation(options.file)
     else:
         functions, backend = own_functions(), "numpy"
+    if options.timeout:
+        return run_apart(functions, backend, chosen, dtypes, gradients, options.timeout)
     if options.device != "cpu":
         require(backend == "numpy", "--device is for functions in NumPy, and BACKEND in that file "
                                     f"is {backend!r}.")
@@ -78,17 +127,21 @@ def find_results(options, chosen):
 
 
 def read_expected_failures(path, chosen):
-    """Ids of the cases that a file's lines take in; # begins a comment.  -> set."""
+    """Ids of the cases that a file's lines take in; # begins a comment.  -> set, lines that tell
+    of names that there are not."""
     if path is None:
-        return set()
+        return set(), []
     try:
         text = Path(path).read_text(encoding="utf-8")
         lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}): give a text file, one case or "
                          "component a line.") from error
+    lines, ids = list(filter(None, lines)), [case.id for case in casefile.cases()]
+    strange = [f"{path} names {line}, which is no case: {casefile.suggest(line)}"
+               for line in lines if not any(casefile.matches(id, line) for id in ids)]
     return {case.id for case in chosen for line in lines
-            if line and casefile.matches(case.id, line)}
+            if casefile.matches(case.id, line)}, strange
 
 
 def export(options):

@@ -2,7 +2,7 @@
 
 A case is DIR/<component>/<case>.npz, or raw a folder DIR/<component>/<case>/ of little-endian files
 in C order with arrays.json: {"inputs/x": {"file": "inputs.x.bin", "dtype": "float64",
-"shape": [3, 7, 8]}, ...}. bool is one byte.
+"shape": [3, 7, 8]}, ..., "config": {"heads": 2, ...}}. bool is one byte; config are all settings.
 """
 import math
 import zipfile
@@ -31,6 +31,8 @@ def export(folder, cases, raw):
             arrays = casefile.arrays(case)
             given = {k: a for k, a in arrays.items() if group(k) in casefile.GIVEN}
             write_case(folder / case.id, given)
+            if raw:
+                add_config(folder / case.id / "arrays.json", case)
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another folder.") from error
@@ -54,6 +56,12 @@ def write_raw(path, arrays):
     write_json(path / "arrays.json", entries)
 
 
+def add_config(path, case):
+    """All settings of a case to its arrays.json."""
+    config = casefile.settings(case.component) | case.config
+    write_json(path, read_json(path) | {"config": config})
+
+
 def read_results(path):
     """The arrays of path.npz or path/arrays.json; None if there is neither.
 
@@ -69,7 +77,8 @@ def read_results(path):
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{listing} is no list of arrays ({error}): "
                          "see tiny_data/cases/README.md.") from error
-    return read_each(entries, lambda entry: read_raw(path, entry))
+    arrays = [(name, entry) for name, entry in entries if name != "config"]  # was given
+    return read_each(arrays, lambda entry: read_raw(path, entry))
 
 
 def read_npz(path):

@@ -6,10 +6,12 @@ much.
 from functools import cache
 
 from mbref.check import casefile
+from mbref.check.run import RANDOM
 
 DTYPES = ("float64", "float32")
 ALIKE = 0.02       # errors of one fault in two implementations differ by rounding alone
 MOSTLY = 0.9       # share of the wrong arrays that must be off by as much as the fault makes them
+TIMES = 3          # by how much the errors of the same arrays may differ, to be called the same
 MOST_NAMES = 3     # what looks like more faults than this looks like none
 INF = float("inf")
 
@@ -51,8 +53,11 @@ def name_fault(results):
 
     results: run.Result of every case that was run in one dtype, also of those that pass. First
     those faults that make the arrays wrong by as much; if there is none, those that make the same
-    arrays wrong, unless these are all there are.
+    arrays wrong, unless these are all there are: by nearly as much, else with a remark. What is
+    random looks like nothing.
     """
+    if any(result.note == RANDOM for result in results):
+        return None
     component, dtype = results[0].case.component, results[0].dtype
     seen = {(r.case.id, row.name): round_error(row) for r in results for row in r.rows
             if not row.name.startswith("steps/")}
@@ -63,10 +68,20 @@ def name_fault(results):
     if not failing:
         return None
     found = [name for name, wrong in known.items() if agreement(seen, wrong) >= MOSTLY]
+    remark = ""
     if not found and len(failing) < len(seen):
-        found = [name for name, wrong in known.items()
-                 if failing == kinds({key: wrong.get(key, 0) for key in seen})]
-    return " or ".join(found) if 0 < len(found) <= MOST_NAMES else None
+        same = [name for name, wrong in known.items()
+                if failing == kinds({key: wrong.get(key, 0) for key in seen})]
+        found = [name for name in same if is_near(seen, known[name])]
+        found, remark = (found, "") if found else (same, "the same arrays, by another size: ")
+    return remark + " or ".join(found) if 0 < len(found) <= MOST_NAMES else None
+
+
+def is_near(seen, wrong):
+    """Are all errors within a factor of those of a fault?"""
+    pairs = [(error, wrong[key]) for key, error in seen.items()
+             if error and isinstance(error, float)]
+    return all(isinstance(b, float) and max(a, b) <= TIMES * min(a, b) for a, b in pairs)
 
 
 def kinds(errors):

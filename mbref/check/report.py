@@ -1,4 +1,6 @@
 """What the checker says: a line a case, more where it fails, one at the end; or all as JSON."""
+from itertools import groupby
+
 from mbref.check import hints
 from mbref.check.casefile import manifest
 from mbref.check.compare import group
@@ -72,16 +74,34 @@ def name_faults(results):
 
 
 def text(results, expected_failures=()):
-    """The whole report.  expected_failures: ids of cases that are known to fail.  -> lines."""
-    known, lines = name_faults(results), []
-    for result in results:
-        status = find_status(result, expected_failures)
-        lines.append(summarise(result, status))
-        if status == "FAIL":
-            lines += [f"     {more}" for more in details(result)]
-            hint = known.pop((result.case.component, result.dtype), None)  # once a component
-            lines += [f"     looks like: {hint}"] if hint else []
-    return [*lines, count(results, expected_failures)]
+    """The whole report, line by line as the results come, those of a component together.
+
+    expected_failures: ids of cases that are known to fail.
+    """
+    done = []
+    for component, several in groupby(results, lambda result: result.case.component):
+        here = []
+        for result in several:
+            here.append(result)
+            status = find_status(result, expected_failures)
+            yield summarise(result, status)
+            yield from (f"     {more}" for more in details(result) if status == "FAIL")
+        failing = [result for result in here if result.case.id not in expected_failures]
+        hints_here = dict.fromkeys(name_faults(failing).values())  # the same in both dtypes is one
+        yield from (f"     {component} looks like: {hint}" for hint in hints_here if hint)
+        done += here
+    yield badge(done)
+    yield count(done, expected_failures)
+
+
+def badge(results):
+    """A line for a README: how many cases, and components with all their cases, pass."""
+    content, failing = manifest(), [result for result in results if not result.passed]
+    cases, components = ({getattr(result.case, name) for result in results}
+                         - {getattr(result.case, name) for result in failing}
+                         for name in ("id", "component"))
+    return (f"mbref cases {content['version']}: {len(cases)} of {len(content['cases'])}, "
+            f"{len(components)} of {len(content['components'])} components")
 
 
 def find_status(result, expected_failures):
@@ -107,7 +127,8 @@ def as_json(results, expected_failures=()):
     """The same for programs.  -> list of dict, one a case."""
     known = name_faults(results)
     return [{
-        "id": r.case.id, "component": r.case.component, "dtype": r.dtype, "side": r.case.side,
+        "cases": manifest()["version"], "id": r.case.id, "component": r.case.component,
+        "dtype": r.dtype, "side": r.case.side, "form": r.case.form,
         "flags": list(r.case.flags), "status": find_status(r, expected_failures),
         "not_offered": r.not_offered, "missing": r.missing, "note": r.note,
         "looks_like": None if r.passed else known[r.case.component, r.dtype],

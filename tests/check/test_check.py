@@ -55,7 +55,7 @@ def test_stubs_fail(capsys, write_file):
     stubs = "".join(
         f"def {name.replace('.', '_')}(params, inputs, tap):\n    raise NotImplementedError\n"
         for name in names)
-    code, text = run_check(capsys, write_file(stubs), "--dtype", "float64")
+    code, text = run_check(capsys, write_file(stubs), "--dtype", "float64", "--form", "all")
     assert code == 1 and f"{len(cases())} cases: {len(cases())} fail" in text
 
 

@@ -56,7 +56,7 @@ def read(id):
         return dict(np.load(source / (id + ".npz")))
     listing = json.loads((source / id / "arrays.json").read_text())
     return {k: np.fromfile(source / id / a["file"], TYPES[a["dtype"]]).reshape(a["shape"])
-            for k, a in listing.items()}
+            for k, a in listing.items() if k != "config"}
 
 def write(id, arrays):
     folder = target / id

@@ -17,7 +17,7 @@ from mbref.nn import optim
 from tests.golden import admission
 from tests.golden.draw import round8
 from tests.golden.flags import FLAGS
-from tests.golden.manifest import describe_components, make_entry, read_entries, write_manifest
+from tests.golden.manifest import describe_components, form_of, make_entry, read_entries, write_manifest
 from tests.golden.registry import BY_HAND, COMPONENTS, PLANS
 
 SAME = 1e-12   # of scale, between machines
@@ -111,7 +111,7 @@ def make(only=None, oracles=(), root=casefile.ROOT):
             one, entry = make_one(id, component, plan, known.get(id), oracles, root)
             known |= {id: entry} if entry else {}
             made.append(one)
-    write_manifest([known[id] for id in plans if id in known], root)
+    write_manifest([known[id] | {"form": form_of(*plans[id])} for id in plans if id in known], root)
     return made
 
 

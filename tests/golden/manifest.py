@@ -11,6 +11,9 @@ PAPERS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar}
 AS_RELEASED = {"atrank": atrank.RELEASED | {"width": 0}}  # what cases of ATRank leave out
 
 
+VERSION = 2   # of the cases, see tiny_data/cases/CHANGES.md
+
+
 def make_entry(component, plan, arrays, seed, oracles, noise, digest):
     """The entry of a case."""
     inputs, outputs = casefile.part(arrays, "inputs"), casefile.part(arrays, "outputs")
@@ -21,6 +24,17 @@ def make_entry(component, plan, arrays, seed, oracles, noise, digest):
         "sizes": {name: list(a.shape) for name, a in inputs.items() if a.ndim},
         "outputs": list(outputs), "seed": seed, "noise_float32": float(f"{noise:.1e}"),
         "file": f"{component}/{plan.name}.npz", "sha256": digest}
+
+
+def form_of(component, plan):
+    """Which form of the equation a case asks for: the paper's, a variant of it, or a release's.
+
+    What is no part of a paper has settings of its own; a switch of ATRank leads back to the paper.
+    """
+    if plan.side == "released":
+        return "release"
+    own = component.partition(".")[0] in ("atrank", "layers", "attention")
+    return "variant" if "Switch" in plan.flags and not own else "paper"
 
 
 def describe_components():
@@ -53,7 +67,7 @@ def write_manifest(entries, root):
     """manifest.json: one line a case, so that a change shows in a diff."""
     flags = {name: flag._asdict() for name, flag in FLAGS.items()}
     dicts = {"flags": flags, "components": describe_components(), "defaults": describe_defaults()}
-    parts = ['"format": 1']
+    parts = ['"format": 1', f'"version": {VERSION}']
     for name, content in dicts.items():
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
         parts.append(f'"{name}": {{\n' + ",\n".join(lines) + "\n}")

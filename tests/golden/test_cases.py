@@ -19,7 +19,7 @@ CASES = cases()
 MODELS = ("atrank", "dmran", "hiersrec", "hmar")
 FIELDS = {"id": str, "component": str, "equation": str, "side": str, "flags": list, "config": dict,
           "oracles": list, "sizes": dict, "outputs": list, "seed": int, "noise_float32": float,
-          "file": str, "sha256": str}
+          "file": str, "sha256": str, "form": str}
 of_every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -31,8 +31,11 @@ def as_json(content):
 
 
 def test_manifest_schema():
-    assert set(MANIFEST) == {"format", "flags", "components", "defaults", "cases"}
+    assert set(MANIFEST) == {"format", "version", "flags", "components", "defaults", "cases"}
     assert MANIFEST["format"] == 1
+    assert {entry["form"] for entry in MANIFEST["cases"]} == {"paper", "variant", "release"}
+    changes = (ROOT / "CHANGES.md").read_text()
+    assert MANIFEST["version"] == manifest.VERSION and f"## {manifest.VERSION}\n" in changes
     for entry in MANIFEST["cases"]:
         assert {name: type(value) for name, value in entry.items()} == FIELDS, entry["id"]
         assert entry["id"].startswith(entry["component"] + "/")

@@ -210,7 +210,7 @@ def five_faults(monkeypatch):
 @pytest.mark.parametrize("errors, hint", [
     ({"a": {"outputs/y": 0.505}, "b": {"outputs/y": 0.0}}, "half"),             # 1 % off
     # 5 % off: the same array only
-    ({"a": {"outputs/y": 0.525}, "b": {"outputs/y": 0.0}}, "half or two"),
+    ({"a": {"outputs/y": 0.525}, "b": {"outputs/y": 0.0}}, "half"),
     ({"a": {"outputs/y": 2.03}, "b": {"outputs/y": 0.0}}, "two"),               # 1.5 % off
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 0.0}}, None),                 # nothing wrong
     # nor in a part of the cases
@@ -219,6 +219,10 @@ def five_faults(monkeypatch):
     ({"a": {"outputs/y": 0.0, "outputs/z": 0.5} | {f"grads/{i}": 0.0 for i in range(20)}}, None),
     # the same array, by another error
     ({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}}, "half or two"),
+    # by an error of another size than that of any
+    ({"a": {"outputs/y": 0.1}, "b": {"outputs/y": 0.0}},
+     "the same arrays, by another size: half or two"),
+    ({"a": {"outputs/y": 5.0}, "b": {"outputs/y": 0.0}}, "two"),
     # everything wrong, by another error
     ({"a": {"outputs/y": 0.7}}, None),
     # a part of the cases

@@ -1,0 +1,209 @@
+"""What a porter is told: forms, settings, random and in-place functions, dtypes, reports."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+import numpy as onp
+import pytest
+
+from mbref.__main__ import main
+from mbref.check import cases, check, run
+from mbref.check.casefile import manifest, settings
+from tests.check.implementations import CAUSAL, LAYER_NORM, run_check
+from tests.optional import require
+
+CODE = """
+def hmar_code(params, inputs, tap):
+    counts = inputs["counts"] @ params["indicator"]["w"] + params["indicator"]["b"]
+    both = np.concatenate([inputs["item_code"], counts], axis=-1)
+    return {"code": both @ params["feature"]["w"] + params["feature"]["b"]}
+"""
+
+
+def test_the_papers_form_is_the_default(capsys, write_file):
+    path = write_file(CODE)
+    code, text = run_check(capsys, path)
+    assert code == 0 and "hmar.code/log" not in text
+    assert text.splitlines()[-1] == "2 cases of other forms were left out: --form all takes them"
+    code, text = run_check(capsys, path, "--form", "all")
+    assert code == 1 and "FAIL hmar.code/log" in text and "left out" not in text
+    assert run_check(capsys, path, "--only", "hmar.code/log")[0] == 1  # named, so taken
+
+
+def test_the_papers_form_is_the_default_of_a_notebook(capsys):
+    def code(params, item_code, counts):
+        joined = counts @ params["indicator"]["w"] + params["indicator"]["b"]
+        both = onp.concatenate([item_code, joined], axis=-1)
+        return both @ params["feature"]["w"] + params["feature"]["b"]
+
+    check("hmar.code", code)
+    assert capsys.readouterr().out == "hmar.code: 3 cases pass\n"
+    for forms in ("all", "variant"):
+        with pytest.raises(AssertionError, match="hmar.code/log"):
+            check("hmar.code", code, forms=forms)
+
+
+def test_forms_of_the_cases():
+    forms = {case.id: case.form for case in cases()}
+    assert forms["hmar/basic"] == forms["atrank/paper"] == "paper"
+    assert forms["hmar/blocks"] == forms["dmran/robust"] == "variant"
+    assert forms["hmar/bypass"] == forms["atrank/basic"] == "release"
+    assert {case.form for case in cases("hmar.released", form="paper")} == {"release"}  # it has no other
+    assert {case.side for case in cases("atrank", form="release")} >= {"released"}
+
+
+def test_settings_that_a_case_leaves_out_are_given(capsys, write_file):
+    config = next(case.config for case in cases("hmar/basic"))
+    assert "merge" not in config and settings("hmar")["merge"] == "encoder"
+    path = write_file("def hmar_code(params, inputs, tap):\n"
+                      "    assert inputs['count_scale'] in ('raw', 'log1p') and inputs['theta']\n"
+                      "    raise KeyError(inputs['merge'])\n")
+    assert "it raised KeyError: 'encoder' (impl.py, line 4)" in run_check(capsys, path)[1]
+
+    def watch(item_code, merge, count_scale):
+        raise KeyError(merge + count_scale)
+
+    with pytest.raises(AssertionError, match="encoderraw"):
+        check("hmar.code", watch)
+
+
+def test_a_random_function_is_called_random(capsys, write_file):
+    path = write_file(LAYER_NORM.replace('{"y": ', '{"y": (np.random.rand(3, 7, 8) > 0.1) * '))
+    code, text = run_check(capsys, path, "--dtype", "float64", "--only", "layers.layer_norm/basic")
+    assert code == 1 and run.RANDOM in text and "looks like" not in text
+
+
+def test_a_function_that_changes_its_inputs_is_told(capsys, write_file):
+    wrong = LAYER_NORM.replace('x = inputs["x"]', 'x = inputs["x"]\n    params["gamma"] += 0.5')
+    code, text = run_check(capsys, write_file(wrong), "--forward-only")
+    assert code == 1 and "it changes params/gamma in place" in text
+
+
+@pytest.mark.parametrize("dtype, other", [("float64", "float32"), ("float32", "float64")])
+def test_another_dtype_than_asked_for_is_told(capsys, write_file, dtype, other):
+    path = write_file(LAYER_NORM.replace('inputs["x"]', f'inputs["x"].astype("{other}")').replace(
+        '+ params["beta"]}', f'.astype("{other}") + params["beta"].astype("{other}")}}').replace(
+        'params["gamma"] *', f'params["gamma"].astype("{other}") *'))
+    _, text = run_check(capsys, path, "--dtype", dtype, "--forward-only" if dtype == "float64"
+                        else "--exitfirst")
+    assert f"it returned {other} where {dtype} was asked for: --dtype {other}" in text
+
+
+def test_a_missing_backend_is_told(capsys, write_file):
+    require("torch")
+    path = write_file("import torch\ndef layers_relu(params, inputs, tap):\n"
+                      "    return {'y': torch.relu(inputs['x'])}\n")
+    assert 'the file lacks BACKEND = "torch"' in run_check(capsys, path)[1]
+
+
+def test_sparse_gradients_are_gradients(capsys, write_file):
+    require("torch")
+    path = write_file("import torch\nBACKEND = 'torch'\ndef layers_lookup(params, inputs, tap):\n"
+                      "    y = torch.nn.functional.embedding(inputs['ids'], params['table'],\n"
+                      "                                      sparse=True)\n"
+                      "    return {'y': y * (inputs['ids'] > 0)[..., None]}\n")
+    code, text = run_check(capsys, path)
+    assert code == 0, text
+
+
+@pytest.mark.parametrize("what, message", [
+    ("while True: pass", "it took more than 2 s"),
+    ("import ctypes; ctypes.CDLL(None).exit(0)", "it ended the process with exit code 0")])
+def test_a_case_that_does_not_end_loses_no_other(capfd, write_file, what, message):
+    path = write_file(f"def layers_layer_norm(params, inputs, tap):\n    {what}\n" + CAUSAL)
+    code = main(["check", path, "--timeout", "2", "--dtype", "float64", "--only", "masks.causal",
+                 "--only", "layers.layer_norm/basic"])
+    text = capfd.readouterr().out
+    assert code == 1 and message in text and "FAIL layers.layer_norm/basic" in text
+    assert text.count("ok   masks.causal") == 3
+
+
+def test_a_function_that_ends_the_process_is_no_success(capsys, write_file):
+    path = write_file("import os\ndef masks_causal(params, inputs, tap):\n    os._exit(0)\n")
+    code, text = run_check(capsys, path)
+    assert code == 1 and "it called os._exit(0)" in text
+
+
+def test_an_interrupted_check_says_where_it_was(write_file):
+    path = write_file(LAYER_NORM + "def masks_causal(params, inputs, tap):\n"
+                                   "    print('now', flush=True)\n    while True: pass\n")
+    with subprocess.Popen([sys.executable, "-m", "mbref", "check", path], stdout=subprocess.PIPE,
+                          text=True, cwd=Path(__file__).parents[2]) as process:
+        lines = []
+        while "now\n" not in lines:
+            lines.append(process.stdout.readline())
+        os.kill(process.pid, signal.SIGINT)
+        lines += process.stdout.read().splitlines()
+    text = "\n".join(lines)
+    assert process.returncode == 1 and text.count("ok   layers.layer_norm") == 8
+    assert "FAIL masks.causal/" in text and "it was interrupted" in text and "9 cases: " in text
+
+
+def test_several_names_and_nearly_right_ones(capsys, write_file):
+    path = write_file(CAUSAL + LAYER_NORM)
+    code, text = run_check(capsys, path, "--only", "masks.causal/basic", "--only",
+                           "layers.layer_norm/basic")
+    assert code == 0 and "4 cases: 4 pass" in text
+    code, text = run_check(capsys, path, "--only", "masks.casual")
+    assert code == 2 and "did you mean masks.causal" in text
+
+
+def test_stop_at_the_first_failure(capsys, write_file):
+    path = write_file(LAYER_NORM.replace('inputs["eps"]', "1.0") + CAUSAL)
+    code, text = run_check(capsys, path, "-x")
+    assert code == 1 and text.count("FAIL") == 1 and "1 cases: 1 fail" in text
+
+
+def test_strict(capsys, write_file, tmp_path):
+    path, known = write_file(CAUSAL), tmp_path / "known.txt"
+    known.write_text("masks.casual\n")
+    code, text = run_check(capsys, path, "--xfail", str(known))
+    assert code == 0 and "names masks.casual, which is no case: did you mean masks.causal" in text
+    assert run_check(capsys, path, "--xfail", str(known), "--strict")[0] == 1
+    known.write_text("masks.causal/basic\n")
+    assert run_check(capsys, path, "--xfail", str(known))[0] == 0
+    assert run_check(capsys, path, "--xfail", str(known), "--strict")[0] == 1
+
+
+def test_reports(capsys, write_file, tmp_path):
+    path = write_file(LAYER_NORM.replace('inputs["eps"]', "1e-5") + CAUSAL)
+    report, junit = tmp_path / "anna.json", tmp_path / "junit.xml"
+    code, text = run_check(capsys, path, "--dtype", "float64", "--json", str(report), "--junit",
+                           str(junit))
+    total, components = len(manifest()["cases"]), len(manifest()["components"])
+    version = manifest()["version"]
+    assert f"\nmbref cases {version}: 5 of {total}, 1 of {components} components\n" in text
+    suite = xml.parse(junit).getroot()
+    assert suite.get("tests") == "7" and suite.get("failures") == "2" == str(
+        len(suite.findall("testcase/failure")))
+    assert "layers.layer_norm/basic[float64]" in [one.get("name") for one in suite]
+    assert {row["cases"] for row in json.loads(report.read_text())} == {version}
+    code, text = run_check(capsys, "--summary", str(report))
+    assert code == 0
+    assert text.splitlines()[-1] == "| anna | 5 of 7 | 1 of 2 | layers.layer_norm |"
+    report.write_text("{}")
+    assert "| anna | 0 of 0" in run_check(capsys, "--summary", str(report))[1]
+    report.write_text("[1]")
+    assert run_check(capsys, "--summary", str(report))[0] == 2
+
+
+def test_the_version_of_the_cases(capsys):
+    assert main(["cases", "--version"]) == 0
+    assert capsys.readouterr().out == f"cases {manifest()['version']}\n"
+
+
+def test_exit_codes_are_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    assert "Exit code 0: all pass" in capsys.readouterr().out
+
+
+def test_the_raw_export_holds_all_settings(tmp_path):
+    assert main(["export", str(tmp_path), "--raw", "--only", "hmar.code/log", "--only",
+                 "masks.causal"]) == 0
+    config = json.loads((tmp_path / "hmar.code" / "log" / "arrays.json").read_text())["config"]
+    assert config["count_scale"] == "log1p" and config["theta"] == 0.1
