@@ -156,7 +156,8 @@ def test_training_on_the_device_is_training(tmp_path):
     np.testing.assert_allclose([row[1:] for row in here.validations], [row[1:] for row in there.validations], rtol=1e-5)
     for (name, a), (_, b) in zip(optim.leaves(here.params), optim.leaves(loaded.params), strict=True):
         assert type(b) is np.ndarray and b.dtype == np.float32
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
+        if not name.endswith("k/b"):  # softmax cancels a key's bias: its steps are rounding
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.trains
@@ -170,8 +171,9 @@ def test_a_run_may_change_device_in_the_middle(tmp_path):
         state = training.load_checkpoint(path, hmar, HMAR, TINY, then)
         assert device_of(state.params) == then
         end = to_device(training.fit(hmar, HMAR, TINY, SPLIT.train, state=state, progress=False), "cpu")
-        for (_, a), (_, b) in zip(optim.leaves(end.params), optim.leaves(whole.params), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        for (name, a), (_, b) in zip(optim.leaves(end.params), optim.leaves(whole.params), strict=True):
+            if not name.endswith("k/b"):  # as above
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.trains
