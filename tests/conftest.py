@@ -1,9 +1,16 @@
 """A test that trains says so; a run ends with what was skipped and what would bring it."""
+import signal
+
 import pytest
 
 from mbref import training
 from notebooks import release_protocols as protocols
 from tests.optional import count_skips
+
+# what a shell starts in the background ignores these, its children too; tests send them and wait for the end
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def refuse_training(*arguments, **options):
