@@ -9,9 +9,8 @@ from mbref.bench import step as bench_step
 from mbref.bench.device import losses_in
 from mbref.errors import InputError
 from mbref.nn import vjps
-from tests.optional import library
+from tests.optional import require
 
-torch = library("torch")
 LOSSES = str(Path(__file__).parents[1] / "torch_losses.py")
 SMALL = dict(items=30, length=6, width=16, batch=4)
 
@@ -24,6 +23,7 @@ def small(monkeypatch):
 
 @pytest.mark.trains
 def test_a_row_a_model(small, capsys):
+    require("torch")
     settings = {"torch": LOSSES, "threads": 1, "repeats": 1, "plain": False, "grow": False, "model": list(bench_step.SIZES)}
     bench_step.rows(settings)
     first, *rows = capsys.readouterr().out.splitlines()
@@ -49,6 +49,7 @@ def test_a_change_reaches_sizes_and_config(small):
 
 
 def test_another_model_in_torch_is_refused(small):
+    require("torch")
     case, loss = bench_step.case_of("hmar"), losses_in(LOSSES)["hmar"]
     assert bench_step.error(case, loss) < 1e-5
     with pytest.raises(InputError, match="hmar in PyTorch is another model"):
