@@ -8,7 +8,7 @@ from mbref.tables.plots import save_figure
 def differences(results, path):
     """Full model minus the one without the mechanism, with the signal and without it."""
     rows = results["rows"]
-    fig, ax = plt.subplots(figsize=(7, 0.42 * len(rows) + 1), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7, 0.42 * len(rows) + 1.2), layout="constrained")
     for part, shift, look in (("ON", -0.12, {"color": "C0"}),
                               ("OFF", 0.12, {"color": "C7", "mfc": "white"})):
         found = [row[part] for row in rows]
@@ -19,16 +19,16 @@ def differences(results, path):
     ax.axvline(0, color="k", lw=0.8)
     ax.set(yticks=range(len(rows)), yticklabels=names(rows),
            xlabel="full model minus the one without (AUC, NDCG@10 or MRR@20), 95% over users")
-    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
     ax.grid(axis="x", alpha=0.3)
-    ax.legend(fontsize=8)
+    fig.legend(fontsize=8, loc="outside lower center", ncols=2, frameon=False)
     return save_figure(fig, path)
 
 
 def ceilings(results, path):
     """Chance, the model without the mechanism, the full one and the ceiling, with the signal."""
     rows = results["rows"]
-    fig, ax = plt.subplots(figsize=(7, 0.42 * len(rows) + 1), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7, 0.42 * len(rows) + 1.2), layout="constrained")
     for y, row in enumerate(rows):
         on = row["ON"]
         ax.plot([on["chance"], on["ceiling"]], [y, y], color="0.8", lw=6, solid_capstyle="butt")
@@ -39,7 +39,7 @@ def ceilings(results, path):
     ax.plot([], [], "o", color="C0", label="full model")
     labels = [f"{name} ({row['measure']})" for name, row in zip(names(rows), rows, strict=True)]
     ax.set(yticks=range(len(rows)), yticklabels=labels, xlabel="measure, with the signal")
-    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.5, -0.5)
     fig.legend(fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     return save_figure(fig, path)
 
