@@ -89,7 +89,7 @@ def clear(folder):
 def test_a_killed_training(tmp_path, target):
     log = write_log(tmp_path / "log.csv")
     if target == "fav":
-        log.write_text(log.read_text() + "17,7,3,fav,5000\n")
+        log.write_text(log.read_text() + "17,7,3,fav,1511600000\n")
     command = ("train", "bpr_mf", *task(log, target), *SHORT, "--out")
     assert call(*command, tmp_path / "whole")[0] == 0
     whole, run = files(tmp_path / "whole"), tmp_path / "run"
