@@ -22,6 +22,7 @@ def parts_of(rows, width):
 
 
 def align_plain(row_i, row_j, w, M):
+    """`align` in autograd's operations."""
     F = np.tanh(np.expand_dims(row_i, 2) + np.expand_dims(row_j, 1)) @ w  # [B, i, j, d]
     e = np.exp(F - np.max(getval(F), axis=2, keepdims=True))
     return np.sum(e / np.sum(e, axis=2, keepdims=True) * np.expand_dims(M, 1), axis=2)
@@ -74,6 +75,7 @@ def aligned(text):
 
 
 def dense_by_kind_plain(x, w, b, kind):
+    """`dense_by_kind` as a loop over all K kinds."""
     mask = kind[..., None] == np.arange(len(w), like=kind)  # [B, L, K]
     each = [mask[..., k, None] * linear_plain(x, w[k], b[k]) for k in range(len(w))]
     return sum(each)
@@ -107,6 +109,7 @@ def dense_by_kind(x, w, b, kind):
 
 
 def sum_of_losses_plain(q, w, b, label, known):
+    """`sum_of_losses` with all logits [R, N] at once."""
     z = linear_plain(q, w, b) + ~known * q.dtype.type(-1e9)
     top = np.max(getval(z), axis=-1)
     total = np.log(np.sum(np.exp(z - top[:, None]), axis=-1)) + top

@@ -89,6 +89,7 @@ def matrix(x):
 
 
 def linear_plain(x, w, b):
+    """`linear` in autograd's operations."""
     return np.reshape(matrix(x) @ w, x.shape[:-1] + w.shape[-1:]) + b
 
 
@@ -129,6 +130,7 @@ def linear_relu(x, w, b):
 
 
 def layer_norm_plain(x, gamma, beta, eps):
+    """`layer_norm` in autograd's operations."""
     d = x.shape[-1]
     centred = x - np.sum(x, axis=-1, keepdims=True) / d
     variance = np.sum(centred**2, axis=-1, keepdims=True) / d  # [..., 1]
@@ -163,6 +165,7 @@ def layer_norm(x, gamma, beta, eps):
 
 
 def masked_softmax_plain(scores, allowed):
+    """`masked_softmax` in autograd's operations."""
     scores = scores + (~allowed * scores.dtype.type(-1e9))
     e = np.exp(scores - np.max(getval(scores), axis=-1, keepdims=True)) * allowed
     total = np.sum(e, axis=-1, keepdims=True)  # [..., 1]

@@ -33,6 +33,7 @@ model = component("loss")(lambda params, inputs, tap: loss_of(
 
 @component("y")
 def attention_block(params, inputs, query, memory, allowed, tap):
+    """Attention, then feed-forward, with residuals and norms.  -> [B, C, D].  Steps (5), (6)."""
     config = read_config(inputs, items=1, width=query.shape[-1], query="group")
     return atrank.attention_block(params, query, memory, allowed, config, None, tap)
 

@@ -30,11 +30,13 @@ groups = component("loss")(lambda params, inputs, tap: loss_of(
 
 @component("code")
 def target_code(params, inputs, group, candidate):
+    """Candidates of one group as step (6) reads them.  candidate [B, C] -> [B, C, D]."""
     ids = inputs[f"features_{group}"][candidate]
     return atrank.target_code(params, read_config(inputs), group, ids)
 
 
 @component("e")
 def user_vectors(params, inputs, x, states, real, tap):
+    """e: all vanilla blocks on the same states.  x [B, C, D] -> [B, C, D].  Step (6)."""
     config = read_config(inputs, items=1, width=x.shape[-1], query="group")
     return atrank.user_vectors(params, x, (states, real), config, tap)

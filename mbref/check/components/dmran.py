@@ -34,6 +34,7 @@ score = component("scores")(lambda params, inputs, candidate: dmran.score(
 
 @component("H")
 def history_code(params, inputs, item):
+    """H = [V[item] ; T[bucket]] W_0 + b_0.  item, gap [B, T] -> [B, T, d].  Eq. 1, 2."""
     batch, config = batch_of(inputs), read_config(inputs)
     H = dmran.history_code(params, batch.histories[0], batch.features[0], config)
     return H * (item > 0)[..., None]
@@ -41,6 +42,7 @@ def history_code(params, inputs, item):
 
 @component("loss")
 def model(params, inputs, tap):
+    """The loss, and what the model hands out on the way.  -> [].  Eq. 20-22."""
     batch, config = batch_of(inputs), read_config(inputs)
     shown = tap if config.variant != "feature" else lambda name, a: None
     states = dmran.forward(params, batch, config, shown)

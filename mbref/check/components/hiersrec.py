@@ -45,6 +45,7 @@ candidate_items = component("allowed")(lambda chosen, category: choose.items_of(
 
 @component("y")
 def encoder_block(params, h, real, heads, tap):
+    """A causal pre-norm transformer block.  h [B, T, D] -> [B, T, D].  Step (1)."""
     allowed, shown = masks.causal(real.shape[1], real) & real[:, None], where_real(tap, real)
     y = hiersrec.encoder_block(params, h, allowed, heads, lambda a: a, shown)
     return y * real[..., None]
@@ -52,6 +53,7 @@ def encoder_block(params, h, real, heads, tap):
 
 @component("s")
 def encode(params, inputs, item, tap):
+    """s after every click, 0 at padding.  item [B, T] -> [B, T, D].  Step (1)."""
     real, config = item > 0, read_config(inputs)
     s = hiersrec.forward(params, batch_of(inputs), config, where_real(tap, real))
     return s * real[..., None]
@@ -59,12 +61,14 @@ def encode(params, inputs, item, tap):
 
 @component()
 def joined(params, inputs, s, oracle):
+    """q = [s ; g] and log p_C.  s [R, D] -> [R, D + d_p], [R, C+1].  Steps (2)-(4)."""
     q, logp = hiersrec.join(params, s, read_config(inputs), oracle)
     return {"q": q} | ({} if logp is None else {"logp": logp})
 
 
 @component("loss")
 def model(params, inputs, tap):
+    """The loss, and the states where there are clicks.  -> [].  Step (5)."""
     config, batch = read_config(inputs), batch_of(inputs)
     hiersrec.forward(params, batch, config, where_real(tap, batch.item > 0))
     return hiersrec.loss(params, batch, config)

@@ -33,6 +33,7 @@ def read_counts(inputs):
 
 @component("y")
 def behaviour_encoder(params, x, behaviour, heads, tap):
+    """K attentions, each over one behaviour's events.  x [B, T, D] -> [B, T, D].  (3)."""
     K = len(params["res"])
     both = masks.behaviour(behaviour, K), masks.causal_real(behaviour > 0)
     shown = add_up(where_real(tap, behaviour > 0), K)
@@ -54,6 +55,7 @@ def add_up(tap, behaviours):
 
 @component("z")
 def sequence_encoder(params, s, residual, real, heads, tap):
+    """Attention over all events, norm, feed-forward.  s [B, T, D] -> [B, T, D].  (4)."""
     allowed, shown = masks.causal_real(real), where_real(tap, real)
     z = paper.sequence_encoder(params, s, residual, allowed, heads, lambda a: a, shown)
     return z * real[..., None]
@@ -61,12 +63,14 @@ def sequence_encoder(params, s, residual, real, heads, tap):
 
 @component("loss")
 def ranking_loss(positive, negative, weight, mask, has_negative):
+    """Mean over events of the weighted ranking loss.  positive, negative [B, T] -> [].  (7)."""
     each = weight * softplus(-positive) + softplus(negative) * has_negative  # [B, T]
     return masked_mean(each, mask)
 
 
 @component("scores")
 def score(params, inputs, item, behaviour, counts, candidate, history):
+    """Scores of candidates [B, C] for the next event of each history.  -> [B, C].  (5)."""
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = hmar.change_batch(Batch(None, item, behaviour, counts, history=history), config)
     return hmar.score(params, batch, candidate, config)
@@ -74,6 +78,7 @@ def score(params, inputs, item, behaviour, counts, candidate, history):
 
 @component("loss")
 def model(params, inputs, tap):
+    """The loss, and the states where there are events.  -> [].  (7)."""
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = hmar.change_batch(batch_of(inputs), config)
     shown = add_up(where_real(tap, batch.item > 0), config.behaviours)

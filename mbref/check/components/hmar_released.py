@@ -8,6 +8,7 @@ SHOWN = ("input", "merged", "states")
 
 @component("loss")
 def released(params, inputs, tap):
+    """The loss of a batch as the authors' code has it.  -> [].  Steps (1)-(7)."""
     batch, config = batch_of(inputs), config_of(params, inputs)
     shown = where_real(tap, batch.item > 0)
     hmar.forward(params, batch, config, lambda name, a: shown(name, a) if name in SHOWN else None)

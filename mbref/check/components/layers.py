@@ -13,5 +13,6 @@ layer_norm = component("y")(lambda params, x, eps: layers.layer_norm(params, x, 
 
 @component("y")
 def dropout(x, draws, rate, training):
+    """Entries with a draw below the rate are 0, others are scaled.  x, draws [B, T, D] -> y."""
     generator = SimpleNamespace(random=lambda shape, dtype: draws)
     return layers.dropout(rate, generator if training else None)(x)

@@ -13,6 +13,7 @@ sgd = component()(lambda inputs, rate, clip: all_steps(optim.SGD(rate, clip), in
 
 @component()
 def adam(inputs, rate, beta1, beta2, eps, epsilon_hat, clip):
+    """Some steps of Adam with clipped gradients (Kingma & Ba 2015, algorithm 1)."""
     rule = optim.Adam(rate, beta1, beta2, eps, epsilon_hat, clip)
     path, state = all_steps(rule, inputs)
     return path | {f"{moment}_{name}": state[moment][name] for moment in "mv" for name in ARRAYS}

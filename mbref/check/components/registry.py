@@ -1,7 +1,8 @@
 """mbref's own function of every component.
 
-A component is a function f(params, inputs, tap) -> {output: array} in a module of this folder; its
-docstring says shapes and settings. `code` of hmar.py is "hmar.code", `model` the model "hmar".
+A component is a function f(params, inputs, tap) -> {output: array} in a module of this folder. What
+it takes and gives, with shapes, is its `about` in tiny_data/cases/manifest.json. `code` of hmar.py
+is "hmar.code", `model` the model "hmar".
 """
 import inspect
 from importlib import import_module
