@@ -11,8 +11,7 @@ Without the signal (`none`) PULL is 0.
 """
 import numpy as np
 
-from mbref.worlds.common import whole
-from mbref.worlds.known import draw, draw_item
+from mbref.worlds.known import draw_shopper
 from mbref.worlds.last import write as write
 
 FORMAT, TARGET, LOG = "hmar", "buy", "log.txt"
@@ -34,9 +33,4 @@ def chances(past, signal="carts"):
 
 def draw_user(rng, signal="carts"):
     """One user's events (item, behaviour, 0)."""
-    events = []
-    for step in range(T):
-        kind = BUY if step == T - 1 else 1 + draw(rng, SHARES)
-        item = draw_item(rng, chances, events, signal) if kind == BUY else whole(rng, 1, N)
-        events.append((item, kind, 0))
-    return events
+    return draw_shopper(rng, chances, signal, N, T, SHARES)

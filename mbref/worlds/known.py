@@ -19,6 +19,7 @@ import numpy as np
 
 from mbref import metrics
 from mbref.data.sequences import take
+from mbref.worlds.common import whole
 
 START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
 DAY, HOUR = 86400, 3600  # seconds
@@ -56,6 +57,19 @@ def past_of(events, now=0):
 def draw_item(rng, chances, events, signal):
     """The next target item, drawn from a world's chances."""
     return draw(rng, chances(past_of(events), signal))
+
+
+def draw_shopper(rng, chances, signal, N, T, shares):
+    """One user's T events (item, behaviour, 0), the last of them a buy, behaviour 1.
+
+    Behaviours come by their shares; a buy is drawn from chances, all else evenly from N items.
+    """
+    events = []
+    for step in range(T):
+        kind = 1 if step == T - 1 else 1 + draw(rng, shares)
+        item = draw_item(rng, chances, events, signal) if kind == 1 else whole(rng, 1, N)
+        events.append((item, kind, 0))
+    return events
 
 
 def make(world, signal=None, users=None, seed=1):

@@ -12,15 +12,14 @@ Without the signal (`any`) c is the item of the last event, whatever was done.
 """
 import numpy as np
 
-from mbref.worlds.common import whole
-from mbref.worlds.known import draw, draw_item, mix, newest, text_of
+from mbref.worlds.known import draw_shopper, mix, newest, text_of
 
 FORMAT, TARGET, LOG = "hmar", "buy", "log.txt"
 SIGNALS = "cart", "any"
 USERS, SHIPPED = 250, 60
 N, T, SURE = 24, 120, 0.9
 NAMES = "buy", "cart", "fav", "pv"  # behaviours 1..4
-BUY, CART = 1, 2
+CART = 2
 SHARES = 0.2, 0.12, 0.18, 0.5
 
 
@@ -32,12 +31,7 @@ def chances(past, signal="cart"):
 
 def draw_user(rng, signal="cart"):
     """One user's events (item, behaviour, 0)."""
-    events = []
-    for step in range(T):
-        kind = BUY if step == T - 1 else 1 + draw(rng, SHARES)
-        item = draw_item(rng, chances, events, signal) if kind == BUY else whole(rng, 1, N)
-        events.append((item, kind, 0))
-    return events
+    return draw_shopper(rng, chances, signal, N, T, SHARES)
 
 
 def write(people, signal):

@@ -13,8 +13,18 @@ by itself, vanilla attention, does not see it.
 Without the signal (`newest`) q is the query of the newest hour, whatever the coupon.
 """
 from mbref.worlds.common import whole
-from mbref.worlds.hints import CATEGORY, COUPON, FORMAT as FORMAT, ITEM, LOG as LOG, N, QUERY, SURE
-from mbref.worlds.hints import TARGET as TARGET, write as write_groups
+from mbref.worlds.hints import (
+    CATEGORY,
+    COUPON,
+    FORMAT as FORMAT,
+    ITEM,
+    LOG as LOG,
+    QUERY,
+    SURE,
+    TARGET as TARGET,
+    N,
+    write as write_groups,
+)
 from mbref.worlds.known import DAY, HOUR, START, draw_item, mix
 
 SIGNALS = "coupon", "newest"

@@ -164,7 +164,7 @@ def test_ceilings_in_closed_form(name, signal, closed):
 # Chances by hand.
 
 def test_chances_of_last_and_counts_by_hand():
-    past = past_of([(3, last.CART, 0), (5, 4, 0), (6, last.BUY, 0)])
+    past = past_of([(3, last.CART, 0), (5, 4, 0), (6, 1, 0)])
     assert last.chances(past)[[3, 5]] == pytest.approx([0.9 + 0.1 / 24, 0.1 / 24])
     assert last.chances(past, "any")[[3, 6]] == pytest.approx([0.1 / 24, 0.9 + 0.1 / 24])
     assert last.chances(past_of([]))[1:] == pytest.approx(np.ones(24) / 24)
