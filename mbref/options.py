@@ -96,7 +96,7 @@ def add_recommend(commands):
 def add_worlds(commands):
     """The command that writes the synthetic logs with a known best answer."""
     p = commands.add_parser("worlds", help="logs with a known best answer: list them, make them")
-    p.add_argument("--make", nargs="?", const="", metavar="DIR", help="(default: tiny_data/worlds)")
+    p.add_argument("--make", nargs="?", const="", metavar="DIR", help="default: ./tiny_data/worlds")
     p.add_argument("--only", action="append", default=[], metavar="NAME", help="may be repeated")
     p.add_argument("--signal", help="what decides the next item (default: each world's first)")
     p.add_argument("--users", type=positive, help="(default: as in tiny_data)")

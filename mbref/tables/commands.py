@@ -186,6 +186,7 @@ def run_reproduce(options):
     started, at = time.time(), tuple(sorted(options.at))
     require(not (at and options.steps),
             "--at says after how many steps to report: leave --steps out.")
+    require(not options.quick, "--quick goes with --mechanisms: give both, or neither.")
     paper = rows.PAPERS[options.paper]
     kind, is_tiny = reproduce.KINDS[paper.kind], options.data is None and options.split is None
     problem = kind.open(log_of(options, paper))

@@ -1,7 +1,7 @@
 """python -m mbref worlds: the worlds with a known best answer, listed or written as files."""
+from functools import partial
 from pathlib import Path
 
-from mbref.data import shipped
 from mbref.data.files import write_whole
 from mbref.errors import InputError, require
 from mbref.worlds import aisles, counts, dims, hints, hops, kinds, known, last, stamp
@@ -16,9 +16,11 @@ def run_worlds(options):
         require(name in WORLDS, f"--only {name}: choose from {', '.join(WORLDS)}.")
     worlds = {name: WORLDS[name] for name in options.only or WORLDS}
     if options.make is None:
+        require(not (options.signal or options.users),
+                "--signal and --users say what --make writes: give --make, too.")
         print("\n".join(describe(name, world) for name, world in worlds.items()))
         return
-    folder = Path(options.make or shipped.tiny_data() / "worlds")
+    folder = Path(options.make or "tiny_data/worlds")  # of a clone, never of an installed package
     for name, world in worlds.items():
         signal = options.signal or world.SIGNALS[0]
         require(signal in world.SIGNALS, f"--signal {signal}: {name} has "
@@ -33,6 +35,11 @@ def describe(name, world):
     return f"{name:8}{first} Signals: {', '.join(world.SIGNALS)}; {world.USERS} users."
 
 
+def put(text, file):
+    """Write a text into a file that is open for bytes."""
+    file.write(text.encode("ascii"))
+
+
 def write(folder, files):
     """Write {file name: text} into a folder, which is made.  -> paths."""
     try:
@@ -41,5 +48,5 @@ def write(folder, files):
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another folder.") from error
     for name, text in files.items():
-        write_whole(folder / name, lambda file, text=text: file.write(text.encode("ascii")))
+        write_whole(folder / name, partial(put, text))
     return [folder / name for name in files]

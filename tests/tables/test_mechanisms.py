@@ -12,6 +12,7 @@ from mbref.tables import mechanism_run, mechanisms, reproduce, world_cells
 from mbref.tables.mechanisms import MECHANISMS, cells_of, compare, judge
 from mbref.tables.world_cells import Cell
 from mbref.worlds import commands, known, last
+from tests.test_cli import call
 
 every_mechanism = pytest.mark.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
 
@@ -184,3 +185,12 @@ def test_finished_trainings_are_kept_and_results_are_the_same(tmp_path, monkeypa
 def test_what_cannot_be_asked_for(tmp_path, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         run(*arguments, "--out", str(tmp_path))
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "--quick goes with --mechanisms" in call("reproduce", "--quick")[2]
+    assert "give --make, too" in call("worlds", "--users", 3)[2] and "give --make, too" in call("worlds", "--signal", "cart")[2]
+    assert not list(tmp_path.iterdir())
+    assert call("worlds", "--make", "--only", "last", "--users", 2)[0] == 0  # in the current folder, as all output
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt")] == ["tiny_data/worlds/last/log.txt"]
