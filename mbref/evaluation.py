@@ -13,7 +13,7 @@ from mbref import metrics
 from mbref.baselines.counting import newest
 from mbref.data.leave_one_out import draw_cases
 from mbref.data.negatives import negatives_of_users
-from mbref.device.device import device_of, to_device
+from mbref.nn.device import device_of, to_device
 
 SCORES = 4_000_000  # of a batch; what a model holds beside them is some times as much
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}

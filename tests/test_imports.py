@@ -9,7 +9,7 @@ from mbref import options as commands, runs
 from mbref.check.compare import TOLERANCE
 from mbref.data import options
 from mbref.data.readers import FORMATS
-from mbref.device import device
+from mbref.nn import device
 from mbref.tables import rows
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ import numpy as np
 
 from mbref import runs, training
 from mbref.data import sequences
-from mbref.device.device import MODULES, open_device, to_device
+from mbref.nn.device import MODULES, open_device, to_device
 from mbref.errors import InputError, require
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad

@@ -15,7 +15,7 @@ from autograd import grad
 from autograd.tracer import getval
 
 from mbref.check.casefile import nest, part
-from mbref.device.device import to_device
+from mbref.nn.device import to_device
 from mbref.errors import require
 
 

@@ -8,7 +8,7 @@ from mbref.check.apart import run_apart
 from mbref.check.compare import TOLERANCE
 from mbref.check.components.registry import own_functions
 from mbref.data.files import write_json
-from mbref.device.device import open_device
+from mbref.nn.device import open_device
 from mbref.errors import InputError, require
 
 # what works on the host, metrics and the ranking of candidates: not run on a device

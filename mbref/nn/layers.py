@@ -5,7 +5,7 @@ Shapes: B batch, L history length, D width, N items, K behaviour types. Id 0 is 
 import autograd.numpy as np
 from autograd.tracer import getval
 
-from mbref.device.device import beside
+from mbref.nn.device import beside
 from mbref.nn import vjps
 from mbref.nn.lookup import lookup as lookup, pick as pick
 

@@ -9,7 +9,7 @@ from autograd.core import SparseBox, VJPNode, VSpace, add_outgrads, sparse_objec
 from autograd.extend import SparseObject, vspace
 from autograd.tracer import new_box, trace_stack
 
-from mbref.device.device import device_of
+from mbref.nn.device import device_of
 from mbref.nn.optim import tree_map
 from mbref.nn.vjps import FORMS, with_gradient
 

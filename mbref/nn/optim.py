@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.device.device import device_of
+from mbref.nn.device import device_of
 
 BLOCK = 1 << 15  # numbers of a parameter that stay in a core's cache, with moments and gradient
 

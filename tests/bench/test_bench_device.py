@@ -10,10 +10,10 @@ from autograd import value_and_grad
 from mbref import options, training
 from mbref.__main__ import main
 from mbref.bench import device as bench_device
-from mbref.device.device import to_device
+from mbref.nn.device import to_device
 from mbref.errors import InputError
 from mbref.nn import optim
-from tests.device.device_cases import DEVICE
+from tests.nn.device_cases import DEVICE
 from tests.optional import library, require
 
 torch = library("torch")

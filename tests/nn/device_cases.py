@@ -1,11 +1,11 @@
-"""Every model in small, on one log that has all that any of them reads; for the tests of mbref/device/device.py."""
+"""Every model in small, on one log that has all that any of them reads; for the tests of mbref/nn/device.py."""
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import group_events, groups, sequences
-from mbref.device import device
+from mbref.nn import device
 from mbref.nn import optim
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.hmar import data as hmar_data
@@ -15,7 +15,7 @@ from mbref.variants import (
     hiersrec as variants_hiersrec,
     hmar as variants_hmar,
 )
-from tests.device import fake_cupy
+from tests.nn import fake_cupy
 from tests.released import atrank_folders as released_atrank, hmar_graphs as released_hmar
 
 DEVICE = "fake"

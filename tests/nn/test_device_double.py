@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from tests.device import fake_cupy
+from tests.nn import fake_cupy
 from tests.optional import library, require
 
 cupy = library("cupy")

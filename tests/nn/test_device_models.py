@@ -6,12 +6,12 @@ import pytest
 from autograd import value_and_grad
 
 from mbref import evaluation, training
-from mbref.device.device import to_device
+from mbref.nn.device import to_device
 from mbref.nn import layers, masks, optim
 from mbref.papers import hmar
-from tests.device import device_cases
-from tests.device.device_cases import DEVICE, NAMES, RELEASED
-from tests.device.fake_cupy import FakeArray, made, transfers
+from tests.nn import device_cases
+from tests.nn.device_cases import DEVICE, NAMES, RELEASED
+from tests.nn.fake_cupy import FakeArray, made, transfers
 
 KINDS = {"float64": 1e-12, "float32": 2e-5}
 PAIRS = [(name, kind) for name in NAMES for kind in KINDS] + [(name, "float64") for name in RELEASED]

@@ -1,4 +1,4 @@
-"""mbref/device/autograd_rules.py: each rule on the double of CuPy, what NumPy's users see of it (nothing), and known traps."""
+"""mbref/nn/autograd_rules.py: each rule on the double of CuPy, what NumPy's users see of it (nothing), and known traps."""
 import json
 import subprocess
 import sys
@@ -10,11 +10,11 @@ import pytest
 from autograd import grad, make_vjp, value_and_grad
 from autograd.extend import vspace
 
-from mbref.device.device import to_device
+from mbref.nn.device import to_device
 from mbref.nn import masks
-from tests.device import fake_cupy, stock_autograd
-from tests.device.device_cases import DEVICE
-from tests.device.fake_cupy import FakeArray, made, transfers
+from tests.nn import fake_cupy, stock_autograd
+from tests.nn.device_cases import DEVICE
+from tests.nn.fake_cupy import FakeArray, made, transfers
 
 X = onp.random.default_rng(0).normal(size=(2, 3, 4))
 WEIGHTS = onp.random.default_rng(1).normal(size=(24,))
@@ -154,7 +154,7 @@ def fresh(code):
 
 
 def test_numpy_gets_autograds_own_answers_to_the_bit_though_a_device_is_there():
-    stock = json.loads(fresh("import runpy; runpy.run_path('tests/device/stock_autograd.py', run_name='__main__')"))
+    stock = json.loads(fresh("import runpy; runpy.run_path('tests/nn/stock_autograd.py', run_name='__main__')"))
     assert stock_autograd.answers() == stock
 
 
@@ -177,9 +177,9 @@ from autograd.numpy import numpy_vjps, numpy_wrapper
 rooms = [vars(numpy_vjps), vars(numpy_wrapper), core.primitive_vjps, core.VSpace.mappings, tracer.Box.type_mappings]
 before = [dict(room) for room in rooms]
 import sys
-import mbref.__main__, mbref.device.device, mbref.tables.commands
-from mbref.device.device import to_device, beside
-assert "mbref.device.autograd_rules" not in sys.modules and "cupy" not in sys.modules
+import mbref.__main__, mbref.nn.device, mbref.tables.commands
+from mbref.nn.device import to_device, beside
+assert "mbref.nn.autograd_rules" not in sys.modules and "cupy" not in sys.modules
 beside(onp.ones(2), to_device(onp.ones(2), "cpu"))
 for old, room in zip(before, rooms):
     assert all(room[name] is what for name, what in old.items())

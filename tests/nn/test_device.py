@@ -1,4 +1,4 @@
-"""mbref/device/device.py: what is moved and what is not, runs that change device, and one sentence where there is no GPU."""
+"""mbref/nn/device.py: what is moved and what is not, runs that change device, and one sentence where there is no GPU."""
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,14 +10,14 @@ from autograd import grad
 from mbref import evaluation, runs, training
 from mbref.__main__ import main
 from mbref.data.windows import Next
-from mbref.device import device
-from mbref.device.device import beside, device_of, to_device
+from mbref.nn import device
+from mbref.nn.device import beside, device_of, to_device
 from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar
 from mbref.tables.commands import TINY as LOGS
-from tests.device.device_cases import DEVICE
-from tests.device.fake_cupy import FakeArray, cupy, made, transfers
+from tests.nn.device_cases import DEVICE
+from tests.nn.fake_cupy import FakeArray, cupy, made, transfers
 from tests.test_training import HMAR, SPLIT, TINY, same
 
 

@@ -59,7 +59,7 @@ def open_device(name):
 
 def add_device(name, xp):
     """From now on `name` is a device of arrays xp.ndarray, which autograd differentiates."""
-    from mbref.device import autograd_rules as device_rules
+    from mbref.nn import autograd_rules as device_rules
 
     device_rules.add(xp)
     MODULES[name], ARRAYS[xp.ndarray] = xp, name
