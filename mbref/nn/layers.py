@@ -71,8 +71,8 @@ def dense_relu(p, x):
     return vjps.linear_relu(x, p["w"], p["b"])
 
 
-def multiply(x, w):
-    """x W.  x [..., D_in] -> [..., D_out]."""
+def matmul(x, w):
+    """x @ w as one product of all rows.  x [..., D_in] -> [..., D_out]."""
     return vjps.linear(x, w, 0)
 
 

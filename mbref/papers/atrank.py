@@ -14,7 +14,7 @@ from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (BUCKETS, by_chunks, dense, dense_relu, dropout, embed, glorot, ignore,
-                             init_dense, init_encoder, init_norm, layer_norm, lookup, multiply,
+                             init_dense, init_encoder, init_norm, layer_norm, lookup, matmul,
                              one_hot, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
@@ -80,7 +80,7 @@ def target_code(params, group, features, ids):
 def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="weights"):
     """Bilinear attention, residual, norm; feed-forward, residual, norm.  -> as query.  (5), (6)."""
     q, v = dense_relu(p["q"], query), dense_relu(p["v"], memory)
-    k = multiply(memory, p["k"]["w"])  # Deviation D1, D2: q k^T is S_k W_k S^T of all spaces
+    k = matmul(memory, p["k"]["w"])  # Deviation D1, D2: q k^T is S_k W_k S^T of all spaces
     drop = dropout(config.dropout, rng)
     a = attention(q, k, v, allowed, config.heads, drop, tap, name, scaled=False)
     y = layer_norm(p["ln"], a + query)  # Deviation D9: no layer between

@@ -13,7 +13,7 @@ from mbref.errors import require, require_ranges
 from mbref.nn import in_parts, masks
 from mbref.nn.attention import attention, masked_softmax, softmax
 from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense,
-                             multiply, pick, relu, sigmoid, stop_gradient, time_bucket)
+                             matmul, pick, relu, sigmoid, stop_gradient, time_bucket)
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 
 # Deviation D17, D18: of "32 or 16", 16 rows of two scores, as many as the 32 of ATRank
@@ -58,7 +58,7 @@ def history_code(params, history, features):
 
 def item_attention(params, H, real):
     """A = softmax(relu(H W_s1^T) W_s2^T)^T, one row a hop.  H [B, n, d] -> [B, r, n].  Eq. 3-7."""
-    scores = multiply(relu(multiply(H, params["W_s1"].T)), params["W_s2"].T)  # [B, n, r]
+    scores = matmul(relu(matmul(H, params["W_s1"].T)), params["W_s2"].T)  # [B, n, r]
     return masked_softmax(np.swapaxes(scores, 1, 2), real[:, None])  # Deviation D21: no padding
 
 
@@ -80,7 +80,7 @@ def vanilla(M, i_c, tap=ignore, name="vanilla"):
 
 def fusion(params, h, h_hat):
     """h_c = G * h + (1 - G) * h^, G = sigmoid(h W_f1 + h^ W_f2 + b_f).  -> [B, C, d].  Eq. 16."""
-    G = sigmoid(multiply(h, params["W_f1"]) + multiply(h_hat, params["W_f2"]) + params["b_f"])
+    G = sigmoid(matmul(h, params["W_f1"]) + matmul(h_hat, params["W_f2"]) + params["b_f"])
     return G * h + (1 - G) * h_hat  # Deviation D9: G belongs to h
 
 

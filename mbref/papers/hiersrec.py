@@ -14,7 +14,7 @@ from mbref.errors import require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (dense, dense_relu, dropout, ignore, init_dense, init_matrix,
-                             init_norm, init_transformer, layer_norm, lookup, multiply, newest,
+                             init_norm, init_transformer, layer_norm, lookup, matmul, newest,
                              pick)
 from mbref.nn.losses import cross_entropy, log_softmax, sum_of_losses
 
@@ -65,8 +65,8 @@ def item_features(params, batch, item):
 def encoder_block(p, h, allowed, heads, drop, tap=ignore):
     """Pre-norm transformer block.  h [B, L, D], allowed [B, L, L] -> [B, L, D].  (1)."""
     a = layer_norm(p["ln1"], h)
-    q, k, v = (multiply(a, p[name]) for name in "qkv")
-    h = h + multiply(attention(q, k, v, allowed, heads, drop, tap), p["o"])
+    q, k, v = (matmul(a, p[name]) for name in "qkv")
+    h = h + matmul(attention(q, k, v, allowed, heads, drop, tap), p["o"])
     return h + drop(dense(p["f2"], dense_relu(p["f1"], layer_norm(p["ln2"], h))))
 
 
