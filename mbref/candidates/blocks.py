@@ -3,8 +3,8 @@
 Places and lists are exactly those of rank.py, whose `pair_scores` says what a score is: where two
 scores are closer than the error bound of the products, it is asked.
 
-Glossary of shapes: B sessions, C categories, N items, D width of a query, P chosen (session,
-category) pairs, S sessions of one block, n length of a list, Q pieces. A choice is bool [B, C].
+B sessions, C categories, N items, D width of a query, P chosen (session, category) pairs, S sessions
+of one block, n length of a list, Q pieces. A choice is bool [B, C].
 """
 from typing import NamedTuple
 
@@ -12,14 +12,8 @@ import numpy as np
 
 from mbref import metrics
 from mbref.candidates import choose
-from mbref.candidates.rank import (
-    Standing,
-    check_choice,
-    check_queries,
-    check_target,
-    check_weights,
-    pair_scores,
-)
+from mbref.candidates.rank import (Standing, check_choice, check_queries, check_target,
+                                   check_weights, pair_scores)
 from mbref.errors import require
 
 PIECE = 32  # items whose best score is looked at first; any number gives the same lists
@@ -53,8 +47,7 @@ def places_by_blocks(queries, layout, chosen, target):
     """The Standing of rank.dense, category by category, without a score kept.
 
     A block's product is compared with the target's own score. What it cannot tell from it, the
-    target itself included, is scored by `pair_scores`, as the own score was. Arguments and errors
-    as in rank.dense.
+    target itself included, is scored by `pair_scores`. Arguments and errors as in rank.dense.
     """
     check_choice(chosen, queries, layout.index)
     target = check_target(target, queries, layout.index.items)
@@ -70,8 +63,6 @@ def places_by_blocks(queries, layout, chosen, target):
         above = scores > high[who][:, None]
         greater[who] += above.sum(axis=1)
         s, j = np.nonzero((scores >= low[who][:, None]) & ~above)
-        if len(s) == 0:
-            continue
         exact = _exact_scores(queries, layout, who[s], rows.start + j)
         np.add.at(greater, who[s], exact > own[who[s]])
         np.add.at(ties, who[s], exact == own[who[s]])
@@ -83,9 +74,8 @@ def places_by_blocks(queries, layout, chosen, target):
 def top_by_blocks(queries, layout, chosen, n):
     """The lists of rank.dense, [B, n], category by category; arguments and errors as there.
 
-    Memory: one score a candidate and a few times 1 / PIECE of that, nothing of [B, N]. Items are
-    narrowed down twice by the scores of the products, with their error bound; what is left is
-    ordered by `pair_scores`.
+    Memory: one score a candidate and a few times 1 / PIECE of that. Items are narrowed down twice
+    by the products, with their error bound; what is left is ordered by `pair_scores`.
     """
     check_choice(chosen, queries, layout.index)
     check_queries(queries, layout.rows, n)
@@ -117,10 +107,7 @@ def _blocks(category, index):
 
 
 def _scores_by_blocks(queries, layout, category, session):
-    """Scores of all candidates, pair p's in scores[start[p]:start[p + 1]].
-
-    category, session [P] -> scores [sum of sizes], start [P + 1].
-    """
+    """Scores of all candidates, pair p's in scores[start[p]:start[p + 1]].  -> scores, start."""
     start = np.concatenate([[0], np.cumsum(choose.sizes_of(layout.index)[category])])
     scores = np.empty(start[-1], queries.dtype)
     for pairs, rows in _blocks(category, layout.index):
@@ -131,10 +118,7 @@ def _scores_by_blocks(queries, layout, category, session):
 
 
 def _pieces(start):
-    """Pairs cut into pieces of at most PIECE items, pair p having start[p]:start[p + 1].
-
-    start [P + 1] -> pair, begin, 2 [Q].
-    """
+    """Pairs in pieces of at most PIECE items.  start [P + 1] -> pair and begin of each, 2 [Q]."""
     count = -(-np.diff(start) // PIECE)  # [P]
     pair = np.repeat(np.arange(len(count)), count)
     return pair, start[pair] + PIECE * _position(pair)
@@ -187,9 +171,9 @@ def _error_bound(queries, layout):
     """What two ways to compute a score of a session differ by at most.  -> [B].
 
     A sum of D products in any order errs by at most D u |q| |w|, u half the machine epsilon, up to
-    terms of u^2 (Higham 2002, section 3.1), so two differ by twice that. Doubled once more for
-    those terms and for the rounding of the bound itself; the last term is for underflow. Raises
-    InputError where a score could overflow.
+    terms of u^2 (Higham 2002, section 3.1). Two differ by twice that, doubled again for those terms
+    and the bound's own rounding; the last term is for underflow. Raises InputError where a score
+    could overflow.
     """
     info, width = np.finfo(queries.dtype), queries.shape[1]
     with np.errstate(over="ignore"):

@@ -3,9 +3,8 @@
 Source: the abstract of arXiv 2309.06533 for `topk`; the other policies are ours. rank.py says what
 the choice does to a ranking, blocks.py does the same fast.
 
-Glossary of shapes: B sessions, C categories 0..C-1, N items 1..N (0 is padding), M pairs of an item
-and a category of it, N of them where every item has one category. A choice is bool [B, C], a set of
-candidates bool [B, N].
+B sessions, C categories 0..C-1, N items 1..N (0 is padding), M pairs of an item and a category of
+it, N of them where every item has one. A choice is bool [B, C], a set of candidates bool [B, N].
 """
 from math import ceil
 from typing import NamedTuple
@@ -38,9 +37,8 @@ def index_of(category, categories):
 def index_of_pairs(item, category, items, categories):
     """The Index of items that may have several categories: pairs (item, category), 2 [M].
 
-    The pairs come in any order, also repeated. `items` is N, `categories` is C. `budget`,
-    `k_of_share` and blocks.py take only an Index of one category an item. Raises InputError for a
-    number that is no item or no category, or an item without a category.
+    The pairs come in any order, also repeated. `budget`, `k_of_share` and blocks.py take only an
+    Index of one category an item. Raises InputError for numbers that are none, or an item without.
     """
     item, category = np.asarray(item), np.asarray(category)
     whole = item.dtype.kind in "iu" and category.dtype.kind in "iu"
@@ -48,8 +46,7 @@ def index_of_pairs(item, category, items, categories):
             "items and categories must be integers, one pair for each category of an item.")
     inside = ((category >= 0) & (category < categories)).all()
     require(inside and np.array_equal(np.unique(item), range(1, items + 1)),
-            f"every item 1..{items} needs a category in 0..{categories - 1}; give those without "
-            "one an own category 'unknown'.")
+            f"every item 1..{items} needs a category in 0..{categories - 1}, be it 'unknown'.")
     pairs = np.unique(category.astype(np.int64) * (items + 1) + item)  # [M], by category, by item
     category, item = divmod(pairs, items + 1)
     return Index(item, np.searchsorted(category, np.arange(categories + 1)), items)
@@ -83,8 +80,8 @@ def topk(logp, K):
 def budget(logp, rho, index):
     """Categories by falling probability, at least one, until they hold at least ceil(rho N) items.
 
-    So the items exceed rho N by less than the size of the last category. logp [B, C];
-    0 < rho <= 1; ties as in `topk`. -> chosen [B, C]. Raises InputError for NaN or another rho.
+    logp [B, C], 0 < rho <= 1, ties as in `topk`. -> chosen [B, C]. Raises InputError for NaN or
+    another rho.
     """
     logp = _check_logp(logp, index)
     require(0 < rho <= 1, f"rho must be a share of the items in (0, 1], not {rho}.")
@@ -96,8 +93,8 @@ def budget(logp, rho, index):
 def mass(logp, tau):
     """Categories by falling probability, at least one, until these sum to at least tau (ours).
 
-    logp [B, C] log-probabilities; 0 < tau <= 1; ties as in `topk`. -> chosen [B, C]. Raises
-    InputError for NaN, another tau, or rows whose probabilities do not sum to 1.
+    logp [B, C], 0 < tau <= 1, ties as in `topk`. -> chosen [B, C]. Raises InputError for NaN,
+    another tau, or rows whose probabilities do not sum to 1.
     """
     logp = _check_logp(logp)
     require(0 < tau <= 1, f"tau must be a probability in (0, 1], not {tau}.")
@@ -111,7 +108,7 @@ def mass(logp, tau):
 def k_of_share(logp, rho, index):
     """The K whose `topk` has a mean share of candidates closest to rho.  -> int.
 
-    Choose it on validation sessions. logp [B, C]; the smaller K where two are as close.
+    Choose it on validation sessions, logp [B, C]. Where two are as close, it is the smaller K.
     """
     sizes = sizes_of(index)[_sort_categories(_check_logp(logp, index))]  # [B, C]
     shares = np.cumsum(sizes.mean(axis=0)) / index.items  # [C], of K = 1..C
@@ -129,8 +126,7 @@ def _sort_categories(logp):
 
 def _take_until(order, amounts, wanted):
     """Chosen are the first of `order` until `amounts` sum to `wanted`.  2 [B, C] -> [B, C] bool."""
-    before = np.zeros(order.shape, amounts.dtype)
-    before[:, 1:] = np.cumsum(amounts, axis=1)[:, :-1]
+    before = np.pad(np.cumsum(amounts, axis=1)[:, :-1], ((0, 0), (1, 0)))
     chosen = np.empty(order.shape, bool)
     np.put_along_axis(chosen, order, before < wanted, axis=1)
     return chosen
@@ -153,10 +149,8 @@ def _check_logp(logp, index=None):
 
 def share(chosen, index):
     """Mean share of the items that a session ranks, nan without sessions.  chosen [B, C]."""
-    if one_category_each(index):
-        counts = chosen @ sizes_of(index)  # [B]
-    else:
-        counts = items_of(chosen, index).sum(axis=1)
+    single = one_category_each(index)
+    counts = chosen @ sizes_of(index) if single else items_of(chosen, index).sum(axis=1)  # [B]
     return float(np.mean(counts / index.items)) if len(chosen) else float("nan")
 
 
@@ -164,8 +158,6 @@ def holds(chosen, category):
     """Does the choice hold the target's category?  chosen [B, C], category [B] -> [B] bool."""
     return chosen[np.arange(len(chosen)), category]
 
-
-# Candidates as sets of items.
 
 def items_of(chosen, index):
     """Items of any chosen category: column i - 1 is item i.  chosen [B, C] -> [B, N]."""
@@ -210,8 +202,8 @@ def draw_others(rng, sizes, target, items):
 def backfill(allowed, popularity, n):
     """Candidates of fewer than n items filled up to n with the most popular others.
 
-    The lower id goes first among equals. Off in every table here: a list that is short is just
-    short. allowed [B, N]; popularity [N]. -> [B, N].
+    The lower id goes first among equals. No table here does so. allowed [B, N]; popularity [N]. ->
+    [B, N].
     """
     popular = np.argsort(-np.asarray(popularity), kind="stable")  # [N] columns
     free = ~allowed[:, popular]

@@ -5,15 +5,15 @@ chosen categories is absent, neither last nor of score 0: as a target it is a mi
 denominator. Three paths give the same result: `dense` is the definition, `by_session` is for
 reading, blocks.py is for speed and never builds anything of shape [B, N].
 
-One score, one value. A matrix product rounds a score differently in products of different shape, so
-ties come and go and ranks differ between paths. Here `pair_scores` alone says what a score is: its
-rounding depends on the query and the row and on nothing else. Therefore places and lists of the
-three paths are EXACTLY the same, in float32 and float64, with ties; scores of another source, such
-as a model's own product, agree up to their rounding.
+A matrix product rounds the same score differently in products of different shape, so ties would
+come and go. `pair_scores` alone says what a score is: its rounding depends on the query and the row
+and on nothing else. So places and lists of the three paths are EXACTLY the same, in float32 and
+float64; those from a model's own product agree up to its rounding.
 
-Glossary of shapes: B sessions, C categories, N items, D width of a query, m candidates of a
-session, n length of a list. A choice is bool [B, C], a set of candidates bool [B, N].
+B sessions, C categories, N items, D width of a query, m candidates of a session, n length of a
+list. A choice is bool [B, C], a set of candidates bool [B, N].
 """
+from collections import namedtuple
 from typing import NamedTuple
 
 import autograd.numpy as anp
@@ -37,11 +37,7 @@ class Standing(NamedTuple):
     inside: np.ndarray  # [B] bool
 
 
-class Gap(NamedTuple):
-    """Hit rate among candidates minus hit rate among all items, as gained - lost."""
-
-    gained: float
-    lost: float
+Gap = namedtuple("Gap", "gained lost")  # see `gap`
 
 
 def with_bias(queries, weights, bias):
@@ -120,21 +116,16 @@ def report(greater, ties, inside, k=20):
     e = np.where(inside, ties, 0)
     values = {f"Recall@{k}": metrics.hit_rate(g, e, k), f"MRR@{k}": metrics.mrr(g, e, k),
               f"NDCG@{k}": metrics.ndcg(g, e, k), "coverage": np.asarray(inside, float)}
-    return {name: mean_or_nan(value) for name, value in values.items()}
-
-
-def mean_or_nan(values):
-    """The mean of numbers [B], nan if there are none."""
-    return float(np.mean(values)) if len(values) else float("nan")
+    return {name: float(metrics.mean_and_spread(value).mean) for name, value in values.items()}
 
 
 def gap(full, among, k=20):
     """Why Recall@k among candidates differs from Recall@k among all items.  two Standings -> Gap.
 
-    gained = P(r' <= k < r): inside, and k reached only because better items are gone.
-    lost = P(r <= k < r'): outside. Both chances are exact under one random order of ties for both
-    rankings. Raises InputError if a target inside ranks worse among fewer items, as only scores of
-    two sources or a `full` that is not full can make it.
+    The first is larger by gained - lost. gained = P(r' <= k < r): inside, and k reached only
+    because better items are gone. lost = P(r <= k < r'): outside. Both chances are exact under one
+    random order of ties for both rankings. Raises InputError if a target inside ranks worse among
+    fewer items, as only scores of two sources or a `full` that is not full can make it.
     """
     require(np.all(full.inside), "full must rank all items: choose all categories.")
     worse = (among.greater > full.greater) | (among.greater + among.ties > full.greater + full.ties)
@@ -142,9 +133,8 @@ def gap(full, among, k=20):
             "a target ranks worse among fewer items: take both from the same scores.")
     before = metrics.hit_rate(full.greater, full.ties, k)  # [B]
     after = np.where(among.inside, metrics.hit_rate(among.greater, among.ties, k), 0)
-    gained = np.where(among.inside, after - before, 0)
-    lost = np.where(among.inside, 0, before)
-    return Gap(mean_or_nan(gained), mean_or_nan(lost))
+    terms = np.where(among.inside, after - before, 0), np.where(among.inside, 0, before)
+    return Gap(*(float(metrics.mean_and_spread(term).mean) for term in terms))
 
 
 def two_level_logp(logp_category, item_logits, category):
@@ -163,8 +153,6 @@ def two_level_logp(logp_category, item_logits, category):
     total = anp.log(anp.dot(anp.exp(shifted), member))  # [..., C']
     return logp_category[..., own] + shifted - total[..., group]
 
-
-# Refusals.
 
 def check_weights(weights, items):
     """Raise InputError unless weights are finite floats [N, D]."""
