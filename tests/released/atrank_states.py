@@ -18,12 +18,11 @@ def load(name):
     folder = str(arrays["meta/release"]).split("/")[-1]
     assert folder in atrank_model.VARIANTS
     settings = atrank_recorded.settings_of(arrays, about, folder)
-    names = atrank_recorded.names_of(settings, folder)
     batch = atrank_recorded.batch_of(arrays, about, settings, folder)
 
-
     def parameters(prefix):
-        return atrank_recorded.parameters(arrays, names, settings, prefix)
+        return atrank_recorded.parameters(arrays, settings, prefix)
+
     return arrays, settings, batch, parameters
 
 

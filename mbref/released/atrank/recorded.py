@@ -16,16 +16,29 @@ from mbref.released.atrank import model as atrank, step as atrank_step
 from mbref.released.atrank.batches import Batch, History
 from mbref.released.recorded import Recomputed, last_step
 
-TABLES = {name: f"{name.replace('category', 'cate')}_emb_w" for name in (
-    "user", "item", "shop", "category", "brand", "action", "query", "coupon")}
+TABLES = ("user", "item", "shop", "category", "brand", "action", "query", "coupon")
 # folders that have a table of users, though bpr alone reads it
 WITH_USERS = ("rnn", "rnn_att", "bpr", "multi")
 GROUPS = "iqc"                                   # items, queries, coupons, in names of multi/
 BIASES = ("item_b", "item_q", "item_c")
 # inputs/map_n of the groups; map_5, a coupon's type, is never read
 MAPS = ((0, 1, 2), (), (3, 4))
-LAYERS = {"q": "attention/dense", "k": "attention/dense_1", "v": "attention/dense_2",
-          "f1": "feed_forward/conv1d", "f2": "feed_forward/conv1d_1"}
+# pieces of the paths of our parameters, such as "self/0/q/w", and what the release has there,
+# to be put in one after the other
+NAMES = {
+    "tables/category": "cate_emb_w", r"tables/(\w+)": r"\1_emb_w",
+    "groups/0": "i_layer", "groups/1": "q_layer", "groups/2": "c_layer",
+    **{f"bias/{group}": name for group, name in enumerate(BIASES)},
+    r"self/(\d+)/": r"all/user_hist_group/num_blocks_\1/self_",
+    r"vanilla/(\d+)/": r"all/item_feature_group/num_blocks_\1/vanilla_",
+    "_q/": "_attention/dense/", "_k/": "_attention/dense_1/", "_v/": "_attention/dense_2/",
+    "_ln/": "_attention/ln/", "(self|vanilla)_ln_f/": "feed_forward/ln/",
+    "(self|vanilla)_f1/": "feed_forward/conv1d/", "(self|vanilla)_f2/": "feed_forward/conv1d_1/",
+    "gamma": "Variable_1", "beta": "Variable",
+    **{f"lstm/{ours}wards": f"bidirectional_rnn/{theirs}/multi_rnn_cell/cell_0/lstm_cell"
+       for ours, theirs in (("for", "fw"), ("back", "bw"))},
+    "/w$": "/kernel", "/b$": "/bias",
+}
 
 
 def recompute(arrays, config):
@@ -37,15 +50,15 @@ def recompute(arrays, config):
     folder = str(arrays["meta/release"]).split("/")[-1]
     require(folder in atrank.VARIANTS, f"meta/release {folder} is no folder of ATRank's release.")
     settings = settings_of(arrays, config, folder)
-    names, batch = names_of(settings, folder), batch_of(arrays, config, settings, folder)
-    params = parameters(arrays, names, settings)
+    params, batch = parameters(arrays, settings), batch_of(arrays, config, settings, folder)
     trees = {"grads": grad(atrank.loss)(params, batch, settings)}
     trees |= steps(arrays, config, params, batch, settings)
     found = outputs(params, batch, settings, arrays)
     found |= {"global_norm_dense": optim.global_norm(trees["grads"])}
     found = {f"outputs/{name}": value for name, value in found.items()}
     for prefix, tree in trees.items():
-        for (_, name), (_, array) in zip(optim.leaves(names), optim.leaves(tree), strict=True):
+        for path, array in optim.leaves(tree):
+            name = name_of(path, settings)
             found[f"{prefix}/{name}"] = array.reshape(arrays[f"params/{name}"].shape)
     return Recomputed(found)
 
@@ -66,12 +79,11 @@ def settings_of(arrays, config, folder):
     features = {name for group in variant.get("groups", atrank.Config.groups) for name in group}
     features |= {"user"} if folder in WITH_USERS else set()
     features |= {"action"} if any(variant.get("actions", ())) else set()
-    tables = [(name, arrays[f"params/{table}"]) for name, table in TABLES.items()
-              if name in features]
-    require(all(table.ndim == 2 for _, table in tables),
+    tables = [(name, arrays[f"params/{name_of(f'tables/{name}', atrank.Config)}"].shape)
+              for name in TABLES if name in features]
+    require(all(len(shape) == 2 for _, shape in tables),
             "each params/..._emb_w must be a table of two axes.")
-    return atrank.variant(folder, tables=tuple((name, *table.shape) for name, table in tables),
-                          **more)
+    return atrank.variant(folder, tables=tuple((name, *shape) for name, shape in tables), **more)
 
 
 def number(config, name):
@@ -88,69 +100,31 @@ def run_of(name):
     return {"net": parts[1], "read": (0, 1, 2) if parts[2] == "a" else (GROUPS.index(parts[2]),)}
 
 
-def names_of(settings, folder):
-    """The release's names, nested as the parameters of atrank.init."""
-    events = [f"{g}_layer" for g in GROUPS] if folder == "multi" else ["dense"]
-    return {
-        "tables": {name: TABLES[name] for name, *_ in settings.tables},
-        "groups": [layer(name) if settings.time else {} for name in events],
-        "bias": list(BIASES[: len(settings.groups)]),
-    } | NET_NAMES[settings.net](settings)
+def name_of(path, settings):
+    """The release's name of the parameter that is ours under `path`."""
+    if path.startswith("filters/"):
+        _, number, part = path.split("/")
+        return f"conv-maxpool-{int(number) + 1}/{'W' if part == 'w' else part}"
+    own = {"^user": "dense_1" if settings.net == "cnn" else "dense"}
+    own |= {"groups/0/": "dense/"} if len(settings.groups) == 1 else {}
+    for ours, theirs in (own | NAMES).items():
+        path = re.sub(ours, theirs, path)
+    return path
 
 
-def layer(name, w="kernel", b="bias"):
-    """Names of a dense layer."""
-    return {"w": f"{name}/{w}", "b": f"{name}/{b}"}
-
-
-def attention_names(settings):
-    """Names of the attention net."""
-    def norm(scope):
-        return {"gamma": f"{scope}/ln/Variable_1", "beta": f"{scope}/ln/Variable"}
-
-    def block(scope, kind):
-        parts = {part: layer(f"{scope}/{kind * (part in 'qkv')}{name}")
-                 for part, name in LAYERS.items()}
-        return parts | {"ln": norm(f"{scope}/{kind}attention"),
-                        "ln_f": norm(f"{scope}/feed_forward")}
-
-    def blocks(scope, kind):
-        return [block(f"all/{scope}/num_blocks_{n}", kind) for n in range(settings.blocks)]
-
-    return {"self": blocks("user_hist_group", "self_"),
-            "vanilla": blocks("item_feature_group", "vanilla_")}
-
-
-def cnn_names(settings):
-    """Names of the filters, and of the layer after them, which follows that of the events."""
-    filters = [layer(f"conv-maxpool-{size}", "W", "b") for size in range(1, settings.sizes + 1)]
-    return {"filters": filters} | ({"user": layer("dense_1")} if settings.last else {})
-
-
-def lstm_names(settings):
-    """Names of both directions' cells and of the layer after them."""
-    ways = {"forwards": "fw", "backwards": "bw"}
-    cells = {way: layer(f"bidirectional_rnn/{name}/multi_rnn_cell/cell_0/lstm_cell")
-             for way, name in ways.items()}
-    return {"lstm": cells, "user": layer("dense")}
-
-
-NET_NAMES = {"att": attention_names, "cnn": cnn_names, "rnn": lstm_names, "rna": lstm_names,
-             "mf": lambda settings: {}}
-
-
-def parameters(arrays, names, settings, prefix="params"):
+def parameters(arrays, settings, prefix="params"):
     """Parameters in float64, or under grads, after/1 ... what there is one of for each.
 
     Raises InputError if one has another shape than the rest asks for.
     """
-    def one(name, like):
-        array = arrays[f"{prefix}/{name}"]
-        require(array.size == like.size and array.shape[-1:] == like.shape[-1:],
-                f"{prefix}/{name} has shape {array.shape} where {like.shape} was expected.")
-        return array.reshape(like.shape).astype(np.float64)
-
-    return optim.tree_map(one, names, atrank.init(np.random.default_rng(0), settings))
+    params = atrank.init(np.random.default_rng(0), settings)
+    for path, view in optim.leaves(params):
+        name = f"{prefix}/{name_of(path, settings)}"
+        array = arrays[name]
+        require(array.size == view.size and array.shape[-1:] == view.shape[-1:],
+                f"{name} has shape {array.shape} where {view.shape} was expected.")
+        view[...] = array.reshape(view.shape)
+    return params
 
 
 def batch_of(arrays, config, settings, folder):
