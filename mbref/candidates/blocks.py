@@ -3,8 +3,8 @@
 Places and lists are exactly those of rank.py, whose `pair_scores` says what a score is: where two
 scores are closer than the error bound of the products, it is asked.
 
-B sessions, C categories, N items, D width of a query, P chosen (session, category) pairs, S sessions
-of one block, n length of a list, Q pieces. A choice is bool [B, C].
+B sessions, C categories, N items, D width of a query, P chosen (session, category) pairs, S
+sessions of one block, n length of a list, Q pieces. A choice is bool [B, C].
 """
 from typing import NamedTuple
 

@@ -81,8 +81,8 @@ def read(path):
 def about(arrays):
     """meta/release, meta/config and meta/dtype. Raises InputError for unknown ones."""
     kind, text, dtype = (str(arrays[f"meta/{name}"]) for name in ("release", "config", "dtype"))
-    require(kind.split("/")[0] in RECOMPUTE,
-            f"meta/release is {kind}, not of {' or '.join(RECOMPUTE)}.")
+    known = " or ".join(RECOMPUTE)
+    require(kind.split("/")[0] in RECOMPUTE, f"meta/release is {kind}, not of {known}.")
     require(dtype in ("float32", "float64"), f"meta/dtype is {dtype}, not float32 or float64.")
     try:
         config = json.loads(text)
@@ -93,9 +93,9 @@ def about(arrays):
             f"after/N must say after which step, at most {MOST_STEPS}.")
     require(isinstance(config, dict), "meta/config is JSON, but no object with names and values.")
     for name, array in arrays.items():
-        require(group_of(name) not in ("inputs", "params") or array.dtype.kind in "biuf"
-                and np.all(np.isfinite(array)),
-                f"{name} must hold finite numbers.")
+        if group_of(name) in ("inputs", "params"):
+            finite = array.dtype.kind in "biuf" and np.all(np.isfinite(array))
+            require(finite, f"{name} must hold finite numbers.")
     return kind, config, dtype
 
 
@@ -124,10 +124,9 @@ def allowed_error(name, array, dtype):
 
 
 def compare(recorded, recomputed, dtype):
-    """Rows of all recorded arrays that are results, in the order of the file.
+    """Rows of all `recorded` arrays that are results, beside those of a Recomputed.
 
-    recorded: arrays by name; recomputed: a Recomputed; dtype: the type that the release computed
-    in.
+    dtype: the type that the release computed in.
     """
     largest = largest_by_group(recorded)
     names = [name for name in recorded if group_of(name) not in GIVEN or name in recomputed.arrays]
@@ -143,10 +142,9 @@ def row(name, want, recomputed, floor, dtype):
     problem = mismatch(want, low) or mismatch(want, high)
     if problem:
         return Row(name, want.shape, None, None, problem, False)
-    error, allowed = relative_error(want, np.asarray(low), np.asarray(high),
-                                    floor), allowed_error(name, want, dtype)
-    return Row(name, want.shape, error, allowed, "ok" if error <= allowed else "differs",
-               error <= allowed)
+    error, allowed = relative_error(want, low, high, floor), allowed_error(name, want, dtype)
+    ok = error <= allowed
+    return Row(name, want.shape, error, allowed, "ok" if ok else "differs", ok)
 
 
 def mismatch(want, got):
@@ -165,7 +163,7 @@ def relative_error(want, low, high, floor):
     """How far `want` lies outside low .. high at worst, by its largest absolute value."""
     if want.dtype.kind not in "fiu":
         return float(np.any(want != low))
-    low, high = low.astype(np.float64), high.astype(np.float64)
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
     outside = float(np.max(np.maximum(low - want, want - high), initial=0.0))
     scale = max(float(np.max(np.abs(want), initial=0.0)), floor) if want.dtype.kind == "f" else 1.0
     return outside / (scale or 1.0)

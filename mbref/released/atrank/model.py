@@ -1,12 +1,11 @@
 """ATRank as released: what the six folders of github.com/jinze1994/ATRank @ 2031fd1 compute.
 
-To be read beside papers/atrank.py, whose order and names it keeps. Steps (1)-(7) are numbered as
-there; "Deviation" and a number mark where the release departs from the paper, LEDGER.md has a row
-for each. The nets of the baselines are in baselines.py, and trainable.py trains the folder atrank/.
+To be read beside papers/atrank.py, whose order, names and steps (1)-(7) it keeps; "Deviation" and a
+number mark where the release departs from the paper, LEDGER.md has a row for each. The nets of the
+baselines are in baselines.py, and trainable.py trains the folder atrank/.
 
-Glossary of shapes: B batch, L history length of a group, S events of all groups, C candidates, D
-width, H heads. Ids start at 0 and a history ends by its length: what follows is object 0, embedded
-like any other, and must be masked.
+B batch, L history length of a group, S events of all groups, C candidates, D width, H heads. Ids
+start at 0 and a history ends by its length: what follows is object 0, and must be masked.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import autograd.numpy as np
 from mbref.errors import require, require_choice, require_range
 from mbref.nn.attention import merge_heads, split_heads
 from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, glorot, ignore, init_dense,
-                             init_encoder, init_norm, layer_norm, relu)
+                             init_encoder, init_norm, layer_norm, one_hot, relu)
 from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus
 from mbref.released.atrank import baselines
 
@@ -106,14 +105,11 @@ def init_bias(rng, size, config):
 
 def init_blocks(rng, config):
     """Parameters of the attention net."""
-    return {name: [init_block(rng, config.width) for _ in range(config.blocks)]
+    def block(D):  # Deviation D2, D10: keys are a layer, and the hidden one is D/4 wide
+        return init_encoder(rng, D, D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
+
+    return {name: [block(config.width) for _ in range(config.blocks)]
             for name in ("self", "vanilla")}
-
-
-def init_block(rng, D):
-    """Parameters of attention_block."""
-    # Deviation D2, D10: keys are a layer, and the hidden one is D/4 wide
-    return init_encoder(rng, D, D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
 
 
 def object_code(params, config, group, ids):
@@ -122,20 +118,15 @@ def object_code(params, config, group, ids):
     return np.concatenate([table[ids[..., f]] for f, table in enumerate(tables)], axis=-1)
 
 
-def group_code(params, config, group, x, action, time):
-    """F_M [object ; action ; time]: events of any group in one space.  -> [..., D].  (2), (4)."""
-    parts = [x, action, time] if config.actions[group] else [x, time]  # Deviation D4, D6: beside x
-    return dense(params["groups"][group], np.concatenate(parts, axis=-1))  # Deviation D3: linear
-
-
 def behaviour_code(params, config, group, history, features):
     """u of every event of one group.  -> [B, L, D].  (2)-(4)."""
     x = object_code(params, config, group, features[history.item])  # [B, L, sum of widths]
     if not config.time:
         return x
-    action = params["tables"]["action"][history.action] if config.actions[group] else None
-    time = history.time[..., None] == np.arange(COLUMNS["release"], like=history.time)  # [B, L, 12]
-    return group_code(params, config, group, x, action, time.astype(x.dtype))
+    parts = [x, params["tables"]["action"][history.action]] if config.actions[group] else [x]
+    parts.append(one_hot(history.time, COLUMNS["release"], x.dtype))  # [B, L, 12]
+    # Deviation D3, D4, D6: F_M is linear and reads action and time beside the object
+    return dense(params["groups"][group], np.concatenate(parts, axis=-1))
 
 
 def target_code(params, config, group, ids):
@@ -143,10 +134,8 @@ def target_code(params, config, group, ids):
     x = object_code(params, config, group, ids)
     if config.query == "raw":
         return x  # Deviation D7: not through F_M
-    width = params["tables"]["action"].shape[1] if config.actions[group] else 0
-    no_action, no_time = (np.zeros_like(x, shape=(*x.shape[:-1], n))
-                          for n in (width, COLUMNS["release"]))
-    return group_code(params, config, group, x, no_action, no_time)
+    layer = params["groups"][group]  # without the rows of action and time
+    return dense({"w": layer["w"][: x.shape[-1]], "b": layer["b"]}, x)
 
 
 def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
@@ -158,8 +147,7 @@ def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, C or S, D/H]
     keys = keys[:, None, None].astype(q.dtype)  # [B, 1, 1, S]
     queries = queries[:, None, :, None].astype(q.dtype)  # [B, 1, C, 1]
-    # Deviation D1: dot products
-    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # [B, H, C, S]
+    scores = q @ np.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5  # Deviation D1: dot products
     weights = np.exp(log_softmax(scores * keys + MASKED * (1 - keys))) * queries
     tap(name, weights)
     return merge_heads(drop(weights) @ v)  # Deviation D9: no layer after it
@@ -174,8 +162,8 @@ def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
     k, v = (relu(dense(p[part], memory)) for part in "kv")  # Deviation D2: ReLU layers
     a = masked_attention(q, k, v, keys, queries, heads, drop, tap, name)
     y = layer_norm(p["ln"], a + query)
-    f = dense(p["f2"], relu(dense(p["f1"], y)))
-    return layer_norm(p["ln_f"], f + y)  # Deviation D10: residual and norm
+    # Deviation D10: residual and norm
+    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
 
 
 def real_events(batch, config):

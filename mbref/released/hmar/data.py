@@ -1,10 +1,8 @@
 """What HMAR's release does to the data: its partition, its training sample, its evaluation.
 
-"Deviation Dn" marks departures as in model.py. Everything works on a Log of
-mbref/data/readers/shops.py, from a text file of the release (format "hmar") or from any other.
-
-Glossary of shapes: n training rows, S users, B batch, L window length, K behaviour types,
-C candidates.
+"Deviation Dn" marks departures as in model.py. A Log may come from a text file of the release
+(format "hmar") or from any other. n training rows, S users, B batch, L window length, K behaviour
+types, C candidates.
 """
 from typing import NamedTuple
 
@@ -121,18 +119,16 @@ def sample(train, users, config, rng):
     Weights of the loss and behaviours go with their rows; indicators and labels run against the
     order of time.
     """
-    length, stop = config.length, train.ptr[users + 1] - 1
-    first = np.maximum(train.ptr[users], stop - length)
-    item, behaviour, seen = (windows.pad_left(x, first, stop, length)
-                             for x in (train.item, train.behaviour, train.counts))
-    follow, kind, counts = (windows.pad_left(x, first + 1, stop + 1, length)
+    batch, length, stop = newest(train, users, config, 1), config.length, train.ptr[users + 1]
+    first = np.maximum(train.ptr[users], stop - 1 - length) + 1
+    follow, kind, counts = (windows.pad_left(x, first, stop, length)
                             for x in (train.item, train.behaviour, train.before))
     weight = np.append(0, config.variant.weights)[kind]  # Deviation D20: of positives alone
     label = np.maximum(kind, 1) - 1
     if config.reverse_context:  # Deviation D9: against the order of time
-        seen, counts, label = (reverse(x, item > 0) for x in (seen, counts, label))
+        counts, label = (reverse(x, batch.item > 0) for x in (counts, label))
     negative = draw_negatives(train, users, config.items, rng, length) * (follow > 0)
-    return Batch(item, behaviour, seen, Next(follow, weight, label, counts, negative))
+    return batch._replace(next=Next(follow, weight, label, counts, negative))
 
 
 def reverse(values, real):
@@ -149,9 +145,9 @@ def ranking_batch(events, users, config):
     return batch._replace(target_counts=events.target_counts[users])
 
 
-def newest(train, users, config):
-    """The newest rows of these sequences, indicators reversed as in training.  -> Batch."""
-    length, stop = config.length, train.ptr[users + 1]
+def newest(train, users, config, skip=0):
+    """The newest rows of these sequences but the last `skip`, indicators reversed.  -> Batch."""
+    length, stop = config.length, train.ptr[users + 1] - skip
     first = np.maximum(train.ptr[users], stop - length)
     item, behaviour, seen = (windows.pad_left(x, first, stop, length)
                              for x in (train.item, train.behaviour, train.counts))
@@ -163,13 +159,12 @@ def newest(train, users, config):
 def draw_negatives(train, users, items, rng, count):
     """Uniform items, with replacement, that the users have no training row on.
 
-    A held-out item may be drawn, too. -> [B, count]. Raises InputError if a user has met all items:
-    the release would search for ever.
+    A held-out item may be drawn, too. -> [B, count]. Raises InputError if a user has met all items.
     """
     met = np.zeros((len(users), items + 1), bool)
     for known, user in zip(met, users, strict=True):
         known[train.item[train.ptr[user] : train.ptr[user + 1]]] = True
-    require(not met[:, 1:].all(1).any(),
+    require(not met[:, 1:].all(1).any(),  # the release would search for ever
             "a user has training rows on every item: leave that user out.")
     negative = np.zeros((len(users), count), int)
     again = np.ones((len(users), count), bool)
@@ -189,8 +184,7 @@ def candidates(events, users, items, rng, count=99):
 def hits(scores, ties="release", k=10):
     """HR@k and NDCG@k of the first column of scores [B, C].  -> two arrays [B].
 
-    ties="release": as they fall out of sorting twice by an unstable sort; else as in
-    metrics.hit_rate.
+    ties: as in metrics.hit_rate, or "release": as they fall out of an unstable sort, done twice.
     """
     if ties != "release":
         places = metrics.greater_and_ties(scores, np.zeros(len(scores), int))

@@ -1,11 +1,10 @@
 """HMAR as released: the graphs of the authors' four model files.
 
-They are those of github.com/Shereen-Elsayed/HMAR @ 1faa7eb. The steps (1)-(7) have the names of
-papers/hmar.py. "Deviation Dn" marks the lines where the two differ: n is a row of the ledger. The
-four files differ by the switches of `Variant`. What the release does to data is in data.py.
-
-Glossary of shapes: B batch, L window length, D width, H heads, K behaviour types, N items,
-C candidates. Ids start at 1; 0 is padding, on the left, so the newest event is at L - 1.
+They are those of github.com/Shereen-Elsayed/HMAR @ 1faa7eb, which differ by the switches of
+`Variant`; data.py has what the release does to data. The steps (1)-(7) have the names of
+papers/hmar.py, and "Deviation Dn" marks where the two differ: n is a row of the ledger. B batch, L
+window length, D width, H heads, K behaviour types, N items, C candidates. Ids start at 1; 0 is
+padding, on the left.
 """
 from dataclasses import dataclass
 
@@ -102,8 +101,7 @@ def code(params, item_code, counts):
 
 def input_code(params, item, counts):
     """G: events' codes and positions.  item [B, L], counts [B, L, K] -> [B, L, D].  (1), (2)."""
-    width = params["item"].shape[1]
-    v = lookup(params["item"], item) * width**0.5  # Deviation D19: not so for candidates
+    v = lookup(params["item"], item) * params["item"].shape[1] ** 0.5  # Deviation D19: sqrt(D)
     return code(params, v, counts) + params["position"][-item.shape[1] :]
 
 
@@ -115,8 +113,8 @@ def candidate_code(params, item, counts):
 def self_attention(p, u, heads, drop, tap, name, residual):
     """A(u), or u + A(u): causal self-attention in which a row of zeros is padding.  u [B, L, D].
 
-    The release writes -2^32 + 1 over forbidden scores and multiplies dead queries by 0; a live
-    query always has itself as key, so this is the guarded softmax of mbref.nn.attention.
+    The release writes -2^32 + 1 over forbidden scores and multiplies dead queries by 0. As a live
+    query always has itself as key, the guarded softmax does the same.
     """
     tap(f"mha_{name}_in", u)
     # Deviation D2: masks are read off zeros
@@ -149,7 +147,7 @@ def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
     """K attentions over masked copies of the whole sequence, added up.  Step (3).
 
     x [B, L, D]; mask [B, L, K] -> [B, L, D]. A layer norm turns the zeros of masked rows into its
-    beta: from the first update on, events of other behaviours and padding are keys like any other.
+    beta: from the first update on, other behaviours' events and padding are keys like any other.
     """
     variant, merged = config.variant, 0
     for k in range(config.behaviours):
@@ -163,10 +161,8 @@ def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
         # Deviation D4: no residual around the attention
         a = self_attention(part, u, config.heads, drop, tap, k, config.attention_residual)
         y, through = feed_forward(part, a, drop, tap, k), p["res"][k] * u
-        if variant.masked_residual:
-            merged = merged + (y + through) * on
-        else:  # Deviation D4: res outside the mask
-            merged = merged + (y * on + through)
+        # Deviation D4: res outside the mask
+        merged = merged + ((y + through) * on if variant.masked_residual else y * on + through)
     return merged
 
 
@@ -194,8 +190,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
     tap("input", x)
     s = x
     if config.variant.merge == "encoder":  # Deviation D1: two of the four files leave it out
-        # Deviation D23: only the last block counts, as each would read x again
-        last = params["blocks"][-1]["behaviour"]
+        last = params["blocks"][-1]["behaviour"]  # Deviation D23: each would read x again
         s = behaviour_encoder(last, x, mask, config, drop, tap)
     if config.variant.indicator_again:  # Deviation D5: c is added again
         s = s + dense(params["indicator"], batch.counts)
@@ -216,8 +211,8 @@ def class_logits(params, q, z, config):
 def score(params, batch, candidates, config):
     """z_L . q^o of candidates [B, C], item ids.  -> [B, C].  (5).
 
-    As released, the first column is the held-out item and brings its counts over the whole log;
-    every other candidate counts as bought once.
+    As released, the first column is the held-out item with its counts over the whole log; every
+    other candidate counts as bought once.
     """
     z = forward(params, batch, config)[:, -1:]  # [B, 1, D]
     counts = candidate_counts(batch, candidates.shape, config).astype(z.dtype)  # [B, C, K]
@@ -249,8 +244,8 @@ def candidate_counts(batch, shape, config):
 def ranking_loss(positive, negative, weight, mask):
     """Weighted binary cross entropy, one negative a position.  all [B, L] -> scalar.  (7).
 
-    It works on probabilities, as released: a negative whose sigmoid rounds to 1, a score above 17
-    in float32, has no gradient.
+    On probabilities, as released: a negative whose sigmoid rounds to 1, a score above 17 in
+    float32, has no gradient.
     """
     yes = np.exp(-softplus(-positive))  # sigmoid(positive)
     no = 1 - np.exp(-softplus(-negative))  # 1 - sigmoid(negative)
@@ -266,10 +261,9 @@ def loss(params, batch, config, rng=None):
 def losses(params, batch, config, rng=None):
     """L_rank and L_class.  -> two scalars."""
     z, follow = forward(params, batch, config, rng=rng), batch.next
-    # Deviation D12: the counts hold the answer
-    q = candidate_code(params, follow.item, follow.counts)  # [B, L, D]
-    # Deviation D11: the positive's counts
-    q_negative = candidate_code(params, follow.negative, follow.counts)
+    # Deviation D11, D12: the negative has the positive's counts, and these hold the answer
+    q, q_negative = (candidate_code(params, item, follow.counts)  # [B, L, D]
+                     for item in (follow.item, follow.negative))
     mask, weight = follow.item > 0, follow.weight.astype(z.dtype)
     rank = ranking_loss(np.sum(z * q, axis=-1), np.sum(z * q_negative, axis=-1), weight, mask)
     return rank, masked_mean(cross_entropy(class_logits(params, q, z, config), follow.label), mask)

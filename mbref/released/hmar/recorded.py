@@ -4,8 +4,7 @@ Such a file holds `params/*` and `inputs/*`, and what the release made of them: 
 `outputs/*`, `grads/*`, `after/1/*` (after one step of Adam) and so on; perhaps also a log
 (`data/*`) with the release's partition of it, and an evaluation (`eval/*`). Sizes, variant and
 behaviours come from its `meta/config`.
-
-Glossary of shapes: B batch, L window length, D width, K behaviour types, N items, C candidates.
+B batch, L window length, D width, K behaviour types, N items, C candidates.
 """
 import re
 from dataclasses import replace
@@ -16,7 +15,7 @@ from autograd import grad
 from mbref import metrics
 from mbref.data.log import Log
 from mbref.errors import require
-from mbref.nn import optim
+from mbref.nn import masks, optim
 from mbref.released.hmar import data as hmar_data, model as hmar
 from mbref.released.hmar.data import Batch, Next
 from mbref.released.recorded import Recomputed, last_step
@@ -38,13 +37,13 @@ def recompute(arrays, config):
     config: the dict of `meta/config`. Raises InputError if the variant is unknown or an array is
     missing.
     """
-    ours, bounds = release_config(config), {}
+    ours = release_config(config)
     require("inputs/seq" in arrays, "this recorded state has no inputs/seq: give a whole file.")
     require_ids(arrays, ours)
     params, batch = parameters(arrays, ours), recorded_batch(arrays)
     computed = taps(params, batch, arrays, ours) | outputs(params, batch, arrays, ours)
     computed |= steps(params, batch, ours, config["lr"], last_step(arrays))
-    bounds["outputs/auc"] = auc_bounds(computed, batch)
+    bounds = {"outputs/auc": auc_bounds(computed, batch)}
     if "data/log_rows" in arrays:
         computed |= from_log(arrays, ours, config["behaviours"])
     if "eval/seq" in arrays:
@@ -72,13 +71,12 @@ def require_ids(arrays, config):
 
 def release_config(config):
     """The hmar.Config that `meta/config` describes."""
-    require(config.get("variant") in hmar.VARIANTS,
-            f"variant {config.get('variant')!r} is unknown: choose one of "
-            f"{', '.join(hmar.VARIANTS)}.")
+    name, most = config.get("variant"), ", ".join(hmar.VARIANTS)
+    require(name in hmar.VARIANTS, f"variant {name!r} is unknown: choose one of {most}.")
     return hmar.Config(items=config["itemnum"], behaviours=len(config["behaviours"]),
-                       width=config["hidden_units"],
-                       variant=replace(hmar.VARIANTS[config["variant"]], theta=config["theta"]),
-                       length=config["maxlen"], heads=config["num_heads"])
+                       width=config["hidden_units"], length=config["maxlen"],
+                       variant=replace(hmar.VARIANTS[name], theta=config["theta"]),
+                       heads=config["num_heads"])
 
 
 def name_params(params):
@@ -107,17 +105,17 @@ def parameters(arrays, config):
 
 def recorded_batch(arrays):
     """`inputs/*` as a Batch, as they were fed, in float64."""
-    x = {name.removeprefix("inputs/"): a for name, a in arrays.items()
-         if name.startswith("inputs/")}
-    follow = Next(x["pos"], x["pos_weight"].astype(float), x["labels"].argmax(-1),
-                  x["pos_cxt"].astype(float), x["neg"])
-    return Batch(x["seq"], behaviours(x["masks"], 0), x["seq_cxt"].astype(float), follow)
+    seq, masks_of, seen, item, weight, label, counts, negative = (
+        arrays[f"inputs/{name}"]
+        for name in ("seq", "masks", "seq_cxt", "pos", "pos_weight", "labels", "pos_cxt", "neg"))
+    follow = Next(item, weight.astype(float), label.argmax(-1), counts.astype(float), negative)
+    return Batch(seq, behaviours(masks_of, 0), seen.astype(float), follow)
 
 
 def behaviours(recorded, axis):
     """Ids 1..K, 0 = padding, from masks with the behaviours on one axis.  -> [B, L]."""
-    masks = np.moveaxis(np.asarray(recorded), axis, -1)  # [B, L, K]
-    return masks.argmax(-1) + 1 - (masks.sum(-1) == 0)
+    on = np.moveaxis(np.asarray(recorded), axis, -1)  # [B, L, K]
+    return on.argmax(-1) + 1 - (on.sum(-1) == 0)
 
 
 def taps(params, batch, arrays, config):
@@ -134,9 +132,8 @@ def taps(params, batch, arrays, config):
     inputs = [name for name in shown if name.endswith("_in")]
     ours = {(n, name.split("_")[0], side): shown[name.removesuffix("in") + side]
             for n, name in enumerate(inputs) for side in ("in", "out")}
-    known = {name: name.removeprefix("taps/").split("_") for name in arrays
-             if name.startswith("taps/")}
-    keys = {name: (int(words[0]), words[1], words[-1]) for name, words in known.items()}
+    words = {name: name.removeprefix("taps/").split("_") for name in arrays if name[:5] == "taps/"}
+    keys = {name: (int(first), kind, side) for name, (first, kind, *_, side) in words.items()}
     return {name: ours[key] for name, key in keys.items() if key in ours}
 
 
@@ -176,12 +173,10 @@ def from_log(arrays, config, names):
     events = hmar_data.partition(log, names[config.target - 1], config.variant.drop_target_history,
                                  without_target="train")
     train, weights = events.train, np.array(config.variant.weights)
-    found = {"part_users": train.user, "part_ptr": train.ptr, "part_items": train.item,
-             "part_beh": train.behaviour - 1,
-             "part_weights": weights[train.behaviour - 1], "part_counts": train.counts,
-             "part_target": events.target,
-             "part_target_counts": events.target_counts}
-    found = {f"data/{name}": a for name, a in found.items()}
+    found = {"users": train.user, "ptr": train.ptr, "items": train.item,
+             "beh": train.behaviour - 1, "weights": weights[train.behaviour - 1],
+             "counts": train.counts, "target": events.target, "target_counts": events.target_counts}
+    found = {f"data/part_{name}": a for name, a in found.items()}
     found |= sampler_inputs(events, np.searchsorted(train.user, arrays["inputs/user"]), config)
     if "eval/user" in arrays:
         found |= eval_inputs(events, np.searchsorted(train.user, arrays["eval/user"]),
@@ -189,28 +184,23 @@ def from_log(arrays, config, names):
     return found
 
 
-def one_hot(index, mask, count):
-    """1 at `index` where the mask holds.  [B, L] -> [B, L, K]."""
-    return (index[..., None] == np.arange(count)) * mask[..., None]
-
-
 def sampler_inputs(events, users, config):
     """`inputs/*` as the release's sampler derives them, negatives left out."""
     batch = hmar_data.sample(events.train, users, config, np.random.default_rng(0))
-    follow, real, K = batch.next, batch.item > 0, config.behaviours
+    follow, K = batch.next, config.behaviours
+    label = (follow.label + 1) * (follow.item > 0)
     return {"inputs/seq": batch.item, "inputs/pos": follow.item, "inputs/seq_cxt": batch.counts,
             "inputs/pos_cxt": follow.counts, "inputs/pos_weight": follow.weight,
             "inputs/neg_weight": follow.item > 0,
-            "inputs/masks": np.moveaxis(one_hot(batch.behaviour - 1, real, K), -1, 0),
-            "inputs/labels": one_hot(follow.label, follow.item > 0, K)}
+            "inputs/masks": np.moveaxis(masks.behaviour(batch.behaviour, K), -1, 0),
+            "inputs/labels": masks.behaviour(label, K)}
 
 
 def eval_inputs(events, users, candidates, config):
     """`eval/*` as the release feeds them for given candidates."""
     batch = hmar_data.ranking_batch(events, users, config)
     return {"eval/seq": batch.item, "eval/seq_cxt": batch.counts,
-            "eval/masks": np.moveaxis(one_hot(batch.behaviour - 1, batch.item > 0,
-                                              config.behaviours), -1, 1),
+            "eval/masks": np.moveaxis(masks.behaviour(batch.behaviour, config.behaviours), -1, 1),
             "eval/cand_cxt": hmar.candidate_counts(batch, candidates.shape, config)}
 
 
