@@ -118,7 +118,7 @@ def redundancy(A):
     return np.sum((A @ np.swapaxes(A, 1, 2) - identity) ** 2, axis=(1, 2))
 
 
-def loss(params, batch, config, rng=None):
+def loss(params, batch, config, rng=None, forward=forward, logits=logits):
     """Cross entropy of positives and negatives, and both penalties.  -> scalar.  Eq. 20-22."""
     states = forward(params, batch, config)
     s, h_c, i_c = logits(params, batch, states, batch.candidate, config)

@@ -70,7 +70,7 @@ def encoder_block(p, h, allowed, heads, drop, tap=ignore):
     return h + drop(dense(p["f2"], dense_relu(p["f1"], layer_norm(p["ln2"], h))))
 
 
-def forward(params, batch, config, tap=ignore, rng=None):
+def forward(params, batch, config, tap=ignore, rng=None, item_features=item_features):
     """s: the session after every click, from it and what came before [I].  -> [B, L, D].  (1)."""
     drop = dropout(config.dropout, rng)
     allowed = masks.causal_real(masks.padding(batch.item))  # [B, L, L]  # Deviation D2: causal

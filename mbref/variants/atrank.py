@@ -1,7 +1,7 @@
 """Other readings of ATRank: the form of its release, and the points where the paper is silent.
 
-At its defaults this is papers/atrank.py, from which it takes all that does not change; RELEASED
-sets the form of the release's folder atrank/. Shapes as there.
+At its defaults this is papers/atrank.py, whose shapes and unchanged functions it takes; RELEASED
+sets the form of the release's folder atrank/.
 """
 from dataclasses import dataclass
 
@@ -12,8 +12,9 @@ from mbref.data.target_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, embed, glorot, ignore, init_dense,
-                             init_encoder, init_norm, layer_norm, lookup, relu, time_bucket)
+from mbref.nn.layers import (COLUMNS, by_chunks, dense, dense_relu, dropout, embed, glorot, ignore,
+                             init_dense, init_encoder, init_norm, layer_norm, lookup, one_hot,
+                             time_bucket, unchanged)
 from mbref.papers import atrank
 from mbref.papers.atrank import SETTINGS
 
@@ -89,17 +90,15 @@ def group_code(params, config, g, x, action, time):
 
 def project(p, config, x):
     """F_M with or without its ReLU."""
-    code = dense(p, x)
-    return relu(code) if config.group_relu else code  # Deviation D3: linear as released
+    return dense_relu(p, x) if config.group_relu else dense(p, x)  # Deviation D3: or linear
 
 
 def behaviour_code(params, config, g, history, ids):
     """u of every event of group g.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
     x = object_code(params, config, g, ids[history.item])
-    # Deviation D5: two rules
-    bucket = time_bucket(history.gap, config.bucket)[..., None]  # [B, L, 1]
-    time = bucket == np.arange(columns(config), like=bucket)  # [B, L, 12 or 14]
-    return group_code(params, config, g, x, history.behaviour, time.astype(x.dtype))
+    bucket = time_bucket(history.gap, config.bucket)  # Deviation D5: two rules
+    time = one_hot(bucket, columns(config), x.dtype)  # [B, L, 12 or 14]
+    return group_code(params, config, g, x, history.behaviour, time)
 
 
 def target_code(params, config, g, ids):
@@ -107,9 +106,8 @@ def target_code(params, config, g, ids):
     x = object_code(params, config, g, ids)
     if config.query == "raw":
         return x  # Deviation D7: as released
-    p = params["groups"][g]
-    own_rows = p["w"][: x.shape[-1]]  # without those of action and time
-    return project({"w": own_rows, "b": p["b"]}, config, x)
+    p = params["groups"][g]  # without the rows of action and time
+    return project({"w": p["w"][: x.shape[-1]], "b": p["b"]}, config, x)
 
 
 def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="weights"):
@@ -120,13 +118,12 @@ def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="we
     return dot_block(p, query, memory, allowed, config.heads, drop, tap, name)
 
 
-def dot_block(p, query, memory, allowed, heads, drop=lambda x: x, tap=ignore, name="weights"):
+def dot_block(p, query, memory, allowed, heads, drop=unchanged, tap=ignore, name="weights"):
     """The released block: ReLU layers for queries, keys and values, scores over sqrt(D/H)."""
-    q, v = relu(dense(p["q"], query)), relu(dense(p["v"], memory))
-    k = relu(dense(p["k"], memory))  # Deviation D1, D2: a key layer
-    a = attention(q, k, v, allowed, heads, drop, tap, name)
-    y = layer_norm(p["ln"], a + query)
-    return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
+    q = dense_relu(p["q"], query)
+    k, v = (dense_relu(p[part], memory) for part in "kv")  # Deviation D1, D2: a key layer
+    y = layer_norm(p["ln"], attention(q, k, v, allowed, heads, drop, tap, name) + query)
+    return layer_norm(p["ln_f"], dense(p["f2"], dense_relu(p["f1"], y)) + y)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):

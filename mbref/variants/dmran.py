@@ -1,7 +1,6 @@
 """Other readings of DMRAN: the paper's own variants, and the points that its text leaves open.
 
-At its defaults this is papers/dmran.py, from which it takes all that does not change; shapes as
-there.
+At its defaults this is papers/dmran.py, whose shapes and unchanged functions it takes.
 """
 from dataclasses import dataclass
 
@@ -14,7 +13,6 @@ from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax
 from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense,
                              layer_norm, relu, stop_gradient, time_bucket)
-from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.papers import dmran
 from mbref.papers.dmran import SETTINGS, fusion, item_attention, redundancy
 from mbref.variants.atrank import dot_block, init_block
@@ -124,12 +122,13 @@ def vanilla(p, M, i_c, real, config, tap=ignore, name="vanilla"):
 def forward(params, batch, config, tap=ignore, rng=None):
     """M and M^ [B, r, d], A [B, r, n], and which rows are real [B, r].  Eq. 1-13.
 
-    M^ is None in the "item" variant. In the "feature" variant A is None and M is the history H
-    itself: then r = n, and its padding is masked from here on.
+    M^ is None in the "item" variant. In the "feature" variant M is the history H itself, as if each
+    event were a hop of its own, A = I [1, n, n]; its padding is masked from here on.
     """
     history = batch.histories[0]
     M = H = history_code(params, history, batch.features[0], config)
-    A, real = None, masks.padding(history.item)  # Deviation D21: H has padding, hops do not
+    real = masks.padding(history.item)  # Deviation D21: H has padding, hops do not
+    A = masks.diagonal(H.shape[1], real)[None].astype(H.dtype)
     if config.variant != "feature":
         A = item_attention(params, H, real)
         tap("hops", A)
@@ -177,13 +176,7 @@ def score_all(params, batch, config):
 
 def loss(params, batch, config, rng=None):
     """Cross entropy of positives and negatives, and the penalties.  -> scalar.  Eq. 20-22."""
-    states = forward(params, batch, config)
-    s, h_c, i_c = logits(params, batch, states, batch.candidate, config)
-    real = batch.candidate > 0  # [B, C]
-    size = np.sum((h_c**2 + i_c**2) * real[..., None])
-    total = masked_mean(sigmoid_cross_entropy(s, batch.label), real) + config.penalty / 2 * size
-    if config.variant != "feature":
-        total = total + config.redundancy * (np.sum(redundancy(states[2])) / len(s))
+    total = dmran.loss(params, batch, config, rng, forward, logits)
     if config.weight_decay:
         total = total + config.weight_decay / 2 * np.sum(flatten(params)[0] ** 2)
     return total

@@ -4,17 +4,17 @@ At its defaults this is papers/hiersrec.py, from which it takes all that does no
 predecessor M2TRec (arXiv 2209.11824), [I] its successor IntentRec (2408.05353). Shapes as there.
 """
 from dataclasses import dataclass
+from functools import partial
 
 import autograd.numpy as np
 
 from mbref.data.session_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
-from mbref.nn import masks
-from mbref.nn.layers import (dense, dropout, ignore, init_dense, init_matrix, init_norm,
-                             init_transformer, layer_norm, lookup, newest, stop_gradient)
+from mbref.nn.layers import (dense, ignore, init_dense, init_matrix, init_norm, init_transformer,
+                             layer_norm, lookup, newest, stop_gradient)
 from mbref.nn.losses import cross_entropy, sum_of_losses
 from mbref.papers import hiersrec
-from mbref.papers.hiersrec import SETTINGS, category_logp, encoder_block
+from mbref.papers.hiersrec import SETTINGS, category_logp, encoder_block  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,7 @@ def item_features(params, batch, item, config):
 
 def forward(params, batch, config, tap=ignore, rng=None):
     """s: the session after every click.  -> [B, L, D].  (1)."""
-    drop = dropout(config.dropout, rng)
-    allowed = masks.causal_real(masks.padding(batch.item))  # [B, L, L]
-    h = dense(params["in"], item_features(params, batch, batch.item, config))
-    h = drop(h + params["position"][: batch.item.shape[1]])
-    for block in params["blocks"]:
-        h = encoder_block(block, h, allowed, config.heads, drop, tap)
-    s = layer_norm(params["ln"], h)
-    tap("states", s)
+    s = hiersrec.forward(params, batch, config, tap, rng, partial(item_features, config=config))
     if config.pool == "last":
         return s
     clicks = np.arange(1, s.shape[1] + 1, dtype=s.dtype, like=stop_gradient(s))  # [L]
@@ -117,8 +110,7 @@ def projection(params, logp, config, oracle=None):
     true category `oracle` [R], an upper bound and no model.
     """
     if config.hier == "oracle":
-        require(oracle is not None, "hier=oracle needs the true next categories: it bounds what a "
-                                    "hierarchy can give.")
+        require(oracle is not None, "hier=oracle needs the true next categories.")
         return params["W_p"][oracle]
     if config.hier == "logits":
         return layer_norm(params["ln_logits"], logp) @ params["W_p"]
@@ -177,10 +169,9 @@ def score(params, batch, candidates, config):
 def forget_ids(params, known):
     """Parameters in which items that are not `known` [N+1] are their category and text alone.
 
-    Where the output is tied, their embedding and bias are 0. Free output weights are left as they
-    are: they know an item by its id only.
+    Where the output is tied, their embedding and bias are 0. Free output weights stay as they are.
     """
-    if "item" in params:
+    if "item" in params:  # such weights know an item by its id only
         return params
     masks_of = {"b_i": known[1:], "E_I": known[:, None]}
     return params | {name: params[name] * mask for name, mask in masks_of.items() if name in params}
