@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from mbref.errors import InputError
@@ -21,6 +22,7 @@ def main(arguments=None):
         require_words(arguments)
         top = parser()
         options = top.parse_args(arguments)
+        set_blas_threads(options)
         code = run(options) if options.run else top.print_help()
         if sys.stdout:  # None where the shell has closed it
             sys.stdout.flush()  # so that a closed pipe shows here
@@ -70,6 +72,24 @@ def stop_alike():
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+
+
+def set_blas_threads(options):
+    """Let BLAS have one thread where the shards of a training's batches have one each.
+
+    NumPy reads these names when it is loaded, which comes later; what a user has set stays.
+    """
+    if "resume" not in vars(options):  # no training
+        return
+    from mbref.data.files import read_json
+
+    threads = options.threads or 1
+    with suppress(OSError, ValueError, LookupError, TypeError):  # `train` says what is wrong there
+        if options.resume:
+            threads = read_json(f"{options.resume}/run.json")["settings"]["threads"]
+    if threads != 1:
+        for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 def run(options):

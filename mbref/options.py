@@ -43,6 +43,9 @@ def add_runs(commands):
     p.add_argument("model", nargs="?", choices=MODELS, default="hmar")
     p.add_argument("--out", help="folder of the new run")
     p.add_argument("--resume", metavar="RUN", help="go on with this run; needs no other option")
+    p.add_argument("--threads", type=positive, metavar="N",
+                   help="cut every batch into N shards, each on a thread of its own (default: 1; "
+                        "each N has its own draws, and so its own numbers)")
     add_device(p)
     add_task(p)
     add_settings(p)

@@ -1,8 +1,9 @@
 """Training: batches, steps, validation, early stopping, checkpoints.
 
 Models are known by their protocol alone. Everything random at step t comes from default_rng([seed,
-1, t]), the order of epoch e from default_rng([seed, 0, e]), so a run stopped after any step and
-resumed goes on bit for bit as if it had never stopped.
+1, t]), for shards i = 1, 2 ... of its batch from default_rng([seed, 1, t, i]), the order of epoch e
+from default_rng([seed, 0, e]), so a run stopped after any step and resumed goes on bit for bit as
+if it had never stopped.
 """
 import json
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,8 @@ from mbref.data.sequences import NO_NPZ
 from mbref.nn.device import device_of, to_device
 from mbref.errors import InputError, require, require_choice, require_least, without_interrupt
 from mbref.nn import optim
-from mbref.nn.lookup import value_and_grad
+from mbref.nn.lookup import add_shards, value_and_grad
+from mbref.nn.shards import on_threads
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,12 @@ class Settings:
     validation_cases: int = 0      # so many of the validation events, drawn once; 0 = all
     patience: int = 6              # validations without a better one that end it; 0 = never
     validate: str = "NDCG@10"      # or "MRR@20", by full ranking, or "AUC" against fixed negatives
+    threads: int = 1               # of a step, a shard of the batch each, with draws of its own
     float32: bool = True           # float64 is for checking
 
     def __post_init__(self):
         require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "MRR@20", "AUC"))
-        for name in ("steps", "batch_size", "evaluate_every"):
+        for name in ("steps", "batch_size", "evaluate_every", "threads"):
             require_least(self, name, 1)
         for name in ("seed", "drop_step", "patience", "validation_cases"):
             require_least(self, name, 0)
@@ -105,11 +108,18 @@ def rows_of_step(tasks, settings, step):
 def train_step(model, config, settings, events, tasks, state):
     """One step on its batch, on a CPU within the arrays of `state`.  -> (State, loss)."""
     task, rows = rows_of_step(tasks, settings, state.step)
-    rng = np.random.default_rng([settings.seed, 1, state.step])
-    batch = to_device(model.training_batch(events, rows, config, rng), device_of(state.params))
-    loss, grads = value_and_grad(model.loss, rows=True)(state.params, batch, config, rng)
+    shards = np.array_split(rows, min(settings.threads, len(rows)))
+
+    def differentiate(i):
+        rng = np.random.default_rng([settings.seed, 1, state.step] + [i] * (i > 0))
+        batch = model.training_batch(events, shards[i], config, rng)
+        batch = to_device(batch, device_of(state.params))
+        return value_and_grad(model.loss, rows=True)(state.params, batch, config, rng)
+
+    loss, grads = add_shards(state.params, on_threads(differentiate, len(shards)))
     step, optimiser = state.step + 1, rule(settings, state.step, task)
-    params, moments = optim.update_in_place(optimiser, state.params, grads, state.moments, step)
+    params, moments = optim.update_in_place(
+        optimiser, state.params, grads, state.moments, step, len(shards))
     loss = float(loss)  # of all a step computes, this alone comes back from a device, at the end
     require(np.isfinite(loss),
             f"the loss is {loss} at step {step}: choose a smaller rate than {settings.rate}.")
@@ -145,7 +155,8 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
                 state = record(new, loss, validate and validate(new.params)) if due else new
                 bar.update()
                 if due:
-                    show(bar, state, loss)
+                    best = max((v[2] for v in state.validations), default=float("nan"))
+                    bar.set_postfix(loss=f"{loss:.4f}", best=f"{best:.4f}")
                     save(state)
     except KeyboardInterrupt:
         save(state)
@@ -163,12 +174,6 @@ def copy_state(state):
 def is_due(step, settings):
     """Is the state saved after this step, and validated if it can be?"""
     return step % settings.evaluate_every == 0 or step == settings.steps
-
-
-def show(bar, state, loss):
-    """The loss and the best validation beside a progress bar."""
-    best = max((v[2] for v in state.validations), default=float("nan"))
-    bar.set_postfix(loss=f"{loss:.4f}", best=f"{best:.4f}")
 
 
 def record(state, loss, metric):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mbref import options, runs
-from mbref.__main__ import cut_values, main
+from mbref.__main__ import cut_values, main, set_blas_threads
 from mbref.data import sequences
 from mbref.tables.recommend import recommend
 
@@ -260,6 +260,27 @@ def test_ctrl_c_and_resume(tmp_path):
     assert call("train", "--out", tmp_path / "whole", *options)[0] == 0
     for name in ("search.npz", "final.npz"):
         assert arrays(tmp_path / "run" / name) == arrays(tmp_path / "whole" / name)
+
+
+def blas_threads(monkeypatch, *arguments, **old):
+    """What the command line leaves in the environment for BLAS to read."""
+    monkeypatch.setattr(os, "environ", old)
+    set_blas_threads(options.parser().parse_args([str(a) for a in arguments]))
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def test_shards_in_threads_leave_blas_one_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    code, *_ = train(tmp_path / "run", write_log(tmp_path / "log.csv"), "--threads", 2)
+    assert code == 0 and json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["threads"] == 2
+    assert blas_threads(monkeypatch, "train", "--threads", 2) == "1"
+    assert blas_threads(monkeypatch, "train", "--resume", tmp_path / "run") == "1"
+    assert blas_threads(monkeypatch, "train", "--threads", 2, OPENBLAS_NUM_THREADS="4") == "4"
+    for others in (("train",), ("train", "--threads", 1), ("train", "--resume", tmp_path), ("evaluate", tmp_path / "run"),
+                   ("bench", "step", "--threads", 2)):
+        assert blas_threads(monkeypatch, *others) is None
+    assert "--threads" in refused("reproduce", "--threads", 2) and "leave --threads out" in refused(
+        "train", "--resume", tmp_path / "run", "--threads", 2)
 
 
 def test_ctrl_c_before_there_is_a_run(tmp_path, monkeypatch):

@@ -39,9 +39,10 @@ EXCEPTIONS = {  # (file, file or room that it uses, too)
     ("data.windows", "nn.masks"),
     ("options", "bench.options"), ("options", "tables.options"),  # which import nothing but these
     ("evaluation", "baselines.counting"),        # what the newest events of a history are
-    ("training", "nn.lookup"), ("training", "nn.optim"),
+    *(("training", f"nn.{name}") for name in ("lookup", "optim", "shards")),
     ("evaluation", "nn.device"), ("training", "nn.device"), ("runs", "nn.device"),
     ("tables.commands", "released.parity"),
+    ("__main__", "data.files"),                  # how many threads a run has, before NumPy is loaded
     ("tables.kind", "baselines.counting"), ("tables.sessions", "nn.optim"),
     # what the kit checks
     *((f"check.components.{name}", room) for name in ("atrank", "atrank_groups", "dmran", "hiersrec", "hmar",

@@ -76,15 +76,15 @@ def files(folder):
 
 # Resuming.
 
-@pytest.mark.parametrize("float32", [True, False])
+@pytest.mark.parametrize("float32, threads", [(True, 1), (False, 1), (True, 3)])
 @pytest.mark.parametrize("model, config", MODELS)
 @pytest.mark.parametrize("first", [1, 4, 5])
-def test_resuming_goes_on_as_if_never_stopped(tmp_path, model, config, float32, first):
-    settings, path = replace(TINY, float32=float32), tmp_path / "c.npz"
+def test_resuming_goes_on_as_if_never_stopped(tmp_path, model, config, float32, first, threads):
+    settings, path = replace(TINY, float32=float32, threads=threads), tmp_path / "c.npz"
     never_stopped = fit(model, config, settings, validate=checksum)
     save = lambda state: training.save_checkpoint(path, state, config, settings)
     with pytest.raises(KeyboardInterrupt):
-        fit(stopping(model, first + 1), config, settings, validate=checksum, save=save)
+        fit(stopping(model, first * threads + 1), config, settings, validate=checksum, save=save)
     loaded = training.load_checkpoint(path, model, config, settings)
     assert loaded.step == first and len(loaded.validations) == first // 2
     assert same(fit(model, config, settings, validate=checksum, state=loaded), never_stopped)
@@ -169,6 +169,33 @@ def test_search_and_refit_stopped_anywhere(tmp_path, at):
 
 def test_another_seed_is_another_run():
     assert not same(fit(hmar, HMAR), fit(hmar, HMAR, replace(TINY, seed=4)))
+
+
+def test_shards_have_their_own_rows_and_draws(monkeypatch):
+    seen = {}
+
+    def batch(events, rows, config, rng):
+        seen[rng.random()] = rows.tolist()
+        return bpr_mf.training_batch(events, rows, config, rng)
+
+    spy = SimpleNamespace(**{**vars(bpr_mf), "training_batch": batch})
+    tasks = bpr_mf.examples(SPLIT.train, BPR, None)
+    for threads, sizes in ((1, [4]), (3, [2, 1, 1]), (9, [1, 1, 1, 1])):
+        seen.clear()
+        fit(spy, BPR, replace(TINY, steps=1, threads=threads))
+        draws = [np.random.default_rng([3, 1, 0, *part]).random() for part in ((), (1,), (2,), (3,))]
+        rows = [seen[draw] for draw in draws[:len(sizes)]]
+        assert list(map(len, rows)) == sizes and len(seen) == len(sizes)
+        assert sum(rows, []) == training.rows_of_step(tasks, TINY, 0)[1].tolist()
+
+
+def test_every_number_of_threads_is_a_run_of_its_own(tmp_path):
+    two, three = (replace(TINY, threads=threads) for threads in (2, 3))
+    state = fit(hmar, HMAR, two)
+    assert same(state, fit(hmar, HMAR, two)) and not same(state, fit(hmar, HMAR, three))
+    training.save_checkpoint(tmp_path / "c.npz", state, HMAR, two)
+    with pytest.raises(InputError, match="other settings"):
+        training.load_checkpoint(tmp_path / "c.npz", hmar, HMAR, three)
 
 
 # Checkpoints that cannot be used, or not be written.
@@ -393,7 +420,7 @@ def test_nothing_to_train_on():
 @pytest.mark.parametrize("name, value", [
     ("steps", 0), ("batch_size", 0), ("evaluate_every", -1), ("rate", 0.0), ("rate", float("nan")),
     ("rate", float("inf")), ("clip", 0.0), ("clip", float("nan")), ("beta2", 1.0), ("beta2", -0.1),
-    ("beta2", float("nan")), ("seed", -1)])
+    ("beta2", float("nan")), ("seed", -1), ("threads", 0)])
 def test_settings_that_make_no_sense(name, value):
     with pytest.raises(InputError, match=name):
         training.Settings(**{name: value})

@@ -17,7 +17,7 @@ from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, layer_norm,
                              lookup, relu, stop_gradient)
-from mbref.nn.losses import masked_mean, softplus
+from mbref.nn.losses import masked_mean, softplus, whole
 
 # as MovieLens-100K needs it, where the best step is near 2200
 SETTINGS = {"steps": "4000", "evaluate_every": "100", "patience": "8"}
@@ -96,7 +96,7 @@ def softmax_loss(table, z, item):
     top = np.max(stop_gradient(scores), axis=-1, keepdims=True)  # [R, 1]
     total = np.log(np.sum(np.exp(scores - top), axis=-1)) + top[:, 0]  # [R]
     fit = total - np.sum(z * table[item], axis=-1)  # [R]
-    return np.sum(fit) / len(item)  # the gradient of np.mean is float64
+    return np.sum(fit) / whole(len(item))  # the gradient of np.mean is float64
 
 
 def loss(params, batch, config, rng=None):

@@ -7,10 +7,11 @@ import numpy as np
 from autograd import value_and_grad as autograds
 from autograd.core import SparseBox, VJPNode, VSpace, add_outgrads, sparse_object_types, toposort
 from autograd.extend import SparseObject, vspace
-from autograd.tracer import new_box, trace_stack
+from autograd.tracer import new_box
 
 from mbref.nn.device import device_of
 from mbref.nn.optim import tree_map
+from mbref.nn.shards import tracer
 from mbref.nn.vjps import FORMS, with_gradient
 
 SMALL = 64  # a table of so few rows gets its gradient by one product
@@ -94,7 +95,7 @@ def value_and_grad(f, rows=False):
             roots.append((VJPNode.new_root(), array))
             return new_box(array, trace, roots[-1][0])
 
-        with trace_stack.new_trace() as trace:
+        with tracer.trace_stack.new_trace() as trace:
             out = f(tree_map(root, params), *rest)
         found = pass_back(out, {at for at, _ in roots})
         each = iter([total(found.get(at, []), array, rows) for at, array in roots])
@@ -126,3 +127,11 @@ def total(parts, array, rows):
     for part in parts:
         summed = add_outgrads(summed, part)
     return summed[0] if parts else np.zeros_like(array)
+
+
+def add_shards(params, found):
+    """The sum of what `value_and_grad` gave for each shard of a batch.  -> value, gradients."""
+    if len(found) == 1:
+        return found[0]
+    values, grads = zip(*found, strict=True)
+    return sum(values), tree_map(lambda array, *parts: total(parts, array, True), params, *grads)

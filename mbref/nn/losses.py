@@ -3,6 +3,7 @@ import autograd.numpy as np
 
 from mbref.nn import in_parts
 from mbref.nn.layers import stop_gradient
+from mbref.nn.shards import whole
 
 
 def softplus(x):
@@ -37,7 +38,7 @@ def sum_of_losses(p, q, labels, known):
 
 def masked_mean(values, mask):
     """Mean of values [...] where mask is True; 0 if it is True nowhere."""
-    count = np.maximum(np.sum(mask), 1).astype(values.dtype)  # an integer would make float64
+    count = np.maximum(whole(np.sum(mask)), 1).astype(values.dtype)  # an integer would make float64
     return np.sum(values * mask) / count
 
 

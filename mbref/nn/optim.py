@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.nn.device import device_of
+from mbref.nn.shards import on_threads
 
 BLOCK = 1 << 15  # numbers of a parameter that stay in a core's cache, with moments and gradient
 
@@ -106,10 +107,11 @@ def update(rule, params, grads, state, step):
     return tree_map(move, params, m, v), {"m": m, "v": v}
 
 
-def update_in_place(rule, params, grads, state, step):
+def update_in_place(rule, params, grads, state, step, threads=1):
     """The step of `update` written into `params` and `state`.  -> (params, state).
 
-    grads may hold Rows. On a device `update` runs: there new arrays cost little.
+    grads may hold Rows. The blocks are shared out to `threads`, whose number changes no bit. On a
+    device `update` runs: there new arrays cost little.
     """
     if device_of(params) != "cpu":
         return update(rule, params, grads, state, step)
@@ -117,18 +119,17 @@ def update_in_place(rule, params, grads, state, step):
     if rule.clip is not None:
         norm = sum(squares(g) for _, g in leaves(grads)) ** 0.5
         factor = rule.clip / max(norm, rule.clip)
-    trees = [params, grads, *state.values()]
-    for (_, p), (_, g), *moments in zip(*map(leaves, trees), strict=True):
-        if isinstance(rule, SGD):
-            p[where(g)] -= p.dtype.type(rule.rate * factor) * values(g)
-        else:
-            adam_in_place(rule, p, g, *(a for _, a in moments), factor, step)
+    places = [[a for _, a in leaf]
+              for leaf in zip(*map(leaves, [params, grads, *state.values()]), strict=True)]
+    move = adam_in_place if state else sgd_in_place
+
+    def take(i):
+        for p, g, *moments in places:
+            for block in blocks_of(g, (p, *moments), slice(i, None, threads)):
+                move(rule, factor, step, *block)
+
+    on_threads(take, threads)
     return params, state
-
-
-def where(g):
-    """The rows that a gradient is of: its ids, or all."""
-    return getattr(g, "ids", ...)
 
 
 def values(g):
@@ -142,27 +143,17 @@ def squares(g):
     return float(flat @ flat)
 
 
-def adam_in_place(rule, p, g, m, v, factor, step):
-    """Adam for one array, BLOCK numbers at a time; g, an array or Rows, counts `factor` times."""
-    kind, root2 = p.dtype.type, (1 - rule.beta2**step) ** 0.5
-    eps = kind(rule.eps if rule.epsilon_hat else rule.eps * root2)
-    rate = kind(rule.rate * root2 / (1 - rule.beta1**step))
-    width = values(g).shape[1] if hasattr(g, "ids") else 1
-    p, m, v = (np.reshape(x, (-1, width), copy=False) for x in (p, m, v))
+def blocks_of(g, arrays, turn):
+    """BLOCK numbers at a time of a parameter and its moments, those blocks that have their `turn`.
+
+    -> rows of the block that have a gradient, their gradients, the block of each array.
+    """
+    width = g.values.shape[1] if hasattr(g, "ids") else 1
+    arrays = [np.reshape(x, (-1, width), copy=False) for x in arrays]
     size = max(1, BLOCK // width)
-    for start in range(0, len(p), size):
-        part = slice(start, start + size)
-        at, now = rows_between(g, width, start, start + size)
-        P, M, V = p[part], m[part], v[part]
-        M *= kind(rule.beta1)
-        V *= kind(rule.beta2)
-        M[at] += kind((1 - rule.beta1) * factor) * now
-        V[at] += kind((1 - rule.beta2) * factor**2) * now * now
-        move = np.sqrt(V)
-        move += eps
-        np.divide(M, move, out=move)
-        move *= rate
-        P -= move
+    for start in range(0, len(arrays[0]), size)[turn]:
+        blocks = (x[start : start + size] for x in arrays)
+        yield *rows_between(g, width, start, start + size), *blocks
 
 
 def rows_between(g, width, start, stop):
@@ -171,3 +162,22 @@ def rows_between(g, width, start, stop):
         return ..., np.reshape(g, (-1, width))[start:stop]
     first, last = np.searchsorted(g.ids, (start, stop))
     return g.ids[first:last] - start, g.values[first:last]
+
+
+def sgd_in_place(rule, factor, step, at, g, p):
+    """SGD for one block whose gradient g at rows `at` counts `factor` times."""
+    p[at] -= p.dtype.type(rule.rate * factor) * g
+
+
+def adam_in_place(rule, factor, step, at, g, p, m, v):
+    """Adam for one block, likewise."""
+    kind, root2 = p.dtype.type, (1 - rule.beta2**step) ** 0.5
+    m *= kind(rule.beta1)
+    v *= kind(rule.beta2)
+    m[at] += kind((1 - rule.beta1) * factor) * g
+    v[at] += kind((1 - rule.beta2) * factor**2) * g * g
+    move = np.sqrt(v)
+    move += kind(rule.eps if rule.epsilon_hat else rule.eps * root2)
+    np.divide(m, move, out=move)
+    move *= kind(rule.rate * root2 / (1 - rule.beta1**step))
+    p -= move

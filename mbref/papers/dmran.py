@@ -14,7 +14,7 @@ from mbref.nn import in_parts, masks
 from mbref.nn.attention import attention, masked_softmax, softmax
 from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense,
                              matmul, pick, relu, sigmoid, stop_gradient, time_bucket)
-from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
+from mbref.nn.losses import masked_mean, sigmoid_cross_entropy, whole
 
 # Deviation D17, D18: of "32 or 16", 16 rows of two scores, as many as the 32 of ATRank
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "16", "validate": "AUC"}
@@ -125,5 +125,5 @@ def loss(params, batch, config, rng=None, forward=forward, logits=logits):
     real = batch.candidate > 0  # [B, C]
     fit = masked_mean(sigmoid_cross_entropy(s, batch.label), real)  # Deviation D15: a mean
     size = np.sum((h_c**2 + i_c**2) * real[..., None])  # Deviation D12, D13: of activations alone
-    overlap = np.sum(redundancy(states[2])) / len(s)  # Deviation D14: a mean over samples
+    overlap = np.sum(redundancy(states[2])) / whole(len(s))  # Deviation D14: a mean over samples
     return fit + config.penalty / 2 * size + config.redundancy * overlap

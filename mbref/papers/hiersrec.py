@@ -16,7 +16,7 @@ from mbref.nn.attention import attention
 from mbref.nn.layers import (dense, dense_relu, dropout, ignore, init_dense, init_matrix,
                              init_norm, init_transformer, layer_norm, lookup, matmul, newest,
                              pick)
-from mbref.nn.losses import cross_entropy, log_softmax, sum_of_losses
+from mbref.nn.losses import cross_entropy, log_softmax, sum_of_losses, whole
 
 SETTINGS = {"rate": "0.002", "beta2": "0.999", "batch_size": "128", "validate": "MRR@20"}  # ours
 
@@ -127,4 +127,4 @@ def loss(params, batch, config, rng=None):
     item = sum_of_losses(params["item"], q, target - 1, batch.known)  # items with training clicks
     category = cross_entropy(logp, batch.category[target])  # [R]; log p are logits of p, too
     total = item + config.category_weight * np.sum(category)  # Deviation D9: lambda is 1
-    return total / len(target)
+    return total / whole(len(target))

@@ -49,14 +49,15 @@ def make_task(options, data, format, target, split):
 
 
 def overrides_of(options):
-    """--set, --seed, --steps and --validation-cases.  -> {field: text}."""
+    """--set, --seed, --steps, --threads, --validation-cases, where given.  -> {field: text}."""
     texts = {}
     for pair in options.set:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--set {pair[:80]}: write NAME=VALUE, such as --set width=32.")
         texts[name] = value
-    given = {name: vars(options)[name] for name in ("seed", "steps", "validation_cases")}
+    names = ("seed", "steps", "threads", "validation_cases")
+    given = {name: vars(options).get(name) for name in names}
     return texts | {name: str(value) for name, value in given.items() if value is not None}
 
 

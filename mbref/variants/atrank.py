@@ -15,6 +15,7 @@ from mbref.nn.attention import attention
 from mbref.nn.layers import (COLUMNS, by_chunks, dense, dense_relu, dropout, embed, glorot, ignore,
                              init_dense, init_encoder, init_norm, layer_norm, lookup, one_hot,
                              time_bucket, unchanged)
+from mbref.nn.losses import whole
 from mbref.papers import atrank
 from mbref.papers.atrank import SETTINGS
 
@@ -173,5 +174,5 @@ def loss(params, batch, config, rng=None):
     """Cross entropy, the L2 of u and h_t, and that of all weights.  -> scalar.  (7)."""
     total = atrank.loss(params, batch, config, rng, forward, logits)
     if config.weight_decay:  # Deviation D12: of all weights
-        total = total + config.weight_decay / 2 * np.sum(flatten(params)[0] ** 2)
+        total = total + config.weight_decay / 2 / whole(1) * np.sum(flatten(params)[0] ** 2)
     return total

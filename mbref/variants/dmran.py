@@ -13,6 +13,7 @@ from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax
 from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense,
                              layer_norm, relu, stop_gradient, time_bucket)
+from mbref.nn.losses import whole
 from mbref.papers import dmran
 from mbref.papers.dmran import SETTINGS, fusion, item_attention, redundancy
 from mbref.variants.atrank import dot_block, init_block
@@ -178,5 +179,5 @@ def loss(params, batch, config, rng=None):
     """Cross entropy of positives and negatives, and the penalties.  -> scalar.  Eq. 20-22."""
     total = dmran.loss(params, batch, config, rng, forward, logits)
     if config.weight_decay:
-        total = total + config.weight_decay / 2 * np.sum(flatten(params)[0] ** 2)
+        total = total + config.weight_decay / 2 / whole(1) * np.sum(flatten(params)[0] ** 2)
     return total

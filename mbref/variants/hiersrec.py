@@ -12,7 +12,7 @@ from mbref.data.session_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
 from mbref.nn.layers import (dense, ignore, init_dense, init_matrix, init_norm, init_transformer,
                              layer_norm, lookup, newest, stop_gradient)
-from mbref.nn.losses import cross_entropy, sum_of_losses
+from mbref.nn.losses import cross_entropy, sum_of_losses, whole
 from mbref.papers import hiersrec
 from mbref.papers.hiersrec import SETTINGS, category_logp, encoder_block  # noqa: F401
 
@@ -188,4 +188,4 @@ def loss(params, batch, config, rng=None):
     total = sum_of_losses(*output_layer(params, batch, q, config), target - 1, known)
     if config.tasks == "both":
         total = total + config.category_weight * np.sum(cross_entropy(logp, label))
-    return total / len(target)
+    return total / whole(len(target))

@@ -109,7 +109,7 @@ def test_the_step_in_place_is_the_pure_one(rule, kind, tolerance, monkeypatch):
         grads["table"][ids] = values
         params, state = optim.update(rule, params, grads, state, step)
         rows = grads | {"table": Rows(vspace(grads["table"]), ids, values)}
-        mine, my_state = optim.update_in_place(rule, mine, rows if step % 2 else grads, my_state, step)
+        mine, my_state = optim.update_in_place(rule, mine, rows if step % 2 else grads, my_state, step, threads=step)
     found = optim.leaves([mine, my_state])
     assert all(a is b for a, (_, b) in zip(arrays, found, strict=True))
     for (name, a), (_, b) in zip(found, optim.leaves([params, state]), strict=True):

@@ -17,7 +17,7 @@ from mbref.errors import require, require_choice, require_range
 from mbref.nn.attention import merge_heads, split_heads
 from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, glorot, ignore, init_dense,
                              init_encoder, init_norm, layer_norm, one_hot, relu)
-from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus
+from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus, whole
 from mbref.released.atrank import baselines
 
 MASKED = -2.0**32 + 1  # the score of a key that must not be attended to
@@ -247,4 +247,4 @@ def loss(params, batch, config, rng=None):
     else:
         fit = sigmoid_cross_entropy(z, batch.label)  # [B, 1]
     size = np.sum(u**2) + np.sum(x**2)  # Deviation D12: a sum, not a mean
-    return np.sum(fit) / fit.size + 0.5 * config.penalty * size
+    return np.sum(fit) / whole(fit.size) + 0.5 * config.penalty * size
