@@ -7,8 +7,10 @@ default and its fused Adam; the ratio is to the better. The floor is what the op
 products would take at the rate of one large product, and the optimiser's step. Memory is how far
 the process grew beyond its size before the step, where the system (Linux) tells.
 
-A file for --torch has functions as for `bench device`. Every number of threads has a process of
-its own, as BLAS reads its own number only when it is loaded.
+With several threads a step of ours takes as many shards of the batch, BLAS one thread in each.
+
+A file for --torch has functions as for `bench device`. The steps run in a process of their own, as
+BLAS reads its number of threads only when it is loaded.
 """
 import ctypes
 import json
@@ -38,7 +40,7 @@ GROWTH = {"items": (5_000, 50_000, 500_000), "length": (25, 50, 100, 200), "hops
 STATUS = Path("/proc/self/status")
 
 
-def case_of(name, change=()):
+def case_of(name, change=(), threads=1):
     """A model's Case without dropout, of SIZES and what changes of them or of its Config."""
     change = dict(change)
     sizes = SIZES[name] | {size: n for size, n in change.items() if size in SIZES[name]}
@@ -46,7 +48,8 @@ def case_of(name, change=()):
     own = {field.name for field in fields(case.config)}
     settings = {field: n for field, n in change.items() if field in own - set(sizes)}
     settings |= {"dropout": 0.0} if "dropout" in own else {}
-    return case._replace(config=replace(case.config, **settings))
+    return case._replace(config=replace(case.config, **settings),
+                         settings=replace(case.settings, threads=threads))
 
 
 def error(case, loss):
@@ -139,7 +142,7 @@ def floor(case, loss, rate):
 
 def row(name, change, loss, threads, repeats, rate):
     """One line of the table."""
-    case = case_of(name, change)
+    case = case_of(name, change, threads)
     off = f"{error(case, loss):8.0e}" if loss else f"{'-':>8}"
     least = f"{floor(case, loss, rate):7.0f}" if loss else f"{'-':>7}"
     ways = ways_of(case, loss)
@@ -189,7 +192,7 @@ def run(options):
     for threads in options.threads:
         asked = json.dumps(settings | {"threads": threads})
         command = [sys.executable, "-m", "mbref.bench.step", asked]
-        environment = os.environ | dict.fromkeys(ONE_THREAD, str(threads))
+        environment = os.environ | dict.fromkeys(ONE_THREAD, "1")
         codes.append(subprocess.run(command, env=environment, check=False).returncode)
     return max(codes)
 

@@ -43,7 +43,8 @@ def test_growth_and_our_side_alone(small, capsys):
 
 
 def test_a_change_reaches_sizes_and_config(small):
-    assert bench_step.case_of("dmran", (("hops", 3),)).config.hops == 3
+    assert bench_step.case_of("dmran", (("hops", 3),), 2).config.hops == 3
+    assert [bench_step.case_of("dmran", (), threads).settings.threads for threads in (1, 2)] == [1, 2]
     case = bench_step.case_of("hmar", (("items", 40),))
     assert case.config.items == 40 and case.config.dropout == 0 and case.config.width == 16
 
@@ -69,7 +70,8 @@ def test_without_torch_our_side_is_printed(small, capsys, monkeypatch):
     class Done:
         returncode = 0
 
-    monkeypatch.setattr(bench_step.subprocess, "run", lambda command, **more: asked.append(command[-1]) or Done)
+    monkeypatch.setattr(bench_step.subprocess, "run", lambda command, env, **more: asked.append(
+        command[-1] + env["OPENBLAS_NUM_THREADS"]) or Done)
     assert bench_step.run(options.parser().parse_args(["bench", "step", "--torch", LOSSES])) == 0
     assert "PyTorch is not installed" in capsys.readouterr().out
-    assert len(asked) == 2 and '"torch": null' in asked[0] and '"threads": 2' in asked[1]
+    assert len(asked) == 2 and '"torch": null' in asked[0] and asked[1].endswith('"threads": 2}1')
