@@ -4,19 +4,20 @@ ADAPTERS hold a function a framework: (function, params, inputs, cotangents, dif
 -> (taps, outputs, gradients of sum(output * cotangent) by path), all NumPy. params and cotangents
 are flat dicts of float64 arrays, inputs likewise with plain numbers and words among them, and
 differentiate is a set of "params/<path>" and "inputs/<name>". The function gets params nested and
-arrays of its own framework, floats in `dtype`.
+arrays of its own framework, floats in `dtype`. DESCENTS train a function that returns a loss.
 """
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from autograd import grad
-from autograd.tracer import getval
+from autograd.tracer import getval, isbox
 
 from mbref.check.casefile import nest, part
-from mbref.nn.device import to_device
 from mbref.errors import require
+from mbref.nn.device import to_device
+from mbref.nn.layers import ignore
+from mbref.nn.lookup import value_and_grad
 
 
 class Framework(NamedTuple):
@@ -24,7 +25,7 @@ class Framework(NamedTuple):
 
     convert: Callable     # a NumPy array as one of the framework
     host: Callable        # and back
-    gradient: Callable    # (total, free) -> gradients of the number total(free) by the dict `free`
+    both: Callable        # (total, free) -> total(free), a number, and its gradients by dict `free`
 
 
 def numpy_framework(device="cpu"):
@@ -32,8 +33,13 @@ def numpy_framework(device="cpu"):
     def host(a):
         return np.asarray(to_device(getval(a), "cpu"))
 
-    return Framework(partial(to_device, device=device), host,
-                     lambda total, free: grad(total)(free))
+    def both(total, free):
+        def linked(free):  # zeros are right where nothing depends on what is given
+            out = total(free)
+            return out if isbox(out) else out + sum(0 * a.sum() for a in free.values())
+        return value_and_grad(linked)(free)
+
+    return Framework(partial(to_device, device=device), host, both)
 
 
 def torch_framework():
@@ -45,12 +51,13 @@ def torch_framework():
     def host(a):
         return torch.as_tensor(a).detach().cpu().numpy()
 
-    def gradient(total, free):
-        total({k: a.requires_grad_() for k, a in free.items()}).backward()
-        return {k: torch.zeros_like(a) if a.grad is None else a.grad.to_dense()
-                for k, a in free.items()}
+    def both(total, free):
+        out = total({k: a.requires_grad_() for k, a in free.items()})
+        out.backward()
+        return out, {k: torch.zeros_like(a) if a.grad is None else a.grad.to_dense()
+                     for k, a in free.items()}
 
-    return Framework(torch.tensor, host, gradient)
+    return Framework(torch.tensor, host, both)
 
 
 def jax_framework():
@@ -58,7 +65,8 @@ def jax_framework():
     import jax
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_default_matmul_precision", "highest")
-    return Framework(jax.numpy.asarray, np.asarray, lambda total, free: jax.grad(total)(free))
+    return Framework(jax.numpy.asarray, np.asarray,
+                     lambda total, free: jax.value_and_grad(total)(free))
 
 
 def join(params, inputs):
@@ -81,14 +89,14 @@ def cast(values, dtype, convert=np.asarray):
 
 def adapter(framework, function, params, inputs, cotangents, differentiate, dtype):
     """One of ADAPTERS, as the head of this file says."""
-    convert, host, gradient = framework()
+    convert, host, both = framework()
     values = cast(join(params, inputs), dtype, convert)
     cotangents = cast(cotangents, dtype, convert)
     free = {k: a for k, a in values.items() if k in differentiate}
     taps = {}
 
     def total(free):
-        out = function(*split({**values, **free}), lambda name, a: None)
+        out = function(*split({**values, **free}), ignore)
         return sum((out[name] * cotangents[name]).sum() for name in names)
 
     out = function(*split(values), lambda name, a: taps.setdefault(name, host(a)))
@@ -99,10 +107,23 @@ def adapter(framework, function, params, inputs, cotangents, differentiate, dtyp
     require(not changed, f"it changes {', '.join(changed)} in place: let it work on a copy.")
     outputs = {name: host(a) for name, a in out.items()}
     names = [name for name in cotangents if name in outputs]
-    grads = gradient(total, free) if free and names else {}
+    grads = both(total, free)[1] if free and names else {}
     return taps, outputs, {name: host(a) for name, a in grads.items()}
 
 
-ADAPTERS = {"numpy": partial(adapter, numpy_framework), "torch": partial(adapter, torch_framework),
-            "jax": partial(adapter, jax_framework),
-            "cupy": partial(adapter, partial(numpy_framework, "cuda"))}
+def descend(framework, function, params, inputs, dtype, steps):
+    """Losses before each of some steps of plain gradient descent, params - rate * gradient."""
+    convert, host, both = framework()
+    given, losses = cast(join({}, inputs), dtype, convert), []
+    for _ in range(steps):
+        loss, grads = both(lambda free: function(*split({**given, **free}), ignore)["loss"],
+                           cast(join(params, {}), dtype, convert))
+        losses.append(float(host(loss)))
+        params = {k: a - inputs["rate"] * host(grads[f"params/{k}"]) for k, a in params.items()}
+    return np.array(losses)
+
+
+FRAMEWORKS = {"numpy": numpy_framework, "torch": torch_framework, "jax": jax_framework,
+              "cupy": partial(numpy_framework, "cuda")}
+ADAPTERS = {name: partial(adapter, framework) for name, framework in FRAMEWORKS.items()}
+DESCENTS = {name: partial(descend, framework) for name, framework in FRAMEWORKS.items()}

@@ -12,7 +12,7 @@ def run_apart(functions, backend, chosen, dtypes, gradients, seconds):
     """
     require("fork" in multiprocessing.get_all_start_methods(),
             "--timeout needs a system that forks processes, such as Linux: leave it out.")
-    jobs = [(case, dtype) for case in chosen for dtype in dtypes if case.component in functions]
+    jobs = run.list_jobs(functions, chosen, dtypes)
     while jobs:
         yield from run_until_lost(functions, backend, jobs, gradients, seconds)
 
@@ -28,7 +28,7 @@ def run_until_lost(functions, backend, jobs, gradients, seconds):
     why = ""
     while jobs and not why:
         result, why = receive(child, here, seconds)
-        case, dtype = jobs.pop(0)
+        case, dtype, _ = jobs.pop(0)
         yield result or run.stop(case, dtype, gradients, why)
     child.kill()
     child.join()
@@ -36,8 +36,9 @@ def run_until_lost(functions, backend, jobs, gradients, seconds):
 
 def send_results(pipe, functions, backend, jobs, gradients):
     """The child's part."""
-    for case, dtype in jobs:
-        pipe.send(run.run_case(case, functions[case.component], backend, dtype, gradients))
+    for case, dtype, steps in jobs:
+        pipe.send(run.run_case(case, functions[case.component], backend, dtype, gradients,
+                               steps=steps))
 
 
 def receive(child, pipe, seconds):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.check import casefile
-from mbref.check.adapters import ADAPTERS
+from mbref.check.adapters import ADAPTERS, DESCENTS
 from mbref.check.compare import FLOOR, FLOOR_FLOAT32, Row, compare, group, tolerance
 from mbref.errors import InputError, require
 
@@ -94,10 +94,12 @@ def import_file(path):
     return module
 
 
-def run_case(case, function, backend="numpy", dtype="float64", gradients=True, root=casefile.ROOT):
-    """One case.  -> Result; what `function` raises ends up in its note."""
+def run_case(case, function, backend="numpy", dtype="float64", gradients=True, root=casefile.ROOT,
+             steps=True):
+    """One case, or without `steps` what comes before training.  -> Result; what `function` raises
+    ends up in its note."""
     everything = casefile.arrays(case, root)
-    want = casefile.answers(everything, gradients)
+    want = casefile.answers(everything, gradients, steps)
     try:
         # an overflow that matters shows in what comes back
         with np.errstate(all="ignore"), forbid_exit():
@@ -161,19 +163,9 @@ def compute(case, everything, want, function, backend, dtype):
     _, outputs, grads = found
     if "steps/losses" in want and grads:
         losses = outputs.get("losses")  # an implementation may train by itself
-        got["steps/losses"] = (ten_steps(adapter, function, params, inputs, dtype)
+        got["steps/losses"] = (DESCENTS[backend](function, params, inputs, dtype, STEPS)
                                if losses is None else losses)
     return got
-
-
-def ten_steps(adapter, function, params, inputs, dtype):
-    """Losses before each of ten steps of plain gradient descent, params - rate * gradient."""
-    losses, names = [], {f"params/{name}" for name in params}
-    for _ in range(STEPS):
-        _, outputs, grads = adapter(function, params, inputs, {"loss": np.ones(())}, names, dtype)
-        losses.append(float(outputs["loss"]))
-        params = {k: a - inputs["rate"] * grads[f"params/{k}"] for k, a in params.items()}
-    return np.array(losses)
 
 
 def judge(case, want, got, dtype, problems=()):
@@ -222,14 +214,22 @@ def run(functions, backend, chosen, dtypes, gradients=True):
 
     Ctrl-C fails the case that it finds, and ends the run.
     """
-    for case in chosen:
-        for dtype in dtypes if case.component in functions else ():
-            try:
-                result = run_case(case, functions[case.component], backend, dtype, gradients)
-            except KeyboardInterrupt:
-                yield stop(case, dtype, gradients, "it was interrupted")
-                return
-            yield result
+    for case, dtype, steps in list_jobs(functions, chosen, dtypes):
+        try:
+            result = run_case(case, functions[case.component], backend, dtype, gradients,
+                              steps=steps)
+        except KeyboardInterrupt:
+            yield stop(case, dtype, gradients, "it was interrupted")
+            return
+        yield result
+
+
+def list_jobs(functions, chosen, dtypes):
+    """(case, dtype, whether to take ten steps): these follow from gradients, so one dtype will do.
+    """
+    dtypes = list(dtypes)
+    return [(case, dtype, dtype == dtypes[0]) for case in chosen for dtype in dtypes
+            if case.component in functions]
 
 
 def stop(case, dtype, gradients, why):

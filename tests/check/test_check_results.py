@@ -121,7 +121,8 @@ def test_unknown_names_are_named(capsys, results, name, status):
 @pytest.mark.parametrize("value", [np.nan, 7.0])
 def test_a_wrong_number_calls_for_what_the_case_is_for(capsys, results, value):
     want = casefile.answers(casefile.arrays(casefile.cases(ID)[0]))
-    want["outputs/logp"][0, 0, 0] = value
+    want["outputs/logp"] = np.where(want["outputs/logp"] == want["outputs/logp"][0, 0, 0], value,
+                                    want["outputs/logp"])
     exchange.write_raw(results / ID, want)
     code, text = run_check(capsys, results)
     assert code == 1 and "Basic: ordinary input; catches" in text

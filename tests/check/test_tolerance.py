@@ -74,8 +74,8 @@ def test_padding_is_not_compared_and_other_types_of_the_same_numbers_are_right()
 
 def test_ten_steps_by_arithmetic():
     """loss = w^2 / 2 with a step of .1: w shrinks by .9 each time."""
-    losses = run.ten_steps(adapters.ADAPTERS["numpy"], lambda params, inputs, tap: {
-        "loss": params["w"] ** 2 / 2}, {"w": onp.array(4.0)}, {"rate": 0.1}, "float64")
+    losses = adapters.DESCENTS["numpy"](lambda params, inputs, tap: {
+        "loss": params["w"] ** 2 / 2}, {"w": onp.array(4.0)}, {"rate": 0.1}, "float64", 10)
     onp.testing.assert_allclose(losses, 8 * 0.81 ** onp.arange(10), rtol=1e-12)
 
 

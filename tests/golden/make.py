@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.check import casefile, compare, run
-from mbref.check.adapters import ADAPTERS
+from mbref.check.adapters import ADAPTERS, DESCENTS
 from mbref.errors import require
 from mbref.nn import optim
 from tests.golden import admission
@@ -78,7 +78,7 @@ def answer_case(component, plan, arrays):
     found |= {f"outputs/{k}": a for k, a in outputs.items()}
     found |= {f"grads/{k}": grads[k] for k in arrays if k in grads}
     if COMPONENTS[component].kind == "model":
-        found["steps/losses"] = run.ten_steps(adapter, function, params, inputs, "float64")
+        found["steps/losses"] = DESCENTS["numpy"](function, params, inputs, "float64", run.STEPS)
     return arrays | {k: store(a) for k, a in found.items()}
 
 

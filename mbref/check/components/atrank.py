@@ -52,7 +52,8 @@ def real_events(batch):
 
 def loss_of(params, batch, config, tap):
     """The loss of a batch, with the taps of its events and of its candidates."""
-    states = atrank.forward(params, batch, config, where_real(tap, real_events(batch)))
-    shown = where_real(tap, batch.candidate > 0)
-    atrank.logits(params, batch, states, batch.candidate, config, shown)
+    if tap is not layers.ignore:
+        states = atrank.forward(params, batch, config, where_real(tap, real_events(batch)))
+        shown = where_real(tap, batch.candidate > 0)
+        atrank.logits(params, batch, states, batch.candidate, config, shown)
     return atrank.loss(params, batch, config)

@@ -5,6 +5,7 @@ import autograd.numpy as np
 
 from mbref.check.components.reading import component, config_of
 from mbref.data.targets import Batch, History
+from mbref.nn.layers import ignore
 from mbref.variants import dmran
 
 read_config = partial(config_of, dmran.Config)  # of a case's inputs
@@ -44,7 +45,7 @@ def history_code(params, inputs, item):
 def model(params, inputs, tap):
     """The loss, and what the model hands out on the way.  -> [].  Eq. 20-22."""
     batch, config = batch_of(inputs), read_config(inputs)
-    shown = tap if config.variant != "feature" else lambda name, a: None
-    states = dmran.forward(params, batch, config, shown)
-    dmran.logits(params, batch, states, batch.candidate, config, shown)
+    if config.variant != "feature" and tap is not ignore:
+        states = dmran.forward(params, batch, config, tap)
+        dmran.logits(params, batch, states, batch.candidate, config, tap)
     return dmran.loss(params, batch, config)

@@ -7,6 +7,7 @@ from mbref.candidates import choose
 from mbref.check.components.reading import component, config_of, where_real
 from mbref.data.session_batches import Batch
 from mbref.nn import masks
+from mbref.nn.layers import ignore
 from mbref.variants import hiersrec
 
 read_config = partial(config_of, hiersrec.Config)  # of a case's inputs
@@ -70,5 +71,6 @@ def joined(params, inputs, s, oracle):
 def model(params, inputs, tap):
     """The loss, and the states where there are clicks.  -> [].  Step (5)."""
     config, batch = read_config(inputs), batch_of(inputs)
-    hiersrec.forward(params, batch, config, where_real(tap, batch.item > 0))
+    if tap is not ignore:
+        hiersrec.forward(params, batch, config, where_real(tap, batch.item > 0))
     return hiersrec.loss(params, batch, config)

@@ -4,7 +4,7 @@ from autograd.tracer import getval
 from mbref.check.components.reading import component, config_of, take, where_real
 from mbref.data.windows import Batch, Next, window_counts
 from mbref.nn import masks
-from mbref.nn.layers import lookup
+from mbref.nn.layers import ignore, lookup
 from mbref.nn.losses import masked_mean, softplus
 from mbref.papers import hmar as paper
 from mbref.variants import hmar
@@ -42,6 +42,8 @@ def behaviour_encoder(params, x, behaviour, heads, tap):
 
 def add_up(tap, behaviours):
     """A tap that shows the weights of the K attentions of the first block as one array."""
+    if tap is ignore:
+        return tap
     parts = []
 
     def show(name, a):
@@ -81,8 +83,9 @@ def model(params, inputs, tap):
     """The loss, and the states where there are events.  -> [].  (7)."""
     config = config_of(hmar.Config, inputs, dropout=0.0)
     batch = hmar.change_batch(batch_of(inputs), config)
-    shown = add_up(where_real(tap, batch.item > 0), config.behaviours)
-    hmar.forward(params, batch, config, shown)
+    if tap is not ignore:
+        shown = add_up(where_real(tap, batch.item > 0), config.behaviours)
+        hmar.forward(params, batch, config, shown)
     return hmar.loss(params, batch, config)
 
 

@@ -1,5 +1,6 @@
 """mbref's side of HMAR as released: the graphs of the authors' four model files."""
 from mbref.check.components.reading import component, take, where_real
+from mbref.nn.layers import ignore
 from mbref.released.hmar import model as hmar
 from mbref.released.hmar.data import Batch, Next
 
@@ -10,8 +11,10 @@ SHOWN = ("input", "merged", "states")
 def released(params, inputs, tap):
     """The loss of a batch as the authors' code has it.  -> [].  Steps (1)-(7)."""
     batch, config = batch_of(inputs), config_of(params, inputs)
-    shown = where_real(tap, batch.item > 0)
-    hmar.forward(params, batch, config, lambda name, a: shown(name, a) if name in SHOWN else None)
+    if tap is not ignore:
+        shown = where_real(tap, batch.item > 0)
+        hmar.forward(params, batch, config,
+                     lambda name, a: shown(name, a) if name in SHOWN else None)
     return hmar.loss(params, batch, config)
 
 

@@ -8,6 +8,8 @@ from dataclasses import fields
 import autograd.numpy as np
 from autograd.tracer import getval
 
+from mbref.nn.layers import ignore
+
 
 def component(*outputs):
     """Make f(params, inputs, tap) -> {output: array} of a function of some of these by name.
@@ -43,7 +45,13 @@ def config_of(kind, inputs, **more):
 
 
 def where_real(tap, real):
-    """A tap that shows NaN at padding.  real [B, T]: the first axes, of weights the queries."""
+    """A tap that shows NaN at padding.  real [B, T]: the first axes, of weights the queries.
+
+    A tap that ignores everything stays what it is: then models run their fast forms.
+    """
+    if tap is ignore:
+        return tap
+
     def show(name, a):
         a = getval(a)
         is_real = real[:, None, :] if name.endswith("weights") else real
