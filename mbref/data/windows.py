@@ -58,8 +58,9 @@ def pad_left(values, first, stop, length):
 def training_batch(sequences, cuts, length, items, rng, counts="running"):
     """Windows `cuts` [B, 3] as a Batch with its Next, a uniform negative a position."""
     s, first, stop = cuts.T
-    sequences, shift = take(sequences, s)
-    s, first, stop = np.arange(len(s)), first + shift, stop + shift
+    kept, s = np.unique(s, return_inverse=True)  # a sequence with several of the windows once
+    sequences, shift = take(sequences, kept)
+    first, stop = first + shift[s], stop + shift[s]
     batch = _inputs(sequences, s, first, stop, length, counts)
     item, behaviour = (pad_left(x, first + 1, stop + 1, length)
                        for x in (sequences.item, sequences.behaviour))

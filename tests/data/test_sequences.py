@@ -1,4 +1,5 @@
 """mbref.data.sequences: splits, counts, windows, negatives and batches against lists written by hand and slow loops."""
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -336,6 +337,18 @@ def test_training_batch_against_a_loop(seed):
             negative = batch.next.negative[b, t]
             assert negative != item[now + 1] and 1 <= negative <= 6
             assert batch.next.negative_counts[b, t].tolist() == slow_counts(item, behaviour, negative, now + 1, 3)
+
+
+def test_many_windows_of_one_long_user_cost_no_more_than_the_user():
+    n = 20_000
+    rng = np.random.default_rng(0)
+    events = sq.from_rows(np.ones(n, int), rng.integers(1, 50, n), rng.integers(1, 4, n), 3)
+    cuts = windows.windows(events, 10)[:64]
+    tracemalloc.start()
+    windows.training_batch(events, cuts, 10, 50, rng)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 * sum(x.nbytes for x in events if x is not None)  # a copy a window would be 64
 
 
 def test_ranking_batch_by_hand():
