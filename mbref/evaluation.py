@@ -103,16 +103,19 @@ def validation(model, config, split, candidates="all", measure="NDCG@10", count=
     return by_rank
 
 
+def cases_at_once(items):
+    """Cases in a batch: 64, or fewer where a catalogue has over 62,500 items."""
+    return max(1, min(64, SCORES // items))
+
+
 def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=None,
                  progress=False):
     """Rivals in the full ranking, then among each set of `negatives` [S, m]; 0 is no candidate.
 
-    A batch has 64 cases, fewer where a catalogue has over 62,500 items: SCORES bounds their scores.
-
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
     that is there itself counts as a miss. -> list of 1 + len(negatives) Rivals.
     """
-    batch_size, parts = batch_size or max(1, min(64, SCORES // items)), []
+    batch_size, parts = batch_size or cases_at_once(items), []
     for cases in batches(len(held.item), batch_size, progress):
         scores, target = score(held.history, cases), held.item[cases]
         # Deviation HierSRec D16: items of the history stay candidates unless asked otherwise

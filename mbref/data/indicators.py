@@ -1,9 +1,33 @@
-"""Other readings of HMAR's batches: what the counts may be, and which positives are ranked.
+"""Counts of items where candidates are scored, and other readings of HMAR's batches.
 
-B batch, L window length, K behaviour types, N items. Each function takes and returns a
-sequences.Batch; papers/hmar.py reads the counts as they come, running and raw.
+B batch, C candidates, L window length, K behaviour types, N items, M pairs of a user and an item
+that met. The other readings, what the counts may be and which positives are ranked, take and return
+a windows.Batch; papers/hmar.py reads the counts as they come, running and raw.
 """
 import autograd.numpy as np  # in checks, counts are differentiated, too
+
+from mbref.data.windows import ItemCounts
+from mbref.errors import MOST
+
+
+def own_counts(history, candidates):
+    """Each user's own counts of candidates [B, C].  history: ItemCounts -> [B, C, K]."""
+    pairs = history.row * (MOST + 1) + history.item  # [M], increasing
+    asked = np.arange(len(candidates), like=candidates)[:, None] * (MOST + 1) + candidates  # [B, C]
+    at = np.searchsorted(pairs, asked)
+    pairs = np.concatenate([pairs, np.zeros_like(pairs, shape=1) - 1])  # after them none
+    at = np.where(pairs[at] == asked, at, len(pairs) - 1)
+    return np.concatenate([history.counts, history.others[None]])[at]
+
+
+def add_counts(scores, history, weights):
+    """Into scores [B, N] of items that count as all others do goes what the listed count otherwise.
+
+    weights [B, K]: what a count adds to the score. -> the same array.
+    """
+    more = np.sum((history.counts - history.others) * weights[history.row], axis=-1)  # [M]
+    scores[history.row, history.item - 1] += more
+    return scores
 
 
 def map_counts(batch, change):
@@ -12,7 +36,9 @@ def map_counts(batch, change):
     if follow is not None:
         follow = follow._replace(counts=change(follow.counts),
                                  negative_counts=change(follow.negative_counts))
-    history = None if batch.history is None else change(batch.history)
+    history = batch.history
+    if history is not None:
+        history = history._replace(counts=change(history.counts), others=change(history.others))
     return batch._replace(counts=change(batch.counts), next=follow, history=history)
 
 
@@ -34,9 +60,10 @@ def share(batch, target):
     if batch.next is not None:
         batch = batch._replace(next=batch.next._replace(negative_counts=batch.next.counts))
     if batch.history is not None:
-        history = np.zeros_like(batch.history)  # [B, N+1, K]
-        history[..., target - 1] = 1
-        batch = batch._replace(history=history)
+        none = [part[:0] for part in batch.history[:3]]
+        kind = np.arange(1, len(batch.history.others) + 1) == target  # [K]
+        one = kind.astype(batch.history.others.dtype)
+        batch = batch._replace(history=ItemCounts(*none, one))
     return batch
 
 

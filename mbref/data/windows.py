@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.sequences import counts_before, draw_negatives, pick_rows, take
+from mbref.data.sequences import counts_before, draw_negatives, pick_rows, ranges, take
 from mbref.nn import masks
 
 
@@ -22,6 +22,16 @@ class Next(NamedTuple):
     ranked: np.ndarray           # [B, L] True where the ranking loss compares the two
 
 
+class ItemCounts(NamedTuple):
+    """How often each user of a batch met each item: M pairs that met are listed, by row and item.
+    """
+
+    row: np.ndarray     # [M] in the batch
+    item: np.ndarray    # [M]
+    counts: np.ndarray  # [M, K]
+    others: np.ndarray  # [K] of every pair that is not listed
+
+
 class Batch(NamedTuple):
     """Histories padded on the left with 0 to one length: the newest event is always at L - 1."""
 
@@ -30,7 +40,7 @@ class Batch(NamedTuple):
     behaviour: np.ndarray  # [B, L]
     counts: np.ndarray     # [B, L, K] historical indicator of each event
     next: Next | None = None             # for the loss
-    history: np.ndarray | None = None    # [B, N+1, K] counts of every item, for ranking
+    history: ItemCounts | None = None    # for ranking
     at: np.ndarray | None = None         # [R] places in `next.item`, flat, where an event follows
 
 
@@ -82,10 +92,12 @@ def ranking_batch(held_history, cases, length, items, counts="running"):
     first, stop = held_history.ptr[cases], held_history.ptr[cases + 1]
     newest = np.maximum(first, stop - length)
     batch = _inputs(held_history, cases, newest, stop, length, counts)
-    K = held_history.counts.shape[1]
-    history = np.zeros((len(cases), items + 1, K), np.float32)  # [B, N+1, K]
-    for b, rows in enumerate(map(slice, newest if counts == "window" else first, stop)):
-        np.add.at(history[b], (held_history.item[rows], held_history.behaviour[rows] - 1), 1)
+    first = newest if counts == "window" else first
+    at, row = ranges(first, stop - first), np.repeat(np.arange(len(cases)), stop - first)
+    pairs, pair = np.unique(row * (items + 1) + held_history.item[at], return_inverse=True)
+    met = np.zeros((len(pairs), held_history.counts.shape[1]), np.float32)  # [M, K]
+    np.add.at(met, (pair, held_history.behaviour[at] - 1), 1)
+    history = ItemCounts(*np.divmod(pairs, items + 1), met, np.zeros_like(met, shape=met.shape[1]))
     return batch._replace(history=history)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
+from mbref.data.indicators import add_counts, own_counts
 from mbref.data.window_batches import examples, ranking_batch, training_batch
 from mbref.errors import require_ranges
 from mbref.nn import masks
@@ -100,17 +101,18 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 def score(params, batch, candidates, config, forward=forward):
     """z_L . q^o of candidates [B, C], each with the user's own counts.  -> [B, C].  (5)."""
-    counts = np.take_along_axis(batch.history, candidates[..., None], axis=1)  # [B, C, K]
+    counts = own_counts(batch.history, candidates)  # [B, C, K]
     q = code(params, lookup(params["item"], candidates), counts)  # Deviation D10: own counts
     return np.sum(forward(params, batch, config)[:, -1:] * q, axis=-1)
 
 
 def score_all(params, batch, config, forward=forward):
-    """z_L . q^o of all items 1..N: without counts, plus what each count adds.  -> [B, N].  (5)."""
+    """z_L . q^o of all items 1..N: q^o is linear in v and c: each has its part.  -> [B, N].  (5)."""
     z = forward(params, batch, config)[:, -1]  # [B, D]
-    q = code(params, params["item"][1:], np.zeros_like(batch.history[0, 1:]))  # [N, D]
-    added = params["indicator"]["w"] @ params["feature"]["w"][config.width :] @ z.T  # [K, B]
-    return z @ q.T + np.einsum("bnk,kb->bn", batch.history[:, 1:], added)
+    by_v, by_c = np.split(z @ params["feature"]["w"].T, 2, axis=1)  # [B, D] each
+    rest = z @ params["feature"]["b"] + by_c @ dense(params["indicator"], batch.history.others)
+    scores = by_v @ params["item"][1:].T + rest[:, None]  # [B, N]
+    return add_counts(scores, batch.history, by_c @ params["indicator"]["w"].T)
 
 
 def class_logits(params, q, z):  # Deviation D13: linear

@@ -12,8 +12,6 @@ from mbref.data.files import write_whole
 from mbref.data.newer import NEW_USER
 from mbref.errors import InputError, require
 
-BLOCK = 64  # users that are scored at a time
-
 
 class Reason(NamedTuple):
     """An item of the history, what the user did with it, and how far the score falls without it."""
@@ -98,8 +96,9 @@ def write_all(run, log, k, path):
         text = io.TextIOWrapper(file, "utf-8", newline="")
         lines = csv.writer(text)
         lines.writerow(("user", "rank", "item", "score"))
-        for at in tqdm(range(0, len(lists), BLOCK), unit="block"):
-            block = lists[at:at + BLOCK]
+        size = evaluation.cases_at_once(len(log.items) - 1)
+        for at in tqdm(range(0, len(lists), size), unit="block"):
+            block = lists[at:at + size]
             for rows, scores in zip(block, score_users(run, log, score, block), strict=True):
                 lines.writerows(best_lines(log, rows, scores, k, run.task.candidates))
         text.flush()
@@ -121,7 +120,7 @@ def score_users(run, log, score, lists):
     events = sequences.of_rows(log, lists)
     now = None if log.time is None else log.time[[rows[-1] for rows in lists]]
     events = events._replace(now=now, text=run.split.refit.text)
-    return np.array(score(events, np.arange(len(lists))))
+    return score(events, np.arange(len(lists)))
 
 
 def reasons_for(falls, met, log, window):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mbref.by_hand.hmar import historical_indicator
-from mbref.data import sequences as sq, split_files, windows
+from mbref.data import indicators, sequences as sq, split_files, windows
 from mbref.data.leave_one_out import draw_cases, leave_one_out
 from mbref.data.log import Log
 from mbref.data.readers import read
@@ -351,6 +351,12 @@ def test_many_windows_of_one_long_user_cost_no_more_than_the_user():
     assert most < 10 * sum(x.nbytes for x in events if x is not None)  # a copy a window would be 64
 
 
+def counts_of_all(batch, items):
+    """The counts of items 0..N of every row, as lists."""
+    every = np.tile(np.arange(items + 1), (len(batch.item), 1))
+    return indicators.own_counts(batch.history, every).tolist()
+
+
 def test_ranking_batch_by_hand():
     history = sq.from_rows(np.array([3] * 4 + [5]), np.array([2, 2, 1, 2, 4]), np.array([1, 2, 2, 2, 1]), 2)
     batch = windows.ranking_batch(history, np.array([1, 0]), 3, 4)
@@ -358,10 +364,18 @@ def test_ranking_batch_by_hand():
     assert batch.item.tolist() == [[0, 0, 4], [2, 1, 2]]
     assert batch.counts.tolist() == [[[0, 0], [0, 0], [1, 0]], [[1, 1], [0, 1], [1, 2]]]
     none, buy = [0, 0], [1, 0]
-    assert batch.history.tolist() == [[none, none, none, none, buy], [none, [0, 1], [1, 2], none, none]]
+    assert counts_of_all(batch, 4) == [[none, none, none, none, buy], [none, [0, 1], [1, 2], none, none]]
+    assert batch.history.row.tolist() == [0, 1, 1] and batch.history.counts.dtype == np.float32
     window = windows.ranking_batch(history, np.array([1, 0]), 3, 4, "window")
     assert window.counts.tolist() == [[[0, 0], [0, 0], [1, 0]], [[0, 1], [0, 1], [0, 2]]]
-    assert window.history.tolist() == [[none, none, none, none, buy], [none, [0, 1], [0, 2], none, none]]
+    assert counts_of_all(window, 4) == [[none, none, none, none, buy], [none, [0, 1], [0, 2], none, none]]
+
+
+def test_counts_to_rank_from_do_not_grow_with_the_catalogue():
+    """A whole array would be 2.4 GB."""
+    history = sq.from_rows(np.array([3] * 4 + [5]), np.array([2, 2, 1, 2, 4]), np.array([1, 2, 2, 2, 1]), 2)
+    small, large = (windows.ranking_batch(history, np.array([1, 0]), 3, items) for items in (4, 10**8))
+    assert same(small.history, large.history) and counts_of_all(small, 4) == counts_of_all(large, 4)
 
 
 def test_drawn_events_are_ranked_from_what_they_were():
@@ -382,7 +396,7 @@ def test_drawn_events_are_ranked_from_what_they_were():
 def test_ranking_batch_of_an_empty_history():
     empty = sq.from_rows(*np.empty((3, 0), int), 2)._replace(ptr=np.zeros(2, int), user=np.array([3]))
     batch = windows.ranking_batch(empty, np.array([0]), 3, 4)
-    assert batch.item.tolist() == [[0, 0, 0]] and batch.counts.shape == (1, 3, 2) and not batch.history.any()
+    assert batch.item.tolist() == [[0, 0, 0]] and batch.counts.shape == (1, 3, 2) and counts_of_all(batch, 4) == [5 * [[0, 0]]]
 
 
 # Negatives.

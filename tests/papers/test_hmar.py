@@ -12,7 +12,7 @@ from mbref.by_hand import hmar as by_hand
 from mbref.data import sequences, windows
 from mbref.data.leave_one_out import leave_one_out
 from mbref.data.log import Log
-from mbref.data.windows import Batch, Next
+from mbref.data.windows import Batch, ItemCounts, Next
 from mbref.errors import InputError
 from mbref.nn import masks, optim
 from mbref.nn.attention import attention
@@ -189,7 +189,8 @@ def test_held_out_row_changes_no_input():
         assert other_split.test.item[0] == item
         for a, b in zip(batch[:4], other[:4], strict=True):
             onp.testing.assert_array_equal(a, b)
-        onp.testing.assert_array_equal(batch.history, other.history)
+        for a, b in zip(batch.history, other.history, strict=True):
+            onp.testing.assert_array_equal(a, b)
 
 
 def make_log(user, item, behaviour):
@@ -235,7 +236,7 @@ def test_scores_of_all_items_given_items_and_by_hand_agree(config):
 def test_empty_history_gives_no_information():
     """Not even the candidates' codes make a difference: the state is 0."""
     batch = Batch(np.array([1]), *np.zeros((2, 1, L), int), np.zeros((1, L, K)),
-                  history=np.zeros((1, N + 1, K)))
+                  history=ItemCounts(*np.zeros((2, 0), int), np.zeros((0, K)), np.zeros(K)))
     params = random_params(BASE)
     onp.testing.assert_array_equal(hmar.score_all(params, batch, BASE), np.zeros((1, N)))
     onp.testing.assert_array_equal(hmar.score(params, batch, np.array([[2, 5]]), BASE), [[0, 0]])

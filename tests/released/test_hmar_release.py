@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from autograd import grad
 
+from mbref.check.components.hmar import list_counts
 from mbref.data.windows import Batch, Next
 from mbref.nn import optim
 from mbref.papers import hmar
@@ -139,8 +140,9 @@ def test_scores_of_its_evaluation(trained):
     behaviour = np.einsum("bkl,k->bl", state["eval/masks"], np.arange(1, 5)).astype(int)
     history = np.zeros((len(behaviour), config.items + 1, 4))
     users, items = np.arange(len(behaviour))[:, None], state["eval/cand"]
-    batch = Batch(state["eval/user"], state["eval/seq"], behaviour, state["eval/seq_cxt"], history=history)
+    batch = Batch(state["eval/user"], state["eval/seq"], behaviour, state["eval/seq_cxt"])
     for column in range(items.shape[1]):  # one at a time: an item may come twice, counts differ
         history[users, items[:, [column]]] = state["eval/cand_cxt"][:, [column]]
+        batch = batch._replace(history=list_counts(history))
         got = hmar.score(params, batch, items[:, [column]], config)[:, 0]
         assert worst(got, state["eval/scores"][:, column], np.abs(state["eval/scores"]).max()) < 1e-6

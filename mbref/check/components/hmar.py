@@ -1,8 +1,9 @@
 """mbref's side of HMAR. Histories are padded on the left. K behaviours, N items, D width."""
+import autograd.numpy as np
 from autograd.tracer import getval
 
 from mbref.check.components.reading import component, config_of, take, where_real
-from mbref.data.windows import Batch, Next, window_counts
+from mbref.data.windows import Batch, ItemCounts, Next, window_counts
 from mbref.nn import masks
 from mbref.nn.layers import ignore, lookup
 from mbref.nn.losses import masked_mean, softplus
@@ -74,8 +75,16 @@ def ranking_loss(positive, negative, weight, mask, has_negative):
 def score(params, inputs, item, behaviour, counts, candidate, history):
     """Scores of candidates [B, C] for the next event of each history.  -> [B, C].  (5)."""
     config = config_of(hmar.Config, inputs, dropout=0.0)
-    batch = hmar.change_batch(Batch(None, item, behaviour, counts, history=history), config)
+    batch = Batch(None, item, behaviour, counts, history=list_counts(history))
+    batch = hmar.change_batch(batch, config)
     return hmar.score(params, batch, candidate, config)
+
+
+def list_counts(history):
+    """Counts [B, N+1, K] of all items 0..N as ItemCounts."""
+    rows, items, K = history.shape
+    row, item = divmod(np.arange(rows * items, like=getval(history)), items)
+    return ItemCounts(row, item, np.reshape(history, (-1, K)), np.zeros_like(history[0, 0]))
 
 
 @component("loss")
