@@ -56,7 +56,7 @@ def places_by_blocks(queries, layout, chosen, target):
     own = pair_scores(queries, layout.rows[layout.place[target]])  # [B]
     low, high = own - slack, own + slack
     greater, ties = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
-    category, session = np.nonzero(chosen.T)  # 2 [P], by category
+    category, session = divmod(np.flatnonzero(chosen.T), len(chosen))  # 2 [P], by category
     for pairs, rows in _blocks(category, layout.index):
         who = session[pairs]  # [S], each session once
         scores = queries.take(who, axis=0) @ layout.rows[rows].T  # [S, items of the category]
@@ -80,7 +80,7 @@ def top_by_blocks(queries, layout, chosen, n):
     check_choice(chosen, queries, layout.index)
     check_queries(queries, layout.rows, n)
     slack = 2 * _error_bound(queries, layout)  # [B]: products may lift one score, lower the other
-    category, session = np.nonzero(chosen.T)  # 2 [P], by category
+    category, session = divmod(np.flatnonzero(chosen.T), len(chosen))  # 2 [P], by category
     scores, start = _scores_by_blocks(queries, layout, category, session)
     pair, begin = _pieces(start)
     peak = np.maximum.reduceat(scores, begin) if len(scores) else scores  # [pieces]

@@ -69,12 +69,20 @@ def topk(logp, K):
     """
     logp = _check_logp(logp)
     require(K >= 1 and K == int(K), f"K must be a whole number of at least 1, not {K}.")
-    K = min(int(K), logp.shape[1])
+    return _choose_first(logp, min(int(K), logp.shape[1]))
+
+
+def _choose_first(logp, K):
+    """`topk` of what was checked; the lower ids among equals are looked for only where it matters.
+    """
     # Deviation HierSRec D12: the same K for every session
     last = -np.partition(-logp, K - 1, axis=1)[:, K - 1 : K]  # [B, 1], the K-th largest
-    above, level = logp > last, logp == last
-    room = K - above.sum(axis=1, keepdims=True)  # [B, 1]
-    return above | (level & (np.cumsum(level, axis=1) <= room))
+    chosen = logp >= last
+    many = np.count_nonzero(chosen, axis=1) > K  # [B]
+    above, level = logp[many] > last[many], logp[many] == last[many]
+    room = K - above.sum(axis=1, keepdims=True)
+    chosen[many] = above | (level & (np.cumsum(level, axis=1) <= room))
+    return chosen
 
 
 def budget(logp, rho, index):
@@ -86,8 +94,8 @@ def budget(logp, rho, index):
     logp = _check_logp(logp, index)
     require(0 < rho <= 1, f"rho must be a share of the items in (0, 1], not {rho}.")
     wanted = max(1, ceil(round(rho * index.items, 6)))  # 0.07 * 100 is 7.000000000000001
-    order = _sort_categories(logp)
-    return _take_until(order, sizes_of(index)[order], wanted)
+    sizes = sizes_of(index)
+    return _take_until(logp, wanted, lambda order, falling: sizes[order])
 
 
 def mass(logp, tau):
@@ -98,11 +106,10 @@ def mass(logp, tau):
     """
     logp = _check_logp(logp)
     require(0 < tau <= 1, f"tau must be a probability in (0, 1], not {tau}.")
-    p = np.exp(logp.astype(np.float64))
-    require((np.abs(p.sum(axis=1) - 1) < 1e-3).all(),
+    total = np.exp(logp).sum(axis=1, dtype=np.float64)
+    require((np.abs(total - 1) < 1e-3).all(),
             "logp must be log-probabilities: take log_softmax of logits.")
-    order = _sort_categories(logp)
-    return _take_until(order, np.take_along_axis(p, order, axis=1), tau)
+    return _take_until(logp, tau, lambda order, falling: np.exp(falling.astype(np.float64)))
 
 
 def k_of_share(logp, rho, index):
@@ -110,25 +117,36 @@ def k_of_share(logp, rho, index):
 
     Choose it on validation sessions, logp [B, C]. Where two are as close, it is the smaller K.
     """
-    sizes = sizes_of(index)[_sort_categories(_check_logp(logp, index))]  # [B, C]
+    order, _ = _sort_categories(_check_logp(logp, index), logp.shape[1])
+    sizes = sizes_of(index)[order]  # [B, C]
     shares = np.cumsum(sizes.mean(axis=0)) / index.items  # [C], of K = 1..C
     return int(np.argmin(np.abs(shares - rho))) + 1
 
 
-def _sort_categories(logp):
-    """Category ids by falling probability, lower id first among equals.  [B, C]."""
-    order = np.argsort(-logp, axis=1)
-    falling = np.take_along_axis(logp, order, axis=1)
-    tied = (falling[:, 1:] == falling[:, :-1]).any(axis=1)  # [B]; a stable sort takes longer
-    order[tied] = np.argsort(-logp[tied], axis=1, kind="stable")
-    return order
+def _sort_categories(logp, count):
+    """The `count` most probable categories, falling, lower id first among equals.
+
+    -> ids [B, count], log p [B, count].
+    """
+    first = np.nonzero(_choose_first(logp, count))[1].reshape(-1, count)  # ids ascending
+    order = np.argsort(-np.take_along_axis(logp, first, axis=1), axis=1, kind="stable")
+    first = np.take_along_axis(first, order, axis=1)
+    return first, np.take_along_axis(logp, first, axis=1)
 
 
-def _take_until(order, amounts, wanted):
-    """Chosen are the first of `order` until `amounts` sum to `wanted`.  2 [B, C] -> [B, C] bool."""
-    before = np.pad(np.cumsum(amounts, axis=1)[:, :-1], ((0, 0), (1, 0)))
-    chosen = np.empty(order.shape, bool)
-    np.put_along_axis(chosen, order, before < wanted, axis=1)
+def _take_until(logp, wanted, amounts, count=64):
+    """By falling probability until their amounts sum to `wanted`.  -> chosen [B, C].
+
+    amounts(ids, log p) of some categories. Few are enough as a rule: `count` are sorted at first.
+    """
+    count = min(count, logp.shape[1])
+    order, falling = _sort_categories(logp, count)
+    sums = np.cumsum(amounts(order, falling), axis=1)  # [B, count]
+    chosen = np.zeros(logp.shape, bool)
+    np.put_along_axis(chosen, order, np.pad(sums[:, :-1], ((0, 0), (1, 0))) < wanted, axis=1)
+    short = (sums[:, -1] < wanted) & (count < logp.shape[1])  # [B]
+    if short.any():
+        chosen[short] = _take_until(logp[short], wanted, amounts, 8 * count)
     return chosen
 
 

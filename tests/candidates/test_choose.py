@@ -79,6 +79,23 @@ def test_mass_by_hand():
         assert np.flatnonzero(choose.mass(logp, tau)).tolist() == chosen
 
 
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.4, 0.9, 1.0])
+@pytest.mark.parametrize("levels", [None, 3])
+def test_budget_and_mass_of_many_categories(share, levels):
+    """Of 300, whose first 64 are enough for some sessions, and tie with others where there are three levels."""
+    rng, C = np.random.default_rng(0), 300
+    category = np.append(np.arange(C), rng.integers(0, C, 2000))
+    index, logp = choose.index_of(np.append(0, category), C), log_probabilities(rng, 40, C, levels)
+    sizes, p = choose.sizes_of(index), np.exp(logp)
+    by_size, by_mass = choose.budget(logp, share, index), choose.mass(logp, share)
+    for b, row in enumerate(logp):
+        order = sorted(range(C), key=lambda c, row=row: (-row[c], c))
+        for chosen, amounts, wanted in ((by_size, sizes, share * 2300), (by_mass, p[b], share)):
+            before = np.cumsum(np.append(0, amounts[order]))[:-1]
+            assert np.flatnonzero(chosen[b]).tolist() == sorted(c for c, sum_before in zip(order, before, strict=True)
+                                                               if sum_before < wanted)
+
+
 @given(seeds, st.floats(0.01, 1))
 def test_k_of_share_is_the_nearest_k(seed, rho):
     _, _, index, _, _, _ = problem(seed, "random", float)
