@@ -42,15 +42,10 @@ class Config:
 def init(rng, config):
     """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
     D = config.width
-
-    def block():
-        return init_encoder(rng, D) | {"ln_q": init_norm(D), "ln_f": init_norm(D)}
-
-    return {
-        "item": glorot(rng, config.items + 1, D), "position": glorot(rng, config.length, D),
-        "blocks": [block() for _ in range(config.blocks)],
-        "ln": init_norm(D),
-    }
+    return {"item": glorot(rng, config.items + 1, D), "position": glorot(rng, config.length, D),
+            "blocks": [init_encoder(rng, D) | {"ln_q": init_norm(D), "ln_f": init_norm(D)}
+                       for _ in range(config.blocks)],
+            "ln": init_norm(D)}
 
 
 def encoder_block(p, x, allowed, heads, drop, tap=ignore):

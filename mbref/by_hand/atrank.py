@@ -6,7 +6,8 @@ events of any groups, in any order; vectors are [D].
 """
 import autograd.numpy as np
 
-from mbref.by_hand.basics import BUCKETS, bucket, dense, layer_norm, row, softmax
+from mbref.by_hand.basics import (BUCKETS, bucket, dense, layer_norm, row, softmax,
+                                  weighted_sum)
 
 
 def relu_dense(p, x):
@@ -51,16 +52,9 @@ def attend(p, query, memory, heads):
         s = relu_dense(p["q"], query)[space]  # [D/K]
         w = p["k"]["w"][:, space].T  # W_k [D/K, D]
         weights = softmax([np.dot(s @ w, x) for x in memory])  # S_k W_k S^T, one entry an event
-        found.append(mix(weights, [relu_dense(p["v"], x)[space] for x in memory], size))
+        values = [relu_dense(p["v"], x)[space] for x in memory]
+        found.append(np.zeros(size) + weighted_sum(weights, values))
     return np.concatenate(found)
-
-
-def mix(weights, values, size):
-    """The sum of w_i v_i.  -> [size], zeros if there is no value."""
-    total = np.zeros(size)
-    for w, v in zip(weights, values, strict=True):
-        total = total + w * v
-    return total
 
 
 def after_attention(p, a, query):

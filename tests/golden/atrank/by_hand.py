@@ -5,7 +5,7 @@ Objects, events and histories as in mbref/by_hand/atrank.py.
 import autograd.numpy as np
 
 from mbref.by_hand import atrank as paper
-from mbref.by_hand.atrank import dense, object_embedding, one_hot, relu_dense, row
+from mbref.by_hand.atrank import dense, object_embedding, one_hot, relu_dense, row, weighted_sum
 
 
 def bucket(gap, rule):
@@ -51,7 +51,7 @@ def attend(p, query, memory, config):
         q = relu_dense(p["q"], query)[space]
         keys, values = ([relu_dense(p[part], x)[space] for x in memory] for part in "kv")
         weights = paper.softmax([np.dot(q, key) / size**0.5 for key in keys])
-        found.append(paper.mix(weights, values, size))
+        found.append(np.zeros(size) + weighted_sum(weights, values))
     return np.concatenate(found)
 
 
