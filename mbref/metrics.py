@@ -130,6 +130,7 @@ def ndcg_many(scores, positive, k, allowed=None):
 
 
 def _ratio_or_nan(part, whole):
+    """part / whole, nan where whole is 0.  2 [B] -> [B]."""
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
 

@@ -73,14 +73,14 @@ def behaviour_code(params, group, features, history, ids):
 
 def target_code(params, group, features, ids):
     """h_t: candidates through F_M without action and time.  ids [B, C, F] -> [B, C, D].  (6)."""
-    x = embed([params["tables"][name] for name in features], ids)  # Deviation D7: h_t is not x
+    x = embed([params["tables"][name] for name in features], ids)  # Deviation D7: not yet h_t
     return dense_relu({"w": group["w"][: x.shape[-1]], "b": group["b"]}, x)
 
 
 def attention_block(p, query, memory, allowed, config, rng, tap=ignore, name="weights"):
     """Bilinear attention, residual, norm; feed-forward, residual, norm.  -> as query.  (5), (6)."""
     q, v = dense_relu(p["q"], query), dense_relu(p["v"], memory)
-    k = matmul(memory, p["k"]["w"])  # Deviation D1, D2: q k^T is S_k W_k S^T of all spaces
+    k = matmul(memory, p["k"]["w"])  # Deviation D1, D2: so q k^T is S_k W_k S^T in each space
     drop = dropout(config.dropout, rng)
     a = attention(q, k, v, allowed, config.heads, drop, tap, name, scaled=False)
     y = layer_norm(p["ln"], a + query)  # Deviation D9: no layer between
@@ -103,11 +103,11 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     """z = u . h_t of candidates [B, C], and u and h_t [B, C, D].  (6), (7)."""
     (memory, real), g = states, batch.group
     ids = batch.features[g][candidates]  # [B, C, F]
-    u = x = target_code(params, params["groups"][g], config.groups[g], ids)
-    allowed = np.broadcast_to(real[:, None], x.shape[:2] + real.shape[1:])  # [B, C, S]
+    u = h = target_code(params, params["groups"][g], config.groups[g], ids)  # h_t itself
+    allowed = np.broadcast_to(real[:, None], h.shape[:2] + real.shape[1:])  # [B, C, S]
     for p in params["vanilla"]:  # Deviation D13: every block reads the final states
         u = attention_block(p, u, memory, allowed, config, rng, tap, "vanilla_weights")
-    return np.sum(u * x, axis=-1), u, x  # Deviation D8: no item bias
+    return np.sum(u * h, axis=-1), u, h  # Deviation D8: no item bias
 
 
 def score(params, batch, candidates, config):
@@ -124,7 +124,7 @@ def score_all(params, batch, config):
 def loss(params, batch, config, rng=None, forward=forward, logits=logits):
     """Point-wise cross entropy, and the L2 of u and h_t.  -> scalar.  (7)."""
     states = forward(params, batch, config, rng=rng)
-    z, u, x = logits(params, batch, states, batch.candidate, config, rng=rng)
+    z, u, h = logits(params, batch, states, batch.candidate, config, rng=rng)
     real = batch.candidate > 0  # [B, C]
-    size = np.sum((u**2 + x**2) * real[..., None])  # Deviation D12: summed over the batch
+    size = np.sum((u**2 + h**2) * real[..., None])  # Deviation D12: summed over the batch
     return masked_mean(sigmoid_cross_entropy(z, batch.label), real) + config.penalty / 2 * size

@@ -62,7 +62,7 @@ def item_attention(params, H, real):
     return masked_softmax(np.swapaxes(scores, 1, 2), real[:, None])  # Deviation D21: no padding
 
 
-@in_parts.aligned
+@in_parts.aligned  # computes the same, with less memory
 def feature_attention(params, M, tap=ignore):
     """M^_i = sum_j beta_ij * M_j, feature by feature.  M [B, r, d] -> [B, r, d].  Eq. 9-13."""
     m_i, m_j = M @ params["W_s4"].T, M @ params["W_s3"].T  # Deviation D22: m_j, not m_i

@@ -61,7 +61,7 @@ def input_code(params, item, counts):
     return code(params, v, counts) + params["position"][-item.shape[1] :]
 
 
-@in_one_pass
+@in_one_pass  # computes the same, by one attention
 def behaviour_encoder(p, x, mask, causal, heads, drop, tap=ignore):
     """K attentions, each over one behaviour's events.  x, mask [B, L, K] -> [B, L, D].  (3)."""
     merged = 0

@@ -22,7 +22,7 @@ from mbref.variants.atrank import dot_block, init_block
 @dataclass(frozen=True)
 class Config(dmran.Config):
     """Switches beside the paper's own settings."""
-    # variants of the paper
+    # ablations of the paper
     variant: str = "full"        # "item": no feature level, M alone; "feature": H in the place of M
     time: bool = True            # False: DMRAN_No_Time, eq. 1 without T
     # points of the ledger

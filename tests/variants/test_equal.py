@@ -45,7 +45,7 @@ def test_all_runs_in_the_file_as_it_is(tmp_path):
 
 OTHERWISE = {  # (text, text in its place): where the first difference is
     ("config.penalty / 2 * size", "config.penalty / 2.000001 * size"): "loss/0/False",
-    ("np.sum(u * x, axis=-1)", "np.sum(u * (x + 1e-6), axis=-1)"): "loss/0/False",
+    ("np.sum(u * h, axis=-1)", "np.sum(u * (h + 1e-6), axis=-1)"): "loss/0/False",
     ("return by_chunks(", "return 1 + by_chunks("): "score_all",
     ("return logits(", "return 1 + logits("): "score$",
     ('{"ln": init_norm(D), ', '{"ln": init_norm(D), "ln_g": init_norm(D), '): "ln_g"}

@@ -29,7 +29,7 @@ class Next(NamedTuple):
 
     item: np.ndarray      # [B, L] 0 = nothing to predict here
     weight: np.ndarray    # [B, L] of the positive in the loss, by the behaviour of `item`
-    label: np.ndarray     # [B, L] the behaviour to tell, 0..K-1
+    label: np.ndarray     # [B, L] the behaviour to predict, 0..K-1
     counts: np.ndarray    # [B, L, K]
     negative: np.ndarray  # [B, L]
 
