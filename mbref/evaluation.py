@@ -51,7 +51,7 @@ def pick_candidates(score):
 
 
 def take(scores, candidates):
-    """Scores [B, N] of the candidates [B, C] alone; that of 0 is any.  -> [B, C]."""
+    """Scores [B, N] of the candidates [B, C] alone; padding, 0, scores as item 1.  -> [B, C]."""
     return np.take_along_axis(scores, np.maximum(candidates - 1, 0), axis=1)
 
 

@@ -62,7 +62,7 @@ def with_keep(q, k, v, allowed, heads, root, keep):
 
 
 def exponentials(x, allowed):
-    """Scores x [..., S] turned into e^x, 0 where not allowed.  -> 1 / their sum, 0 for no key."""
+    """Turn scores x [..., S] into e^x, 0 where not allowed.  -> 1 / their sum, 0 without a key."""
     if allowed is not None:
         x += ~allowed * x.dtype.type(-1e9)
     x -= np.max(x, axis=-1, keepdims=True)
@@ -117,7 +117,7 @@ def in_one_pass(loop):
 
     An event takes part in the attention of its own behaviour alone. So one attention is enough, of
     queries, keys and values made with each event's own weights, among events of one behaviour. The
-    loop is `.plain`; it runs for a `tap`, too. Of dropout the loop's own numbers are drawn.
+    loop is `.plain`; it runs for a `tap`, too. Dropout draws the same numbers as in the loop.
     """
     @wraps(loop)
     def once(p, x, mask, causal, heads, drop, tap=ignore):
@@ -139,7 +139,7 @@ def in_one_pass(loop):
 
 
 def draw_keeps(drop, x, mask, heads, hidden):
-    """What dropout multiplies weights, hidden and out by, drawn behaviour by behaviour."""
+    """Dropout's factors of weights, hidden layer and output, drawn behaviour by behaviour."""
     if drop is unchanged:
         return None, 1, 1
     shape, x = x.shape, stop_gradient(x)

@@ -10,7 +10,7 @@ from mbref.nn import vjps
 from mbref.nn.lookup import lookup as lookup, pick as pick
 
 BUCKETS = 14  # of time gaps as the papers bin them: 0, [1, 2), [2, 4) ... units, the last one open
-# of a bucket's one-hot code; in ATRank's release the open last bucket has none
+# how wide a bucket's one-hot code is; in ATRank's release the last bucket, open, has no column
 COLUMNS = {"paper": BUCKETS, "release": 12}
 
 
