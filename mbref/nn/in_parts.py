@@ -62,7 +62,7 @@ def align(row_i, row_j, w, M):
 
 
 def aligned(text):
-    """Decorator of papers/dmran.py's feature_attention: `align`, but with a `tap` the text itself."""
+    """Decorator of papers/dmran.py's feature_attention: `align`, or with a `tap` the text."""
     @wraps(text)
     def attend(params, M, tap=ignore):
         if tap is not ignore or is_plain(M):
