@@ -1,7 +1,9 @@
 """Implementations in torch and jax, and by a program that knows the manifest and not mbref."""
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as onp
 import pytest
@@ -114,3 +116,19 @@ def test_export_holds_no_answers(tmp_path):
     assert len(list(tmp_path.rglob("*.npz"))) == len(cases("hmar/"))
     (tmp_path / "file").write_text("")
     assert main(["export", str(tmp_path / "file")]) == 2
+
+
+def test_a_program_in_c(capsys, tmp_path):
+    """tests/crosscheck/raw_export.c, with whatever compiler there is."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    source = Path(__file__).parents[1] / "crosscheck" / "raw_export.c"
+    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-std=c11", "-o",
+                    str(tmp_path / "program"), str(source), "-lm"], check=True)
+    given, out = tmp_path / "given", tmp_path / "out"
+    assert main(["export", str(given), "--raw", "--only", "layers"]) == 0
+    subprocess.run([str(tmp_path / "program"), str(given), str(out)], check=True)
+    code, text = run_check(capsys, "--results", str(out), "--only", "layers")
+    n = len(cases("layers.layer_norm")) + len(cases("layers.relu"))
+    assert code == 0 and f"{n} cases: {n} pass; compared: outputs, grads" in text
