@@ -111,6 +111,7 @@ def add_check(commands):
     p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: NumPy runs as CuPy")
     p.add_argument("--timeout", type=float, metavar="S", help="seconds a case, in a child process")
     p.add_argument("--summary", nargs="+", metavar="FILE", help="only make a table of --json files")
+    add_fresh(p)
     p.add_argument("-x", "--exitfirst", action="store_true", help="stop at the first failure")
     for name, text in CHECK_FLAGS.items():
         p.add_argument(name, action="store_true", help=text)
@@ -119,12 +120,19 @@ def add_check(commands):
     p.set_defaults(run="mbref.check.commands.check")
 
 
+def add_fresh(p):
+    """Cases that no file holds."""
+    p.add_argument("--fresh", type=int, metavar="SEED", help="other cases, drawn from this seed")
+    p.add_argument("--count", type=positive, default=1, help="fresh cases a component (default 1)")
+
+
 def add_export(commands):
     """The command that writes cases for a program in another language."""
     p = commands.add_parser("export", help="write what the cases give, for another program")
     p.add_argument("folder", metavar="DIR")
     p.add_argument("--only", action="append", metavar="NAME")
     p.add_argument("--raw", action="store_true", help="little-endian files in place of .npz")
+    add_fresh(p)
     p.set_defaults(run="mbref.check.commands.export")
 
 

@@ -3,7 +3,7 @@
 from itertools import chain
 from pathlib import Path
 
-from mbref.check import casefile, exchange, report, run, summary
+from mbref.check import casefile, exchange, fresh, report, run, summary
 from mbref.check.apart import run_apart
 from mbref.check.compare import TOLERANCE
 from mbref.check.components.registry import own_functions
@@ -36,18 +36,30 @@ def check(options):
     require(first, f"none of the chosen cases has {where}: give another --only or --side.")
     for line in report.text(keep(chain([first], found), results, options.exitfirst, known), known):
         print(line, flush=True)
-    for line in [*list_left_out(options, chosen, results), *strange]:
+    left_out = list_left_out(options, chosen, results) if options.fresh is None else []
+    for line in [*left_out, *explain_fresh(options, results), *strange]:
         print(line)
     write_reports(options, results, known)
     statuses = {report.find_status(result, known) for result in results}
     return int("FAIL" in statuses or options.strict and ("XPASS" in statuses or bool(strange)))
 
 
+def explain_fresh(options, results):
+    """How to see fresh cases that fail again.  -> lines."""
+    names = sorted({result.case.component for result in results if not result.passed})
+    return [f"{name} failed on cases drawn from seed {options.fresh}: python -m mbref export DIR "
+            f"--fresh {options.fresh} --count {options.count} --only {name}/ writes them with the "
+            "answers" for name in names if options.fresh is not None]
+
+
 def choose_cases(options):
     """The cases to check: mbref itself on all forms, others on the paper's if they name none."""
     ported = options.file or options.results
     form = options.form or ("paper" if ported and options.side != "released" else "all")
-    return casefile.cases(options.only, options.side, form=form)
+    if options.fresh is None:
+        return casefile.cases(options.only, options.side, form=form)
+    require(not options.results, "--fresh asks functions, not --results: export draws such cases.")
+    return list(fresh.draw(options.only, options.fresh, options.count, form, options.side))
 
 
 def keep(found, results, exit_first, known):
@@ -147,6 +159,8 @@ def read_expected_failures(path, chosen):
 def export(options):
     """`export`."""
     cases = casefile.cases(options.only)
+    if options.fresh is not None:
+        cases = list(fresh.draw(options.only, options.fresh, options.count, "all", None))
     exchange.export(Path(options.folder), cases, options.raw)
     print(f"wrote {len(cases)} cases to {options.folder}: let your program write its arrays for "
           "each, then python -m mbref check --results DIR")

@@ -21,7 +21,7 @@ DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "b
 
 
 def export(folder, cases, raw):
-    """Write inputs, params and cotangents of the cases, and the manifest."""
+    """Write inputs, params and cotangents of the cases, and the manifest; of fresh ones all."""
     write_case = write_raw if raw else write_npz
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,8 @@ def export(folder, cases, raw):
         write_whole(folder / "manifest.json", lambda file: file.write(manifest))
         for case in cases:
             arrays = casefile.arrays(case)
-            given = {k: a for k, a in arrays.items() if group(k) in casefile.GIVEN}
+            given = {k: a for k, a in arrays.items()
+                     if group(k) in casefile.GIVEN or "arrays" in case.entry}
             write_case(folder / case.id, given)
             if raw:
                 add_config(folder / case.id / "arrays.json", case)
@@ -123,6 +124,8 @@ def compare_results(folder, cases, dtype, gradients):
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: let your program write its results there.")
     for case in cases:
+        if not run.is_for(case, dtype):
+            continue
         want = casefile.answers(casefile.arrays(case), gradients)
         try:
             found = read_results(folder / case.id)

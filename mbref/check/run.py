@@ -229,7 +229,12 @@ def list_jobs(functions, chosen, dtypes):
     """
     dtypes = list(dtypes)
     return [(case, dtype, dtype == dtypes[0]) for case in chosen for dtype in dtypes
-            if case.component in functions]
+            if case.component in functions and is_for(case, dtype)]
+
+
+def is_for(case, dtype):
+    """Can this dtype hold what the case is about?"""
+    return dtype == "float64" or "Float64" not in case.flags
 
 
 def stop(case, dtype, gradients, why):

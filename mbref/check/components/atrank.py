@@ -26,9 +26,14 @@ time_bucket = component("bucket")(lambda gap, rule: layers.time_bucket(gap, rule
 behaviour_code = component("code")(lambda params, inputs: first_code(
     params, batch_of(inputs), read_config(inputs)))
 score = component("scores")(lambda params, inputs, candidate: atrank.score(
-    params, batch_of(inputs), candidate, read_config(inputs)))
+    with_blocks(params), batch_of(inputs), candidate, read_config(inputs)))
 model = component("loss")(lambda params, inputs, tap: loss_of(
-    params, batch_of(inputs), read_config(inputs), tap))
+    with_blocks(params), batch_of(inputs), read_config(inputs), tap))
+
+
+def with_blocks(params):
+    """The parameters of a case: no array of it tells of an empty list of blocks."""
+    return {"self": [], **params}
 
 
 @component("y")

@@ -1,0 +1,123 @@
+"""Cases that no file holds: drawn from a seed after the golden ones, answered by mbref at once.
+
+A golden case is the pattern: of its shapes, widths, words among the settings and kind of padding.
+Rows are drawn from its rows, a stretch of its events is taken, and numbers are drawn anew.
+"""
+import zlib
+
+import numpy as np
+
+from mbref.check import casefile, compare
+from mbref.check.adapters import ADAPTERS, DESCENTS
+from mbref.check.components.registry import own_functions
+from mbref.errors import require
+
+# what is known of all items, whose first axis is not that of the rows
+OF_ALL = {"category", "texts", "known", "popularity", "rho", "weights",
+          *(f"features_{g}" for g in range(9))}
+EVENTS = ("item", "behaviour", "ids", "real")  # whose second axis is that of events
+# components whose numbers are redrawn, not chosen row by row
+WHOLE = ("optim.", "metrics.mean", "metrics.paired", "metrics.bias", "metrics.expected",
+         "metrics.rank")
+FITTING = OF_ALL | {"logp", "category_logp", "g", "e", "target", "draws", "full_greater",
+                    "full_ties", "greater", "ties"}  # numbers that fit each other
+TRIES = 20       # until float32 can do it
+STEPS = 10
+
+
+def draw(names, seed, count, form, side):
+    """`count` fresh cases of every component among the chosen cases.  -> iterator of Case."""
+    patterns, functions = {}, own_functions()
+    for case in casefile.cases(names, side, form=form):
+        patterns.setdefault(case.component, []).append(case)
+    for component, several in patterns.items():
+        for number in range(count):
+            yield draw_one(several, functions[component], seed, number)
+
+
+def draw_one(patterns, function, seed, number):
+    """One case whose numbers float32 can hold apart; its id says the seed."""
+    component = patterns[0].component
+    rng = np.random.default_rng([seed, number, zlib.crc32(component.encode())])
+    for _ in range(TRIES):
+        pattern = patterns[rng.integers(len(patterns))]
+        arrays, config = draw_inputs(rng, pattern)
+        arrays = answer(arrays, pattern, config, function)
+        if arrays is not None:
+            entry = pattern.entry | {"arrays": arrays}
+            return pattern._replace(id=f"{component}/fresh-{seed}-{number}", config=config,
+                                    entry=entry, flags=("Basic",))
+    require(False, f"no fresh case of {component} could be drawn from seed {seed}: take another.")
+
+
+def draw_inputs(rng, pattern):
+    """What is given, and the settings."""
+    old = casefile.arrays(pattern)
+    inputs = casefile.part(old, "inputs")
+    chosen = inputs if pattern.component.startswith(WHOLE) else choose_part(rng, inputs)
+    cold = "known" in inputs and not inputs["known"].all()
+    given = {f"inputs/{name}": a if cold or name in FITTING else redraw(rng, a)
+             for name, a in chosen.items()}
+    given |= {key: redraw(rng, a) for key, a in old.items() if key.startswith("params/")}
+    return given, draw_settings(rng, pattern.config)
+
+
+def choose_part(rng, inputs):
+    """Some rows of the inputs, and a stretch of their events.  -> dict."""
+    by_row = {name: a for name, a in inputs.items() if name not in OF_ALL and a.ndim}
+    rows = rng.integers(0, min(map(len, by_row.values())), rng.integers(1, 6))
+    sizes = [by_row[name].shape[1] for name in EVENTS if name in by_row and by_row[name].ndim > 1]
+    events = sizes[0] if sizes else 1
+    start, stop = np.sort(rng.choice(events + 1, 2, replace=False))
+
+    def take(name, a):
+        for axis in range(1, a.ndim):
+            if a.shape[axis] == events > 1 and name != "history":
+                a = np.take(a, range(start, stop), axis)
+        return a[rows]
+
+    return inputs | {name: take(name, a) for name, a in by_row.items()}
+
+
+def redraw(rng, a):
+    """Numbers of the same kind in the same places: 0, which may be padding, stays 0."""
+    if a.dtype.kind == "b":
+        return a
+    if a.dtype.kind == "i":
+        axes = (0, 1) if a.ndim == 3 else None  # features of their own each
+        most = np.max(a, axes, initial=1)
+        return np.where(a > 0, rng.integers(1, most + 1, a.shape), a)
+    moved = rng.permuted(a.ravel()).reshape(a.shape)
+    if (a == np.round(a)).all():
+        return moved
+    return np.float32(moved * rng.uniform(0.75, 1.25, a.shape)).astype(float)
+
+
+def draw_settings(rng, config):
+    """Weights of the parts of a loss vary; what decides on shapes stays."""
+    vary = {"theta", "penalty", "weight_decay", "redundancy", "category_weight"} & config.keys()
+    return config | {name: config[name] * float(rng.integers(1, 9)) / 4 for name in vary}
+
+
+def answer(given, pattern, config, function):
+    """The arrays with cotangents and what mbref computes, or None if float32 is too coarse."""
+    params, inputs = (casefile.part(given, name) for name in ("params", "inputs"))
+    old, inputs = casefile.arrays(pattern), inputs | config
+    free = {key.removeprefix("grads/") for key in old if key.startswith("grads/")}
+    with np.errstate(all="ignore"):
+        outputs = ADAPTERS["numpy"](function, params, inputs, {}, set(), "float64")[1]
+        made = {name: 1.0 + 0 * a for name, a in outputs.items()
+                if f"cotangents/{name}" in old}
+        both = [ADAPTERS["numpy"](function, params, inputs, made, free, dtype)
+                for dtype in ("float64", "float32")]
+    exact, coarse = ({f"{name}/{key}": a for name, found in
+                      zip(casefile.EXPECTED, result, strict=False) for key, a in found.items()}
+                     for result in both)
+    floor = compare.FLOOR_FLOAT32
+    rows = compare.compare(exact, coarse, compare.tolerance(pattern.kind, "float32") / 5, floor)
+    finite = all(np.isfinite(a).all() for key, a in exact.items() if not key.startswith("taps/"))
+    if not finite or any(row.times > 1 for row in rows):
+        return None
+    if pattern.kind == "model":
+        exact["steps/losses"] = DESCENTS["numpy"](function, params, inputs, "float64", STEPS)
+    return given | {f"cotangents/{name}": a for name, a in made.items()} | exact

@@ -1,0 +1,70 @@
+"""`check --fresh`: cases that no file holds tell right functions from wrong ones."""
+import json
+
+import numpy as np
+import pytest
+
+from mbref.__main__ import main
+from mbref.check import casefile, fresh
+from mbref.check.casefile import manifest
+from tests.check.implementations import CAUSAL, LAYER_NORM, run_check
+
+SEEDS = ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_right_functions_pass(capsys, write_file, seed):
+    code, text = run_check(capsys, write_file(LAYER_NORM + CAUSAL), "--fresh", seed, "--count", "3")
+    assert code == 0 and "12 cases: 12 pass; compared: outputs, grads" in text
+    assert f"ok   layers.layer_norm/fresh-{seed}-2 [float32]" in text and "mbref cases" not in text
+
+
+def test_wrong_functions_fail_and_the_seed_is_told(capsys, write_file):
+    path = write_file(LAYER_NORM.replace('+ params["beta"]', '+ 1.01 * params["beta"]'))
+    code, text = run_check(capsys, path, "--fresh", "7")
+    assert code == 1 and "FAIL layers.layer_norm/fresh-7-0" in text
+    assert text.splitlines()[-1].startswith("layers.layer_norm failed on cases drawn from seed 7: ")
+    assert "export DIR --fresh 7 --count 1 --only layers.layer_norm/" in text
+
+
+def test_stored_answers_are_no_answers(capsys, write_file):
+    """A file that looks for its input among the golden cases."""
+    path = write_file("""
+from mbref.check import casefile
+def layers_relu(params, inputs, tap):
+    for case in casefile.cases("layers.relu/"):
+        a = casefile.arrays(case)
+        if a["inputs/x"].shape == inputs["x"].shape:
+            return {"y": 0 * inputs["x"] + a["outputs/y"]}
+    raise KeyError
+""")
+    assert run_check(capsys, path, "--forward-only", "--fresh", "1")[0] == 1
+
+
+def test_shapes_settings_and_numbers_vary_and_seeds_repeat():
+    found = list(fresh.draw("hmar/", 5, 6, "paper", None))
+    inputs = [casefile.part(casefile.arrays(case), "inputs") for case in found]
+    assert len({a["item"].shape for a in inputs}) > 2
+    assert len({case.config["theta"] for case in found}) > 2
+    again = list(fresh.draw("hmar/", 5, 6, "paper", None))
+    for case, same in zip(found, again, strict=True):
+        a, b = casefile.arrays(case), casefile.arrays(same)
+        assert case.id == same.id and all(np.array_equal(a[name], b[name], equal_nan=True)
+                                          for name in a)
+    others = casefile.arrays(next(iter(fresh.draw("hmar/", 6, 1, "paper", None))))
+    assert not np.array_equal(others["params/class2/w"], casefile.arrays(found[0])["params/class2/w"])
+
+
+def test_there_are_fresh_cases_of_every_component():
+    """The answers are those of mbref's own functions, which float32 is near."""
+    found = list(fresh.draw(None, 1, 1, "all", None))
+    assert {case.component for case in found} == set(manifest()["components"])
+    assert all(set(case.entry["outputs"]) <= set(casefile.part(casefile.arrays(case), "outputs"))
+               for case in found)
+
+
+def test_they_can_be_kept(tmp_path):
+    assert main(["export", str(tmp_path), "--fresh", "7", "--only", "layers.layer_norm/"]) == 0
+    with np.load(tmp_path / "layers.layer_norm" / "fresh-7-0.npz") as z:
+        assert {"inputs/x", "outputs/y", "grads/inputs/x"} <= set(z.files)
+    assert json.loads((tmp_path / "manifest.json").read_text())["format"] == 1
