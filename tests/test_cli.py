@@ -279,6 +279,8 @@ def test_shards_in_threads_leave_blas_one_each(tmp_path, monkeypatch):
     for others in (("train",), ("train", "--threads", 1), ("train", "--resume", tmp_path), ("evaluate", tmp_path / "run"),
                    ("bench", "step", "--threads", 2)):
         assert blas_threads(monkeypatch, *others) is None
+    for jobs in (1, 2):  # a table's trainings are the same for any number of them at a time
+        assert blas_threads(monkeypatch, "reproduce", "--jobs", jobs, OPENBLAS_NUM_THREADS="4") == "1"
     assert "--threads" in refused("reproduce", "--threads", 2) and "leave --threads out" in refused(
         "train", "--resume", tmp_path / "run", "--threads", 2)
 

@@ -46,8 +46,6 @@ def run_jobs(kind, problem, jobs, processes, report):
         for job in jobs:
             report(job, *kind.train_and_report(problem, job))
         return
-    # for the workers: one thread each is fastest
-    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
     context = get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     with ProcessPoolExecutor(processes, context, start_worker, (theirs,)) as pool:
