@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,13 +41,12 @@ def run(options):
 
 def measure(way, path):
     """Print processor seconds and the growth of the peak of memory, in MB, of one reader."""
+    work = partial(read, path, "taobao")
     if way == "pandas":
         import pandas
+        work = partial(pandas.read_csv, path, header=None)
     before, started = peak_memory(), time.process_time()
-    if way == "pandas":
-        pandas.read_csv(path, header=None)
-    else:
-        read(path, "taobao")
+    work()
     print(time.process_time() - started, peak_memory() - before)
 
 

@@ -55,5 +55,6 @@ def where_real(tap, real):
     def show(name, a):
         a = getval(a)
         is_real = real[:, None, :] if name.endswith("weights") else real
-        tap(name, np.where(is_real[(..., *[None] * (a.ndim - is_real.ndim))], a, np.nan))
+        is_real = np.expand_dims(is_real, tuple(range(is_real.ndim, a.ndim)))
+        tap(name, np.where(is_real, a, np.nan))
     return show
