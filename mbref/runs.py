@@ -22,8 +22,8 @@ from mbref.data.files import read_json, write_json
 from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
 from mbref.data.readers import digest_of, read_task
-from mbref.nn.device import open_device
 from mbref.errors import InputError, require, require_types
+from mbref.nn.device import open_device
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
 from mbref.released.hmar import trainable as hmar_released

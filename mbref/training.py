@@ -17,9 +17,9 @@ from mbref import evaluation
 from mbref.data.arrays import read_arrays
 from mbref.data.files import write_whole
 from mbref.data.sequences import NO_NPZ
-from mbref.nn.device import device_of, to_device
 from mbref.errors import InputError, require, require_choice, require_least, without_interrupt
 from mbref.nn import optim
+from mbref.nn.device import device_of, to_device
 from mbref.nn.lookup import add_shards, value_and_grad
 from mbref.nn.shards import on_threads
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from mbref import runs, training
 from mbref.data import sequences
-from mbref.nn.device import MODULES, open_device, to_device
 from mbref.errors import InputError, require
 from mbref.nn import optim
+from mbref.nn.device import MODULES, open_device, to_device
 from mbref.nn.lookup import value_and_grad
 
 WARM_UP = 3  # steps that are not counted: CuPy compiles its kernels when they are first used

@@ -8,8 +8,8 @@ from mbref.check.apart import run_apart
 from mbref.check.compare import TOLERANCE
 from mbref.check.components.registry import own_functions
 from mbref.data.files import write_json
-from mbref.nn.device import open_device
 from mbref.errors import InputError, require
+from mbref.nn.device import open_device
 
 # what works on the host, metrics and the ranking of candidates: not run on a device
 ON_HOST = ("metrics.", "hiersrec.candidate", "hiersrec.places", "hiersrec.gap",

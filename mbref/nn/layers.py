@@ -5,8 +5,8 @@ Shapes: B batch, L history length, D width, N items, K behaviour types. Id 0 is 
 import autograd.numpy as np
 from autograd.tracer import getval
 
-from mbref.nn.device import beside
 from mbref.nn import vjps
+from mbref.nn.device import beside
 from mbref.nn.lookup import lookup as lookup, pick as pick
 
 BUCKETS = 14  # of time gaps as the papers bin them: 0, [1, 2), [2, 4) ... units, the last one open
