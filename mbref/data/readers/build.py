@@ -12,7 +12,7 @@ from mbref.data.log import Log
 from mbref.data.readers.columns import Column, of_texts, take, texts_of
 from mbref.data.readers.lines import add_broken, name_of, no_events, report_broken
 from mbref.data.readers.sample import sample_parts
-from mbref.data.readers.times import LATEST, UNITS, suspicions, units_per_second
+from mbref.data.readers.times import LATEST, UNITS, in_seconds, suspicions, units_per_second
 from mbref.errors import InputError
 
 SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
@@ -121,7 +121,7 @@ def _number(path, events, code, names, time, per_second, notes, reading, same):
         columns = _drop_repeats(path, columns, same, notes)
     if time is not None:
         notes += [f"{name_of(path)}: {words}" for words in suspicions(columns["time"], per_second)]
-        columns["time"] = (columns["time"] // per_second).astype(np.int64)
+        columns["time"] = in_seconds(columns["time"], per_second)
     columns = {name: None if x is None else freeze(x) for name, x in columns.items()}
     no_category = categories is None or len(categories) == 1
     return Log(columns["user"], columns["item"], columns["behaviour"], columns["time"],
@@ -193,10 +193,11 @@ def number_ids(column):
     Numbers count from 1 in numeric order if all ids are integers, else in text order; "" is 0.
     """
     if column.names is None:
-        raws, numbers = _number_integers(column.values)
-        width = max(len(str(raws[0])), len(str(raws[-1])))
-        texts = list(map(str, raws.tolist()))
-        return freeze(np.array(["", *texts], f"U{width}")), numbers
+        integers, numbers = _number_integers(column.values)
+        width = max(len(str(integers[0])), len(str(integers[-1])))
+        raws = np.zeros(len(integers) + 1, f"U{width}")
+        raws[1:] = integers
+        return freeze(raws), numbers
     raws = order_ids(name for name in column.names if name)
     number = {raw: k for k, raw in enumerate(raws.tolist())}
     return raws, np.array([number[name] for name in column.names], np.int64)[column.values]
@@ -211,7 +212,7 @@ def _number_integers(values):
     place = values - low
     seen = np.zeros(span + 1, bool)
     seen[place] = True
-    return np.flatnonzero(seen) + low, np.cumsum(seen)[place]
+    return np.flatnonzero(seen) + low, np.cumsum(seen, dtype=np.int32).take(place).astype(np.int64)
 
 
 def order_ids(raws):

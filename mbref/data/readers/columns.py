@@ -1,10 +1,9 @@
-"""Rows of delimited text -> columns: by NumPy's parser, or line by line where that cannot.
+"""Rows of delimited text -> columns: by arithmetic on the bytes, or line by line.
 
 Both give the same columns; only the second can say what is wrong with a line.
 """
 import csv
 import re
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +12,9 @@ from mbref.data.readers.lines import NO_TEXT, add_broken, cut_line, decode
 
 SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "single spaces",
                    "|": "bars", "::": "double colons"}
-WIDEST = 40  # characters of a text field that NumPy's parser reads; longer ones are read by line
 FEW = 8  # different texts that are looked for one by one
 LONGEST_FIELD = 200  # characters of an id
+LONGEST_NUMBER = 18  # digits; more may not fit into 64 bits
 # of 64 bits, written in the only way that gives it back
 INTEGER = re.compile(r"0|-?(?:[1-9][0-9]{0,17}|[1-8][0-9]{18})")
 
@@ -33,7 +32,6 @@ class Layout(NamedTuple):
     separator: str
     width: int
     places: dict
-    text: tuple = ()  # names of columns that are text whatever they look like
 
 
 def of_texts(texts):
@@ -69,87 +67,91 @@ def parse(path, first, data, layout, broken, notes):
 
     What cannot be read goes to `broken` and `notes`, see lines.py.
     """
-    fast = _parse_fast(data, layout) if data.endswith(b"\n") else None
+    fast = parse_bytes(data, layout) if data.endswith(b"\n") else None
     if fast is not None:
         return np.arange(first, first + len(next(iter(fast.values())).values)), fast
-    return _parse_lines(path, first, data, layout, broken, notes)
+    return parse_lines(path, first, data, layout, broken, notes)
 
 
-def _parse_fast(data, layout):
-    """{name: Column} by np.loadtxt, or None if that could differ from what _parse_lines gives."""
-    separator = "\t" if layout.separator == "::" else layout.separator
+def parse_bytes(data, layout):
+    """{name: Column} by arithmetic on bytes, or None if parse_lines could give something else."""
+    separator = layout.separator.encode()
+    if separator == b"::" and b"\t" not in data:
+        data, separator = data.replace(b"::", b"\t"), b"\t"
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if b'"' in data:  # a whole field in quotes is the same without them
+        edge = b"[^%b\n" % re.escape(separator)
+        data = re.sub(rb'(?<!%b])"(%b"]*)"(?!%b])' % (edge, edge, edge), rb"\1", data)
+    if len(separator) > 1 or b'"' in data or b"\0" in data or not _is_plain(data):
+        return None
+    letters = np.frombuffer(b"\n" * LONGEST_NUMBER + data, np.uint8)
+    breaks = letters == ord("\n")
+    end = np.flatnonzero(breaks | (letters == ord(separator)))[LONGEST_NUMBER - 1:]
+    start, end = end[:-1] + 1, end[1:]
+    if len(end) != layout.width * (np.count_nonzero(breaks) - LONGEST_NUMBER):
+        return None
+    start, end = (edge.reshape(-1, layout.width) for edge in (start, end))  # [n, width]
+    edges = letters[start[:, 0]], letters[end[:, -1] - 1]
+    if separator.isspace() and np.min(edges) <= ord(" ") or not breaks[end[:, -1]].all():
+        return None  # blanks around a line, or lines of other widths
+    found = {name: _column(letters, start[:, at], end[:, at]) for name, at in layout.places.items()}
+    return None if None in found.values() else found
+
+
+def _is_plain(data):
+    """Is this UTF-8 without a byte order mark?"""
     try:
-        text = data.decode("utf-8").replace(layout.separator, separator)
+        return data.isascii() or "\ufeff" not in data.decode("utf-8")
     except UnicodeDecodeError:
-        return None
-    lines = text.split("\n")[:-1]
-    kinds = _kinds(lines[0], separator, layout)
-    needed = len(lines) * layout.width
-    if kinds is None or "\0" in text or _has_odd_numbers(data, text, separator, needed):
-        return None
-    for types in (kinds, dict.fromkeys(kinds, f"U{WIDEST}")):  # as the first line has them
-        dtype = [(f"{at}", "U1") for at in range(layout.width)]
-        for name, at in layout.places.items():
-            dtype[at] = (f"{at}", types[name])
-        table = _load(lines, np.dtype(dtype), separator, '"' if '"' in text else None)
-        if table is not None:
-            found = {name: _column(table[f"{at}"]) for name, at in layout.places.items()}
-            return None if None in found.values() else found
-    return None
-
-
-def _kinds(line, separator, layout):
-    """{name: type of its fields} as the first line has them; None for another width."""
-    fields = [field.strip() for field in line.split(separator)]
-    if len(fields) != layout.width:
-        return None
-    texts = {name: f"U{WIDEST}" if len(fields[at]) > 10 else "S16"
-             for name, at in layout.places.items()}
-    return {name: "i8" if name not in layout.text and INTEGER.fullmatch(fields[layout.places[name]])
-            else text for name, text in texts.items()}
-
-
-def _has_odd_numbers(data, text, separator, separators):
-    """May an integer be written so that its number does not give it back, such as 01 or +1?
-
-    separators: how many separators and line breaks the lines need.
-    """
-    letters = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero((letters < ord("0")) | (letters == ord(separator)))
-    zero = letters[np.append(0, ends[:-1] + 1)] == ord("0")  # at the start of a field
-    if len(ends) == separators and not zero.any():  # so there is no sign, blank or quote, either
         return False
-    odd = rf'(^|[{re.escape(separator)}\n])[ \t"]*(\+|-0|0[0-9])'
-    return re.search(odd, text) is not None
 
 
-def _load(lines, dtype, separator, quote):
-    """A structured array of the lines, one row a line; None if they do not fit."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            table = np.loadtxt(lines, dtype, delimiter=separator, comments=None, quotechar=quote,
-                               ndmin=1)
-    except (ValueError, UserWarning, DeprecationWarning):
+def _column(letters, start, end):
+    """A Column of the fields letters[start:end] of every row; None if one is too long."""
+    size = end - start
+    if size.max() > LONGEST_FIELD:
         return None
-    return table if len(table) == len(lines) else None  # it leaves out blank lines
+    size = size.astype(np.uint8)
+    values = _integers(letters, end, size)
+    return _texts(letters, start, size) if values is None else Column(values)
 
 
-def _column(field):
-    """A Column of one field of a structured array; None if a text may have been cut."""
-    field = field.copy()
-    if field.dtype.kind == "i":
-        return Column(field)
-    letters = field.view("u1" if field.dtype.kind == "S" else "u4").reshape(len(field), -1)
-    if letters[:, -1].any():
+def _integers(letters, end, size):
+    """Numbers [n] of fields that end before `end`; None unless each gives back what is written."""
+    least, most = int(size.min()), int(size.max())
+    if not 0 < least <= most <= LONGEST_NUMBER:
         return None
-    values, names = np.full(len(field), -1, np.int8), []
+    values, first = np.zeros(len(end), np.int64), end - LONGEST_NUMBER
+    for place in range(most, 0, -1):  # letters before the end of the field
+        digit = letters[LONGEST_NUMBER - place:].take(first) - np.uint8(ord("0"))
+        if place > least:
+            digit *= size >= place
+        if digit.max() > 9:
+            return None
+        values *= 10
+        values += digit
+    shortest = np.array([0, 0, *10 ** np.arange(1, most)])  # number of so many digits
+    return None if (values < shortest[size]).any() else values  # 01 is another text than 1
+
+
+def _texts(letters, start, size):
+    """A Column of fields of any text."""
+    width = max(8, int(size.max()))
+    fields = np.zeros((len(start), width), np.uint8)  # [n, letters], 0 after their end
+    for place in range(int(size.max())):
+        letter = letters.take(start + place, mode="clip")
+        letter *= place < size
+        fields[:, place] = letter
+    fields = fields.view(f"S{width}")[:, 0]
+    keys = fields.view(np.uint64) if width == 8 else fields  # quicker to compare
+    values, names = np.full(len(fields), -1, np.int8), []
     while len(names) < FEW and len(rest := np.flatnonzero(values < 0)):
-        names.append(field[rest[0]])
-        values[field == names[-1]] = len(names) - 1
-    texts = field.tolist() if len(rest) else names
-    texts = [text.decode("latin1") if isinstance(text, bytes) else str(text) for text in texts]
-    return of_texts(texts) if len(rest) else look_up(of_texts(texts), values)
+        values[keys == keys[rest[0]]] = len(names)
+        names.append(fields[rest[0]])
+    if len(names) == FEW and (values < 0).any():
+        return of_texts([name.decode() for name in fields.tolist()])
+    return look_up(of_texts([name.decode() for name in names]), values)
 
 
 def look_up(column, values):
@@ -165,7 +167,7 @@ def split_fields(text, separator):
     return [field.strip() for field in fields]
 
 
-def _parse_lines(path, first, data, layout, broken, notes):
+def parse_lines(path, first, data, layout, broken, notes):
     """The same as parse, line by line."""
     at, rows = [], []
     lines = data.split(b"\n")

@@ -6,6 +6,8 @@ import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from mbref.errors import InputError, require
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -60,13 +62,15 @@ def chunks(path):
     longer than LONGEST.
     """
     line, rest = 1, b""
+    np.empty(8 * CHUNK, np.uint8)  # freed at once: malloc now keeps what each chunk frees
     with opened(path) as file:
         while data := file.read(CHUNK):
             end = data.rfind(b"\n") + 1
             if end:
                 whole = rest + data[:end]
                 yield line, whole
-                line, rest = line + whole.count(b"\n"), b""
+                breaks = np.frombuffer(whole, np.uint8) == ord("\n")  # quicker than bytes.count
+                line, rest = line + np.count_nonzero(breaks), b""
             rest += data[end:]
             if len(rest) > LONGEST:
                 raise line_error(path, line, f"is longer than {LONGEST:,} bytes, this is no log "

@@ -114,10 +114,9 @@ def first_line(path, first, data):
 
 def layout_of(path, line, head, table, format, notes):
     """-> (Layout, is this line a header?). Raises InputError if the columns are not found."""
-    forced = ("category",) if table.unknown else ()
     if table.header == "named":
         separator, names, places = named_columns(path, line, head, table, format)
-        return Layout(separator, len(names), places, forced), True
+        return Layout(separator, len(names), places), True
     if table.header == "numbers":
         return numbered_columns(path, line, head, table), False
     ours = list(table.columns)
@@ -125,7 +124,7 @@ def layout_of(path, line, head, table, format, notes):
                      table.separators[0])
     fields = split_fields(head, separator)
     places = {name: at for at, name in enumerate(ours)}
-    layout = Layout(separator, len(ours), places, forced)
+    layout = Layout(separator, len(ours), places)
     if table.header == "any":
         if fields[-1] in {name for names in table.vocabularies for name in names}:
             notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks "
@@ -136,7 +135,7 @@ def layout_of(path, line, head, table, format, notes):
     if "ISO" == table.clock and any(iso_time(field) == iso_time(field) for field in fields):
         return layout, False
     separator, names, places = named_columns(path, line, head, table, format)
-    return Layout(separator, len(names), places, forced), True
+    return Layout(separator, len(names), places), True
 
 
 def numbered_columns(path, line, head, table):
