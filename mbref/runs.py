@@ -21,6 +21,7 @@ from mbref.data import item_text, sessions
 from mbref.data.files import read_json, write_json
 from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
+from mbref.data.newer import with_test_file
 from mbref.data.readers import digest_of, read_task
 from mbref.errors import InputError, require, require_types
 from mbref.nn.device import open_device
@@ -63,8 +64,11 @@ class Task:
     behaviours: str = ""
     sample_users: int = 0
     keep_repeats: bool = False
+    test: str = ""                      # a file of events to hold out, written as the log is
 
 
+ONE_FILE = ("--test holds out the events of a file: leave --gap, --sample-users and "
+            "--drop-target-history out.")
 OF_SESSIONS = ("gap", "days", "min_support", "text", "cold")
 
 
@@ -74,10 +78,15 @@ def open_task(task, counts="running"):
     A split of sessions leaves out part of the log. Raises InputError if it is not the file trained
     on, or if nothing is left to test.
     """
-    log, digest = read_task(task, task.data), digest_of(task.data)
-    require(task.digest in ("", digest), f"{task.data} is not the file this run was trained on: "
-                                         "put that file back, or train again.")
+    files = [task.data, *([task.test] if task.test else [])]
+    log, *of_test = [read_task(task, path) for path in files]
+    digest = " ".join(map(digest_of, files))
+    require(task.digest in ("", digest), f"{' or '.join(files)} is not the file this run was "
+                                         "trained on: put that file back, or train again.")
     task = replace(task, digest=digest)
+    if task.test:
+        require(not (task.gap or task.sample_users or task.drop_target_history), ONE_FILE)
+        log = with_test_file(log, *of_test, task.test)
     if task.split == "leave-one-out":
         return log, task, split_of(log, task, counts)
     log = sessions.cut_sessions(log, task.gap) if task.gap else log
@@ -117,7 +126,8 @@ def split_of(log, task, counts="running"):
     split = leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
     require(len(split.test.item),
             f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}: "
-            "nothing to test, choose another --target.")
+            "nothing to test, choose another --target." if not task.test else
+            f"{task.test} has no {task.target!r} after another event of its user: nothing to test.")
     return split
 
 
@@ -182,7 +192,8 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     is_run = os.path.exists(folder / "run.json")  # unlike Path.exists, False for a name too long
     require(not is_run, f"{folder} already holds a run: go on with it by --resume {folder}, "
                         "or give another --out.")
-    task = replace(task, data=os.path.realpath(task.data))  # for any folder to evaluate
+    task = replace(task, data=os.path.realpath(task.data),  # for any folder to evaluate
+                   test=task.test and os.path.realpath(task.test))
     log, task, split = open_task(task)
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config),

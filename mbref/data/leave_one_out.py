@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.sequences import Sequences, of_rows, take, whole_log_counts
+from mbref.data.sequences import Sequences, cut, of_rows, owner, take, whole_log_counts
 from mbref.errors import require
 
 
@@ -38,28 +38,36 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     event. Users with fewer than `min_events` events or without a target event only train.
     drop_target_history=True removes earlier events on a held-out item from the lists that must not
     show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the entire
-    log, held-out events included: the release's leak, kept to measure it. Raises InputError for an
-    unknown behaviour or switch.
+    log, held-out events included: the release's leak, kept to measure it.
+
+    If the log has events of a test file, those on the target are the test, each seen from what its
+    user did before it, and all other events are there to train on. Raises InputError for an unknown
+    behaviour or switch.
     """
     require(target in (*log.behaviours, "any"), f"unknown target behaviour {target!r}: "
                                                 f"this log has {', '.join(log.behaviours)}, any.")
     require(counts in ("running", "window", "whole-log"),
             f"unknown counts {counts!r}: choose running, window or whole-log.")
     is_target = np.array([target in (name, "any") for name in ("", *log.behaviours)])[log.behaviour]
-    is_target &= np.bincount(log.user)[log.user] >= min_events
+    given = None if log.held is None else log.held & is_target
+    own = np.arange(len(log.user)) if given is None else np.flatnonzero(~log.held)
+    is_target &= np.bincount(log.user[own], minlength=len(log.users))[log.user] >= min_events
     test, validation = [], []
-    for rows in np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1):
+    for rows in np.split(own, np.flatnonzero(np.diff(log.user[own])) + 1):
         # Deviation HMAR D16: validation is the last target event but one
         for held in (test, validation):
-            rows, row = hold_out(rows, log.item, is_target, drop_target_history)
+            is_given = held is test and given is not None
+            rows, row = (rows, None) if is_given else hold_out(
+                rows, log.item, is_target, drop_target_history)
             held.append((rows, row))
     train, refit = ([rows for rows, _ in held] for held in (validation, test))
     K, whole = len(log.behaviours), None
     if counts == "whole-log":
         whole = whole_log_counts(log.user, log.item, log.behaviour, K)
-    return Split(
-        of_rows(log, train, whole), _hold(log, validation, whole), _hold(log, test, whole),
-        of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K)
+    tested = _hold(log, test, whole) if given is None else prefixes(
+        of_rows(log, [np.arange(len(log.user))], whole), given)
+    return Split(of_rows(log, train, whole), _hold(log, validation, whole), tested,
+                 of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K)
 
 
 def hold_out(rows, item, is_target, drop_target_history):
@@ -82,6 +90,23 @@ def _hold(log, cases, whole):
     if log.time is not None:
         history = history._replace(now=log.time[held])
     return Held(history, log.item[held], seen)
+
+
+def prefixes(sequences, wanted=True):
+    """One case for every `wanted` [n] event but a sequence's first: the events before it, and it.
+
+    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` and `oracle` the time and
+    the category of the event to find, where there are some.
+    """
+    start = sequences.ptr[owner(sequences)]
+    place = np.arange(len(sequences.item)) - start  # [n] from 0 in its sequence
+    held = np.flatnonzero((place > 0) & wanted)  # Deviation HierSRec D15: every prefix
+    history = cut(sequences, owner(sequences)[held], start[held], place[held])
+    if sequences.time is not None:
+        history = history._replace(now=sequences.time[held])
+    if sequences.category is not None:
+        history = history._replace(oracle=sequences.category[sequences.item[held]])
+    return Held(history, sequences.item[held], sequences.before[held].sum(axis=1) > 0)
 
 
 def draw_cases(held, count, rng):

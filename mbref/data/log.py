@@ -33,3 +33,4 @@ class Log(NamedTuple):
     behaviours: tuple[str, ...]  # K names
     notes: tuple[str, ...]  # sentences: what the reader dropped or noticed
     attributes: Attributes | None = None  # of the N items; None where the file has none
+    held: np.ndarray | None = None  # [n] True for the events of a test file, None without one

@@ -40,12 +40,11 @@ def add_events(log, more):
     user = _numbers_in(users, more.users)[more.user]
     rows = [np.append(log.user, user[known]), np.append(log.item, item[known]),
             np.append(log.behaviour, behaviour[known])]
+    order = np.argsort(rows[0], kind="stable")
     if log.time is not None:
         require(more.time is not None, "the newer events have no times, and those of the log have.")
         rows.append(np.append(log.time, more.time[known]))
-    order = np.lexsort((rows[-1], rows[0])) if log.time is not None else np.argsort(
-        rows[0], kind="stable")
-    if log.time is not None:
+        order = np.lexsort((rows[-1], rows[0]))
         _, first = np.unique(np.stack(rows), axis=1, return_index=True)
         again = np.ones(len(rows[0]), bool)
         again[first] = False
@@ -53,11 +52,26 @@ def add_events(log, more):
         order = order[~again[order]]
     user, item, behaviour, *time = (freeze(column[order]) for column in rows)
     category = None if log.category is None else freeze(item_categories(log)[item])
+    held = [np.zeros(len(log.user), bool) if log.held is None else log.held,
+            np.zeros(len(more.user), bool) if more.held is None else more.held]
+    held = freeze(np.append(held[0], held[1][known])[order]) if any(map(np.any, held)) else None
     log = log._replace(user=user, item=item, behaviour=behaviour, users=freeze(users),
-                       time=time[0] if time else None, category=category)
+                       time=time[0] if time else None, category=category, held=held)
     unknown = ", ".join(more.items[1:][_numbers_in(log.items, more.items)[1:] == 0][:5].tolist())
     return log, [f"{left} of {len(known)} events are left out: the run does not know their items "
                  f"or behaviours (items {unknown or 'are all known'})"] if left else []
+
+
+def with_test_file(log, more, path):
+    """The log with the events of a test file, another Log, which are to be held out.
+
+    Raises InputError if there is none that the log has not yet and on an item that it knows.
+    """
+    log, left_out = add_events(log, more._replace(held=np.ones(len(more.user), bool)))
+    require(log.held is not None, f"{path} has no event that the log has not, on an item that it "
+                                  "knows: nothing to test.")
+    notes = f"{path}: {log.held.sum():,} events are held out", *left_out
+    return log._replace(notes=(*log.notes, *more.notes, *notes))
 
 
 def _numbers_in(known, raws):

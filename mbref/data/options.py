@@ -52,6 +52,8 @@ def add_reading(p):
     add("--behaviours", metavar="NAME,...", help="behaviours of the log, in the order of a model's")
     add("--sample-users", type=positive, metavar="N",
         help="of a large log: N users, always the same ones")
+    add("--test", metavar="FILE",
+        help="events to hold out, in a file written as the log is, instead of the log's own last")
     add("--keep-repeats", action="store_true", help="keep events that repeat another exactly")
 
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.leave_one_out import Held, Split
+from mbref.data.leave_one_out import Split, prefixes
 from mbref.data.log import Attributes, Log
 from mbref.data.readers.build import freeze
-from mbref.data.sequences import Sequences, cut, from_rows, of_rows, owner, ranges
+from mbref.data.sequences import Sequences, from_rows, of_rows, owner, ranges
 from mbref.errors import require
 
 RULES = ("session-rec", "srgnn")
@@ -50,7 +50,8 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
     cuts; no day is lost there. The parts are found after step 1 (support="train") or after step 2
     ("all", as in the scripts).
 
-    log: with times. -> SessionSplit. Raises InputError for an unknown choice, a log without times,
+    log: with times; if it has events of a test file, their sessions are the test by either rule.
+    -> SessionSplit. Raises InputError for an unknown choice, a log without times,
     an empty part.
     """
     require(rule in RULES, f"unknown rule {rule!r}: choose one of {', '.join(RULES)}.")
@@ -98,12 +99,16 @@ def _parts(log, rows, rule, days):
     require(len(rows) > 0, "no session has two clicks on items that are kept: lower min_support or "
                            "give more data.")
     starts = np.flatnonzero(np.diff(log.user[rows], prepend=0))
+    if log.held is not None:
+        rule = "test file"
     if rule == "srgnn":
         at = log.time[rows[starts]] // DAY * DAY
     else:
         at = log.time[rows[np.append(starts[1:], len(rows)) - 1]]
     split = at.max() - days * DAY
     part = np.where(at > split, TEST, TRAIN)
+    if log.held is not None:
+        part = np.where(np.logical_or.reduceat(log.held[rows], starts), TEST, TRAIN)
     if rule == "srgnn":
         part[at == split] = NOWHERE
     later = (part == TRAIN) & (at > at[part == TRAIN].max(initial=0) - days * DAY)
@@ -141,6 +146,8 @@ def keep_rows(log, rows):
                         behaviour=freeze(log.behaviour[rows]))
     if log.time is not None:
         made = made._replace(time=freeze(log.time[rows]))
+    if log.held is not None:
+        made = made._replace(held=freeze(log.held[rows]))
     if log.attributes is not None:
         made = made._replace(attributes=_attributes_of(log.attributes, kept))
     if log.category is not None:
@@ -184,23 +191,6 @@ def cut_sessions(log, gap=1800):
 
 
 # Cases.
-
-def prefixes(sequences):
-    """One case for every click but a session's first: the clicks before it, and it.
-
-    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` and `oracle` the time and
-    the category of the click to find, where there are some.
-    """
-    start = sequences.ptr[owner(sequences)]
-    place = np.arange(len(sequences.item)) - start  # [n] from 0 in its session
-    held = np.flatnonzero(place > 0)  # Deviation HierSRec D15: every prefix
-    history = cut(sequences, owner(sequences)[held], start[held], place[held])
-    if sequences.time is not None:
-        history = history._replace(now=sequences.time[held])
-    if sequences.category is not None:
-        history = history._replace(oracle=sequences.category[sequences.item[held]])
-    return Held(history, sequences.item[held], sequences.before[held].sum(axis=1) > 0)
-
 
 def as_split(parts, cold=None):
     """A SessionSplit as a Split, with a case for every prefix of a held-out session.

@@ -44,6 +44,8 @@ def make_task(options, data, format, target, split):
         require(split != "leave-one-out", f"--{name.replace('_', '-')} is for sessions: "
                                           "give --split-by session-rec or srgnn with it.")
     given = {name: vars(options)[name] for name in names}
+    if "test" in given and split != "leave-one-out":  # the file's authors have chosen the items
+        given.setdefault("min_support", 1)
     return runs.Task(data, format, target, options.drop_target_history, options.candidates,
                      split=split, **given)
 

@@ -29,7 +29,7 @@ from mbref.data.readers.table import read_csv
 from mbref.errors import InputError
 
 __all__ = ["FORMATS", "OF_READING", "digest_of", "read", "read_table", "read_task"]
-OF_READING = ("columns", "no_header", "behaviours", "sample_users", "keep_repeats")  # of a Task
+OF_READING = ("columns", "no_header", "behaviours", "sample_users", "keep_repeats", "test")
 OTHERS = {"csv": read_csv, "amazon": amazon, "s3rec": s3rec, "diginetica": diginetica}
 FORMATS = (*OTHERS, *TABLES)
 

@@ -1,0 +1,90 @@
+"""Published test files beside a training file: their events are the test cases, in the way of each split."""
+import json
+
+import numpy as np
+import pytest
+
+from mbref import runs
+from mbref.errors import InputError
+from tests.test_cli import call
+
+HEAD = "user_id\titem_id\ttime\n"
+TRAIN = {1: [5, 6, 7, 5], 2: [6, 5], 3: [8, 7, 6, 8], 4: [8]}  # user: items, a second apart from 100 on
+TEST = [(1, 8, 200), (1, 6, 201), (2, 7, 90), (9, 5, 300), (9, 6, 301), (2, 99, 302), (3, 7, 101)]
+
+
+@pytest.fixture
+def files(tmp_path):
+    rows = [(u, i, 100 + n) for u, items in TRAIN.items() for n, i in enumerate(items)]
+    for name, lines in (("train.csv", rows), ("test.csv", TEST)):
+        (tmp_path / name).write_text(HEAD + "".join(f"{u}\t{i}\t{t}\n" for u, i, t in lines))
+    return tmp_path
+
+
+def raw(log, sequences):
+    """[(raw user, [raw items]), ...]."""
+    return [(log.users[u], log.items[sequences.item[a:b]].tolist())
+            for u, a, b in zip(sequences.user, sequences.ptr[:-1], sequences.ptr[1:], strict=True)]
+
+
+def test_the_events_of_the_file_are_the_test_and_all_others_train(files):
+    task = runs.Task(str(files / "train.csv"), "rechorus", "click", test=str(files / "test.csv"))
+    log, task, split = runs.open_task(task)
+    assert raw(log, split.refit) == [(str(u), [str(i) for i in items]) for u, items in TRAIN.items()]
+    assert raw(log, split.train) == [("1", ["5", "6", "7"]), ("2", ["6", "5"]), ("3", ["8", "7", "6"]), ("4", ["8"])]
+    assert log.items[split.validation.item].tolist() == ["5", "8"]  # users 2 and 4 have too few events
+    # user 2's is the earliest of all it did, 99 is unknown, and user 3's second event is in the training file
+    assert raw(log, split.test.history) == [("1", ["5", "6", "7", "5"]), ("1", ["5", "6", "7", "5", "8"]), ("9", ["5"])]
+    assert log.items[split.test.item].tolist() == ["8", "6", "6"]
+    assert split.test.seen.tolist() == [False, True, False] and split.test.history.now.tolist() == [200, 201, 301]
+    assert any("5 events are held out" in note for note in log.notes)
+    assert any("1 of 7 events are left out" in note and "99" in note for note in log.notes)
+
+
+def test_sessions_of_the_file_are_the_test_whatever_their_dates(tmp_path):
+    day = 86_400
+    for name, first, at in (("train.txt", 0, 0), ("test.txt", 100, 5 * day)):
+        rows = [(first + s, (s + n) % 6, at + s * day + n) for s in range(20) for n in range(3)]
+        text = "SessionId\tItemId\tTime\n" + "".join(f"{s}\t{i}\t{t}\n" for s, i, t in rows)
+        (tmp_path / name).write_text(text)
+    task = runs.Task(str(tmp_path / "train.txt"), "sessionrec", "click", split="session-rec", days=4, min_support=1,
+                     test=str(tmp_path / "test.txt"))
+    log, _, split = runs.open_task(task)
+    assert sorted(set(log.users[split.test.history.user])) == [str(100 + s) for s in range(20)]
+    assert len(split.test.item) == 40 and len(split.refit.user) == 20
+    assert sorted(set(log.users[split.validation.history.user])) == ["16", "17", "18", "19"]
+
+
+@pytest.mark.trains
+def test_a_run_says_its_test_file_and_goes_on_with_it(files):
+    out, data = files / "run", ["--data", files / "train.csv", "--format", "rechorus", "--target", "click"]
+    small = ["--set", "width=8", "--set", "length=3", "--steps", 3, "--set", "evaluate_every=3"]
+    code, text, error = call("train", "hmar", *data, "--test", files / "test.csv", "--out", out, *small)
+    assert code == 0, error
+    assert "5 events are held out" in text
+    about = json.loads((out / "run.json").read_text())
+    assert about["task"]["test"] == str((files / "test.csv").resolve())
+    assert any("test.csv" in note for note in about["notes"])
+    before = dict(np.load(out / "final.npz"))
+    (out / "final.npz").unlink()
+    assert call("train", "--resume", out)[0] == 0
+    after = dict(np.load(out / "final.npz"))
+    assert all(np.array_equal(before[name], after[name]) for name in before if before[name].dtype.kind != "U")
+    code, text, error = call("evaluate", out)
+    assert code == 0 and "this run" in text, error
+    with open(files / "test.csv", "a") as file:
+        file.write("1\t5\t400\n")
+    code, _, error = call("evaluate", out)
+    assert code == 2 and "test.csv" in error and "trained on" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"sample_users": 2}, "--sample-users"), ({"drop_target_history": True}, "--drop-target-history"),
+    ({"test": "nothing.csv"}, "no such file"), ({"test": "other.csv"}, "nothing to test")])
+def test_what_a_test_file_cannot_be(files, change, words, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "other.csv").write_text(HEAD + "1\t99\t5\n")
+    task = runs.Task("train.csv", "rechorus", "click", **{"test": "test.csv", **change})
+    with pytest.raises(InputError, match=words) as caught:
+        runs.open_task(task)
+    assert "\n" not in str(caught.value)
