@@ -8,22 +8,21 @@ ignored.
     objects.csv    group,object,shop,category,brand     one object a line; a feature is empty where
                                                         its group has none or where it is unknown
 
-Both are read as UTF-8; a byte order mark, CRLF line ends and blank lines are accepted. Anything
-else that does not fit raises InputError with the file, the line and the mend. One fault is mended
-here: a last line that was cut off (too few fields, no line break) is dropped and named in
-`GroupLog.notes`.
+Both are read as any table of readers/, but for one thing: a line that does not fit is not skipped,
+it raises InputError.
 """
-import csv
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.data.readers.build import freeze, order_ids
-from mbref.data.readers.lines import cut_line, line_error
-from mbref.data.readers.times import seconds
-from mbref.errors import InputError, require
+from mbref.data.readers.columns import texts_of
+from mbref.data.readers.events import drop_empty
+from mbref.data.readers.lines import line_error
+from mbref.data.readers.table import Table, rows
+from mbref.data.readers.times import LATEST, number
+from mbref.errors import require
 
 ACTIONS = {"item": ("view", "fav", "cart", "buy"), "query": ("search",), "coupon": ("receive",)}
 FEATURES = {"item": ("shop", "category", "brand"), "query": (), "coupon": ("shop", "category")}
@@ -65,12 +64,12 @@ def read_groups(path):
     features, sizes = feature_tables(catalogue, objects)
     users = order_ids(event[0] for event in events)
     number_of_user, *number = map(number_ids, (users, *objects))
-    rows = np.array([(number_of_user[user], g := groups.index(group), number[g][raw],
-                      1 + actions.index(action), time)
-                     for user, group, raw, action, time in events], np.int64)  # [n, 5]
+    table = np.array([(number_of_user[user], g := groups.index(group), number[g][raw],
+                       1 + actions.index(action), time)
+                      for user, group, raw, action, time in events], np.int64)  # [n, 5]
     # stable: equal times stay in the order of the file
-    rows = rows[np.lexsort((rows[:, 4], rows[:, 0]))]
-    columns = (freeze(column.copy()) for column in rows.T)
+    table = table[np.lexsort((table[:, 4], table[:, 0]))]
+    columns = (freeze(column.copy()) for column in table.T)
     names = tuple((name, *FEATURES[name]) for name in groups)
     return GroupLog(*columns, users, objects, groups, actions, features, names, sizes, tuple(notes))
 
@@ -106,9 +105,13 @@ def read_events(path, catalogue, notes):
             raise line_error(path, line, f"action {action!r} is unknown, the actions of group "
                                          f"{group} are {', '.join(ACTIONS[group])}")
         if (group, raw) not in catalogue:
-            raise line_error(path, line, f"{group} {raw} has no line in objects.csv, "
-                                         "add it there or delete this line")
-        events.append((user, group, raw, action, seconds(path, line, time)))
+            words = f"{group} {raw} has no line in objects.csv, add it there or delete this line"
+            raise line_error(path, line, ". ".join([words, *notes]))  # it may be one that was cut
+        seconds = number(time)
+        if not 0 <= seconds < LATEST:  # false for nan, too
+            raise line_error(path, line, f"time {time!r} is not in 0..{LATEST}, write seconds since "
+                                         "1970, not milliseconds")
+        events.append((user, group, raw, action, int(seconds)))
     require(events, f"{path.name}: holds no events (only a header or a cut line), "
                     "give a file with at least one")
     return events
@@ -134,63 +137,20 @@ def feature_tables(catalogue, objects):
     return tuple(tables), sizes
 
 
-# From bytes to rows of named fields.
-
 def _rows(path, columns, notes, may_be_empty=()):
-    """Yield (line number, {column: text}) of a CSV file with header, blank lines left out."""
-    text = _text(path)
-    ended = text.endswith(("\n", "\r"))
-    reader = _csv_rows(path, text)
-    line, header, _ = next(reader, (1, [], True))
-    for name in columns:
-        if header.count(name) != 1:
-            problem = "has no" if name not in header else "has more than one"
-            raise line_error(path, line, f"the header {problem} column {name}, "
-                                         f"it must name {', '.join(columns)}")
-    for line, fields, last in reader:
-        row = dict(zip(header, fields, strict=False))
-        empty = [name for name in columns if not row.get(name) and name not in may_be_empty]
-        if last and not ended:
-            found = min(len(fields), len(header) - len(empty))
-            notes.append(cut_line(path, line, found, len(header)))
-            if found < len(header):
-                return
-        if len(fields) != len(header):
-            raise line_error(path, line, f"{len(fields)} fields where the header has "
-                                         f"{len(header)}, mend the line")
-        if empty:
-            raise line_error(path, line, f"the {empty[0]} is empty, fill it in or delete the line")
-        yield line, {name: row[name] for name in columns}
-
-
-def _csv_rows(path, text):
-    """Yield (line number, fields without blanks around them, whether it is the last line)."""
-    lines = sum(1 for _ in io.StringIO(text, newline=""))
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for row in reader:
-            fields = [field.strip() for field in row]
-            if fields not in ([], [""]):
-                yield reader.line_num, fields, reader.line_num == lines
-    except csv.Error as error:
-        raise line_error(path, reader.line_num,
-                         f"is not CSV ({error}), mend its quotation marks") from None
-
-
-def _text(path):
-    """The file's text without a byte order mark."""
-    require(path.exists(), f"{path}: there is no such file, events.csv and objects.csv "
-                           "belong in one folder")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), "
-                         "check its permissions") from None
-    except UnicodeDecodeError:
-        text = "\0"
-    require("\0" not in text,  # zero bytes are valid UTF-8, but no text file has them
-            f"{path.name}: is not UTF-8 text, unpack the file or save it as UTF-8")
-    return text
+    """Yield (line number, {column: text}) of a file. Raises InputError for any broken line."""
+    table, broken = Table({name: (name,) for name in columns}, (",",)), {}
+    for line, fields in rows(path, table, "of groups", broken, notes):
+        for name in columns:
+            if name not in may_be_empty:
+                line, fields = drop_empty(line, fields, name, broken)
+        if broken:
+            _, first, problem = min(broken.values(), key=lambda kind: kind[1])
+            raise line_error(path, first, problem)
+        columns_of_text = [texts_of(fields[name]) for name in columns]
+        texts = [[column.names[k] for k in column.values] for column in columns_of_text]
+        for at, *row in zip(line.tolist(), *texts, strict=True):
+            yield at, dict(zip(columns, row, strict=True))
 
 
 def _require_group(path, line, group):

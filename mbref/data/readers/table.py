@@ -174,6 +174,10 @@ def named_columns(path, line, head, table, format):
                                      f"and format {format} expects "
                                      f"{SEPARATOR_NAMES[table.separators[0]]}: replace them, or "
                                      "use --format csv")
+    for at in places.values():
+        if names.count(names[at]) > 1:
+            raise line_error(path, line, f"the header has more than one column {names[at]}, "
+                                         "rename one")
     return separator, names, places
 
 

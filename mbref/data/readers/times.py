@@ -1,12 +1,10 @@
 """Times as files write them: seconds, finer units, ISO 8601; and what looks wrong with them."""
 import re
 from datetime import datetime, timedelta, timezone
-from math import isfinite
 
 import numpy as np
 
 from mbref.data.readers.columns import INTEGER, texts_of
-from mbref.data.readers.lines import line_error
 
 LATEST = 10**11  # seconds, the year 5138
 UNITS = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
@@ -23,18 +21,6 @@ def number(text):
         return int(text) if INTEGER.fullmatch(text) else float(text)
     except ValueError:
         return float("nan")
-
-
-def seconds(path, line, text):
-    """A time in seconds since 1970 of one line. Raises InputError for no such time."""
-    value = number(text)
-    if not isfinite(value):
-        raise line_error(path, line,
-                         f"time {text!r} is not a finite number, write seconds since 1970")
-    if not 0 <= value < LATEST:
-        raise line_error(path, line, f"time {text} is not in 0..{LATEST}, "
-                                     "write seconds since 1970, not milliseconds")
-    return int(value)
 
 
 def iso_time(text):
