@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,13 @@ def test_a_pipe_is_refused_at_once(tmp_path):
     for path in (tmp_path / "pipe", "/dev/null"):
         with pytest.raises(InputError, match="is a pipe or a device, and a log is read more than once"):
             read(path, "taobao")
+
+
+@pytest.mark.parametrize("field", ['"' + "a," * 100_000 + '"', '"a"\rb'], ids=["longer than csv takes", "a break"])
+def test_quotes_that_the_csv_module_refuses(tmp_path, field):
+    (tmp_path / "log.csv").write_bytes(f"{field},2,1,pv,1511848894\n".encode())
+    with pytest.raises(InputError, match="log.csv line 1: ") if len(field) > 9 else nullcontext():
+        assert read(tmp_path / "log.csv", "taobao").users[1] == '"a"\rb'
 
 
 def test_extremes_of_a_log(tmp_path):

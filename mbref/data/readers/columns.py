@@ -4,6 +4,7 @@ Both give the same columns; only the second can say what is wrong with a line.
 """
 import csv
 import re
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -163,7 +164,10 @@ def split_fields(text, separator):
     """The fields of one line, without quotes and the blanks around them."""
     if separator == "::":
         text, separator = text.replace("::", "\t"), "\t"
-    fields = next(csv.reader([text], delimiter=separator)) if '"' in text else text.split(separator)
+    fields = text.split(separator)
+    if '"' in text:
+        with suppress(csv.Error):  # too long a field, or a break in it: no quotes are meant
+            fields = next(csv.reader([text], delimiter=separator))
     return [field.strip() for field in fields]
 
 
