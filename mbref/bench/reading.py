@@ -33,8 +33,8 @@ def run(options):
                 print("pandas is not installed: pip install pandas")
                 continue
             code = ONE_WAY.format(way=way, path=str(path))
-            done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
-                                  check=True)
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+            require(done.returncode == 0, done.stderr.strip().rpartition("InputError: ")[2])
             seconds, peak = map(float, done.stdout.split())
             print(f"{way:10}{seconds:8.2f}{size / 1e6 / seconds:8.0f}{peak:9,.0f}")
 

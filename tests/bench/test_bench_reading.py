@@ -11,6 +11,9 @@ def test_the_table_has_a_line_for_each_reader(capfd, tmp_path):
     assert name == "mbref" and float(seconds) > 0 and float(rate) >= 0 and float(peak.replace(",", "")) >= 0
     assert out.splitlines()[3].startswith("pandas")
     assert "there is no such file" in call("bench", "read", "--file", tmp_path / "absent.csv")[2]
+    (tmp_path / "log.csv").write_text("1;2;3\n")
+    code, _, error = call("bench", "read", "--file", tmp_path / "log.csv")
+    assert code == 2 and error.startswith("mbref: log.csv line 1: 1 field where 5") and error.count("\n") == 1
 
 
 def test_the_file_has_the_rows_and_is_in_order(tmp_path):

@@ -1,7 +1,14 @@
 """One reader for every file of delimited lines; a format is a Table, which says where things stand.
 
-To add a format: write its Table in shops.py, with the columns as the file calls them, and its name
-in TABLES. That is all, if one file holds everything. Files beside the log are read by `pairs`.
+To add a format:
+1. In shops.py give TABLES its name and its Table: {ours: spellings in a header} for user, item and
+   what else there is of behaviour, rating, time, category and label; the separators it may have.
+2. A file without header: header="none", and the columns in the order of the file.
+3. Behaviours: vocabularies=(("buy", "cart", "view"),), which is their order.
+4. Times that are no numbers: clock="ISO". Seconds, ms, us and ns are told apart by themselves.
+5. Categories in a file beside the log: read it by `pairs` in read_shop, as with_item_meta does.
+6. Add the name to FORMATS of data/options.py, a line to readers/__init__.py, a good file to
+   CHOICES or GOOD of tests/data/test_readers.py: damaged copies of it are then tried, too.
 """
 import re
 from itertools import chain
