@@ -15,7 +15,6 @@ from mbref.data.groups import GroupLog, read_groups
 from mbref.data.negatives import negatives_of_users
 from mbref.errors import InputError, require
 from mbref.tables.kind import Kind, plain_scorers
-from mbref.worlds import groups as worlds_groups
 
 # of items, queries and coupons in the release: "tasks overfit at different speeds"
 RATES = (0.1, 0.04, 0.08)
@@ -125,31 +124,28 @@ def auc(score, log, rows, given, group, batch_size=64):
 
 
 def plain_rows(problem, at=()):
-    """Figures of chance, of all that only counts and of the log's rule, each within its own group.
+    """Figures of chance and of all that only counts, each within its own group.
 
     -> {row: {column: number}}.
     """
-    rule, found = worlds_groups.scorer_of(problem.path, problem.log), {}
+    found = {}
     for g, name in enumerate(problem.log.groups):
-        for row, value in plain_aucs(problem, g, rule).items():
+        for row, value in plain_aucs(problem, g).items():
             found.setdefault(row, {})[f"AUC {name}"] = value
     return found
 
 
-def plain_aucs(problem, group, rule):
-    """What `plain_rows` says of one group.  rule: of rows of the log, or None. -> {row: AUC}."""
+def plain_aucs(problem, group):
+    """What `plain_rows` says of one group.  -> {row: AUC}."""
     log, known = problem.log, np.sort(np.append(problem.split.train, problem.split.validation))
     known, test = (rows[log.group[rows] == group] for rows in (known, problem.split.test))
     past, events = own_past(log, group, test), group_events.own_events(log, known)
-
-    def by_rule(history, cases):
-        return rule(test[cases])
 
     def score_rows(score):
         return lambda rows, given: evaluation.pick_candidates(score)(
             past, np.searchsorted(test, rows), given)
 
-    scorers = plain_scorers(events, len(log.objects[group]) - 1, rule and by_rule)
+    scorers = plain_scorers(events, len(log.objects[group]) - 1)
     return {row: auc(score_rows(score), log, test, problem.test, group)
             for row, score in scorers.items()}
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from mbref import runs
 from mbref.baselines import counting
-from mbref.tables import rows
 
 
 class Kind(NamedTuple):
@@ -36,14 +35,13 @@ def describe_log(log, split):
             f"validation and {len(split.test.item):,} test events ({seen})"]
 
 
-def plain_scorers(events, items, rule=None):
-    """Scorers of all items: chance, all that only counts, and the log's rule where there is one.
+def plain_scorers(events, items):
+    """Scorers of all items: chance, and all that only counts.  events: what may be counted.
 
-    events: what may be counted. -> {row: scorer}.
+    -> {row: scorer}.
     """
-    scorers = {"random": lambda history, cases: np.zeros((len(cases), items)),  # all tied
-               **counting.plain(events, items)}
-    return scorers | ({rows.RULE: rule} if rule else {})
+    return {"random": lambda history, cases: np.zeros((len(cases), items)),  # all tied
+            **counting.plain(events, items)}
 
 
 def ready_model(problem, job):

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 AUC = {"validate": "AUC"}
 MATCHED, RANDOM_TEXT, BOUND = "flat MTL, matched width", "random text", "oracle (a bound)"
-RULE = "the rule behind the log"  # row of the exact scores where the log is a world's
 
 ATRANK = {f"att-{read}2{predicted}": ("atrank", {}) for read, predicted in (
     "ii", "qq", "cc", "ai", "aq", "ac", "aa")}
@@ -140,7 +139,7 @@ PAPERS = {
             "width": "48", "item_width": "32", "category_width": "16", "projection_width": "16",
             "dropout": "0.3", "rate": "0.003", "batch_size": "64", "steps": "400",
             "evaluate_every": "25", "patience": "4"},
-        (SWEEPS["lambda"],), ("HierSRec", "flat MTL", "no metadata", BOUND, RULE)),
+        (SWEEPS["lambda"],), ("HierSRec", "flat MTL", "no metadata", BOUND)),
     "hmar": Paper("ranking", "HMAR", HMAR, Log("taobao/UserBehavior.csv", "taobao", "buy"), {
         # since carts and buys are the rule of this log: buys as positives
         "width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003",

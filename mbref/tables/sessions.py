@@ -12,7 +12,6 @@ from mbref.errors import require
 from mbref.nn import optim
 from mbref.tables import rows, session_figures, whole_catalogue
 from mbref.tables.kind import Kind, plain_scorers, ready_model
-from mbref.worlds import sessions as session_world
 
 SHOWN = 0.04  # of the items are candidates, the example of the paper's abstract
 
@@ -93,14 +92,10 @@ def forget_ids(model, params, events, items):
 
 
 def plain_rows(problem, at=()):
-    """Figures of chance, of all that only counts, and of the log's rule, which has two heads."""
-    split, index = problem.split, session_figures.index_of(problem.split, problem.log)
-    scorers = {name: one_head(score)
-               for name, score in plain_scorers(split.refit, split.items).items()}
-    rule = session_world.scorer_of(problem.task.data, problem.log)
-    if rule:
-        scorers[rows.RULE] = sum_heads(rule, index)
-    return {name: session_figures.report(split, problem.log, score, score)
+    """Figures of chance and of all that only counts."""
+    split = problem.split
+    scorers = plain_scorers(split.refit, split.items)
+    return {name: session_figures.report(split, problem.log, *[one_head(score)] * 2)
             for name, score in scorers.items()}
 
 
@@ -119,16 +114,6 @@ def two_heads(model, params, config):
 def one_head(score):
     """A scorer of items as a two-head scorer that predicts no categories."""
     return lambda history, cases: (score(history, cases), None)
-
-
-def sum_heads(score, index):
-    """A scorer that gives probabilities [B, N] as a two-head scorer: it adds up each category's."""
-    def both(history, cases):
-        p = score(history, cases)
-        with np.errstate(divide="ignore"):  # a category without items has probability 0
-            return p, np.log(session_figures.sum_by_category(p, index))
-
-    return both
 
 
 def columns(problem, at=()):

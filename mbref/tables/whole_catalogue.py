@@ -14,7 +14,6 @@ from mbref.data import split_files
 from mbref.data.leave_one_out import Split
 from mbref.data.log import Log
 from mbref.tables.kind import Kind, describe_log, plain_scorers, ready_model
-from mbref.worlds import amazon as worlds_amazon, shop as worlds
 
 
 class Problem(NamedTuple):
@@ -157,13 +156,12 @@ def report_auc(problem, score, progress=False):
 
 
 def plain_rows(problem, at=()):
-    """Figures of chance, of all that only counts and of the log's rule, the same at every step.
+    """Figures of chance and of all that only counts, the same at every step.
 
     -> {row: {column: number}}.
     """
-    split, path, found = problem.split, problem.task.data, {}
-    rule = worlds.scorer_of(path, problem.log) or worlds_amazon.scorer_of(path, problem.log)
-    for row, score in plain_scorers(split.refit, split.items, rule).items():
+    split, found = problem.split, {}
+    for row, score in plain_scorers(split.refit, split.items).items():
         figures = report_scores(problem, split, score, evaluation.pick_candidates(score))
         found[row] = {column + step: value for column, value in figures.items()
                       for step in steps_of(at)}

@@ -2,12 +2,10 @@
 import numpy as np
 import pytest
 
-from mbref.data import group_events, groups, sequences
+from mbref.data import group_events, groups, sequences, shipped
 from mbref.papers import atrank
 from mbref.variants import atrank as variants
-from mbref.worlds import groups as mall_world
 from tests.variants.equal import assert_all_statements_run, assert_same
-from tests.worlds.groups_events import events_text, groups_world, objects_text
 
 DAY = 86400
 SMALL = {"table_width": 4, "width": 8, "heads": 2, "length": 6}
@@ -27,16 +25,13 @@ def shop(rng, tmp_path):
 
 def mall(rng, tmp_path):
     """Five users' items, queries and coupons; coupons are ranked.  -> (sizes, events, cases)."""
-    world = mall_world.make_mall(rng, (20, 6, 4), 2, 2, 2)
-    events = groups_world(rng, world, users=5)
-    (tmp_path / "events.csv").write_text(events_text(events))
-    (tmp_path / "objects.csv").write_text(objects_text(world))
-    log = groups.read_groups(tmp_path / "events.csv")
+    log = groups.read_groups(shipped.tiny_data() / "groups/events.csv")
     sizes = {"tables": tuple(log.sizes.items()), "groups": log.feature_names,
              "actions": (len(log.actions), 0, 0)}
     every = (0, 1, 2)
-    events = group_events.GroupEvents(log, np.arange(len(log.user)), every, every)
-    return sizes, events, np.flatnonzero(log.group == 2)[::5]
+    first = np.flatnonzero(log.user <= 5)
+    events = group_events.GroupEvents(log, first, every, every)
+    return sizes, events, first[log.group[first] == 2][::5]
 
 
 @pytest.mark.parametrize("log", [shop, mall])
