@@ -6,7 +6,7 @@ import argparse
 
 from mbref.bench.options import add_bench
 from mbref.data.options import DEVICES, DTYPES, MODELS, add_settings, add_task, positive, refuse
-from mbref.tables.options import add_reproduce, add_worlds
+from mbref.tables.options import add_reproduce, add_sweep, add_worlds
 
 SIDES, FORMS = ("paper", "released"), ("paper", "variant", "release", "all")
 ONLY = "a family (hmar), a component (hmar.code) or a case"
@@ -29,8 +29,8 @@ def parser():
         prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="command")
-    for add in (add_runs, add_reproduce, add_worlds, add_bench, add_parity, add_cases, add_check,
-                add_export):
+    for add in (add_runs, add_reproduce, add_sweep, add_worlds, add_bench, add_parity, add_cases,
+                add_check, add_export):
         add(commands)
     for p in (top, *commands.choices.values()):
         p.error = refuse

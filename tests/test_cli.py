@@ -398,7 +398,7 @@ def test_an_option_that_makes_no_sense(tmp_path, options, says):
     (("train", "--resume", "no/such/run"), "no/such/run holds no run"), (("evaluate",), "RUN"),
     (("evaluate", "no/such/run"), "no/such/run holds no run"), (("recommend", "no/such/run"), "--user"),
     (("recommend", "no/such/run", "--user", "1"), "holds no run"), (("recommend", "x", "--user", "1", "-k", "0"), "-k"),
-    (("reproduce", "--set", "widht=8"), "widht"), (("reproduce", "--paper", "none"), "'none'"),
+    (("reproduce", "--set", "widht=8"), "leave --set out"), (("sweep", "hmar"), "--grid is missing"), (("reproduce", "--paper", "none"), "'none'"),
 ])
 def test_arguments_that_are_missing_or_wrong(tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)

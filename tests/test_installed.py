@@ -116,7 +116,9 @@ def test_the_sdist_holds_the_tests_and_the_notebooks(built):
 
 
 def test_reproduce(mbref, tmp_path):
-    out = mbref("reproduce", "--seeds", 1, "--only", "HMAR", "--steps", 20)
+    log = ROOT / "tiny_data/taobao/UserBehavior.csv"
+    out = mbref("reproduce", "--data", log, "--format", "taobao", "--target", "buy", "--seeds", 1, "--only", "HMAR",
+                "--steps", 20, "--set", "width=16", "--set", "length=10")
     assert "8,772 events" in out and "\nHMAR " in out
     assert {path.name for path in (tmp_path / "out" / "hmar").iterdir()} == {
         "finished", "results.json", "table.png", "learning.png"}

@@ -18,10 +18,10 @@ from mbref.data.readers import OF_READING
 from mbref.errors import InputError, require
 from mbref.released import parity
 from mbref.tables import recommend as recommending, reproduce, rows, sessions, whole_catalogue
-from mbref.tables.jobs import train_all
+from mbref.tables import world_report
+from mbref.tables.jobs import open_pool, train_all
 from mbref.tables.kind import describe_log
 
-TINY = shipped.tiny_data()
 GROUPS_ONLY = ("the table of atrank reads a log of groups: give --data FOLDER/events.csv, beside "
                "it objects.csv, and neither --format nor --target.")
 
@@ -185,21 +185,24 @@ def log_to_recommend_from(run, options):
 
 
 def run_reproduce(options):
-    """`reproduce`: train all rows, then print the table and write the figures."""
+    """`reproduce`: the report on worlds, or of a log train all rows, print the table, draw it."""
+    if options.data is None and options.split is None:
+        return world_report.run_worlds(options)
     started, at = time.time(), tuple(sorted(options.at))
     require(not (at and options.steps),
             "--at says after how many steps to report: leave --steps out.")
-    require(not options.quick, "--quick goes with --mechanisms: give both, or neither.")
-    paper = rows.PAPERS[options.paper]
-    kind, is_tiny = reproduce.KINDS[paper.kind], options.data is None and options.split is None
-    problem = kind.open(log_of(options, paper))
-    texts = {**(paper.small if is_tiny else {}), **overrides_of(options)}
-    jobs = reproduce.jobs_of(options.paper, options.seeds, texts, options.only, at)
+    require(not options.quick, "--quick is of the report on worlds: leave --data and --split out.")
+    name = options.paper or "hmar"
+    paper = rows.PAPERS[name]
+    kind = reproduce.KINDS[paper.kind]
+    problem = kind.open(log_of(options, name, paper))
+    jobs = reproduce.jobs_of(name, options.seeds or 3, overrides_of(options), options.only, at)
     for job in jobs:  # a wrong value shows before the first training, not in the middle
         kind.config_of(problem, job)
-    folder = reproduce.open_folder(options.out or Path("out") / options.paper)
+    folder = reproduce.open_folder(options.out or Path("out") / name)
     print(*kind.describe(problem), sep="\n")
-    results = train_all(kind, problem, jobs, options.jobs, folder / reproduce.FINISHED)
+    with open_pool(options.jobs, options.scheduler) as pool:
+        results = train_all(kind, problem, jobs, pool, folder / reproduce.FINISHED)
     found = reproduce.collect(kind.about(problem), kind.plain_rows(problem, at), results,
                               paper.published)
     try:  # before anything is printed: the reader may be gone
@@ -210,21 +213,16 @@ def run_reproduce(options):
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, paths))}")
 
 
-def log_of(options, paper):
-    """The Task of `reproduce`: a split file, the paper's tiny log, or the log of the options."""
+def log_of(options, name, paper):
+    """The Task of `reproduce`: a split file, or the log of the options."""
     require(paper.kind in ("ranking", "AUC") or not (options.at or options.split),
-            f"the table of {options.paper} takes neither --at nor --split: "
-            "those of dmran and hmar do.")
+            f"the table of {name} takes neither --at nor --split: those of dmran and hmar do.")
     if options.split:
         target = "any" if paper.kind == "AUC" else "buy"
         return make_task(options, options.split, "split", target, "leave-one-out")
-    fixed = paper.tiny.format == "groups"  # a format of its own, and every event a target
-    if fixed or options.data is None:
-        require(not (options.format or options.target), GROUPS_ONLY if fixed else
-                "--format and --target are of a log: give --data, too.")
-        path, format, target, split = paper.tiny
-        split = split if options.split_by == "leave-one-out" else options.split_by
-        return make_task(options, options.data or str(TINY / path), format, target, split)
+    if paper.kind == "groups":  # a format of its own, and every event a target
+        require(not (options.format or options.target), GROUPS_ONLY)
+        return make_task(options, options.data, "groups", "any", options.split_by)
     return task_of(options)
 
 

@@ -1,5 +1,8 @@
 """The trainings of a table: several at a time, each kept in a file as soon as it is finished.
 
+A `pool` is what they go through: a number of processes, or any executor with the interface of
+concurrent.futures, such as dask.distributed's client.get_executor(), MPI's or Ray's.
+
 A file's name is the SHA-256 of all that decides its numbers: the log with its held-out events and
 negatives, the row, its settings, the text of mbref and NumPy's version. So a table that was stopped
 goes on where it was, and what was trained on anything else is not taken for it.
@@ -8,8 +11,8 @@ import hashlib
 import json
 import os
 import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from multiprocessing import connection, get_context
 from threading import RLock, Thread
@@ -26,6 +29,10 @@ from mbref.data.shipped import PACKAGE
 from mbref.errors import InputError
 
 
+KILLED = ("a worker was killed, perhaps for want of memory: give the command again, with fewer "
+          "--jobs; what is finished is kept.")
+
+
 class Job(NamedTuple):
     """One training: a row of the table and a seed."""
 
@@ -36,32 +43,70 @@ class Job(NamedTuple):
     at: tuple[int, ...] = ()    # report after these numbers of steps, without validation
 
 
-def run_jobs(kind, problem, jobs, processes, report):
-    """Train all jobs, `processes` at a time, and call report(job, figures, facts) after each.
+def run_jobs(kind, problem, jobs, pool, report):
+    """Train all jobs through a pool, and call report(job, figures, facts) after each.
 
-    Several at a time report in the order in which they end. Raises InputError if a worker was
-    killed.
+    Several at a time report in the order in which they end. What a killed worker was at is trained
+    again, as long as something gets done. Raises InputError otherwise.
     """
-    if processes == 1:
+    work, left = partial(kind.train_and_report, problem), list(jobs)
+
+    def report_once(job, result):
+        left.remove(job)
+        report(job, *result)
+
+    if pool == 1:
         for job in jobs:
-            report(job, *kind.train_and_report(problem, job))
+            report_once(job, work(job))
         return
+    while left:
+        before = len(left)
+        with open_processes(pool) if isinstance(pool, int) else nullcontext(pool) as executor:
+            try:
+                job_of = {executor.submit(work, job): job for job in left}
+                for future in as_completed(job_of):
+                    report_once(job_of[future], future.result())
+            except BrokenExecutor as error:
+                if len(left) == before:
+                    raise InputError(KILLED) from error
+
+
+@contextmanager
+def open_processes(count):
+    """An executor of `count` processes, which end at once if an error passes."""
     context = get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
-    with ProcessPoolExecutor(processes, context, start_worker, (theirs,)) as pool:
+    with ProcessPoolExecutor(count, context, start_worker, (theirs,)) as executor:
         try:
-            work = partial(kind.train_and_report, problem)
-            job_of = {pool.submit(work, job): job for job in jobs}
-            for future in as_completed(job_of):
-                report(job_of[future], *future.result())
-        except BrokenProcessPool as error:
-            raise InputError("a worker was killed, perhaps for want of memory: give the command "
-                             "again, with fewer --jobs; what is finished is kept.") from error
+            yield executor
         except BaseException:
             ours.close()  # the workers do not finish what they are at
             raise
 
 
+@contextmanager
+def open_pool(jobs, scheduler=None):
+    """The pool of --jobs, or that of a Dask cluster which runs at the address `scheduler`.
+
+    Raises InputError if it cannot be reached, or if it has lost its workers too often.
+    """
+    if not scheduler:
+        yield jobs
+        return
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise InputError("--scheduler needs the package distributed: pip install it.") from error
+    try:
+        client = Client(scheduler, timeout=20)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--scheduler {scheduler}: no Dask cluster answers there: "
+                         "give the address that `dask scheduler` prints.") from error
+    with client:
+        try:
+            yield client.get_executor()
+        except KilledWorker as error:
+            raise InputError(KILLED) from error
 def start_worker(parent):
     """In each worker: leave signals to the parent, but end when its end of the pipe is closed.
 
@@ -73,7 +118,7 @@ def start_worker(parent):
     Thread(target=lambda: connection.wait([parent]) and os._exit(1), daemon=True).start()
 
 
-def train_all(kind, problem, jobs, processes, folder):
+def train_all(kind, problem, jobs, pool, folder):
     """Train all jobs but those kept in `folder`, with a progress bar.
 
     -> list of (Job, figures, facts) in the order of `jobs`.
@@ -92,13 +137,14 @@ def train_all(kind, problem, jobs, processes, folder):
                 save(path_of(job), result)
             except InputError as error:  # the table can still be printed
                 bar.write(f"note: {error}", file=bar.fp)
+            bar.set_postfix_str(f"last: {job[0]}, {job.model}")
             bar.update()
 
         if len(left) < len(jobs):
             bar.write(f"{len(jobs) - len(left)} of {len(jobs)} trainings are kept from before",
                       file=bar.fp)
         try:
-            run_jobs(kind, problem, left, processes, report)
+            run_jobs(kind, problem, left, pool, report)
         except KeyboardInterrupt:
             bar.write("What is finished is kept: the same command goes on from there.", file=bar.fp)
             raise

@@ -33,6 +33,19 @@ TRAINS = {
                             "item_width": "32", "category_width": "16", "projection_width": "16",
                             "length": "10", "steps": "900", "drop_step": "600"}),
 }
+# the other papers' models and two baselines on worlds of another paper; no world but hints and
+# stamp, which they cannot read, says anything by its times
+OTHERS = {
+    "BPR-MF": ("bpr_mf", {"rate": "0.01"}),
+    "SASRec": ("sasrec", {"rate": "3e-3", "width": "32", "length": "20", "dropout": "0.2"}),
+    "ATRank": ("atrank", {**ATRANK, "length": "20", "time": "false"}),
+    "DMRAN": ("dmran", {**DMRAN, "optimiser": "adam", "rate": "3e-3", "width": "32",
+                        "length": "20", "time": "false"}),
+    "HierSRec": ("hiersrec", {name: text for name, text in TRAINS["aisles"][1].items()
+                              if name != "drop_step"}),
+    "HMAR": ("hmar", HMAR),
+}
+OTHERS_STEPS = "300"
 VALIDATIONS = 5  # of one training, evenly spread over its steps
 
 
@@ -77,25 +90,35 @@ def cells_of(mechanism, seeds, quick=False):
 
     part: "ON", "OFF" or "early"; role: "full" or "without".
     """
-    world, _, cold = mechanism.world.partition(", ")
-    model, fields = TRAINS[world]
-    parts = {"ON": ({}, WORLDS[world].SIGNALS[0]), "OFF": ({}, mechanism.off)}
+    parts = {"ON": ({}, ""), "OFF": ({}, mechanism.off)}
     if mechanism.early:
-        parts["early"] = {"steps": mechanism.early}, WORLDS[world].SIGNALS[0]
-
-    def cells(changes, signal):
-        own = fields | changes
-        steps = int(own["steps"]) // (3 if quick else 1)
-        own |= {"steps": str(steps), "evaluate_every": str(max(1, steps // VALIDATIONS)),
-                "drop_step": str(steps * int(own.get("drop_step", 0)) // int(own["steps"]))}
-        read = own.pop("read", "a2i")
-        users = WORLDS[world].USERS // 2 if quick else None
-        return [Cell(world, signal, model, tuple(own.items()), seed, bool(cold), read, users)
-                for seed in range(seeds)]
-
-    return {(part, role): [cells(changes | steps, signal) for changes in several]
+        parts["early"] = {"steps": mechanism.early}, ""
+    return {(part, role): [own_cells(mechanism.world, changes | steps, seeds, quick, signal)
+                           for changes in several]
             for part, (steps, signal) in parts.items()
             for role, several in (("full", (mechanism.full,)), ("without", mechanism.without))}
+
+
+def own_cells(world, changes, seeds, quick=False, signal=""):
+    """The model that a world is for, with `changes` {field: text}: a cell a seed."""
+    model, fields = TRAINS[world.partition(", ")[0]]
+    return cells_on(world, model, fields | changes, seeds, quick, signal)
+
+
+def cells_on(world, model, fields, seeds, quick=False, signal=""):
+    """One training on a world, by its first signal unless said: a cell a seed.
+
+    quick: half the users and a third of the steps.
+    """
+    name, _, cold = world.partition(", ")
+    signal, users = signal or WORLDS[name].SIGNALS[0], WORLDS[name].USERS // 2 if quick else None
+    steps = int(fields["steps"]) // (3 if quick else 1)
+    fields = fields | {
+        "steps": str(steps), "evaluate_every": str(max(1, steps // VALIDATIONS)),
+        "drop_step": str(steps * int(fields.get("drop_step", 0)) // int(fields["steps"]))}
+    read = fields.pop("read", "a2i")
+    return [Cell(name, signal, model, tuple(fields.items()), seed, bool(cold), read, users)
+            for seed in range(seeds)]
 
 
 # From the trainings to a row.
@@ -127,7 +150,7 @@ def difference(full, without):
              for results in (full, without)]  # two of [U]
     gap = metrics.paired_bootstrap(*users, np.random.default_rng(0))
     row = {"ceiling": full[0]["ceiling"], "chance": full[0]["chance"], "bound": full[0]["bound"],
-           "gate": mean_gate([result["gate"] for result in full]),
+           "coverage": mean_coverage([result["coverage"] for result in full]),
            "difference": gap.mean, "low": gap.low, "high": gap.high}
     for name, results, mean in zip(("full", "without"), (full, without), map(np.mean, users),
                                    strict=True):
@@ -140,11 +163,12 @@ def difference(full, without):
     return row
 
 
-def mean_gate(gates):
+def mean_coverage(curves):
     """The mean over seeds of what world_cells.cover gave, None where it gave none."""
-    if None in gates:
+    if None in curves:
         return None
-    return {name: float(np.mean([gate[name] for gate in gates])) for name in gates[0]}
+    return {name: np.mean([curve[name] for curve in curves], axis=0).tolist()
+            for name in curves[0]}
 
 
 def judge(mechanism, row):
@@ -165,16 +189,16 @@ def judge(mechanism, row):
 
 
 def table(rows):
-    """The rows {(paper, mechanism): row} as text."""
+    """The rows as text, each with its "paper" and "mechanism"."""
     heads = ("full", "without", "ceiling", "chance", "way", "ON, difference", "OFF, difference")
     lines = [f"{'':10}{'':26}{'':9}" + "".join(f"{head:>{width(head)}}" for head in heads)
              + "  verdict"]
-    for (paper, name), row in rows.items():
+    for row in rows:
         on, off = row["ON"], row["OFF"]
         cells = [f"{on['full']['mean']:.3f}", f"{on['without']['mean']:.3f}",
                  f"{on['ceiling']:.3f}", f"{on['chance']:.3f}", f"{on['way']:.0%}",
                  interval(on), interval(off)]
-        lines.append(f"{paper:10}{name:26}{row['measure']:9}" + "".join(
+        lines.append(f"{row['paper']:10}{row['mechanism']:26}{row['measure']:9}" + "".join(
             f"{cell:>{width(head)}}" for cell, head in zip(cells, heads, strict=True))
             + f"  {row['verdict']}")
     return "\n".join([*lines, *notes(rows)])
@@ -182,12 +206,12 @@ def table(rows):
 
 def notes(rows):
     """Sentences below the table: what an ablation could reach, and HierSRec's gate."""
-    for (paper, name), row in rows.items():
-        on = row["ON"]
+    for row in rows:
+        paper, name, on = row["paper"], row["mechanism"], row["ON"]
         if on["bound"]:
             yield f"{paper}, {name}: no model that lacks it can exceed {on['bound']:.3f}."
-        if on["gate"] and name == "category task":
-            gate = on["gate"]
+        if on["coverage"] and name == "category task":
+            gate = {who: curve[0] for who, curve in on["coverage"].items()}
             yield (f"{paper}, gate: the one likeliest category, {gate['chance']:.1%} of the items, "
                    f"holds the next item in {gate['model']:.3f} of the cases; by the rule behind "
                    f"the log {gate['rule']:.3f}, by chance {gate['chance']:.3f}.")

@@ -22,7 +22,7 @@ def rows(results, path, columns):
             if "model" in row:
                 spread, look = row["sd"][column], {"color": "C0", "mfc": "C0"}
             ax.errorbar(row["mean"][column], y, xerr=spread, fmt="o", capsize=3, **look)
-        lowest = None if column.startswith("AUC") else 0  # an AUC of .5 is chance
+        lowest = None if "AUC" in column else 0  # an AUC of .5 is chance
         ax.set(yticks=range(len(names)), yticklabels=names, xlim=(lowest, None),
                xlabel=label(column))
         ax.grid(axis="x", alpha=0.3)
@@ -37,7 +37,10 @@ def label(column):
 
 
 def sweep(results, path, values, parameter, column):
-    """One row a value of a parameter: a dot a seed, the mean as a line.  values {number: row}."""
+    """One row a value of a parameter: a dot a seed, the mean as a line.  values {number: row}.
+
+    Dotted: the ceiling, where the results have one.
+    """
     values = {value: name for value, name in values.items() if name in results["rows"]}
     each = [[figures[column] for figures in results["rows"][name]["seeds"]]
             for name in values.values()]
@@ -46,6 +49,8 @@ def sweep(results, path, values, parameter, column):
     for x, seeds in zip(at, each, strict=True):
         ax.plot([x] * len(seeds), seeds, "o", color="C0", alpha=0.5)
     ax.plot(at, [np.mean(seeds) for seeds in each], color="C0")
+    if "ceiling" in results:
+        ax.axhline(results["ceiling"], color="k", ls=":", lw=1)
     ax.set(xticks=at, xticklabels=[f"{v:g}" for v in values], xlabel=parameter,
            ylabel=label(column))
     ax.grid(alpha=0.3)

@@ -67,25 +67,34 @@ def collect(about, plain, results, published=()):
 def collect_row(results):
     """One row of the table from the (Job, figures, facts) of its seeds."""
     job, (seeds, facts) = results[0][0], zip(*(result[1:] for result in results), strict=True)
+    return {"model": job.model, "overrides": job.overrides, "settings": asdict(job.settings),
+            "training": list(facts), **spread(seeds)}
+
+
+def spread(seeds):
+    """Mean and standard deviation of figures {column: number}, one a seed."""
     each = {column: metrics.mean_and_spread([figures[column] for figures in seeds])
             for column in seeds[0]}
-    return {"model": job.model, "overrides": job.overrides, "settings": asdict(job.settings),
-            "seeds": list(seeds), "training": list(facts),
-            "mean": {column: spread.mean for column, spread in each.items()},
-            "sd": {column: spread.sd for column, spread in each.items()}}
+    return {"seeds": list(seeds), "mean": {column: one.mean for column, one in each.items()},
+            "sd": {column: one.sd for column, one in each.items()}}
 
 
 def table(results, columns):
     """The rows as text: mean and, of several seeds, spread; last what the paper printed."""
-    printed = dict.fromkeys(column for row in results["rows"].values()
-                            for column in row.get("published", {}))
-    columns = [*columns, *printed]
+    printed = len(columns)
+    columns = all_columns(results, columns)
     lines = [f"{'':28}" + "".join(f"{column:>26}" for column in columns)]
     for name, row in results["rows"].items():
         cells = "".join(f"{cell_of(row, column):>26}" for column in columns)
         lines.append(f"{name:28}" + cells.rstrip())
-    lines += [rows.PUBLISHED_NOTE] if printed else []
+    lines += [rows.PUBLISHED_NOTE] if len(columns) > printed else []
     return "\n".join(lines)
+
+
+def all_columns(results, columns):
+    """These columns and those that the paper printed."""
+    return [*columns, *dict.fromkeys(column for row in results["rows"].values()
+                                     for column in row.get("published", {}))]
 
 
 def cell_of(row, column):

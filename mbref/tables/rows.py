@@ -1,4 +1,4 @@
-"""The papers' tables: rows, sweeps, small settings and logs, and what the papers printed.
+"""The papers' tables: rows, sweeps, and what the papers printed.
 
 A row is (model, {field: text}): what differs from the defaults of the model's Config or of
 training.Settings. Numbers that a paper printed stand beside ours; they are of other data.
@@ -83,6 +83,7 @@ class Sweep(NamedTuple):
     field: str     # of the Config
     values: dict   # {value: row}
     label: str     # of the axis
+    world: str = ""  # on which, not on a log
 
 
 SWEEPS = {
@@ -102,46 +103,22 @@ SWEEPS = {
 }
 
 
-class Log(NamedTuple):
-    """The small log that comes with mbref for a table, under its folder tiny_data/."""
-
-    path: str
-    format: str
-    target: str
-    split: str = "leave-one-out"
-
-
 class Paper(NamedTuple):
     """What `reproduce` trains for a paper, and what the paper says."""
 
     kind: str               # of its table, of reproduce.KINDS
     own: str                # the row of the paper's own model
     rows: dict
-    tiny: Log
-    small: dict             # {field: text} that the small log needs: few steps of small models
     sweeps: tuple = ()
     curves: tuple = ()      # rows in the figure of shares
     published: dict = {}    # {row: {column: number}}
 
 
 PAPERS = {
-    "atrank": Paper("groups", "att-a2a", ATRANK, Log("groups/events.csv", "groups", "any"), {
-        # the rule of this log looks minutes back, at the newest event of a group
-        "width": "32", "table_width": "16", "length": "4", "unit": "60", "pairs": "true",
-        "optimiser": "adam", "rate": "0.003", "steps": "800", "evaluate_every": "50"}),
-    "dmran": Paper("AUC", "DMRAN", DMRAN, Log("amazon/reviews_Tiny_5.json", "amazon", "any"), {
-        "width": "32", "table_width": "16", "pairs": "true", "batch_size": "32", "steps": "1500",
-        "evaluate_every": "100", "patience": "4"},
-        (SWEEPS["hops"], SWEEPS["redundancy"]), published=PUBLISHED),
-    "hiersrec": Paper(
-        "sessions", "HierSRec", HIERSREC,
-        Log("diginetica/train-item-views.csv", "diginetica", "view", "session-rec"), {
-            "width": "48", "item_width": "32", "category_width": "16", "projection_width": "16",
-            "dropout": "0.3", "rate": "0.003", "batch_size": "64", "steps": "400",
-            "evaluate_every": "25", "patience": "4"},
-        (SWEEPS["lambda"],), ("HierSRec", "flat MTL", "no metadata", BOUND)),
-    "hmar": Paper("ranking", "HMAR", HMAR, Log("taobao/UserBehavior.csv", "taobao", "buy"), {
-        # since carts and buys are the rule of this log: buys as positives
-        "width": "32", "length": "30", "dropout": "0.2", "positives": "target", "rate": "0.003",
-        "batch_size": "32", "steps": "300", "patience": "3"}, (SWEEPS["theta"],)),
+    "atrank": Paper("groups", "att-a2a", ATRANK),
+    "dmran": Paper("AUC", "DMRAN", DMRAN, (SWEEPS["hops"], SWEEPS["redundancy"]),
+                   published=PUBLISHED),
+    "hiersrec": Paper("sessions", "HierSRec", HIERSREC, (SWEEPS["lambda"],),
+                      ("HierSRec", "flat MTL", "no metadata", BOUND)),
+    "hmar": Paper("ranking", "HMAR", HMAR, (SWEEPS["theta"],)),
 }

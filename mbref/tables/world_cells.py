@@ -18,12 +18,14 @@ from mbref.data import group_events
 from mbref.data.groups import read_groups
 from mbref.errors import require
 from mbref.tables import groups, sessions
+from mbref.tables.kind import plain_scorers
 from mbref.worlds import aisles, commands, dims, known
 
 ITEM, SHARE_COLD = 0, 0.2
 MEASURE = {"last": "NDCG@10", "counts": "NDCG@10", "kinds": "AUC", "hints": "AUC", "stamp": "AUC",
            "hops": "AUC", "dims": "AUC", "aisles": "MRR@20"}
 MATCHED = "matched"  # a width, as of sessions.match_width
+PLAIN = "plain baselines"  # in the place of a model
 
 
 class Cell(NamedTuple):
@@ -103,23 +105,27 @@ def train(cell):
     """Train a cell and score its test cases.
 
     -> {"users": figures [U]; means of the "ceiling", of "chance" and of the "bound" for what the
-    ablation can know, or None; "steps"; "validation": curve; "gate" as of `cover`, or None}
+    ablation can know, or None; "steps"; "validation": curve; "coverage" as of `cover`, or None, and
+    its beginning, "gate"}; of cells of PLAIN what count_plainly says
     """
     ground = open_ground(cell.world, cell.signal, cell.cold, cell.users)
+    if cell.model in (PLAIN,):  # no model that could be asked
+        return count_plainly(ground, MEASURE[cell.world])
     fields = {"validate": MEASURE[cell.world], "patience": "0", "seed": str(cell.seed),
               **dict(cell.fields)}
     matched = fields.get("width") == MATCHED and fields.pop("width")
     overrides, settings = runs.parse_settings(cell.model, fields)
     model = runs.find_model(cell.model, overrides)
     fit = fit_groups if ground.task is None else partial(fit_plain, matched=bool(matched))
-    state, scores, gate = fit(ground, cell, model, overrides, settings)
+    state, scores, coverage = fit(ground, cell, model, overrides, settings)
     figures, ceiling, chance, bound = (
         None if guess is None else mean_by_user(ground, known.expected(
             guess, ground.p, MEASURE[cell.world], ground.allowed))
         for guess in (scores, ground.best, 0 * scores, ground.blind))
     return {"users": figures.tolist(), "ceiling": ceiling.mean(), "chance": chance.mean(),
             "bound": None if bound is None else bound.mean(),
-            "steps": training.best_step(state), "gate": gate,
+            "steps": training.best_step(state), "coverage": coverage,
+            "gate": coverage and {name: curve[0] for name, curve in coverage.items()},
             "validation": [(step, metric) for step, _, metric in state.validations]}
 
 
@@ -130,7 +136,7 @@ def mean_by_user(ground, values):
 
 
 def fit_plain(ground, cell, model, overrides, settings, matched=False):
-    """Train on a log of items.  -> (State, scores [S, N], gate)."""
+    """Train on a log of items.  -> (State, scores [S, N], coverage)."""
     split = ground.split
     config = runs.make_config(model, split, ground.log, ground.task, overrides)
     if matched:
@@ -140,25 +146,43 @@ def fit_plain(ground, cell, model, overrides, settings, matched=False):
     state = training.fit(model, config, settings, split.train,
                          lambda params: measure(ready(params)), progress=False)
     score = evaluation.item_scorer(model, ready(state.best), config)
-    gate = None
+    coverage = None
     if protocol.optional(model, "score_categories") and protocol.optional(
             model, "predicts_categories")(config):
-        gate = cover(ground, model, ready(state.best), config)
-    return state, score_cases(partial(score, split.test.history), ground.cases), gate
+        coverage = cover(ground, model, ready(state.best), config)
+    return state, score_cases(partial(score, split.test.history), ground.cases), coverage
 
 
 def cover(ground, model, params, config):
-    """How often the next item is of the one category that is likeliest: by the model, by the rule.
+    """How often the next item is of the K likeliest categories, for K = 1..C.
 
-    -> {"model", "rule", "chance"}
+    -> {"model": [C], "rule": [C], "chance": [C]}
     """
     history, category = ground.split.test.history, ground.split.train.category[1:]  # [N]
     logp = score_cases(lambda cases: model.score_categories(
         params, model.ranking_batch(history, cases, config), config)[1], ground.cases)
-    p = ground.p @ (category[:, None] == np.arange(logp.shape[1]))  # [S, C + 1]
-    chosen = 1 + np.argmax(logp[:, 1:], axis=1)
-    return {"model": p[np.arange(len(p)), chosen].mean(), "rule": p.max(axis=1).mean(),
-            "chance": p[:, 1:].mean()}
+    p = ground.p @ (category[:, None] == np.arange(1, logp.shape[1]))  # [S, C]
+    orders = {"model": np.argsort(-logp[:, 1:], axis=1), "rule": np.argsort(-p, axis=1)}
+    curves = {name: np.cumsum(np.take_along_axis(p, order, axis=1), axis=1).mean(axis=0)
+              for name, order in orders.items()}
+    curves["chance"] = np.cumsum(np.full(p.shape[1], p.mean()))
+    return {name: curve.tolist() for name, curve in curves.items()}
+
+
+def count_plainly(ground, measure):
+    """Figures of all that only counts, of chance and of the ceiling.  -> {row: mean over users}."""
+    split, items = ground.split, ground.p.shape[1]
+    if ground.task is None:
+        log = ground.log
+        history = groups.own_past(log, ITEM, ground.cases)
+        events = group_events.own_events(log, split.train[log.group[split.train] == ITEM])
+    else:
+        history, events = split.test.history, split.train
+    cases = np.arange(len(ground.cases))
+    scores = {"ceiling": ground.best} | {
+        name: score(history, cases) for name, score in plain_scorers(events, items).items()}
+    return {name: float(mean_by_user(ground, known.expected(
+        one, ground.p, measure, ground.allowed)).mean()) for name, one in scores.items()}
 
 
 def fit_groups(ground, cell, model, overrides, settings):

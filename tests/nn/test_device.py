@@ -15,7 +15,7 @@ from mbref.nn.device import beside, device_of, to_device
 from mbref.errors import InputError
 from mbref.nn import optim
 from mbref.papers import hmar
-from mbref.tables.commands import TINY as LOGS
+from mbref.data.shipped import tiny_data
 from tests.nn.device_cases import DEVICE
 from tests.nn.fake_cupy import FakeArray, cupy, made, transfers
 from tests.test_training import HMAR, SPLIT, TINY, same
@@ -103,7 +103,7 @@ def test_cuda_without_what_it_needs_is_one_sentence(trouble):
 @pytest.mark.trains
 @pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recommend", "check"])
 def test_command_line_without_a_gpu(command, trouble, a_run, tmp_path, capsys):
-    log = str(LOGS / "taobao" / "UserBehavior.csv")
+    log = str(tiny_data() / "taobao" / "UserBehavior.csv")
     arguments = {"train": ["train", "hmar", "--out", str(tmp_path / "new"), "--data", log, "--format", "taobao",
                            "--target", "buy"],
                  "resume": ["train", "--resume", str(a_run)], "evaluate": ["evaluate", str(a_run)],
@@ -125,7 +125,7 @@ def test_command_line_refuses_another_device(a_run, capsys):
 def a_run(tmp_path_factory):
     """The folder of a short run on the tiny Taobao log."""
     folder = tmp_path_factory.mktemp("run") / "hmar"
-    task = runs.Task(str(LOGS / "taobao" / "UserBehavior.csv"), "taobao", "buy")
+    task = runs.Task(str(tiny_data() / "taobao" / "UserBehavior.csv"), "taobao", "buy")
     settings = training.Settings(steps=4, batch_size=4, evaluate_every=2)
     overrides = {"width": "4", "length": "5", "dropout": "0.2"}
     runs.train("hmar", folder, task, overrides, settings, lambda *_: None, progress=False)
@@ -180,7 +180,7 @@ def test_a_run_may_change_device_in_the_middle(tmp_path):
 def test_command_line_on_the_device(a_run, as_cuda, tmp_path, capsys):
     """train, evaluate and recommend print the same on the double as on the CPU, and the run does not hold a device."""
     again = tmp_path / "again"
-    task = ["--data", str(LOGS / "taobao" / "UserBehavior.csv"), "--format", "taobao", "--target", "buy"]
+    task = ["--data", str(tiny_data() / "taobao" / "UserBehavior.csv"), "--format", "taobao", "--target", "buy"]
     given = [part for pair in ("width=4", "length=5", "dropout=0.2", "batch_size=4", "evaluate_every=2")
              for part in ("--set", pair)]
     transfers.clear()

@@ -17,12 +17,12 @@ from mbref.data.sequences import from_rows
 from mbref.errors import InputError
 from mbref.papers import atrank
 from mbref.tables import groups as modes, reproduce, rows, whole_catalogue as ranked
-from mbref.tables.commands import TINY
+from mbref.data.shipped import tiny_data
 from mbref.training import Settings
 from mbref.variants import atrank as variants
 from tests.optional import require
 
-GROUPS = TINY / "groups/events.csv"
+GROUPS = tiny_data() / "groups/events.csv"
 PROBLEM = modes.open_problem(GROUPS)
 LOG = PROBLEM.log
 SMALL = ("--set", "width=8", "--set", "table_width=4", "--set", "length=5", "--set",
@@ -108,7 +108,7 @@ def test_plain_rows():
 
 @pytest.mark.trains
 def test_reproduce_atrank(tmp_path, capsys):
-    assert main(["reproduce", "--paper", "atrank", "--out", str(tmp_path), *SMALL,
+    assert main(["reproduce", "--paper", "atrank", "--data", str(GROUPS), "--out", str(tmp_path), *SMALL,
                  "--only", "att-a2a", "--only", "att-q2q"]) == 0
     printed = capsys.readouterr().out
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
@@ -145,7 +145,7 @@ def test_a_log_too_short(tmp_path):
     (tmp_path / "objects.csv").write_text(GROUPS.with_name("objects.csv").read_text())
     with pytest.raises(InputError, match="too few events of group"):
         modes.open_problem(tmp_path / "events.csv")
-    assert main(["reproduce", "--paper", "atrank", "--at", "5"]) == 2
+    assert main(["reproduce", "--paper", "atrank", "--data", str(GROUPS), "--at", "5"]) == 2
 
 
 # AUC of every user against fixed negatives.

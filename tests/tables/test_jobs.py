@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from mbref.__main__ import main
+from mbref.data.shipped import tiny_data
 from mbref.errors import InputError
 from mbref.tables import jobs, reproduce
 
 pytestmark = pytest.mark.trains
 ROOT = Path(__file__).parents[2]
-SHORT = ("--only", "BPR-MF", "--only", "HMAR", "--seeds", "2", "--steps", "10", "--set", "width=4", "--set", "length=5",
-         "--set", "evaluate_every=5")
+SHORT = ("--data", str(tiny_data() / "taobao/UserBehavior.csv"), "--format", "taobao", "--target", "buy",
+         "--only", "BPR-MF", "--only", "HMAR",
+         "--seeds", "2", "--steps", "10", "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=5")
 # BPR-MF reads no history and ends in a second; HMAR would take many minutes
 LONG = (*SHORT, "--set", "length=400", "--set", "batch_size=1024", "--set", "evaluate_every=1000")
 

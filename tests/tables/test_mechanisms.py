@@ -6,19 +6,16 @@ import numpy as np
 import pytest
 
 from mbref import protocol, runs
-from mbref.errors import InputError
-from mbref.options import parser
-from mbref.tables import mechanism_run, mechanisms, reproduce, world_cells
+from mbref.tables import mechanisms, world_cells
 from mbref.tables.mechanisms import MECHANISMS, cells_of, compare, judge
 from mbref.tables.world_cells import Cell
 from mbref.worlds import commands, known, last
-from tests.test_cli import call
 
 every_mechanism = pytest.mark.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
 
 
 def result(users, validation=((1, 0.5),), ceiling=0.9, chance=0.5):
-    return {"users": users, "ceiling": ceiling, "chance": chance, "steps": 1, "gate": None, "bound": None,
+    return {"users": users, "ceiling": ceiling, "chance": chance, "steps": 1, "coverage": None, "bound": None,
             "validation": validation}
 
 
@@ -119,10 +116,12 @@ def test_a_cell_lies_between_nothing_and_the_ceiling(cell):
     found = world_cells.train(cell)
     assert np.mean(found["users"]) <= found["ceiling"] and found["chance"] < found["ceiling"]
     assert len(found["validation"]) == 2 and found["steps"] in (1, 2)
-    assert (found["gate"] is None) == (cell.model != "hiersrec")
-    if found["gate"]:
-        assert 0 < found["gate"]["model"] <= found["gate"]["rule"] <= 1
-        assert found["gate"]["chance"] == pytest.approx(1 / 12)
+    assert (found["coverage"] is None) == (found["gate"] is None) == (cell.model != "hiersrec")
+    if found["coverage"]:
+        model, rule, chance = (np.array(found["coverage"][who]) for who in ("model", "rule", "chance"))
+        assert np.all(0 < model) and np.all(model <= rule + 1e-12)
+        assert chance == pytest.approx(np.arange(1, 13) / 12) and rule[-1] == pytest.approx(1)
+        assert found["gate"] == {"model": model[0], "rule": rule[0], "chance": chance[0]}
     json.dumps(found, allow_nan=False)
 
 
@@ -146,51 +145,3 @@ def test_candidates_are_garments_not_yet_bought_and_cold_items():
 def test_users_not_cases_are_averaged():
     ground = SimpleNamespace(user=np.array([4, 2, 4, 4]))
     assert world_cells.mean_by_user(ground, np.array([1.0, 5, 2, 6])).tolist() == [5, 3]
-
-
-# The command.
-
-def run(*arguments):
-    options = parser().parse_args(["reproduce", "--mechanisms", *arguments])
-    module, _, name = options.run.rpartition(".")
-    assert module == mechanism_run.__name__
-    vars(mechanism_run)[name](options)
-
-
-def test_finished_trainings_are_kept_and_results_are_the_same(tmp_path, monkeypatch, capsys):
-    def train(cell):
-        trained.append(cell)
-        rng = np.random.default_rng(len(repr(cell)))
-        return result(rng.random(30).tolist())
-
-    trained = []
-    monkeypatch.setattr(mechanism_run, "train", train)
-    arguments = ["--only", "HMAR", "--seeds", "2", "--jobs", "1", "--out", str(tmp_path)]
-    run(*arguments)
-    assert len(trained) == len(set(trained)) == 3 * 2 * 2 * 2
-    first = (tmp_path / "results.json").read_bytes()
-    next((tmp_path / reproduce.FINISHED).iterdir()).unlink()
-    run(*arguments)
-    assert len(trained) == 25 and (tmp_path / "results.json").read_bytes() == first
-    found = json.loads(first)["rows"]
-    assert [row["mechanism"] for row in found] == ["behaviour encoder", "indicators", "class loss"]
-    assert "behaviour encoder" in capsys.readouterr().out
-    for name in ("mechanisms", "ceilings", "learning"):
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--only", "gate keeper"], "--only 'gate keeper': choose from ATRank, DMRAN"),
-    (["--data", "x"], "leave --data out"), (["--set", "width=8"], "leave --set out")])
-def test_what_cannot_be_asked_for(tmp_path, arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
-        run(*arguments, "--out", str(tmp_path))
-
-
-def test_options_that_would_do_nothing_are_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert "--quick goes with --mechanisms" in call("reproduce", "--quick")[2]
-    assert "give --make, too" in call("worlds", "--users", 3)[2] and "give --make, too" in call("worlds", "--signal", "cart")[2]
-    assert not list(tmp_path.iterdir())
-    assert call("worlds", "--make", "--only", "last", "--users", 2)[0] == 0  # in the current folder, as all output
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt")] == ["tiny_data/worlds/last/log.txt"]

@@ -9,13 +9,13 @@ from mbref.__main__ import main
 from mbref.data.files import write_whole
 from mbref.errors import InputError
 from mbref.tables import plots, reproduce, rows, whole_catalogue as ranked
-from mbref.tables.commands import TINY as TINY_DATA
+from mbref.data.shipped import tiny_data
 
 pytestmark = pytest.mark.trains
 SMALL = ("--steps", "4", "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4")
 PLAIN = ["random", "popularity, events", "popularity, users", "co-occurrence, last item", "co-occurrence, last 10",
          "co-occurrence, popularity", "seen before", "category recency"]
-TINY = TINY_DATA / "taobao/UserBehavior.csv"
+TINY = tiny_data() / "taobao/UserBehavior.csv"
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from mbref.data.sequences import from_rows
 from mbref.errors import InputError
 from mbref.papers import hiersrec as paper
 from mbref.tables import reproduce, rows as table_rows, session_figures, sessions
-from mbref.tables.commands import TINY
+from mbref.data.shipped import tiny_data
 from mbref.tables.recommend import recommend
 from mbref.variants import hiersrec as variants
 
 pytestmark = pytest.mark.trains
-VIEWS = str(TINY / "diginetica/train-item-views.csv")
+VIEWS = str(tiny_data() / "diginetica/train-item-views.csv")
 TASK = runs.Task(VIEWS, "diginetica", "view", split="session-rec")
 SMALL = ("width=4", "length=5", "item_width=4", "category_width=2", "projection_width=2",
          "batch_size=8")
@@ -167,7 +167,7 @@ def test_cold_items_are_in_no_training_session():
 def test_reproduce_hiersrec(tmp_path, capsys):
     rows = [part for row in ("HierSRec", "SASRec", table_rows.BOUND) for part in ("--only", row)]
     out = ("--out", str(tmp_path))
-    assert main(["reproduce", "--paper", "hiersrec", "--cold", "0.15", *out, *FEW, *rows]) == 0
+    assert main(["reproduce", "--paper", "hiersrec", *FROM_VIEWS, "--cold", "0.15", *out, *FEW, *rows]) == 0
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert "coverage at 10%" in printed and "4%" not in printed
@@ -183,11 +183,12 @@ def test_reproduce_hiersrec(tmp_path, capsys):
 @pytest.mark.parametrize("options, says", [
     (("--at", "5"), "neither --at"), (("--candidates", "unseen"), "unseen"),
     (("--cold", "2"), "--cold"),
-    (("--data", VIEWS, "--format", "diginetica", "--target", "view"), "--split-by"),
+    (("--split-by", "leave-one-out"), "--split-by"),
     (("--set", "hier=deep"), "hier"),
 ])
 def test_wrong_options_are_one_sentence(tmp_path, capsys, options, says):
-    assert main(["reproduce", "--paper", "hiersrec", "--out", str(tmp_path / "out"), *options]) == 2
+    command = ["reproduce", "--paper", "hiersrec", *FROM_VIEWS, "--out", str(tmp_path / "out"), *options]
+    assert main(command) == 2
     error = capsys.readouterr().err
     assert error.startswith("mbref: ") and says in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

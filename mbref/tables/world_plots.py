@@ -1,13 +1,27 @@
-"""Figures of the mechanism table: functions of its results, each writes one PNG."""
+"""Figures of the tables on worlds: functions of their results, each writes one PNG."""
 import matplotlib.pyplot as plt
 import numpy as np
 
+from mbref.tables import plots
 from mbref.tables.plots import save_figure
 
 
-def differences(results, path):
+def draw(results, folder):
+    """All figures of the report.  -> paths."""
+    rows = results["mechanisms"]
+    paths = [function(rows, folder / f"{name}.png") for name, function in (
+        ("mechanisms", differences), ("ceilings", ceilings), ("learning", learning))]
+    paths += [plots.rows(table, folder / f"{paper.lower()}.png", table["about"]["columns"])
+              for paper, table in results["tables"].items()]
+    paths += [plots.sweep(one, folder / f"sweep_{one['name']}.png",
+                          {float(text): text for text in one["rows"]}, one["label"],
+                          one["measure"]) for one in results["sweeps"]]
+    curves = [row["ON"]["coverage"] for row in rows if row["mechanism"] == "category task"]
+    return [*paths, *(coverage(curve, folder / "coverage.png") for curve in curves)]
+
+
+def differences(rows, path):
     """Full model minus the one without the mechanism, with the signal and without it."""
-    rows = results["rows"]
     fig, ax = plt.subplots(figsize=(7, 0.42 * len(rows) + 1.2), layout="constrained")
     for part, shift, look in (("ON", -0.12, {"color": "C0"}),
                               ("OFF", 0.12, {"color": "C7", "mfc": "white"})):
@@ -25,9 +39,8 @@ def differences(results, path):
     return save_figure(fig, path)
 
 
-def ceilings(results, path):
+def ceilings(rows, path):
     """Chance, the model without the mechanism, the full one and the ceiling, with the signal."""
-    rows = results["rows"]
     fig, ax = plt.subplots(figsize=(7, 0.42 * len(rows) + 1.2), layout="constrained")
     for y, row in enumerate(rows):
         on = row["ON"]
@@ -44,9 +57,8 @@ def ceilings(results, path):
     return save_figure(fig, path)
 
 
-def learning(results, path):
+def learning(rows, path):
     """Validation against steps of both models, with the signal: a panel a mechanism."""
-    rows = results["rows"]
     down = -(-len(rows) // 4)
     fig, axes = plt.subplots(down, 4, figsize=(12, 2.4 * down), layout="constrained",
                              squeeze=False)
@@ -63,6 +75,19 @@ def learning(results, path):
     axes[0][0].legend(fontsize=7)
     fig.supxlabel("training steps", fontsize=8)
     fig.supylabel("validation", fontsize=8)
+    return save_figure(fig, path)
+
+
+def coverage(curves, path):
+    """How often the next item is of the K likeliest categories; curves {by whom: [C]}."""
+    fig, ax = plt.subplots(figsize=(5, 3))
+    looks = {"model": "C0o-", "rule": "k:", "chance": "C7--"}
+    for who, curve in curves.items():
+        share = np.arange(1, len(curve) + 1) / len(curve)
+        ax.plot(share, curve, looks[who], label={"rule": "the world's rule"}.get(who, who))
+    ax.set(xlabel="candidates, share of all items", ylabel="coverage", ylim=(0, 1.02))
+    ax.legend(fontsize=8, frameon=False)
+    ax.grid(alpha=0.3)
     return save_figure(fig, path)
 
 

@@ -1,0 +1,98 @@
+"""python -m mbref sweep: settings of a model, compared on validation events alone.
+
+Every combination of the grid is trained with every seed on what precedes the validation events; of
+the one with the highest mean the test events are shown, once, and of no other.
+"""
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from mbref import evaluation, protocol, runs, training
+from mbref.errors import require
+from mbref.tables import commands, reproduce, whole_catalogue
+from mbref.tables.jobs import Job, open_pool, train_all
+
+
+def run_sweep(options):
+    """`sweep`: print the table and write results.json."""
+    points = grid_of(options.grid)
+    validates_by = protocol.validates_by(runs.MODELS[options.model])
+    kind = reproduce.KINDS["AUC" if validates_by == "AUC" else "ranking"]
+    texts = commands.overrides_of(options)
+    several = [jobs_of(options.model, texts, point, options.seeds) for point in points]
+    problem = kind.open(commands.task_of(options))
+    require(len(problem.split.validation.item), "there are no validation events to choose by: "
+                                                "give a longer log.")
+    for job, *_ in several:
+        kind.config_of(problem, job)
+    folder = reproduce.open_folder(options.out or Path("out") / "sweep")
+    print(*kind.describe(problem), sep="\n")
+    with open_pool(options.jobs, options.scheduler) as pool:
+        found = search(kind, problem, several, pool, folder)
+    column = validation_column(several[0][0])
+    path = reproduce.save(found, folder)
+    print(reproduce.table(found, [column, *kind.columns(problem)]))
+    print(f"chosen on validation: {found['chosen']}; wrote {path}")
+
+
+def grid_of(texts):
+    """--grid NAME=VALUE,...  -> every combination, {name: text} each. Raises InputError."""
+    require(texts, "--grid is missing: say what to try, such as --grid rate=1e-3,3e-3.")
+    values = {}
+    for text in texts:
+        name, equals, several = text.partition("=")
+        require(equals and all(several.split(",")),
+                f"--grid {text[:80]}: write NAME=VALUE,VALUE, such as --grid rate=1e-3,3e-3.")
+        require(name not in values, f"--grid {name} is given twice: put all its values into one.")
+        values[name] = several.split(",")
+    return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
+
+
+def jobs_of(model, texts, point, seeds):
+    """One combination of the grid, with the `texts` of all: a Job a seed.
+
+    Raises InputError for a bad setting.
+    """
+    overrides, settings = runs.parse_settings(model, texts | point)
+    row = ", ".join(f"{name}={text}" for name, text in point.items())
+    return [Job(row, model, overrides, replace(settings, seed=settings.seed + seed))
+            for seed in range(seeds)]
+
+
+def validation_column(job):
+    """What the best validation of a training is called in a table."""
+    return f"{job.settings.validate}, validation"
+
+
+def validate(problem, job, progress=False):
+    """Train on what precedes the validation events.  -> ({column: the best}, facts)."""
+    model, config, split = whole_catalogue.ready_job(problem, job)
+    measure = evaluation.validation(model, config, split, problem.task.candidates,
+                                    job.settings.validate, job.settings.validation_cases)
+    state = training.fit(model, config, job.settings, split.train, measure, progress=progress)
+    best = max(metric for _, _, metric in state.validations)
+    return {validation_column(job): best}, training.describe(state, state)
+
+
+def search(kind, problem, several, pool, folder):
+    """Compare lists of jobs, one a seed, on validation; test the best.
+
+    -> results as reproduce.collect, with the "chosen" row.
+    """
+    folder = folder / reproduce.FINISHED
+    every = [job._replace(row=f"{job.row}, search") for jobs in several for job in jobs]
+    searched = train_all(kind._replace(train_and_report=validate), problem, every, pool, folder)
+    column, seeds = validation_column(several[0][0]), len(several[0])
+    means = np.reshape([figures[column] for _, figures, _ in searched], (-1, seeds)).mean(axis=1)
+    best = several[int(np.argmax(means))]
+    tested = train_all(kind, problem, best, pool, folder)
+    every = [(job._replace(row=job.row.removesuffix(", search")), *result)
+             for job, *result in searched]
+    found = reproduce.collect(kind.about(problem), kind.plain_rows(problem), every)
+    row = found["rows"][best[0].row]
+    for part, figures in reproduce.collect_row(tested).items():
+        if part in ("mean", "sd"):
+            row[part] |= figures
+    return found | {"chosen": best[0].row}
