@@ -12,7 +12,7 @@ import pytest
 from tests.optional import count_skips, require
 
 HERE = Path(__file__).parent
-EXTRAS = ("cupy", "hypothesis", "jax", "jaxlib", "scipy", "sklearn", "torch")
+EXTRAS = ("cupy", "distributed", "hypothesis", "jax", "jaxlib", "scipy", "sklearn", "torch")
 # imported within functions
 ALL_TORCH = ("released_atrank_torch", "sasrec_torch", "torch_losses")
 SKIPPING = ("find_logs", "importorskip", "require")

@@ -48,7 +48,7 @@ EXCEPTIONS = {  # (file, file or room that it uses, too)
     *((f"check.components.{name}", room) for name in ("atrank", "atrank_groups", "dmran", "hiersrec", "hmar",
                                                       "hmar_released") for room in ("papers", "variants", "released")),
 }
-HEAVY = ("torch", "jax", "pandas", "pyarrow", "cupy", "sklearn", "scipy")  # imported in a function alone
+HEAVY = ("torch", "jax", "pandas", "pyarrow", "cupy", "sklearn", "scipy", "distributed")  # imported in a function alone
 
 
 def name_of(path):
