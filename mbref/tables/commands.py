@@ -186,6 +186,10 @@ def log_to_recommend_from(run, options):
 
 def run_reproduce(options):
     """`reproduce`: the report on worlds, or of a log train all rows, print the table, draw it."""
+    if options.real:
+        from mbref.tables.real import run_real  # which takes options by the functions above
+
+        return run_real(options)
     if options.data is None and options.split is None:
         return world_report.run_worlds(options)
     started, at = time.time(), tuple(sorted(options.at))

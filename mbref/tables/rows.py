@@ -103,6 +103,34 @@ SWEEPS = {
 }
 
 
+class RealLog(NamedTuple):
+    """A public log, where it lies in the folder of --real, and what others reach on it."""
+
+    name: str
+    path: str
+    format: str
+    target: str
+    candidates: str
+    models: tuple    # of mechanisms.OTHERS
+    notes: tuple     # measured once, each by a protocol of its own
+
+
+REAL_SETTINGS = {"steps": "3000", "evaluate_every": "150", "patience": "5", "validate": "NDCG@10"}
+REAL_GRID = ("rate=1e-3,3e-3",)
+REAL = (
+    RealLog("Taobao", "taobao_userbehavior/UserBehavior.csv", "taobao", "buy", "all",
+            ("BPR-MF", "SASRec", "ATRank", "DMRAN", "HierSRec", "HMAR"), (
+        "HMAR's release, items with 3 events, among 99 of its negatives: HR@10 .834, NDCG@10 .620; "
+        "seen before HR@10 .868.",
+        "ATRank's release, one negative: AUC .868; its BPR .859, category recency .855.")),
+    RealLog("MovieLens-100K", "movielens_100k/ml-100k.inter", "recbole", "any", "unseen",
+            ("BPR-MF", "SASRec", "ATRank", "DMRAN", "HierSRec"), (
+        "HR@10/NDCG@10 of others: popularity .086/.044, item-kNN .136/.077, first-order Markov "
+        ".168/.089, BPR-MF .115-.122/.060-.065, SASRec .200/.105, with full softmax .207/.112.",
+        "HMAR predicts one behaviour: it is not trained on this log.")),
+)
+
+
 class Paper(NamedTuple):
     """What `reproduce` trains for a paper, and what the paper says."""
 

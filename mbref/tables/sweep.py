@@ -30,11 +30,14 @@ def run_sweep(options):
     folder = reproduce.open_folder(options.out or Path("out") / "sweep")
     print(*kind.describe(problem), sep="\n")
     with open_pool(options.jobs, options.scheduler) as pool:
-        found = search(kind, problem, several, pool, folder)
-    column = validation_column(several[0][0])
-    path = reproduce.save(found, folder)
-    print(reproduce.table(found, [column, *kind.columns(problem)]))
-    print(f"chosen on validation: {found['chosen']}; wrote {path}")
+        best, searched = choose(kind, problem, several, pool, folder)
+        tested = train_all(kind, problem, best, pool, folder / reproduce.FINISHED)
+    found = reproduce.collect(kind.about(problem), kind.plain_rows(problem), searched)
+    found["rows"][best[0].row]["test"] = reproduce.collect_row(tested)
+    chosen = found["rows"] | {"chosen": found["rows"][best[0].row]["test"]}
+    path = reproduce.save(found | {"chosen": best[0].row}, folder)
+    print(reproduce.table({"rows": chosen}, [validation_column(best[0]), *kind.columns(problem)]))
+    print(f"chosen on validation: {best[0].row}; wrote {path}")
 
 
 def grid_of(texts):
@@ -76,23 +79,15 @@ def validate(problem, job, progress=False):
     return {validation_column(job): best}, training.describe(state, state)
 
 
-def search(kind, problem, several, pool, folder):
-    """Compare lists of jobs, one a seed, on validation; test the best.
+def choose(kind, problem, several, pool, folder):
+    """Compare settings, each a list of jobs over the seeds, on validation events.
 
-    -> results as reproduce.collect, with the "chosen" row.
+    -> (the jobs of the best, what was found as train_all gives it).
     """
-    folder = folder / reproduce.FINISHED
-    every = [job._replace(row=f"{job.row}, search") for jobs in several for job in jobs]
-    searched = train_all(kind._replace(train_and_report=validate), problem, every, pool, folder)
-    column, seeds = validation_column(several[0][0]), len(several[0])
-    means = np.reshape([figures[column] for _, figures, _ in searched], (-1, seeds)).mean(axis=1)
-    best = several[int(np.argmax(means))]
-    tested = train_all(kind, problem, best, pool, folder)
-    every = [(job._replace(row=job.row.removesuffix(", search")), *result)
-             for job, *result in searched]
-    found = reproduce.collect(kind.about(problem), kind.plain_rows(problem), every)
-    row = found["rows"][best[0].row]
-    for part, figures in reproduce.collect_row(tested).items():
-        if part in ("mean", "sd"):
-            row[part] |= figures
-    return found | {"chosen": best[0].row}
+    kind = kind._replace(train_and_report=validate)
+    every = [job._replace(row=f"search: {job.row}") for jobs in several for job in jobs]
+    found = train_all(kind, problem, every, pool, folder / reproduce.FINISHED)
+    figures = [figure for _, row, _ in found for figure in row.values()]
+    best = np.argmax(np.reshape(figures, (len(several), -1)).mean(axis=1))
+    return several[best], [(job._replace(row=job.row.removeprefix("search: ")), *result)
+                           for job, *result in found]

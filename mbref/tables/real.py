@@ -1,0 +1,82 @@
+"""python -m mbref reproduce --real DIR: the models on small public logs, beside plain baselines.
+
+Each model's settings are chosen on validation events, then trained with every seed. Below a table
+stands how far each model's NDCG@10 is from that of the best plain baseline, paired over cases.
+"""
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mbref import evaluation, metrics, training
+from mbref.tables import commands, mechanisms, reproduce, rows, sweep, whole_catalogue
+from mbref.tables.jobs import open_pool, train_all
+from mbref.tables.kind import plain_scorers
+
+
+def run_real(options):
+    """`reproduce --real`: a table a log, and results.json."""
+    folder = reproduce.open_folder(options.out or Path("out") / "real")
+    found = {}
+    with open_pool(options.jobs, options.scheduler) as pool:
+        for log in rows.REAL:
+            found[log.name] = table = compare(options, log, pool, folder)
+            print(f"\n{log.name}: {table['about']['seen share']:.0%} of the targets met before")
+            print(reproduce.table(table, table["about"]["columns"]))
+            print(*table["about"]["intervals"], *log.notes, sep="\n")
+    print(f"wrote {reproduce.save(found, folder)}")
+
+
+def compare(options, log, pool, folder):
+    """The table of one log, as reproduce.collect has it."""
+    task = commands.make_task(options, str(Path(options.real) / log.path), log.format, log.target,
+                              "leave-one-out")
+    problem = whole_catalogue.open_problem(replace(task, candidates=log.candidates))
+    plain = {row: rank(problem, problem.split, score) for row, score in plain_scorers(
+        problem.split.refit, problem.split.items).items()}
+    best = max(plain, key=lambda row: np.mean(metrics.ndcg(*plain[row], 10)))
+    models = options.only or log.models
+    trained = [result for row in models for result in train_best(
+        options, problem, row, pool, folder)]
+    about = whole_catalogue.about(problem)
+    about |= {"columns": whole_catalogue.columns(problem), "seen share": float(
+        problem.split.test.seen.mean()), "intervals": [
+            f"{row}: {difference(trained, row, plain[best])} NDCG@10 against {best}, 95% paired"
+            for row in models]}
+    return reproduce.collect(about, whole_catalogue.plain_rows(problem), trained)
+
+
+def difference(trained, row, plain):
+    """How far a row is from a plain baseline, mean over seeds, as text with its interval."""
+    cases = [facts["cases"] for job, _, facts in trained if job.row == row]
+    gap = metrics.paired_bootstrap(np.mean(cases, axis=0), metrics.ndcg(*plain, 10),
+                                   np.random.default_rng(0))
+    return mechanisms.interval({"difference": gap.mean, "low": gap.low, "high": gap.high})
+
+
+def train_best(options, problem, row, pool, folder):
+    """Choose a model's settings on validation with one seed, then train it with all of them."""
+    model, fields = mechanisms.OTHERS[row]
+    texts = fields | rows.REAL_SETTINGS | commands.overrides_of(options)
+    several = [sweep.jobs_of(model, texts, point, 1) for point in sweep.grid_of(rows.REAL_GRID)]
+    (best,), _ = sweep.choose(whole_catalogue.RANKING, problem, several, pool, folder)
+    kind = whole_catalogue.RANKING._replace(train_and_report=train_and_rank)
+    jobs = [best._replace(row=row, settings=replace(best.settings, seed=best.settings.seed + seed))
+            for seed in range(options.seeds or 3)]
+    return train_all(kind, problem, jobs, pool, folder / reproduce.FINISHED)
+
+
+def train_and_rank(problem, job, progress=False):
+    """As whole_catalogue.train_and_report, with the NDCG@10 of every case among the facts."""
+    model, config, split = whole_catalogue.ready_job(problem, job)
+    final, search = training.search_and_refit(
+        model, config, job.settings, split, problem.task.candidates, progress=progress)
+    figures = whole_catalogue.report_of(problem, split, model, final.params, config)
+    places = rank(problem, split, evaluation.item_scorer(model, final.params, config))
+    facts = training.describe(final, search)
+    return figures, facts | {"cases": metrics.ndcg(*places, 10).tolist()}
+
+
+def rank(problem, split, score):
+    """Where the test items stand among all candidates.  -> evaluation.Rivals."""
+    return evaluation.count_rivals(score, split.test, split.items, problem.task.candidates)[0]
