@@ -13,8 +13,7 @@ are 0; without that of text (`mute`) the words are drawn at random.
 """
 import numpy as np
 
-from mbref.worlds.common import whole
-from mbref.worlds.known import draw_item, text_of
+from mbref.worlds.known import draw_item, text_of, whole
 
 FORMAT, TARGET, LOG = "diginetica", "view", "train-item-views.csv"
 SIGNALS = "chain", "no chain", "mute"

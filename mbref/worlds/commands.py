@@ -1,5 +1,4 @@
 """python -m mbref worlds: the worlds with a known best answer, listed or written as files."""
-from functools import partial
 from pathlib import Path
 
 from mbref.data.files import write_whole
@@ -35,11 +34,6 @@ def describe(name, world):
     return f"{name:8}{first} Signals: {', '.join(world.SIGNALS)}; {world.USERS} users."
 
 
-def put(text, file):
-    """Write a text into a file that is open for bytes."""
-    file.write(text.encode("ascii"))
-
-
 def write(folder, files):
     """Write {file name: text} into a folder, which is made.  -> paths."""
     try:
@@ -48,5 +42,5 @@ def write(folder, files):
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another folder.") from error
     for name, text in files.items():
-        write_whole(folder / name, partial(put, text))
+        write_whole(folder / name, lambda file, text=text: file.write(text.encode("ascii")))
     return [folder / name for name in files]

@@ -15,8 +15,7 @@ Without the signal (`style`) style counts after every occasion.
 """
 import numpy as np
 
-from mbref.worlds.common import whole
-from mbref.worlds.known import DAY, START, draw_item, text_of
+from mbref.worlds.known import DAY, START, draw_item, text_of, whole
 
 FORMAT, TARGET, LOG = "taobao", "buy", "UserBehavior.csv"
 SIGNALS = "occasion", "style"

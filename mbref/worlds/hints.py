@@ -14,8 +14,7 @@ itself. Without the signal of time (`any query`) all queries so far count alike.
 import numpy as np
 
 from mbref.data.groups import EVENT_COLUMNS, OBJECT_COLUMNS
-from mbref.worlds.common import whole
-from mbref.worlds.known import HOUR, START, draw_item, mix, newest, text_of
+from mbref.worlds.known import HOUR, START, draw_item, mix, newest, text_of, whole
 
 FORMAT, TARGET, LOG = "groups", "item", "events.csv"
 SIGNALS = "query", "item", "any query"

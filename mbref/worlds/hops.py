@@ -14,7 +14,6 @@ Without the signal (`one`) I is 1.
 """
 import numpy as np
 
-from mbref.worlds.common import permutation
 from mbref.worlds.known import DAY, START, draw, past_of, text_of
 
 FORMAT, TARGET, LOG = "rechorus", "click", "clicks.csv"
@@ -39,7 +38,7 @@ def chances(past, signal="several"):
 
 def draw_user(rng, signal="several"):
     """One user's events (item, 1, seconds)."""
-    interests = 1 + permutation(rng, TOPICS)[: INTERESTS[signal]]
+    interests = 1 + np.argsort(rng.random(TOPICS))[: INTERESTS[signal]]
     events = []
     for day in range(EVENTS):
         topic = interests[draw(rng, np.ones(len(interests)))]

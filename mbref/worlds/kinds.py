@@ -14,8 +14,7 @@ Without the signal (`silent`) CLEAR is 0: behaviours tell no kinds.
 """
 import numpy as np
 
-from mbref.worlds.common import whole
-from mbref.worlds.known import draw_item, mix
+from mbref.worlds.known import draw_item, mix, whole
 from mbref.worlds.last import write as write
 
 FORMAT, TARGET, LOG = "hmar", "buy", "log.txt"

@@ -19,7 +19,6 @@ import numpy as np
 
 from mbref import metrics
 from mbref.data.sequences import take
-from mbref.worlds.common import whole
 
 START = 1511539200  # 2017-11-25 00:00:00 at UTC+8, in seconds since 1970
 DAY, HOUR = 86400, 3600  # seconds
@@ -36,6 +35,13 @@ class Past(NamedTuple):
     kind: np.ndarray   # [n] behaviour 1..K; in a log of groups the group 0..G-1
     time: np.ndarray   # [n] seconds since 1970, 0 where the log has none
     now: int = 0       # seconds since 1970
+
+
+# All chance goes through Generator.random: no other stream of NumPy's may change the files.
+
+def whole(rng, low, high):
+    """Whole number in low..high, all equally likely."""
+    return low + int(rng.random() * (high - low + 1))
 
 
 def draw(rng, weights):

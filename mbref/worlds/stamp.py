@@ -12,7 +12,6 @@ by itself, vanilla attention, does not see it.
 
 Without the signal (`newest`) q is the query of the newest hour, whatever the coupon.
 """
-from mbref.worlds.common import whole
 from mbref.worlds.hints import (
     CATEGORY,
     COUPON,
@@ -25,7 +24,7 @@ from mbref.worlds.hints import (
     N,
     write as write_groups,
 )
-from mbref.worlds.known import DAY, HOUR, START, draw_item, mix
+from mbref.worlds.known import DAY, HOUR, START, draw_item, mix, whole
 
 SIGNALS = "coupon", "newest"
 USERS, SHIPPED = 800, 120

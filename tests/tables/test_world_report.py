@@ -15,6 +15,7 @@ from mbref.tables.mechanisms import MECHANISMS
 from mbref.tables.world_cells import MEASURE, PLAIN, Cell
 from mbref.worlds import known
 from mbref.worlds.commands import WORLDS
+from tests import readme
 from tests.test_cli import call
 
 PLAIN_ROWS = ("ceiling", "random", "popularity, events", "seen before")
@@ -194,6 +195,28 @@ def test_the_page_holds_all_figures_and_tables_and_fetches_nothing(page):
     assert "light dark" in text and "width=device-width" in text and "$" not in text
     for m in MECHANISMS:
         assert f"{m.paper}: {m.name}" in text
+
+
+def test_the_readme_is_made_from_the_report(tmp_path, trained):
+    """The command that makes README's table and figure anew, in its quick form, on a copy: twice it is the same."""
+    (tmp_path / "notebooks/figures").mkdir(parents=True)
+    shutil.copy(readme.Path(readme.__file__).parents[1] / "README.md", tmp_path)
+    before, _, rest = (tmp_path / "README.md").read_text().partition(readme.BEGIN)
+    arguments = ["--quick", "--jobs", "1", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]
+    readme.main(arguments)
+    text = (tmp_path / "README.md").read_text()
+    readme.main(arguments)
+    assert (tmp_path / "README.md").read_text() == text
+    assert text.startswith(before) and text.endswith(rest.partition(readme.END)[2])
+    found = json.loads((tmp_path / "out/results.json").read_text())["mechanisms"]
+    table = [line for line in text.splitlines() if line.startswith("| ") and "[" in line]
+    assert len(table) == len(found) == len(MECHANISMS)
+    for line, row in zip(table, found, strict=True):
+        cells = line.strip("| ").split(" | ")
+        assert cells[0] == f"{row['paper']}: {row['mechanism']}" and cells[-1] == row["verdict"]
+        assert float(cells[5].split()[0]) == pytest.approx(row["ON"]["difference"], abs=6e-4)
+    figure = (tmp_path / readme.FIGURE).read_bytes()
+    assert figure == (tmp_path / "out/mechanisms.png").read_bytes() and figure.startswith(b"\x89PNG")
 
 
 def test_a_browser_shows_it(page, tmp_path):

@@ -1,0 +1,121 @@
+"""Settings compared on validation events alone, and the models on public logs with settings so chosen."""
+import json
+
+import numpy as np
+import pytest
+
+from mbref import metrics, training
+from mbref.errors import InputError
+from mbref.tables import real, reproduce, rows, sweep, whole_catalogue
+from tests.test_cli import call, refused, task, write_log
+
+SMALL = ("--set", "length=5", "--set", "evaluate_every=2", "--set", "batch_size=4", "--steps", 4, "--jobs", 1)
+
+
+def test_a_grid_is_every_combination():
+    assert sweep.grid_of(["rate=1e-3,3e-3", "dropout=0,.2"]) == [
+        {"rate": "1e-3", "dropout": "0"}, {"rate": "1e-3", "dropout": ".2"},
+        {"rate": "3e-3", "dropout": "0"}, {"rate": "3e-3", "dropout": ".2"}]
+
+
+@pytest.mark.parametrize(("texts", "says"), [
+    ([], "--grid is missing"), (["rate"], "write NAME=VALUE,VALUE"), (["rate=1e-3,"], "write NAME=VALUE,VALUE"),
+    (["rate=1", "rate=2"], "given twice")])
+def test_grids_that_are_none(texts, says):
+    with pytest.raises(InputError, match=says):
+        sweep.grid_of(texts)
+
+
+def job(row, seed):
+    return reproduce.Job(row, "hmar", {}, training.Settings(seed=seed), ())
+
+
+def test_the_best_mean_on_validation_is_chosen(tmp_path):
+    """Of three combinations with two seeds: the second has the best single seed, the third the best mean."""
+    given = {("a", 0): 0.1, ("a", 1): 0.2, ("b", 0): 0.9, ("b", 1): 0.0, ("c", 0): 0.5, ("c", 1): 0.5}
+    several = [[job(row, seed) for seed in (0, 1)] for row in "abc"]
+    kind = whole_catalogue.RANKING
+
+    def validate(problem, one):
+        return {"NDCG@10, validation": given[one.row.removeprefix("search: "), one.settings.seed]}, {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "validate", validate)
+        best, found = sweep.choose(kind, None, several, 1, tmp_path)
+    assert best == several[2]
+    assert [(one.row, one.settings.seed) for one, _, _ in found] == list(given)
+
+
+@pytest.mark.trains
+def test_the_test_events_are_shown_of_the_chosen_alone(tmp_path):
+    log = write_log(tmp_path / "log.csv")
+    command = ("sweep", "bpr_mf", *task(log), *SMALL, "--grid", "rate=1e-9,1e-1", "--grid", "width=4,8", "--seeds", 2)
+    code, out, _ = call(*command, "--out", tmp_path / "out")
+    assert code == 0
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    grid = [f"rate={rate}, width={width}" for rate in ("1e-9", "1e-1") for width in (4, 8)]
+    means = [found["rows"][row]["mean"]["NDCG@10, validation"] for row in grid]
+    best = grid[int(np.argmax(means))]
+    assert found["chosen"] == best and f"chosen on validation: {best}" in out
+    assert [row for row in grid if "test" in found["rows"][row]] == [best]
+    assert all(list(found["rows"][row]["mean"]) == ["NDCG@10, validation"] for row in grid)
+    # the same training by `reproduce`'s own function
+    problem = whole_catalogue.open_problem(whole_catalogue.runs.Task(str(log), "taobao", "buy"))
+    texts = {"length": "5", "evaluate_every": "2", "batch_size": "4", "steps": "4"}
+    texts |= dict(pair.split("=") for pair in best.split(", "))
+    overrides, settings = whole_catalogue.runs.parse_settings("bpr_mf", texts)
+    figures, _ = whole_catalogue.train_and_report(problem, reproduce.Job(best, "bpr_mf", overrides, settings))
+    assert found["rows"][best]["test"]["seeds"][0] == pytest.approx(reproduce.replace_nan(figures))
+
+
+def test_what_a_sweep_refuses(tmp_path):
+    log = write_log(tmp_path / "log.csv")
+    assert "no such setting" in refused("sweep", "bpr_mf", *task(log), "--grid", "depth=1", "--out", tmp_path / "out")
+    assert "--data is missing" in refused("sweep", "bpr_mf", "--grid", "width=4", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Public logs.
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder laid out as --real wants it, of two small logs."""
+    rng = np.random.default_rng(0)
+    for log in rows.REAL:
+        (tmp_path / log.path).parent.mkdir()
+    users = np.repeat(np.arange(1, 41), 8)
+    items = np.concatenate([rng.permutation(30)[:8] + 1 for _ in range(40)])
+    (tmp_path / rows.REAL[0].path).write_text("".join(
+        f"{user},{item},{item % 3},{('pv', 'buy')[n % 2]},{1511539200 + n}\n"
+        for n, (user, item) in enumerate(zip(users, items, strict=True))))
+    (tmp_path / rows.REAL[1].path).write_text("user_id:token\titem_id:token\trating:float\ttimestamp:float\n" + "".join(
+        f"{user}\t{item}\t{1 + n % 5}\t{n}\n" for n, (user, item) in enumerate(zip(users, items, strict=True))))
+    return tmp_path
+
+
+@pytest.mark.trains
+def test_real_tables(folder):
+    code, out, err = call("reproduce", "--real", folder, "--only", "SASRec", "--seeds", 2, *SMALL,
+                          "--set", "width=8", "--out", folder / "out")
+    assert code == 0, err
+    found = json.loads((folder / "out/results.json").read_text())
+    assert list(found) == ["Taobao", "MovieLens-100K"]
+    for name, table in found.items():
+        assert f"{name}: {table['about']['seen share']:.0%} of the targets met before" in out
+        row = table["rows"]["SASRec"]
+        assert len(row["seeds"]) == 2 and row["overrides"]["width"] == "8"
+        for figures, facts in zip(row["seeds"], row["training"], strict=True):
+            assert np.mean(facts["cases"]) == pytest.approx(figures["NDCG@10"])
+        best = max((table["rows"][name]["mean"]["NDCG@10"], name) for name in table["rows"] if name != "SASRec")
+        line, = (line for line in table["about"]["intervals"] if line.startswith("SASRec: "))
+        assert float(line.split()[1]) == pytest.approx(row["mean"]["NDCG@10"] - best[0], abs=6e-4)
+        assert line in out
+    assert found["MovieLens-100K"]["about"]["candidates"] == "unseen" and "ATRank's release" in out
+
+
+def test_an_interval_is_paired_over_cases_and_a_mean_over_seeds():
+    """By hand: two seeds that differ by .2 for all; every case gains .1 on the baseline, so the interval is a point."""
+    plain = np.array([0, 1, 3]), np.zeros(3, int)  # ranks 1, 2, 4
+    base = metrics.ndcg(*plain, 10)
+    trained = [(job("A", seed), {}, {"cases": list(base + 0.1 + shift)}) for seed, shift in ((0, 0.1), (1, -0.1))]
+    assert real.difference(trained, "A", plain) == "+0.100 [+0.100, +0.100]"
