@@ -109,8 +109,8 @@ def read_events(path, catalogue, notes):
             raise line_error(path, line, ". ".join([words, *notes]))  # it may be one that was cut
         seconds = number(time)
         if not 0 <= seconds < LATEST:  # false for nan, too
-            raise line_error(path, line, f"time {time!r} is not in 0..{LATEST}, write seconds since "
-                                         "1970, not milliseconds")
+            raise line_error(path, line, f"time {time!r} is not in 0..{LATEST}, write seconds "
+                                         "since 1970, not milliseconds")
         events.append((user, group, raw, action, int(seconds)))
     require(events, f"{path.name}: holds no events (only a header or a cut line), "
                     "give a file with at least one")

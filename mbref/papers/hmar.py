@@ -1,8 +1,8 @@
 """HMAR: hierarchical masked attention for multi-behaviour recommendation (PAKDD 2024).
 
 The full paper was not at hand: steps (1)-(7) follow excerpts of arXiv 2405.09638 and the authors'
-code. "Deviation D3" is a row of released/LEDGER.md; variants/hmar.py has other choices, and its own
-`forward`. B batch, L length, D width, K behaviours, N items; 0 is padding, on the left.
+code. "Deviation D3" is a row of released/LEDGER.md; variants/hmar.py has other choices. B batch, L
+length, D width, K behaviours, N items; 0 is padding, on the left.
 """
 from dataclasses import dataclass
 
@@ -65,9 +65,8 @@ def input_code(params, item, counts):
 def behaviour_encoder(p, x, mask, causal, heads, drop, tap=ignore):
     """K attentions, each over one behaviour's events.  x, mask [B, L, K] -> [B, L, D].  (3)."""
     merged = 0
-    for b in range(mask.shape[-1]):
+    for b, M in enumerate(np.moveaxis(mask, -1, 0)):  # Deviation D2, D3: boolean, no norm before
         own = {name: {"w": p[name]["w"][b], "b": p[name]["b"][b]} for name in p if name != "res"}
-        M = mask[..., b]  # [B, L]  # Deviation D2, D3: a boolean mask, no norm before it
         q, k, v = (dense(own[name], x) for name in "qkv")
         allowed = causal & M[:, None, :] & M[:, :, None]  # [B, L, L]
         a = attention(q, k, v, allowed, heads, drop, tap, f"behaviour_weights_{b}")
@@ -99,15 +98,14 @@ def forward(params, batch, config, tap=ignore, rng=None):
     return z
 
 
-def score(params, batch, candidates, config, forward=forward):
+def score(params, batch, candidates, config, forward=forward):  # Deviation D10: own counts
     """z_L . q^o of candidates [B, C], each with the user's own counts.  -> [B, C].  (5)."""
-    counts = own_counts(batch.history, candidates)  # [B, C, K]
-    q = code(params, lookup(params["item"], candidates), counts)  # Deviation D10: own counts
+    q = code(params, lookup(params["item"], candidates), own_counts(batch.history, candidates))
     return np.sum(forward(params, batch, config)[:, -1:] * q, axis=-1)
 
 
 def score_all(params, batch, config, forward=forward):
-    """z_L . q^o of all items 1..N: q^o is linear in v and c: each has its part.  -> [B, N].  (5)."""
+    """z_L . q^o of all items; q^o is linear in v and c, each has its part.  -> [B, N].  (5)."""
     z = forward(params, batch, config)[:, -1]  # [B, D]
     by_v, by_c = np.split(z @ params["feature"]["w"].T, 2, axis=1)  # [B, D] each
     rest = z @ params["feature"]["b"] + by_c @ dense(params["indicator"], batch.history.others)
