@@ -54,8 +54,7 @@ def amazon(path, reading):
         if item in wanted:
             category[item] = last
     text.report_broken(metadata, broken, good, notes)
-    return build.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
-                                      metadata.name)
+    return build.with_item_categories(log, category, metadata.name, notes)
 
 
 def s3rec(path, reading):

@@ -173,14 +173,14 @@ def _note_scientific(path, events, notes):
                          "them")
 
 
-def with_item_categories(log, category, source):
+def with_item_categories(log, category, source, notes=()):
     """The log with its items' categories, {raw item: raw category}; others get 0.
 
-    A note names `source`, the file of the categories, if any item has none.
+    notes: on `source`, the file of the categories, of which another note says if any item has none.
     """
     raws = ["", *(category.get(raw, "") for raw in log.items[1:].tolist())]
     categories, of_item = number_ids(of_texts(raws))  # of_item [N + 1]
-    notes, unknown = log.notes, int((of_item[1:] == 0).sum())
+    notes, unknown = (*log.notes, *notes), int((of_item[1:] == 0).sum())
     if unknown:
         notes += (f"{source}: has no category for {unknown} of {len(log.items) - 1} items, they "
                   "get 0 (unknown)",)

@@ -48,43 +48,37 @@ def events_of(line, columns, table, times, broken, shown):
     return {"line": line, **{name: columns[name] for name in kept if name in columns}}
 
 
-def _keep(line, columns, good):
-    """The rows that are good."""
-    return line[good], {name: take(x, good) if isinstance(x, Column) else x[good]
-                        for name, x in columns.items()}
-
-
 def drop_empty(line, columns, name, broken):
     """Without the rows in which a column is empty."""
     column = columns.get(name)
     if column is None or column.names is None or "" not in column.names:
         return line, columns
-    empty = column.values == column.names.index("")
-    add_broken(broken, f"the {name} is empty, fill it in or delete the line",
-               int(line[empty][0]), count=int(empty.sum()))
-    return _keep(line, columns, ~empty)
+    bad = column.values == column.names.index("")
+    return drop(line, columns, name, bad, f"the {name} is empty, fill it in or delete the line",
+                broken)
 
 
-def drop_bad(line, columns, name, bad, problem, broken):
-    """Without the rows that are bad in a column; `problem` holds a place for the first's text."""
+def drop(line, columns, name, bad, problem, broken):
+    """Without the rows that are bad in a column; `problem` may hold a place for the first's text.
+
+    They are counted in `broken`, a kind for each problem.
+    """
     if not bad.any():
         return line, columns
-    if name in columns and isinstance(columns[name], Column):
-        first = texts_of(Column(columns[name].values[bad][:1], columns[name].names))
-        problem = problem.format(repr(first.names[first.values[0]]))
-    add_broken(broken, name, int(line[bad][0]), problem, int(bad.sum()))
-    return _keep(line, columns, ~bad)
+    column = columns.get(name, line)
+    row = np.flatnonzero(bad)[:1]
+    first = texts_of(take(column, row)).names[0] if isinstance(column, Column) else ""
+    add_broken(broken, problem, int(line[row[0]]), problem.format(repr(first)), int(bad.sum()))
+    return line[~bad], {name: take(x, ~bad) if isinstance(x, Column) else x[~bad]
+                        for name, x in columns.items()}
 
 
 def drop_label(line, columns, broken, shown):
     """Without the rows whose label is 0: shown, and not taken."""
     value = numbers_of(columns["label"])
-    line, columns = drop_bad(line, columns, "label", np.isnan(value),
-                             "label {} is not a number", broken)
-    none = numbers_of(columns["label"]) <= 0
-    if none.any():
-        add_broken(shown, "label", int(line[none][0]), count=int(none.sum()))
-    return _keep(line, columns, ~none)
+    line, columns = drop(line, columns, "label", np.isnan(value),
+                         "label {} is not a number", broken)
+    return drop(line, columns, "label", numbers_of(columns["label"]) <= 0, "0", shown)
 
 
 def with_times(line, columns, times, broken):
@@ -98,7 +92,7 @@ def with_times(line, columns, times, broken):
         value = numbers_of(columns["time"])
         problem = "time {} is not a finite number, write seconds since 1970"
     columns = {**columns, "number": value}
-    line, columns = drop_bad(line, columns, "time", ~np.isfinite(value), problem, broken)
+    line, columns = drop(line, columns, "time", ~np.isfinite(value), problem, broken)
     value = columns.pop("number")
     whole = value.dtype.kind == "f" and (value == np.floor(value)).all()
     columns["time"] = value.astype(np.int64) if whole and (np.abs(value) < 2**53).all() else value
@@ -108,8 +102,8 @@ def with_times(line, columns, times, broken):
 def with_ratings(line, columns, broken):
     """The columns with the behaviours that their ratings say."""
     value = numbers_of(columns["rating"])
-    line, columns = drop_bad(line, columns, "rating", ~((value >= 0) & (value <= 5)),
-                             "rating {} is not in 0..5, rescale the ratings to five stars", broken)
+    line, columns = drop(line, columns, "rating", ~((value >= 0) & (value <= 5)),
+                         "rating {} is not in 0..5, rescale the ratings to five stars", broken)
     value = numbers_of(columns["rating"])
     columns["behaviour"] = Column(np.where(value >= 4, 0, np.where(value <= 2, 2, 1)), list(RATED))
     return line, columns

@@ -52,9 +52,8 @@ def _with_categories(log, path):
         if item in wanted and raw:
             changed |= {item} if category.get(item, raw) != raw else set()
             category[item] = raw
-    several = note_several(source.name, len(changed), "the last is kept")
-    log = log._replace(notes=(*log.notes, *notes, *several))
-    return build.with_item_categories(log, category, source.name)
+    notes += note_several(source.name, len(changed), "the last is kept")
+    return build.with_item_categories(log, category, source.name, notes)
 
 
 def _with_tokens(log, path):

@@ -92,8 +92,7 @@ def with_item_file(log, source):
     table = Table({"item": ("item_id", "product_id"), "text": (field or "class",)}, typed=True)
     category = {item: first_element(value, types.get(field, ""))
                 for item, value in pairs(source, table, notes)}
-    return build.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
-                                      source.name)
+    return build.with_item_categories(log, category, source.name, notes)
 
 
 def with_item_meta(log, source):
@@ -102,8 +101,7 @@ def with_item_meta(log, source):
         return note_no_categories(log, source)
     notes, table = [], Table({"item": ("item_id",), "text": ("i_category",)})
     category = {item: first_element(value) for item, value in pairs(source, table, notes)}
-    return build.with_item_categories(log._replace(notes=(*log.notes, *notes)), category,
-                                      source.name)
+    return build.with_item_categories(log, category, source.name, notes)
 
 
 def with_last_category(log, source):
@@ -115,8 +113,8 @@ def with_last_category(log, source):
     of_item[log.item[known]] = log.category[known]
     several = np.unique(log.item[known][log.category[known] != of_item[log.item[known]]])
     category = dict(zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True))
-    notes = log.notes + note_several(source, len(several), "the last is kept")
-    return build.with_item_categories(log._replace(notes=notes), category, source)
+    notes = note_several(source, len(several), "the last is kept")
+    return build.with_item_categories(log, category, source, notes)
 
 
 def moved_items(path, log):
