@@ -3,7 +3,6 @@
 The paper (arXiv 2309.06533), as far as it could be read, does not say how it turns text into
 vectors; all here is ours. Shapes: N items, H columns of the hash, M width of the vectors.
 """
-import re
 import zlib
 
 import numpy as np
@@ -53,14 +52,6 @@ def random_vectors(rng, like):
     like [N+1, M], its zero rows stay 0. rng: np.random.Generator. -> [N+1, M].
     """
     return _normalise(rng.normal(size=like.shape)) * np.linalg.norm(like, axis=1, keepdims=True)
-
-
-def words(text, prefix=""):
-    """The words of a text in lower case, of letters and digits alone, each with `prefix`.
-
-    A prefix, "t:" for a title and "d:" for a description, keeps words of different fields apart.
-    """
-    return [prefix + word for word in re.findall(r"[^\W_]+", text.lower())]
 
 
 # Entries: the tokens' hashes as rows of a sparse matrix, (ptr [N+2], column [nnz], sign [nnz]).

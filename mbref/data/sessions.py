@@ -14,7 +14,7 @@ import numpy as np
 from mbref.data.leave_one_out import Split, prefixes
 from mbref.data.log import Attributes, Log
 from mbref.data.readers.build import freeze
-from mbref.data.sequences import Sequences, from_rows, of_rows, owner, ranges
+from mbref.data.sequences import Sequences, of_rows, ranges
 from mbref.errors import require
 
 RULES = ("session-rec", "srgnn")
@@ -215,19 +215,13 @@ def cold(split, share, rng):
     Raises InputError for another share, or if no session is left.
     """
     require(0 < share < 1, f"the share of cold items is {share}: give one between 0 and 1.")
-    train, items = split.train, len(split.log.items) - 1
+    log, items = split.log, len(split.log.items) - 1
     out = np.zeros(items + 1, bool)
     out[rng.choice(np.arange(1, items + 1), round(share * items), replace=False)] = True
-    rows = np.flatnonzero(~out[train.item])
-    session = owner(train)[rows]
-    long = np.bincount(session)[session] >= 2
-    rows, session = rows[long], session[long]
+    rows = _long(log, np.flatnonzero(np.isin(log.user, split.train.user) & ~out[log.item]))
     require(len(rows) > 0,
             f"no session is left without {share} of the items: choose a smaller share.")
-    left = from_rows(train.user[session], train.item[rows], train.behaviour[rows],
-                     train.counts.shape[1])._replace(category=train.category)
-    if train.time is not None:
-        left = left._replace(time=train.time[rows])
+    left = of_rows(log, [rows])
     unknown = np.bincount(left.item, minlength=items + 1) == 0
     unknown[0] = False
     return split._replace(train=left), unknown

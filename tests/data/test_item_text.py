@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mbref.data import item_text as metadata
-from mbref.data.item_text import random_vectors, text_vectors, words
+from mbref.data.item_text import random_vectors, text_vectors
 from mbref.data.log import Attributes
 from mbref.errors import InputError
 from tests.optional import require
@@ -182,12 +182,6 @@ def test_what_has_no_vectors(arguments, text):
     with pytest.raises(InputError) as caught:
         text_vectors(*arguments)
     assert text in str(caught.value)
-
-
-def test_words():
-    assert words("Hand-drill 18V, \u00c9t\u00e9_20!", "t:") == ["t:hand", "t:drill", "t:18v", "t:\u00e9t\u00e9", "t:20"]
-    assert words("  ...") == []
-    assert set(words("Same text", "t:")).isdisjoint(words("Same text", "d:"))
 
 
 def test_random_vectors_have_the_lengths_of_the_text_but_not_its_content():

@@ -88,16 +88,6 @@ def digest_of(path):
     return digest.hexdigest()
 
 
-def raw_lines(path):
-    """Yield (line number from 1, bytes of the line without its break, whether it had one)."""
-    for first, data in chunks(path):
-        *whole, rest = data.split(b"\n")
-        for line, raw in enumerate(whole, start=first):
-            yield line, raw, True
-        if rest:
-            yield first + len(whole), rest, False
-
-
 def decode(raw):
     """Bytes of one line -> text without blanks around it; None if it is not UTF-8."""
     try:
@@ -112,10 +102,12 @@ NO_TEXT = "is not UTF-8 text, unpack the file or save it as UTF-8"
 
 def lines(path):
     """Yield (line number, text or None for what is no text, had it a break); no blank lines."""
-    for line, raw, ended in raw_lines(path):
-        text = decode(raw) if raw.strip() else ""
-        if text != "":
-            yield line, text, ended
+    for first, data in chunks(path):
+        *whole, rest = data.split(b"\n")
+        for line, raw in enumerate([*whole, rest], start=first):
+            text = decode(raw) if raw.strip() else ""
+            if text != "":
+                yield line, text, line < first + len(whole)
 
 
 def cut_line(path, line, found, width):
