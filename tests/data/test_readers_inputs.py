@@ -50,6 +50,11 @@ def test_rows_with_label_0_are_no_events(tmp_path, format, head, sep):
     assert "log.csv: 3 rows are no events, their label is 0 (the first is line 3)" in log.notes
 
 
+def test_a_label_may_be_true_or_false(tmp_path):
+    path = saved(tmp_path, "u,i,label\n1,5,True\n1,6,False\n1,7,true\n")
+    assert items(read_table(path, {"user": "u", "item": "i"})) == ["5", "7"]
+
+
 # Broken rows.
 
 def test_a_few_broken_rows_are_skipped_and_counted_by_kind(tmp_path):
@@ -116,7 +121,8 @@ def test_reviews_are_in_order_of_milliseconds(tmp_path):
     ([T * 10**6, T * 10**6 + 10**6], "microseconds"), ([T * 10**9, T * 10**9 + 10**9], "nanoseconds"),
     (["2017-11-28 06:01:34", "2017-11-28T06:01:35Z"], "ISO 8601"),
     (["2017-11-28 06:01:34 UTC", "2017-11-28 06:01:35.999 UTC"], "ISO 8601"),
-    (["2017-11-28T08:01:34+02:00", "2017-11-28T01:01:35-0500"], "ISO 8601")])
+    (["2017-11-28T08:01:34+02:00", "2017-11-28T01:01:35-0500"], "ISO 8601"),
+    (["2017/11/28 06:01:34", "2017/11/28 06:01:35"], "ISO 8601")])
 def test_units_of_time_are_found_and_told(tmp_path, times, told):
     path = saved(tmp_path, "t;u;i\n" + "".join(f"{t};1;{n}\n" for n, t in enumerate(times)))
     log = read_table(path, {"user": "u", "item": "i", "time": "t"})
@@ -181,6 +187,15 @@ def test_the_same_log_as_csv_and_as_taobao(tmp_path):
     ({"user": "u", "item": "nothing"}, "it has u, i, t")])
 def test_columns_that_are_not_there(tmp_path, columns, words):
     assert words in refused(saved(tmp_path, "u,i,t\n1,2,3\n"), "csv", columns=columns)
+
+
+@pytest.mark.parametrize(("format", "text", "choices", "words"), [
+    ("csv", f"5|6|{T}\n", {"columns": {"user": "1", "item": "2"}}, "give --no-header if columns are meant by number"),
+    ("taobao", '{"user": 1}\n', {}, "line 1: is JSON: reviews of Amazon are read by --format amazon"),
+    ("csv", "u,i,t\n1,2,28.11.2017\n", {"columns": {"user": "u", "item": "i", "time": "t"}}, "2014-04-07T10:51:09Z"),
+    ("csv", "u,i,u\n1,2,3\n", {"columns": {"user": "u", "item": "i"}}, "more than one column u, rename one")])
+def test_sentences_lead_to_what_works(tmp_path, format, text, choices, words):
+    assert words in refused(saved(tmp_path, text), format, **choices)
 
 
 def test_recbole_names_of_sessions_and_products(tmp_path):

@@ -5,6 +5,7 @@ from mbref.data.readers.columns import Column, look_up, of_texts, take, texts_of
 from mbref.data.readers.lines import add_broken
 from mbref.data.readers.times import iso_time, numbers_of
 
+BOOLEAN = {"true": "1", "false": "0"}
 RATED = ("pos", "neutral", "neg")
 
 
@@ -35,7 +36,7 @@ def events_of(line, columns, table, times, broken, shown):
     if "label" in columns:
         line, columns = drop_label(line, columns, broken, shown)
     if "time" in columns or callable(times):
-        line, columns = with_times(line, columns, times, broken)
+        line, columns = with_times(line, columns, table, times, broken)
     if "behaviour" not in columns and "rating" in columns:
         line, columns = with_ratings(line, columns, broken)
     if "behaviour" not in columns:
@@ -75,13 +76,16 @@ def drop(line, columns, name, bad, problem, broken):
 
 def drop_label(line, columns, broken, shown):
     """Without the rows whose label is 0: shown, and not taken."""
-    value = numbers_of(columns["label"])
+    label = texts_of(columns["label"])
+    label = label._replace(names=[BOOLEAN.get(name.lower(), name) for name in label.names])
+    columns["label"] = label
+    value = numbers_of(label)
     line, columns = drop(line, columns, "label", np.isnan(value),
                          "label {} is not a number", broken)
     return drop(line, columns, "label", numbers_of(columns["label"]) <= 0, "0", shown)
 
 
-def with_times(line, columns, times, broken):
+def with_times(line, columns, table, times, broken):
     """The columns with numbers for times, without the rows that have none."""
     if callable(times):
         value, problem = times(columns)
@@ -90,7 +94,8 @@ def with_times(line, columns, times, broken):
         problem = "time {} is no time since 1970, write it as 2014-04-07T10:51:09.277Z"
     else:
         value = numbers_of(columns["time"])
-        problem = "time {} is not a finite number, write seconds since 1970"
+        problem = "time {} is not a finite number, write seconds since 1970" + (
+            ", or all times as 2014-04-07T10:51:09Z" if table.clock == "any" else "")
     columns = {**columns, "number": value}
     line, columns = drop(line, columns, "time", ~np.isfinite(value), problem, broken)
     value = columns.pop("number")

@@ -121,6 +121,9 @@ def first_line(path, first, data):
 
 def layout_of(path, line, head, table, format, notes):
     """-> (Layout, is this line a header?). Raises InputError if the columns are not found."""
+    if head.startswith('{"'):
+        raise line_error(path, line, "is JSON: reviews of Amazon are read by --format amazon, "
+                                     "other JSON is not")
     if table.header == "named":
         separator, names, places = named_columns(path, line, head, table, format)
         return Layout(separator, len(names), places), True
@@ -216,8 +219,9 @@ def missing_column(head, table, format):
                 "add one or choose another format")
     names = [name.split(":")[0].strip() for name in names] if table.typed else names
     missing = table.columns[find_columns(names, table)[1]][0]
-    return (f"the header has no column {missing}, add it or choose another format; it has "
-            f"{', '.join(names)[:300]}")
+    mend = ("give --no-header if columns are meant by number" if missing.isdecimal() else
+            "add it or choose another format")
+    return f"the header has no column {missing}, {mend}; it has {', '.join(names)[:300]}"
 
 
 # Files beside a log.

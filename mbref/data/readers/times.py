@@ -11,7 +11,7 @@ UNITS = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nan
 FEW_TIMES = 1000  # hardly any, in a long log
 YEAR, IN_1990 = 365 * 86400, 631_152_000  # seconds
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-ISO = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
+ISO = re.compile(r"(\d{4}([-/])\d\d\2\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
                  r" ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
 
 
@@ -24,13 +24,16 @@ def number(text):
 
 
 def iso_time(text):
-    """Microseconds since 1970 of an ISO 8601 time, UTC unless it says its zone; nan for none."""
+    """Microseconds since 1970 of an ISO 8601 time, UTC unless it says its zone; nan for none.
+
+    2017/11/28 is a day, too.
+    """
     found = ISO.fullmatch(text)
     if not found:
         return float("nan")
-    day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    day, _, hour, minute, second, fraction, sign, hours, minutes = found.groups()
     try:
-        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=timezone.utc) - EPOCH
+        start = datetime.fromisoformat(day.replace("/", "-")).replace(tzinfo=timezone.utc) - EPOCH
     except ValueError:
         return float("nan")
     zone = int(f"{sign}1") * timedelta(hours=int(hours), minutes=int(minutes or 0)) if sign else 0
