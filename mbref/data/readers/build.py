@@ -66,7 +66,7 @@ def _join(columns):
         return Column(np.concatenate([column.values for column in columns]))
     codes, values = {}, []
     for column in map(texts_of, columns):
-        new = np.array([codes.setdefault(name, len(codes)) for name in column.names], np.int64)
+        new = np.array([codes.setdefault(name, len(codes)) for name in column.names], np.int32)
         values.append(new[column.values])
     return Column(np.concatenate(values), list(codes))
 
@@ -150,11 +150,13 @@ def _drop_repeats(path, columns, same, notes):
     user, time = columns["user"], columns["time"]
     tie = (np.diff(user) == 0) & (np.diff(time) == 0)
     rows = np.flatnonzero(np.append(tie, False) | np.append(False, tie))
+    if not len(rows):
+        return columns
     group = np.cumsum(~np.append(False, tie))[rows]
     keys = [columns[name][rows] for name in same if columns[name] is not None] + [group]
     order = np.lexsort(keys)  # stable: the first of the file stays
     again = np.all([np.diff(key[order]) == 0 for key in keys], axis=0)
-    repeats = rows[order[1:][again]] if len(rows) else rows
+    repeats = rows[order[1:][again]]
     if not len(repeats):
         return columns
     shared = ", ".join(("user", *(name for name in same if columns[name] is not None)))

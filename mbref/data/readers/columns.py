@@ -70,7 +70,8 @@ def parse(path, first, data, layout, broken, notes):
     """
     fast = parse_bytes(data, layout) if data.endswith(b"\n") else None
     if fast is not None:
-        return np.arange(first, first + len(next(iter(fast.values())).values)), fast
+        rows = len(next(iter(fast.values())).values)
+        return np.arange(first, first + rows, dtype=np.int32), fast
     return parse_lines(path, first, data, layout, broken, notes)
 
 
@@ -152,7 +153,10 @@ def _texts(letters, start, size):
         names.append(fields[rest[0]])
     if len(names) == FEW and (values < 0).any():
         return of_texts([name.decode() for name in fields.tolist()])
-    return look_up(of_texts([name.decode() for name in names]), values)
+    column = of_texts([name.decode() for name in names])
+    if column.names is not None:
+        column = column._replace(values=column.values.astype(np.int8))  # n bytes, not 8 n
+    return look_up(column, values)
 
 
 def look_up(column, values):

@@ -119,7 +119,7 @@ def with_last_category(log, source):
 
 def moved_items(path, log):
     """() or the note on items that occur under several categories."""
-    of_item = np.zeros(len(log.items), np.int64)
+    of_item = np.zeros(len(log.items), np.int32)
     of_item[log.item] = log.category  # one of its categories
     moved = np.unique(log.item[of_item[log.item] != log.category])
     first = f" (the first is item {log.items[moved[0]]})" if len(moved) else ""
