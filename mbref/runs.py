@@ -196,6 +196,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
                    test=task.test and os.path.realpath(task.test))
     log, task, split = open_task(task)
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
+    settings = limit_validation(settings, len(split.validation.item), split.items)
     about = dict(model=model_name, task=asdict(task), config=asdict(config),
                  settings=asdict(settings), notes=log.notes)
     try:
@@ -210,6 +211,19 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
         if not (folder / "search.npz").exists():  # nothing was trained: leave no run behind
             (folder / "run.json").unlink()
         raise
+
+
+def limit_validation(settings, cases, items):
+    """The settings; of all validation `cases` fewer, if all would take a third of the time.
+
+    Sizes alone decide, never the clock, so that every machine trains the same: as many as rows are
+    trained on in between, fewer among many items. Of our models that is 5 to 26 % of the time.
+    """
+    rows = settings.batch_size * settings.evaluate_every
+    most = max(200, rows // (1 + items // 20_000))
+    if settings.validation_cases or cases <= most:
+        return settings
+    return replace(settings, validation_cases=most)
 
 
 def load(folder):

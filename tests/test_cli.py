@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mbref import options, runs
+from mbref import options, runs, training
 from mbref.__main__ import cut_values, main, set_blas_threads
 from mbref.data import sequences
 from mbref.tables.recommend import recommend
@@ -260,6 +260,19 @@ def test_ctrl_c_and_resume(tmp_path):
     assert call("train", "--out", tmp_path / "whole", *options)[0] == 0
     for name in ("search.npz", "final.npz"):
         assert arrays(tmp_path / "run" / name) == arrays(tmp_path / "whole" / name)
+
+
+def test_of_many_validation_events_some_are_ranked(tmp_path, monkeypatch):
+    """As many as rows are trained on in between, of which there are 2 x 4 here, but for the least number."""
+    few, many = training.Settings(batch_size=4, evaluate_every=2), training.Settings(batch_size=64, evaluate_every=50)
+    asked = training.Settings(validation_cases=7)
+    for settings, cases, items, want in ((few, 200, 5, 0), (few, 201, 5, 200), (many, 3200, 19_999, 0), (many, 9999, 19_999, 3200),
+                                         (many, 9999, 20_000, 1600), (many, 9999, 60_000, 800), (asked, 9999, 5, 7)):
+        assert runs.limit_validation(settings, cases, items).validation_cases == want
+    limit = runs.limit_validation
+    monkeypatch.setattr(runs, "limit_validation", lambda settings, cases, items: limit(settings, 100 * cases, items))
+    assert train(tmp_path / "run", write_log(tmp_path / "log.csv"))[0] == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["validation_cases"] == 200
 
 
 def blas_threads(monkeypatch, *arguments, **old):
