@@ -115,15 +115,18 @@ def step_in_torch(case, loss, device, fused=None):
     return take
 
 
-def measure(ways, repeats):
-    """Median milliseconds of each function of a step's number, taking turns after a warm-up."""
+def measure(ways, repeats, clock=time.perf_counter):
+    """Quartiles of the milliseconds of each function of a step's number, which take turns.
+
+    After a warm-up. -> list of [3].
+    """
     times = [[] for _ in ways]
     for step in range(WARM_UP + repeats):
         for way, of in zip(ways, times, strict=True):
-            start = time.perf_counter()
+            start = clock()
             way(step)
-            of.append(time.perf_counter() - start)
-    return [1e3 * float(np.median(of[WARM_UP:])) for of in times]
+            of.append(1e3 * (clock() - start))
+    return [np.percentile(of[WARM_UP:], (25, 50, 75)) for of in times]
 
 
 def error(case, device):
@@ -146,7 +149,8 @@ def row(case, device, repeats, loss=None):
     ways = {"batch": lambda step: batch_of(case, step), "cpu": step_on(case, "cpu"),
             device: step_on(case, device)}
     ways |= {"torch": step_in_torch(case, loss, device)} if loss else {}
-    found = dict(zip(ways, measure(list(ways.values()), repeats), strict=True))
+    found = {name: float(median) for name, (_, median, _) in zip(
+        ways, measure(list(ways.values()), repeats), strict=True)}
     return {"model": case.name, **found, "error": error(case, device)}
 
 

@@ -31,26 +31,31 @@ def add_sizes_of_candidates(p):
     p.add_argument("--items", type=int, nargs="+", default=[43_000, 200_000], metavar="N")
     p.add_argument("--shares", type=float, nargs="+", default=[0.005, 0.02, 0.04, 0.1],
                    metavar="SHARE", help="of the items that are candidates, such as 0.04")
-    sizes = {"categories": 1000, "width": 128, "batch": 256, "repeats": 9, "seed": 0}
-    for name, default in sizes.items():
-        p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    add_numbers(p, int, categories=1000, width=128, batch=256, repeats=9, seed=0)
 
 
 def add_sizes_of_models(p):
     """Options of `bench device`."""
-    p.add_argument("--model", action="append", choices=MODELS, help="default: all; may be repeated")
-    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch, functions <model>_loss")
-    sizes = {"items": 10_000, "length": 50, "width": 64, "batch": 128, "repeats": 20}
-    for name, default in sizes.items():
-        p.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    add_models(p, MODELS)
+    add_numbers(p, int, items=10_000, length=50, width=64, batch=128, repeats=20)
 
 
 def add_steps(p):
     """Options of `bench step`."""
-    p.add_argument("--model", action="append", choices=PAPERS, help="default: all; may be repeated")
-    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch, functions <model>_loss")
+    add_models(p, PAPERS)
     p.add_argument("--threads", type=positive, nargs="+", default=[1, 2], metavar="N")
-    p.add_argument("--repeats", type=positive, default=20, help="default 20")
+    add_numbers(p, positive, repeats=20)
     p.add_argument("--plain", action="store_true", help="mbref on its plain forms")
     p.add_argument("--grow", action="store_true", help="more items, longer histories, more hops")
 
+
+def add_models(p, names):
+    """Which models, and what they are compared with."""
+    p.add_argument("--model", action="append", choices=names, help="default: all; may be repeated")
+    p.add_argument("--torch", metavar="FILE", help="losses in PyTorch, functions <model>_loss")
+
+
+def add_numbers(p, kind, **defaults):
+    """An option for each name, with its default."""
+    for name, default in defaults.items():
+        p.add_argument(f"--{name}", type=kind, default=default, help=f"default {default}")

@@ -27,7 +27,8 @@ import numpy as np
 import mbref
 from mbref import training
 from mbref.bench.candidates import ONE_THREAD
-from mbref.bench.device import WARM_UP, batch_of, cases, losses_in, step_in_torch, step_on, to_torch
+from mbref.bench.device import (batch_of, cases, losses_in, measure, step_in_torch, step_on,
+                                to_torch)
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad
@@ -81,17 +82,6 @@ def ways_of(case, loss):
         ways |= {"torch": step_in_torch(case, loss, "cpu"),
                  "fused": step_in_torch(case, loss, "cpu", fused=True)}
     return ways
-
-
-def measure(ways, repeats, clock):
-    """Quartiles of the milliseconds of each step, taking turns after a warm-up.  -> list of [3]."""
-    times = [[] for _ in ways]
-    for step in range(WARM_UP + repeats):
-        for way, of in zip(ways, times, strict=True):
-            start = clock()
-            way(step)
-            of.append(1e3 * (clock() - start))
-    return [np.percentile(of[WARM_UP:], (25, 50, 75)) for of in times]
 
 
 def status(name):

@@ -8,6 +8,7 @@ from autograd.tracer import getval
 from mbref.nn import vjps
 from mbref.nn.device import beside
 from mbref.nn.lookup import lookup as lookup, pick as pick
+from mbref.nn.vjps import sigmoid as sigmoid
 
 BUCKETS = 14  # of time gaps as the papers bin them: 0, [1, 2), [2, 4) ... units, the last one open
 # how wide a bucket's one-hot code is; in ATRank's release the last bucket, open, has no column
@@ -117,11 +118,6 @@ def newest(states, item):
     """The last event's state; histories are padded on the right.  [B, L, D], [B, L] -> [B, D]."""
     last = np.maximum(np.sum(item > 0, axis=1) - 1, 0)  # [B]
     return states[np.arange(len(last), like=last), last]
-
-
-def sigmoid(x):
-    """1 / (1 + e^-x) without overflow."""
-    return 0.5 * np.tanh(0.5 * x) + 0.5
 
 
 def relu(x):

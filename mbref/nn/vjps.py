@@ -93,12 +93,20 @@ def linear_plain(x, w, b):
     return np.reshape(matrix(x) @ w, x.shape[:-1] + w.shape[-1:]) + b
 
 
-def layer(x, w, b):
-    """x w + b of a matrix x, and the gradients of the three."""
-    out = x @ w
+def layer(x, w, b, relu):
+    """`linear`, or with relu `linear_relu`, and the gradients of the three."""
+    rows = matrix(x)
+    out = rows @ w
     if np.ndim(b):
         out += b
-    return out, lambda g: (g @ w.T, x.T @ g, ones(g, 0) @ g if np.ndim(b) else None)
+    if relu:
+        np.maximum(out, 0, out=out)
+
+    def backward(g):
+        g = matrix(g) * (out > 0) if relu else matrix(g)
+        return np.reshape(g @ w.T, x.shape), rows.T @ g, ones(g, 0) @ g if np.ndim(b) else None
+
+    return np.reshape(out, x.shape[:-1] + w.shape[-1:]), backward
 
 
 @with_gradient(linear_plain)
@@ -107,26 +115,13 @@ def linear(x, w, b):
 
     With x and g as matrices dx = g W^T, dW = x^T g and db is the sum of the rows of g.
     """
-    out, backward = layer(matrix(x), w, b)
-
-    def reshape(g):
-        dx, dw, db = backward(matrix(g))
-        return np.reshape(dx, x.shape), dw, db
-
-    return np.reshape(out, x.shape[:-1] + w.shape[-1:]), reshape
+    return layer(x, w, b, relu=False)
 
 
 @with_gradient(lambda x, w, b: linear_plain(x, w, b) * (linear_plain(x, w, b) > 0))
 def linear_relu(x, w, b):
     """max(x W + b, 0): the gradients of `linear`, of the g where the result is above 0."""
-    out, backward = layer(matrix(x), w, b)
-    np.maximum(out, 0, out=out)
-
-    def reshape(g):
-        dx, dw, db = backward(matrix(g) * (out > 0))
-        return np.reshape(dx, x.shape), dw, db
-
-    return np.reshape(out, x.shape[:-1] + w.shape[-1:]), reshape
+    return layer(x, w, b, relu=True)
 
 
 def layer_norm_plain(x, gamma, beta, eps):
