@@ -216,14 +216,12 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
 def limit_validation(settings, cases, items):
     """The settings; of all validation `cases` fewer, if all would take a third of the time.
 
-    Sizes alone decide, never the clock, so that every machine trains the same: as many as rows are
-    trained on in between, fewer among many items. Of our models that is 5 to 26 % of the time.
+    Sizes alone decide, never the clock: as many as rows are trained on in between, fewer among many
+    items. Of our models that is 5 to 26 % of the time.
     """
-    rows = settings.batch_size * settings.evaluate_every
-    most = max(200, rows // (1 + items // 20_000))
-    if settings.validation_cases or cases <= most:
-        return settings
-    return replace(settings, validation_cases=most)
+    most = max(200, settings.batch_size * settings.evaluate_every // (1 + items // 20_000))
+    enough = settings.validation_cases or cases <= most
+    return settings if enough else replace(settings, validation_cases=most)
 
 
 def load(folder):
