@@ -195,7 +195,7 @@ def run_reproduce(options):
     started, at = time.time(), tuple(sorted(options.at))
     require(not (at and options.steps),
             "--at says after how many steps to report: leave --steps out.")
-    require(not options.quick, "--quick is of the report on worlds: leave --data and --split out.")
+    reproduce.refuse(options, ("quick",), "a table on a log has no quick form")
     name = options.paper or "hmar"
     paper = rows.PAPERS[name]
     kind = reproduce.KINDS[paper.kind]

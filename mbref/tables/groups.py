@@ -92,21 +92,23 @@ def train_and_report(problem, job, progress=False):
     train = group_events.GroupEvents(log, split.train, read, predict)
     refit = train._replace(rows=np.sort(np.append(split.train, split.validation)))
 
-    def score(params, events):
-        return lambda rows, given: model.score(
-            params, model.ranking_batch(events, rows, config), given, config)
-
     def validate(params):
-        scorer, cases = score(params, train), split.validation
+        scorer, cases = score_with(model, params, train, config), split.validation
         return float(np.mean([auc(scorer, log, cases, problem.validation, g) for g in predict]))
 
     final, search = training.fit_twice(
         model, config, replace(job.settings, rates=rates), train, refit, validate,
         progress=progress)
-    scorer = score(final.params, refit)
+    scorer = score_with(model, final.params, refit, config)
     figures = {f"AUC {log.groups[g]}": auc(scorer, log, split.test, problem.test, g)
                for g in predict}
     return figures, training.describe(final, search)
+
+
+def score_with(model, params, events, config):
+    """A trained model as a scorer: (rows [B], candidates [B, 1+m]) -> [B, 1+m]."""
+    return lambda rows, given: model.score(
+        params, model.ranking_batch(events, rows, config), given, config)
 
 
 def auc(score, log, rows, given, group, batch_size=64):

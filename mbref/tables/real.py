@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mbref import evaluation, metrics, training
+from mbref.errors import require
 from mbref.tables import commands, mechanisms, reproduce, rows, sweep, whole_catalogue
 from mbref.tables.jobs import open_pool, train_all
 from mbref.tables.kind import plain_scorers
@@ -16,26 +17,35 @@ from mbref.tables.kind import plain_scorers
 
 def run_real(options):
     """`reproduce --real`: a table a log, and results.json."""
-    folder = reproduce.open_folder(options.out or Path("out") / "real")
-    found = {}
+    reproduce.refuse(options, ("data", "split", "format", "target", "paper", "quick", "at"),
+                     "--real has logs and models of its own")
+    for row in options.only:
+        require(row in mechanisms.OTHERS, f"--only {row!r} is no row of these tables: "
+                                          f"choose from {', '.join(mechanisms.OTHERS)}.")
+    problems = [open_log(options, log) for log in rows.REAL]
+    folder, found = reproduce.open_folder(options.out or Path("out") / "real"), {}
     with open_pool(options.jobs, options.scheduler) as pool:
-        for log in rows.REAL:
-            found[log.name] = table = compare(options, log, pool, folder)
+        for log, problem in zip(rows.REAL, problems, strict=True):
+            found[log.name] = table = compare(options, log, problem, pool, folder)
             print(f"\n{log.name}: {table['about']['seen share']:.0%} of the targets met before")
             print(reproduce.table(table, table["about"]["columns"]))
             print(*table["about"]["intervals"], *log.notes, sep="\n")
     print(f"wrote {reproduce.save(found, folder)}")
 
 
-def compare(options, log, pool, folder):
-    """The table of one log, as reproduce.collect has it."""
+def open_log(options, log):
+    """The whole_catalogue.Problem of one log. Raises InputError if it is not in the folder."""
     task = commands.make_task(options, str(Path(options.real) / log.path), log.format, log.target,
                               "leave-one-out")
-    problem = whole_catalogue.open_problem(replace(task, candidates=log.candidates))
+    return whole_catalogue.open_problem(replace(task, candidates=log.candidates))
+
+
+def compare(options, log, problem, pool, folder):
+    """The table of one log, as reproduce.collect has it."""
     plain = {row: rank(problem, problem.split, score) for row, score in plain_scorers(
         problem.split.refit, problem.split.items).items()}
     best = max(plain, key=lambda row: np.mean(metrics.ndcg(*plain[row], 10)))
-    models = options.only or log.models
+    models = [row for row in log.models if not options.only or row in options.only]
     trained = [result for row in models for result in train_best(
         options, problem, row, pool, folder)]
     about = whole_catalogue.about(problem)

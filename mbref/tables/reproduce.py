@@ -106,6 +106,13 @@ def cell_of(row, column):
     return f"{row['mean'][column]:.3f}{spread}"
 
 
+def refuse(options, names, because):
+    """Raise InputError if one of these options was given, which would do nothing."""
+    for name in names:
+        require(getattr(options, name) in (None, False, []),
+                f"{because}: leave --{name.replace('_', '-')} out.")
+
+
 def open_folder(folder):
     """The folder for results, made and tried out: it would be late to fail after all trainings.
 

@@ -194,11 +194,9 @@ def fit_groups(ground, cell, model, overrides, settings):
     rows = split.validation[log.group[split.validation] == ITEM]
     given = groups.candidates(log, rows, ITEM, count=20, seed=1)
 
-    def score(params, rows, given):
-        return model.score(params, model.ranking_batch(events, rows, config), given, config)
-
     def validate(params):
-        return groups.auc(partial(score, params), log, rows, (given,), ITEM)
+        scorer = groups.score_with(model, params, events, config)
+        return groups.auc(scorer, log, rows, (given,), ITEM)
 
     def score_all(rows):
         return model.score_all(state.best, model.ranking_batch(events, rows, config), config)

@@ -15,9 +15,9 @@ from mbref.tables.world_cells import train
 def run_worlds(options):
     """`reproduce` without a log: print the tables, write results.json, figures and report.html."""
     started = time.time()
-    for name in ("format", "target", "steps", "seed", "at", "set"):
-        require(not getattr(options, name),
-                f"without --data all is trained on worlds of its own: leave --{name} out.")
+    reproduce.refuse(options, ("format", "target", "steps", "seed", "at", "set",
+                               "validation_cases", "drop_target_history"),
+                     "without --data all is trained on worlds of its own")
     seeds = options.seeds or (1 if options.quick else 3)
     chosen = choose(options.paper, options.only)
     folder = reproduce.open_folder(options.out or Path("out") / "report")

@@ -113,6 +113,16 @@ def test_real_tables(folder):
     assert found["MovieLens-100K"]["about"]["candidates"] == "unseen" and "ATRank's release" in out
 
 
+def test_what_real_tables_refuse(folder):
+    """An unknown row, options that would do nothing, a folder without the logs: one sentence, nothing written."""
+    out = ("--out", folder / "out")
+    assert "choose from BPR-MF" in refused("reproduce", "--real", folder, "--only", "HAMR", *out)
+    assert "leave --quick out" in refused("reproduce", "--real", folder, "--quick", *out)
+    assert "leave --data out" in refused("reproduce", "--real", folder, "--data", "x", *out)
+    assert "UserBehavior.csv" in refused("reproduce", "--real", folder / "nowhere", *out)
+    assert not (folder / "out").exists()
+
+
 def test_an_interval_is_paired_over_cases_and_a_mean_over_seeds():
     """By hand: two seeds that differ by .2 for all; every case gains .1 on the baseline, so the interval is a point."""
     plain = np.array([0, 1, 3]), np.zeros(3, int)  # ranks 1, 2, 4

@@ -33,9 +33,10 @@ def result_of(cell):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The cells that are trained in this process, each by result_of."""
+    """The cells that are trained in this process, each by result_of; figures are not drawn."""
     seen = []
     monkeypatch.setattr(world_report, "train", lambda cell: seen.append(cell) or result_of(cell))
+    monkeypatch.setattr(world_report, "write_all", lambda results, folder: [reproduce.save(results, folder)])
     return seen
 
 
@@ -146,7 +147,7 @@ def test_what_cannot_be_asked_for(tmp_path, arguments, sentence):
 
 def test_options_that_would_do_nothing_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "--quick is of the report" in call("reproduce", "--quick", "--data", "x")[2]
+    assert "leave --quick out" in call("reproduce", "--quick", "--data", "x")[2]
     assert "give --make, too" in call("worlds", "--users", 3)[2] and "give --make, too" in call("worlds", "--signal", "cart")[2]
     assert not list(tmp_path.iterdir())
     assert call("worlds", "--make", "--only", "last", "--users", 2)[0] == 0  # in the current folder, as all output
@@ -197,18 +198,22 @@ def test_the_page_holds_all_figures_and_tables_and_fetches_nothing(page):
         assert f"{m.paper}: {m.name}" in text
 
 
-def test_the_readme_is_made_from_the_report(tmp_path, trained):
+def test_the_readme_is_made_from_the_report(tmp_path, page, monkeypatch):
     """The command that makes README's table and figure anew, in its quick form, on a copy: twice it is the same."""
+    results = json.loads((page.parent / "results.json").read_text()) | {"quick": True}
+    asked = []
+    monkeypatch.setattr(world_report, "make_report", lambda folder, **more: asked.append(more) or (results, []))
     (tmp_path / "notebooks/figures").mkdir(parents=True)
     shutil.copy(readme.Path(readme.__file__).parents[1] / "README.md", tmp_path)
     before, _, rest = (tmp_path / "README.md").read_text().partition(readme.BEGIN)
-    arguments = ["--quick", "--jobs", "1", "--folder", str(tmp_path), "--out", str(tmp_path / "out")]
+    arguments = ["--quick", "--jobs", "1", "--folder", str(tmp_path), "--out", str(page.parent)]
     readme.main(arguments)
     text = (tmp_path / "README.md").read_text()
     readme.main(arguments)
-    assert (tmp_path / "README.md").read_text() == text
+    assert (tmp_path / "README.md").read_text() == text and "(`--quick`)" in text
+    assert asked == [{"seeds": 1, "quick": True, "pool": 1}] * 2
     assert text.startswith(before) and text.endswith(rest.partition(readme.END)[2])
-    found = json.loads((tmp_path / "out/results.json").read_text())["mechanisms"]
+    found = results["mechanisms"]
     table = [line for line in text.splitlines() if line.startswith("| ") and "[" in line]
     assert len(table) == len(found) == len(MECHANISMS)
     for line, row in zip(table, found, strict=True):
@@ -216,7 +221,7 @@ def test_the_readme_is_made_from_the_report(tmp_path, trained):
         assert cells[0] == f"{row['paper']}: {row['mechanism']}" and cells[-1] == row["verdict"]
         assert float(cells[5].split()[0]) == pytest.approx(row["ON"]["difference"], abs=6e-4)
     figure = (tmp_path / readme.FIGURE).read_bytes()
-    assert figure == (tmp_path / "out/mechanisms.png").read_bytes() and figure.startswith(b"\x89PNG")
+    assert figure == (page.parent / "mechanisms.png").read_bytes() and figure.startswith(b"\x89PNG")
 
 
 def test_a_browser_shows_it(page, tmp_path):
