@@ -121,6 +121,10 @@ def test_a_cell_lies_between_nothing_and_the_ceiling(cell):
         model, rule, chance = (np.array(found["coverage"][who]) for who in ("model", "rule", "chance"))
         assert np.all(0 < model) and np.all(model <= rule + 1e-12)
         assert chance == pytest.approx(np.arange(1, 13) / 12) and rule[-1] == pytest.approx(1)
+        ground = world_cells.open_ground(cell.world, cell.signal, cell.cold, cell.users)
+        of_category = [np.bincount(ground.split.train.category[1:], p)[1:] for p in ground.p]  # [S, C]
+        assert rule[0] == pytest.approx(np.max(of_category, axis=1).mean())
+        assert rule[2] == pytest.approx(np.sort(of_category, axis=1)[:, -3:].sum(axis=1).mean())
         assert found["gate"] == {"model": model[0], "rule": rule[0], "chance": chance[0]}
     json.dumps(found, allow_nan=False)
 

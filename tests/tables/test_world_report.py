@@ -97,6 +97,16 @@ def test_carts_and_favs_of_a_user_are_seen_before():
     assert world_cells.train(Cell("last", "cart", PLAIN, (), users=60))["seen before"] == pytest.approx(want)
 
 
+def test_of_a_log_of_groups_items_alone_are_counted():
+    """Queries have the same numbers as items; a query's number is no item."""
+    ground = world_cells.open_ground("hints", "query", users=60)
+    log, rows = ground.log, ground.split.train
+    count = np.bincount(log.object[rows[log.group[rows] == world_cells.ITEM]], minlength=101)[1:]
+    by_case = known.expected(np.tile(count, (len(ground.p), 1)), ground.p, "AUC")
+    want = np.mean([by_case[ground.user == user].mean() for user in np.unique(ground.user)])
+    assert world_cells.train(Cell("hints", "query", PLAIN, (), users=60))["popularity, events"] == pytest.approx(want)
+
+
 # The command.
 
 def test_finished_trainings_are_kept_and_results_are_the_same(tmp_path, trained, capsys):
