@@ -262,5 +262,5 @@ def ladder(rows):
         ax.plot(one.full.users.mean(), y, "o", color="C0", ms=7, label="full" if y == 0 else None)
     ax.set_yticks(range(len(rows)), rows)
     ax.set_xlabel("grey: from chance to the ceiling")
-    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
