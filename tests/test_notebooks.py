@@ -2,8 +2,10 @@
 import ast
 import json
 import re
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 CLONE = Path(__file__).parents[1]
@@ -11,6 +13,7 @@ NOTEBOOKS = sorted((CLONE / "notebooks").rglob("*.ipynb"))
 ABSOLUTE = re.compile(r"(?<![\w.~:/-])/(?:home|root|work|tmp|usr|opt|mnt|srv|var|private|Users|content|workspace)\b"
                       r"|\b[A-Za-z]:\\")
 PNG_OR_TEXT = {"text/plain", "image/png"}
+LECTURES = [path for path in NOTEBOOKS if path.stem[:2] in ("02", "03", "04", "05")]
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -112,3 +115,72 @@ def test_imports_mbref_and_defines_nothing_of_it(notebook):
 ])
 def test_what_counts_as_an_absolute_path(text, is_path):
     assert bool(ABSOLUTE.search(text)) == is_path
+
+
+# Lectures, and what they share.
+
+@pytest.fixture
+def demo(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(CLONE / "notebooks"), *sys.path])
+    import demo
+    return demo
+
+
+@pytest.fixture(params=LECTURES, ids=lambda path: path.stem)
+def lecture(request):
+    return json.loads(request.param.read_text(encoding="utf-8"))
+
+
+def test_a_lecture_has_cells_to_solve_which_are_not_solved(lecture):
+    turns = [cell for cell in code_cells(lecture) if "NotImplementedError" in joined(cell["source"])]
+    assert 3 <= len(turns) <= 5
+    for cell in turns:
+        said, = cell["outputs"]
+        assert re.fullmatch(r"[a-z_.]+: your turn: .+\n", joined(said["text"]))
+    names = {name for cell in turns for name in defined(ast.parse(joined(cell["source"])))}
+    others = [joined(cell["source"]) for cell in code_cells(lecture) if cell not in turns]
+    assert not any(name in source for name in names for source in others)  # which go on without
+
+
+def test_lines_of_a_lecture_fit_a_page(lecture):
+    lines = [line for cell in code_cells(lecture) for line in joined(cell["source"]).splitlines()]
+    assert [line for line in lines if len(line) > 90] == []
+
+
+def test_a_lecture_says_first_what_it_is_for(lecture):
+    first = joined(lecture["cells"][0]["source"])
+    heads = "After this you can", "You need", "Time:", "Contents:"
+    assert all(f"**{head}" in first for head in heads)
+
+
+@pytest.mark.parametrize("mask, said", [
+    (lambda same, T: same & np.tri(T, dtype=bool), "hmar.behaviour_mask: 3 cases pass"),
+    (lambda same, T: same, "hmar.behaviour_mask: 3 of 3 cases fail"),
+])
+def test_an_answer_is_judged_and_the_page_goes_on(demo, capsys, mask, said):
+    def answer(behaviour):
+        same = (behaviour[:, :, None] == behaviour[:, None]) & (behaviour > 0)[:, None]
+        return mask(same, behaviour.shape[1])
+
+    demo.check("hmar.behaviour_mask", answer)
+    assert capsys.readouterr().out.startswith(said)
+
+
+def test_a_stub_says_its_sentence(demo, capsys):
+    def stub(behaviour):
+        raise NotImplementedError("your turn: a mask")
+
+    demo.check("hmar.behaviour_mask", stub)
+    assert capsys.readouterr().out == "hmar.behaviour_mask: your turn: a mask\n"
+
+
+def test_what_is_kept_of_long_trainings_is_what_they_are(demo):
+    import long_runs
+    kept = demo.long_runs()
+    assert set(kept) == set(long_runs.RUNS)
+    for name, row in kept.items():
+        assert row["chance"] - 0.01 < row["mean"] < row["ceiling"] + 0.01
+        base = long_runs.RUNS[name][-1]
+        if base:
+            gap, low, high = row[f"less than {base}"]
+            assert low <= gap <= high and gap == pytest.approx(kept[base]["mean"] - row["mean"])
