@@ -1,0 +1,47 @@
+"""Why an item is recommended: the events whose loss lowers its score, by hand, on a model that adds up a table."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mbref import runs
+from mbref.data.log import Log
+from mbref.tables.recommend import Reason, recommend
+
+ITEMS, KINDS = np.array(["", "ant", "bee", "cat", "dog", "elk"]), ("buy", "view")
+EVENTS = [(1, 2), (2, 1), (1, 1), (3, 2), (4, 2)]  # (item, behaviour) of the only user, oldest first
+TABLE = np.zeros((6, 6))  # what an event on the row's item adds to the column's score
+TABLE[1, 5], TABLE[2, 5], TABLE[3, 5], TABLE[4, 5] = 1.5, 4, -1, 0.5
+TABLE[4, 3] = 2
+LOG = Log(np.ones(5, int), *np.array(EVENTS).T, None, None, np.array(["", "me"]), ITEMS, None, KINDS, ())
+
+
+def ranking_batch(history, cases, config):
+    """How often each item is in the newest events of each case.  -> [B, N + 1]."""
+    events = [history.item[max(history.ptr[c], history.ptr[c + 1] - config.length):history.ptr[c + 1]] for c in cases]
+    return np.array([np.bincount(item, minlength=6) for item in events])
+
+
+MODEL = SimpleNamespace(ranking_batch=ranking_batch, score_all=lambda params, batch, config: batch @ params["table"][:, 1:])
+
+
+def find(k=1, reasons=2, length=5):
+    task = runs.Task("log.csv", "taobao", "buy")
+    return recommend(MODEL, {"table": TABLE}, SimpleNamespace(length=length), task, LOG, "me", k, reasons)
+
+
+def test_reasons_are_items_by_the_fall_of_the_score_without_all_their_events():
+    best, second = find(2, reasons=5)
+    assert (best.item, best.score) == ("elk", 1.5 + 4 + 1.5 - 1 + 0.5)
+    assert best.reasons == [Reason("bee", ["buy"], 4.0), Reason("ant", ["view", "buy"], 3.0), Reason("dog", ["view"], 0.5)]
+    assert (second.item, second.reasons) == ("cat", [Reason("dog", ["view"], 2.0)])  # no other event carries it
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_the_most_important_reasons_stay(most):
+    assert find(reasons=most)[0].reasons == find(reasons=5)[0].reasons[:most]
+
+
+def test_two_reasons_by_default_and_only_of_events_that_are_read():
+    assert find()[0].reasons == find(reasons=5)[0].reasons[:2]
+    assert find(length=2)[0].item == "cat" and find(length=2)[0].reasons == [Reason("dog", ["view"], 2.0)]
