@@ -27,7 +27,7 @@ ROOMS = {
     "candidates": ("errors", "metrics", "nn"),
     "evaluation": ("data", "metrics"),
     "training": ("data", "errors", "evaluation"),
-    "released": ("baselines", "data", "errors", "metrics", "nn"),
+    "released": ("baselines", "data", "errors", "metrics", "nn", "papers"),
     "runs": ("baselines", "data", "errors", "papers", "protocol", "released", "training", "variants"),
     "check": ("candidates", "data", "errors", "metrics", "nn"),
     "bench": ("candidates", "data", "errors", "nn", "runs", "training"),

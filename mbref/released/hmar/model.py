@@ -13,9 +13,11 @@ import autograd.numpy as np
 from mbref.errors import require, require_choice, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, init_small,
-                             layer_norm, lookup, relu, stop_gradient)
+from mbref.nn.layers import (dense, dropout, ignore, init_norm, layer_norm, lookup, relu,
+                             stop_gradient)
 from mbref.nn.losses import cross_entropy, masked_mean, softplus
+from mbref.papers import hmar
+from mbref.papers.hmar import code, input_code
 from mbref.released.hmar.data import ranking_batch, training_batch  # noqa: F401
 
 
@@ -75,34 +77,14 @@ class Config:
 
 
 def init(rng, config):
-    """Parameters as a nested dict of float64 arrays, named as in papers/hmar.py."""
-    D, K = config.width, config.behaviours
-
-    def block():
-        behaviour = init_encoder(rng, D, stack=(K,)) | {"res": np.zeros(K)}
-        sequence = init_encoder(rng, D) | {"ln": init_norm(D)}
+    """Parameters as a nested dict of float64 arrays: those of papers/hmar.py, and more norms."""
+    params = hmar.init(rng, config)
+    for block in params["blocks"]:
         if config.variant.behaviour_norm:  # Deviation D3: a norm before each attention
-            behaviour |= {"ln": init_norm(K, D)}
+            block["behaviour"]["ln"] = init_norm(config.behaviours, config.width)
         if config.variant.final_norm:  # Deviation D7: a norm at the end
-            sequence |= {"final": init_norm(D)}
-        return {"behaviour": behaviour, "sequence": sequence}
-
-    return {"item": glorot(rng, config.items + 1, D), "position": glorot(rng, config.length, D),
-            "indicator": init_small(rng, K, D), "feature": init_small(rng, 2 * D, D),
-            "blocks": [block() for _ in range(config.blocks)],
-            "class1": init_small(rng, 2 * D, D), "class2": init_small(rng, D, K)}
-
-
-def code(params, item_code, counts):
-    """[v ; c W_c + b_c] W_f + b_f.  v [..., D], counts c [..., K] -> [..., D].  (1), (2)."""
-    indicator = dense(params["indicator"], counts)  # [..., D]
-    return dense(params["feature"], np.concatenate([item_code, indicator], axis=-1))
-
-
-def input_code(params, item, counts):
-    """G: events' codes and positions.  item [B, L], counts [B, L, K] -> [B, L, D].  (1), (2)."""
-    v = lookup(params["item"], item) * params["item"].shape[1] ** 0.5  # Deviation D19: sqrt(D)
-    return code(params, v, counts) + params["position"][-item.shape[1] :]
+            block["sequence"]["final"] = init_norm(config.width)
+    return params
 
 
 def candidate_code(params, item, counts):
@@ -204,7 +186,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 def class_logits(params, q, z, config):
     """Which behaviour comes next: two dense layers on [q ; z].  -> [..., K].  (6)."""
-    logits = dense(params["class2"], dense(params["class1"], np.concatenate([q, z], axis=-1)))
+    logits = hmar.class_logits(params, q, z)
     return relu(logits) if config.variant.class_relu else logits  # Deviation D13: a ReLU on logits
 
 
