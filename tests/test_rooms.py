@@ -23,7 +23,7 @@ ROOMS = {
     "worlds": ("data", "errors", "metrics"),
     "papers": ("data", "errors", "nn"),
     "variants": ("data", "errors", "nn", "papers"),
-    "baselines": ("data", "errors", "nn"),
+    "baselines": ("data", "errors", "nn", "papers"),
     "candidates": ("errors", "metrics", "nn"),
     "evaluation": ("data", "metrics"),
     "training": ("data", "errors", "evaluation"),

@@ -15,12 +15,10 @@ from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
-from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
 from mbref.nn import vjps
 from mbref.nn.vjps import sigmoid
-
-# as released
-SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
+from mbref.papers import atrank
+from mbref.papers.atrank import SETTINGS  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def user_vectors(params, batch, states, x, config, tap=ignore):
     return dense(params["user"], attention(query, outputs, outputs, allowed, tap=tap))
 
 
-def logits(params, batch, states, candidates, config, tap=ignore):
+def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     """z = b_i + u . x_i for candidates [B, C].  -> z [B, C], u [B, 1 or C, D], x [B, C, D]."""
     x = embed(params["tables"], batch.features[0][candidates])
     u = user_vectors(params, batch, states, x, config, tap)
@@ -152,7 +150,4 @@ def score_all(params, batch, config):
 
 def loss(params, batch, config, rng=None):
     """Mean cross entropy, plus half the penalty times the squares of all u and x.  -> scalar."""
-    z, u, x = logits(params, batch, forward(params, batch, config), batch.candidate, config)
-    real = batch.candidate > 0  # [B, C]
-    size = np.sum((u**2 + x**2) * real[..., None])
-    return masked_mean(sigmoid_cross_entropy(z, batch.label), real) + 0.5 * config.penalty * size
+    return atrank.loss(params, batch, config, rng, forward, logits)

@@ -14,10 +14,8 @@ from mbref.errors import require, require_ranges
 from mbref.nn import masks
 from mbref.nn.layers import (COLUMNS, dense, dropout, embed, glorot, ignore, init_dense, relu,
                              stop_gradient, time_bucket)
-from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
-
-# as released
-SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
+from mbref.papers import atrank
+from mbref.papers.atrank import SETTINGS  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
 
 def score(params, batch, candidates, config):
     """b_i + u . x_i of candidates [B, C].  -> [B, C]."""
-    return logits(params, batch, forward(params, batch, config), candidates)[0]
+    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
 
 
 def score_all(params, batch, config):
@@ -109,16 +107,12 @@ def score_all(params, batch, config):
     return forward(params, batch, config) @ x.T + params["bias"][1:]
 
 
-def logits(params, batch, u, candidates):
-    """z = b_i + u . x_i for candidates [B, C].  u [B, D] -> z [B, C], x [B, C, D]."""
-    x = embed(params["tables"], batch.features[0][candidates])
-    return np.sum(np.expand_dims(u, 1) * x, axis=-1) + params["bias"][candidates], x
+def logits(params, batch, u, candidates, config, tap=ignore, rng=None):
+    """z = b_i + u . x_i for candidates [B, C].  u [B, D] -> z [B, C], u [B, 1, D], x [B, C, D]."""
+    u, x = np.expand_dims(u, 1), embed(params["tables"], batch.features[0][candidates])
+    return np.sum(u * x, axis=-1) + params["bias"][candidates], u, x
 
 
 def loss(params, batch, config, rng=None):
     """Mean cross entropy, plus half the penalty times the squares of all u and x.  -> scalar."""
-    u = forward(params, batch, config, rng=rng)
-    z, x = logits(params, batch, u, batch.candidate)
-    real = batch.candidate > 0  # [B, C]
-    size = np.sum((np.expand_dims(u, 1) ** 2 + x**2) * real[..., None])
-    return masked_mean(sigmoid_cross_entropy(z, batch.label), real) + 0.5 * config.penalty * size
+    return atrank.loss(params, batch, config, rng, forward, logits)
