@@ -22,6 +22,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     results, _ = world_report.make_report(options.out, seeds=1 if options.quick else 3, quick=options.quick,
                                           pool=options.jobs)
+    (options.folder / FIGURE).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(options.out / "mechanisms.png", options.folder / FIGURE)
     path = options.folder / "README.md"
     before, _, rest = path.read_text().partition(BEGIN)

@@ -46,6 +46,8 @@ OTHERS = {
     "HMAR": ("hmar", HMAR),
 }
 OTHERS_STEPS = "300"
+QUICK = ("A quick run: half of the users, a third of the steps, no other papers' models. That is "
+         "too short for some mechanisms to show: it tries the code, the full run is the finding.")
 VALIDATIONS = 5  # of one training, evenly spread over its steps
 
 

@@ -95,8 +95,7 @@ def describe(results):
     made = (f"Steps chosen on validation, {results['seeds']} seeds, "
             "made by python -m mbref reproduce")
     if results["quick"]:
-        return ("A quick run: half of the users, a third of the steps, no models of other papers "
-                f"beside a paper's own. {made} --quick")
+        return f"{mechanisms.QUICK} {made} --quick."
     return f"{made}; one seed of the other papers' models."
 
 

@@ -26,6 +26,8 @@ def run_worlds(options):
     print(mechanisms.table(results["mechanisms"]))
     for paper, table in results["tables"].items():
         print(f"\n{paper}\n{reproduce.table(table, table['about']['columns'])}")
+    if options.quick:
+        print(mechanisms.QUICK)
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, paths))}")
 
 

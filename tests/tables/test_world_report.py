@@ -213,7 +213,6 @@ def test_the_readme_is_made_from_the_report(tmp_path, page, monkeypatch):
     results = json.loads((page.parent / "results.json").read_text()) | {"quick": True}
     asked = []
     monkeypatch.setattr(world_report, "make_report", lambda folder, **more: asked.append(more) or (results, []))
-    (tmp_path / "notebooks/figures").mkdir(parents=True)
     shutil.copy(readme.Path(readme.__file__).parents[1] / "README.md", tmp_path)
     before, _, rest = (tmp_path / "README.md").read_text().partition(readme.BEGIN)
     arguments = ["--quick", "--jobs", "1", "--folder", str(tmp_path), "--out", str(page.parent)]
