@@ -196,9 +196,8 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
                    test=task.test and os.path.realpath(task.test))
     log, task, split = open_task(task)
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
-    settings = limit_validation(settings, len(split.validation.item), split.items)
     about = dict(model=model_name, task=asdict(task), config=asdict(config),
-                 settings=asdict(settings), notes=log.notes)
+                 settings=asdict(limit_validation(settings, split)), notes=log.notes)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -213,14 +212,13 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
         raise
 
 
-def limit_validation(settings, cases, items):
-    """The settings; of all validation `cases` fewer, if all would take a third of the time.
+def limit_validation(settings, split):
+    """The settings; of all validation cases fewer, if all would take a third of the time.
 
-    Sizes alone decide, never the clock: as many as rows are trained on in between, fewer among many
-    items. Of our models that is 5 to 26 % of the time.
+    Sizes decide: as many as rows trained on in between, fewer among many items: 5 to 26 % of it.
     """
-    most = max(200, settings.batch_size * settings.evaluate_every // (1 + items // 20_000))
-    enough = settings.validation_cases or cases <= most
+    most = max(200, settings.batch_size * settings.evaluate_every // (1 + split.items // 20_000))
+    enough = settings.validation_cases or len(split.validation.item) <= most
     return settings if enough else replace(settings, validation_cases=most)
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -268,9 +269,10 @@ def test_of_many_validation_events_some_are_ranked(tmp_path, monkeypatch):
     asked = training.Settings(validation_cases=7)
     for settings, cases, items, want in ((few, 200, 5, 0), (few, 201, 5, 200), (many, 3200, 19_999, 0), (many, 9999, 19_999, 3200),
                                          (many, 9999, 20_000, 1600), (many, 9999, 60_000, 800), (asked, 9999, 5, 7)):
-        assert runs.limit_validation(settings, cases, items).validation_cases == want
-    limit = runs.limit_validation
-    monkeypatch.setattr(runs, "limit_validation", lambda settings, cases, items: limit(settings, 100 * cases, items))
+        split = SimpleNamespace(items=items, validation=SimpleNamespace(item=np.ones(cases)))
+        assert runs.limit_validation(settings, split).validation_cases == want
+    limit, split = runs.limit_validation, SimpleNamespace(items=5, validation=SimpleNamespace(item=np.ones(400)))
+    monkeypatch.setattr(runs, "limit_validation", lambda settings, _: limit(settings, split))
     assert train(tmp_path / "run", write_log(tmp_path / "log.csv"))[0] == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["validation_cases"] == 200
 
