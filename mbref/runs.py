@@ -67,8 +67,7 @@ class Task:
     test: str = ""                      # a file of events to hold out, written as the log is
 
 
-ONE_FILE = ("--test holds out the events of a file: leave --gap, --sample-users and "
-            "--drop-target-history out.")
+ONE_FILE = "--test FILE goes without --gap, --sample-users and --drop-target-history."
 OF_SESSIONS = ("gap", "days", "min_support", "text", "cold")
 
 
@@ -78,7 +77,7 @@ def open_task(task, counts="running"):
     A split of sessions leaves out part of the log. Raises InputError if it is not the file trained
     on, or if nothing is left to test.
     """
-    files = [task.data, *([task.test] if task.test else [])]
+    files = [path for path in (task.data, task.test) if path]
     log, *of_test = [read_task(task, path) for path in files]
     digest = " ".join(map(digest_of, files))
     require(task.digest in ("", digest), f"{' or '.join(files)} is not the file this run was "
@@ -125,9 +124,8 @@ def split_of(log, task, counts="running"):
     """Leave-one-out as the task says. Raises InputError if the log has no test event."""
     split = leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
     require(len(split.test.item),
-            f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}: "
-            "nothing to test, choose another --target." if not task.test else
-            f"{task.test} has no {task.target!r} after another event of its user: nothing to test.")
+            f"no user of {task.test or task.data} has {2 if task.test else task.min_events} "
+            f"events, a later one a {task.target!r}: nothing to test, choose another --target.")
     return split
 
 
