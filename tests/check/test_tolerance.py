@@ -72,6 +72,16 @@ def test_padding_is_not_compared_and_other_types_of_the_same_numbers_are_right()
     assert rows({"outputs/m": [True, False]}, {"outputs/m": [1.0, 0.0]})["outputs/m"].times == 0
 
 
+def test_what_is_undefined_must_be_undefined():
+    """NaN of an output, as of a user without a relevant item, is an answer."""
+    nan = float("nan")
+    assert rows({"outputs/y": [nan, 1.0]}, {"outputs/y": [nan, 1.0]})["outputs/y"].times == 0
+    found = rows({"outputs/y": [1.0, nan]}, {"outputs/y": [1.0, 0.0]})["outputs/y"]
+    assert found.problem == "a number where NaN is right" and found.index == (1,)
+    assert rows({"outputs/y": [nan, 1.0]}, {"outputs/y": [nan, nan]})["outputs/y"].times == float("inf")
+    assert rows({"outputs/y": nan}, {"outputs/y": 0.0})["outputs/y"].times == float("inf")
+
+
 def test_ten_steps_by_arithmetic():
     """loss = w^2 / 2 with a step of .1: w shrinks by .9 each time."""
     losses = adapters.DESCENTS["numpy"](lambda params, inputs, tap: {

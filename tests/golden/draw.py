@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.check.casefile import nest
 from mbref.nn import optim
 
 B, T, D = 3, 7, 8   # rows, events, width of most cases
+SMALL = 2.0**-13    # a spread beside which an epsilon of 1e-8 counts
 MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)  # lengths of histories
 
 
@@ -64,6 +66,40 @@ def with_ties(rng, count):
 def moved(rng, params, scale=0.4):
     """Parameters away from their initial zeros and ones, so that no gradient is hidden by them."""
     return optim.tree_map(lambda a: round8(a + rng.normal(0, scale, a.shape)), params)
+
+
+def enlarge(build, *names, most=2, inputs=8, times=()):
+    """A build whose parameters are whole numbers, and the inputs of these names, too.
+
+    Products of them are large and exact in float32. Biases are half more, so that no ReLU is at
+    its kink; the gammas of norms stay 1. times: (beginning of a path, factor) of some.
+    """
+    def whole(rng, a, most):
+        return rng.integers(-most, most + 1, a.shape).astype(float)
+
+    def one(rng, name, a):
+        if name == "gamma":
+            return np.ones_like(a)
+        return whole(rng, a, most) + 0.5 * (name in ("b", "beta"))
+
+    def large(rng, draw):
+        params, found = build(rng, draw)
+        params = {path: one(rng, path.rpartition("/")[2], a)
+                  for path, a in optim.leaves(params)}
+        for start, factor in times:
+            params |= {path: factor * a for path, a in params.items() if path.startswith(start)}
+        return nest(params), found | {name: whole(rng, found[name], inputs) for name in names}
+    return large
+
+
+def quieten(build, *loud, names=()):
+    """A build whose parameters hardly vary, but for those whose paths end in `loud`."""
+    def quiet(rng, draw):
+        params, inputs = build(rng, draw)
+        params = nest({path: a if path.endswith(loud) else SMALL * a
+                       for path, a in optim.leaves(params)})
+        return params, inputs | {name: SMALL * inputs[name] for name in names}
+    return quiet
 
 
 def real_right(lengths, size=T):

@@ -107,6 +107,18 @@ FLAGS = {
         "a step in another direction"),
     "ZeroGradient": Flag(
         "gradients that are all 0", "0 / 0 in a norm or in a step", "NaN in every weight"),
+    "LongHistory": Flag(
+        "more events than most cases have", "tiles, warps or tables of a fixed size",
+        "what lies behind the eighth or the 32nd event is lost"),
+    "ManyItems": Flag(
+        "many items", "ids that are hashed, cut off or stored in too few bits",
+        "items share their counts or their embeddings"),
+    "OneUser": Flag(
+        "a single user", "an axis of length 1 that is squeezed or broadcast",
+        "no answer for a batch of one, or that of another shape"),
+    "Float64": Flag(
+        "numbers that float32 cannot hold apart", "a variance in one pass, as mean of squares less "
+        "square of the mean", "noise in place of what is normalised, where values are far from 0"),
     "Switch": Flag(
         "another form of the equation", "the form of the other side, or of another switch",
         "results of the release where the paper is meant, or the reverse"),

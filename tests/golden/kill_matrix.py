@@ -18,11 +18,16 @@ from tests.golden.hmar import faults as hmar, faults_loss as hmar_loss
 from tests.golden.hmar_released import faults as hmar_released
 from tests.golden.metrics import faults as metrics
 from tests.golden.optim import faults as optim
-from tests.golden.shared import faults as shared, faults_attention as attention
+from tests.golden.shared import (
+    faults as shared,
+    faults_attention as attention,
+    faults_large as large,
+    faults_sizes as sizes,
+)
 
 FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank,
             atrank_groups, dmran, dmran_match, hiersrec, candidates, candidates_scored,
-            hiersrec_model)
+            hiersrec_model, large, sizes)
 FAULTS = [Fault(name, component, function) for family in FAMILIES
           for component, faults in family.FAULTS.items() for name, function in faults.items()]
 
@@ -50,7 +55,8 @@ def list_errors(result):
 def signature(fault):
     """How a fault shows, as one of hints.signatures."""
     cases = [case for case in casefile.cases() if case.component == fault.component]
-    results = {dtype: [run_fault(fault, case, dtype) for case in cases] for dtype in TOLERANCE}
+    results = {dtype: [run_fault(fault, case, dtype) for case in cases if run.is_for(case, dtype)]
+               for dtype in TOLERANCE}
     errors = {dtype: {one.case.id: list_errors(one) for one in found if one.failures}
               for dtype, found in results.items()}
     return {"name": fault.name, "component": fault.component} | errors

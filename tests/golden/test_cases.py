@@ -9,9 +9,11 @@ import pytest
 
 from mbref.check import casefile, cases
 from mbref.check.components.registry import own_functions
+from mbref.errors import InputError
 from tests.golden import manifest
 from tests.golden.flags import FLAGS
 from tests.golden.registry import BY_HAND, COMPONENTS, PLANS
+from tests.optional import require
 
 ROOT = casefile.ROOT
 MANIFEST = json.loads((ROOT / "manifest.json").read_text())
@@ -80,7 +82,7 @@ def test_config_and_defaults_say_everything_of_a_model(family):
 def test_every_file_is_in_the_manifest_and_all_are_small():
     files = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.npz")}
     assert files == {entry["file"] for entry in MANIFEST["cases"]}
-    assert sum(path.stat().st_size for path in ROOT.rglob("*") if path.is_file()) < 3_000_000
+    assert sum(path.stat().st_size for path in ROOT.rglob("*") if path.is_file()) < 4_000_000
 
 
 @of_every_case
@@ -141,6 +143,45 @@ def test_whole_models_have_gradients_of_all_parameters_and_ten_steps(model):
         assert losses[-1] < losses[0] and case.kind == "model" and case.config["rate"] > 0
 
 
+NOT_OF_A_LOSS = {"counts", "newest_only", "pairs", "unit", "dropout"}  # how batches are drawn
+
+
+def list_values(config, field):
+    """The values that a setting can have, as its own error message lists them; none of a number."""
+    if field.type in ("bool", bool):
+        return [True, False]
+    if field.type not in ("str", str) or field.name == "inputs":
+        return []
+    with pytest.raises(InputError) as error:
+        config(**SMALLEST[config.__module__.rpartition(".")[2]], **{field.name: "?"})
+    return str(error.value).partition("choose one of ")[2].rstrip(".").split(", ")
+
+
+SMALLEST = {"hmar": {"items": 1, "behaviours": 1}, "atrank": {"items": 1}, "dmran": {"items": 1},
+            "hiersrec": {"items": 1, "categories": 1}}
+VARY = {"hmar": ("theta", "weights", "target", "heads", "blocks", "length"),
+        "dmran": ("redundancy", "penalty", "weight_decay", "hops", "categories", "heads"),
+        "hiersrec": ("category_weight", "blocks", "heads", "text", "inputs")}
+
+
+@pytest.mark.parametrize("family", ("dmran", "hiersrec", "hmar"))  # ATRank's ablations lack cases
+def test_every_value_of_every_setting_has_a_loss_with_gradients_and_is_explained(family):
+    known, config = MANIFEST["defaults"][family], importlib.import_module(
+        f"mbref.variants.{family}").Config
+    of_models = [known | case.config for case in CASES if case.kind == "model"
+                 and case.component.partition(".")[0] == family and ".released" not in case.component]
+    text = " ".join(MANIFEST["components"][family]["about"].split())
+    for field in fields(config):
+        if field.name not in NOT_OF_A_LOSS:
+            for value in list_values(config, field):
+                assert value in [used.get(field.name) for used in of_models], (field.name, value)
+                if value != known[field.name]:
+                    assert field.name in text, field.name
+                    assert f'"{value}"' in text or value in (True, False), (field.name, value)
+    for name in VARY[family]:
+        assert any(used.get(name) != known[name] for used in of_models), name
+
+
 def test_both_sides_of_atrank_and_hmar_are_there():
     for family in ("atrank", "hmar"):
         kinds = {case.side for case in cases(family) if case.kind == "model"}
@@ -158,3 +199,12 @@ def test_the_page_explains_every_flag_and_every_field():
 
 def test_every_component_has_plans_and_a_by_hand_form():
     assert set(PLANS) == set(BY_HAND) == set(COMPONENTS) == set(own_functions())
+
+
+def test_the_manifest_is_as_its_schema_says_one_case_a_line():
+    schema = json.loads((ROOT / "manifest.schema.json").read_text())
+    require("jsonschema").validate(MANIFEST, schema)
+    assert set(schema["properties"]["cases"]["items"]["properties"]) == set(FIELDS)
+    lines = (ROOT / "manifest.json").read_text().splitlines()
+    assert [json.loads(line.rstrip(","))["id"] for line in lines if line.startswith('  {"id"')] == [
+        entry["id"] for entry in MANIFEST["cases"]]

@@ -8,6 +8,12 @@ from mbref.by_hand import atrank as paper
 from mbref.by_hand.atrank import dense, object_embedding, one_hot, relu_dense, row, weighted_sum
 
 
+def entropy(z, label):
+    """-log sigmoid(z) or -log(1 - sigmoid(z)), log(1 + e^x) written for large |x| too."""
+    x = -z if label else z
+    return np.maximum(x, 0) + np.log(1 + np.exp(-np.abs(x)))
+
+
 def bucket(gap, rule):
     """Number of a time bucket, by the rule of the paper or of the release."""
     return paper.bucket(gap) if rule == "paper" else min(int(np.floor(np.log2(gap + 1))), 12)
@@ -30,7 +36,9 @@ def behaviour(params, event, config):
     parts = [object_embedding(params, thing, config)]
     if config.actions[thing[0]]:
         parts.append(row(p["action"], action))
-    return layer_of(config)(p, np.concatenate([*parts, time_code(gap, config.bucket)]))
+    if config.time:
+        parts.append(time_code(gap, config.bucket))
+    return layer_of(config)(p, np.concatenate(parts))
 
 
 def target(params, thing, config):
@@ -63,7 +71,7 @@ def block(p, query, memory, config):
 def states(params, history, config):
     """The events after self-attention.  -> n vectors."""
     x = [behaviour(params, event, config) for event in history]
-    for p in params["self"]:
+    for p in params.get("self", ()):  # a case without such blocks does not have the name
         x = [block(p, one, x, config) for one in x]
     return x
 
@@ -93,5 +101,5 @@ def squares(x):
 def loss(params, history, candidate, label, config, count=1):
     """What one (history, candidate, label) adds to the loss; the squares of weights come once."""
     z, u, x = score(params, history, candidate, config)
-    mean = paper.cross_entropy(z, label) + config.weight_decay / 2 * squares(params)
+    mean = entropy(z, label) + config.weight_decay / 2 * squares(params)
     return mean / count + config.penalty / 2 * (np.sum(u**2) + np.sum(x**2))

@@ -14,6 +14,7 @@ from tests.golden.draw import (
     B,
     Component,
     D,
+    T,
     ids,
     moved,
     normal,
@@ -79,18 +80,18 @@ BY_HAND = {"atrank.behaviour_code": behaviour_code, "atrank.attention_block": at
 
 # Cases.
 
-def category_of(rng, unknown):
+def category_of(rng, unknown, items=ITEMS):
     """Of every item; of all, of some or of no items it is unknown."""
-    return np.append(0, rng.integers(1, CATEGORIES + 1, ITEMS) * (rng.random(ITEMS) >= unknown))
+    return np.append(0, rng.integers(1, CATEGORIES + 1, items) * (rng.random(items) >= unknown))
 
 
 def history(rng, draw):
     """Items, gaps over all buckets that fall with time, categories."""
-    real = real_right(draw["lengths"])
+    real, items = real_right(draw["lengths"], draw.get("events", T)), draw["config"]["items"]
     gap = -np.sort(-(2 ** rng.integers(0, draw.get("years", 11), real.shape)
                      - rng.integers(0, 2, real.shape)), axis=1)
-    return {"item": ids(rng, real, draw.get("items", ITEMS)), "gap": gap * real,
-            "category": category_of(rng, draw.get("unknown", 0))}
+    return {"item": ids(rng, real, draw.get("items", items)), "gap": gap * real,
+            "category": category_of(rng, draw.get("unknown", 0), items)}
 
 
 def params_of(rng, draw, scale):
@@ -115,20 +116,21 @@ def attention_block_case(rng, draw):
     return params, {"query": query, "memory": memory, "allowed": allowed}
 
 
-def candidates(rng, shape):
+def candidates(rng, draw, count):
     """Different items a row."""
-    return np.array([rng.permutation(ITEMS)[: shape[1]] + 1 for _ in range(shape[0])])
+    items = draw["config"]["items"]
+    return np.array([rng.permutation(items)[:count] + 1 for _ in draw["lengths"]])
 
 
 def score_case(rng, draw):
-    return params_of(rng, draw, 0.2), history(rng, draw) | {"candidate": candidates(rng, (B, 4))}
+    return params_of(rng, draw, 0.2), history(rng, draw) | {"candidate": candidates(rng, draw, 4)}
 
 
 def model_case(rng, draw):
     """A positive and a negative a row, where one could be drawn."""
-    candidate = candidates(rng, (B, C))
-    candidate[:, 1] *= rng.random(B) >= draw.get("without", 0)
-    label = np.broadcast_to([True, False], (B, C))
+    candidate = candidates(rng, draw, C)
+    candidate[:, 1] *= rng.random(len(candidate)) >= draw.get("without", 0)
+    label = np.broadcast_to([True, False], candidate.shape)
     return params_of(rng, draw, 0.2), history(rng, draw) | {"candidate": candidate, "label": label}
 
 
@@ -211,6 +213,10 @@ COMPONENTS = {
     "atrank": Component("ATRank steps (2)-(7)", kind="model", about="""
         The loss of a batch: point-wise cross entropy and penalties.  -> loss [].
         item, gap [B, T], 0 = padding on the right; category [N+1]; candidate [B, C], 0 = none;
-        label [B, C] bool. Config as in papers/atrank.py. Taps, NaN at padding: input [B, T, D],
+        label [B, C] bool. scores "dot" or "bilinear", bucket "release" or "paper", query "raw" or
+        "group" and group_relu True or False are as in the components; item_bias True: b_i of params
+        bias is added, False: it is not read. time False: no columns of time. self_attention False:
+        no blocks self. blocks: so many of self and of vanilla. penalty and weight_decay: half of
+        each times the squares of u and h_t of all candidates, and of all parameters. Taps, NaN at padding: input [B, T, D],
         self_weights [B, H, T, T], states [B, T, D], and vanilla_weights [B, H, C, T]."""),
 }

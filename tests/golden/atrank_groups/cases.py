@@ -108,7 +108,8 @@ def history(rng, draw):
 def candidates(rng, inputs, group, count):
     """Different objects of a group in every row."""
     objects = len(inputs[f"features_{group}"]) - 1
-    return np.array([rng.permutation(objects)[:count] + 1 for _ in range(B)])
+    rows = len(inputs["object_0"]) if "object_0" in inputs else B
+    return np.array([rng.permutation(objects)[:count] + 1 for _ in range(rows)])
 
 
 def group_code_case(rng, draw):
@@ -140,8 +141,8 @@ def model_case(rng, draw):
     """A positive and a negative a row, where one could be drawn."""
     inputs = history(rng, draw)
     candidate = candidates(rng, inputs, draw["config"]["group"], C)
-    candidate[:, 1] *= rng.random(B) >= draw.get("without", 0)
-    label = np.broadcast_to([True, False], (B, C))
+    candidate[:, 1] *= rng.random(len(candidate)) >= draw.get("without", 0)
+    label = np.broadcast_to([True, False], candidate.shape)
     return params_of(rng, draw, 0.2), inputs | {"candidate": candidate, "label": label}
 
 

@@ -7,7 +7,7 @@ import autograd.numpy as np
 from mbref.by_hand import dmran as by_hand
 from mbref.check.components.reading import config_of
 from mbref.variants import dmran
-from tests.golden.shared.by_hand import rows, spread
+from tests.golden.shared.by_hand import entropy, rows, spread
 
 # Other readings, for one history without padding.
 
@@ -100,7 +100,13 @@ def candidate_vector(params, M, M_hat, i_c, config):
     h_hat = vanilla(params.get("van_hat"), M_hat, i_c, config)
     if not config.fuse:
         return h_hat
-    return by_hand.fusion(params, vanilla(params.get("van"), M, i_c, config), h_hat)
+    return fuse(params, vanilla(params.get("van"), M, i_c, config), h_hat)
+
+
+def fuse(params, h, h_hat):
+    """h_c = G * h + (1 - G) * h^ with a sigmoid that does not overflow.  -> [d].  Eq. 16."""
+    G = 0.5 + 0.5 * np.tanh((h @ params["W_f1"] + h_hat @ params["W_f2"] + params["b_f"]) / 2)
+    return G * h + (1 - G) * h_hat
 
 
 def match(params, M, M_hat, candidate, config):
@@ -130,7 +136,7 @@ def loss_of_row(params, states, positive, negative, config):
     yes, *activations = match(params, M, M_hat, positive, config)
     no, *more = match(params, M, M_hat, negative, config)
     overlap = by_hand.redundancy(A) if config.variant != "feature" else 0.0
-    fit = -by_hand.log_likelihood(yes, no) / 2
+    fit = (entropy(yes, True) + entropy(no, False)) / 2
     return fit + config.redundancy * overlap, squares(activations + more)
 
 
@@ -209,7 +215,7 @@ def vanillas(params, inputs):
 
 def fusion(params, inputs):
     def one(h, h_hat):
-        return [by_hand.fusion(params, *pair) for pair in zip(h, h_hat, strict=True)]
+        return [fuse(params, *pair) for pair in zip(h, h_hat, strict=True)]
     return {"h_c": rows(one, inputs["h"], inputs["h_hat"])}
 
 

@@ -87,12 +87,13 @@ def fusion_case(rng, draw):
 
 def score_case(rng, draw):
     params, inputs = params_of(rng, draw, 0.3), without_category(draw, history(rng, draw))
-    return params, inputs | {"candidate": candidates(rng, (B, 4))}
+    return params, inputs | {"candidate": candidates(rng, draw, 4)}
 
 
 def model_case(rng, draw):
-    inputs = without_category(draw, history(rng, draw)) | {"candidate": candidates(rng, (B, C))}
-    return params_of(rng, draw, 0.3), inputs | {"label": np.broadcast_to([True, False], (B, C))}
+    inputs, candidate = without_category(draw, history(rng, draw)), candidates(rng, draw, C)
+    label = np.broadcast_to([True, False], candidate.shape)
+    return params_of(rng, draw, 0.3), inputs | {"candidate": candidate, "label": label}
 
 
 MODEL = {"items": ITEMS, "width": D, "hops": HOPS, "heads": 2, "redundancy": 0.1, "penalty": 0.01}
@@ -198,7 +199,13 @@ COMPONENTS = {
         The loss of a batch: cross entropy of positives and negatives, and penalties.  -> loss
         [].
         item, gap [B, T], 0 = padding on the right; category [items+1] if categories > 0;
-        candidate [B, C]; label [B, C] bool. Config as in variants/dmran.py. Taps: hops [B, r,
+        candidate [B, C]; label [B, C] bool. redundancy weighs eq. 22, a mean over rows; penalty
+        and weight_decay: half of each times the squares of h_c and i_c of all candidates, and of
+        all parameters. variant "item": no feature level, h_c = h; "feature": H for M, no hops,
+        padding masked. time False: eq. 1 without T. bucket "release": as in atrank.time_bucket.
+        diagonal False: eq. 10 leaves out j = i. fuse False: h_c = h^. item_bias True: eq. 17 adds
+        b. pool "mean" and robust True: as in the components, with params van of M and van_hat of
+        M^. Taps: hops [B, r,
         T], M [B, r, d], beta [B, r, r, d], M_hat [B, r, d], vanilla_hat and vanilla [B, 1, C,
         r]; without hops (variant "feature") none, since padding takes part in them."""),
 }

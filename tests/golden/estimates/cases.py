@@ -47,7 +47,8 @@ def mean_and_spread(params, inputs):
     values = [float(v) for v in inputs["values"]]
     mean = sum(values) / len(values)
     squares = sum((v - mean) ** 2 for v in values)
-    return {"mean": np.array(mean), "sd": np.array((squares / (len(values) - 1)) ** 0.5)}
+    sd = (squares / (len(values) - 1)) ** 0.5 if len(values) > 1 else np.nan
+    return {"mean": np.array(mean), "sd": np.array(sd)}
 
 
 def percentile(numbers, share):

@@ -1,4 +1,6 @@
 """HierSRec's components by hand, row by row of a batch."""
+from fractions import Fraction
+
 import autograd.numpy as np
 from autograd.tracer import getval
 
@@ -77,7 +79,7 @@ def join(params, inputs):
         if config.tasks == "item":
             return [s, None]
         z = by_hand.category_logits(params, s)
-        logp = np.log(np.array(by_hand.softmax(list(z))))
+        logp = np.array([-one_session.surprise(list(z), c) for c in range(len(z))])
         if config.hier == "none":
             return [s, logp]
         g = one_session.projection(params, z, config, true, getval(z))
@@ -132,7 +134,7 @@ def candidates_budget(params, inputs):
 
     def one(logp):
         def enough(chosen):
-            return sum(c in chosen for c in category) >= inputs["rho"] * len(category)
+            return sum(c in chosen for c in category) >= Fraction(str(inputs["rho"])) * len(category)
         return choose_until(logp, enough)
     return {"chosen": rows(one, inputs["logp"])}
 

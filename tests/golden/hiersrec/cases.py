@@ -26,15 +26,20 @@ from tests.golden.draw import (
 ITEMS, CATEGORIES, TEXT, R, T = 9, 4, 2, 5, 7
 
 
+def items_of(draw):
+    """How many items there are."""
+    return draw.get("config", {}).get("items", ITEMS)
+
+
 def category_of(rng, draw):
     """Of every item, some unknown (0) if asked for."""
-    classes = rng.integers(1, CATEGORIES + 1, ITEMS)
-    return np.append(0, classes * (rng.random(ITEMS) >= draw.get("unknown", 0)))
+    classes = rng.integers(1, CATEGORIES + 1, items_of(draw))
+    return np.append(0, classes * (rng.random(items_of(draw)) >= draw.get("unknown", 0)))
 
 
 def known_of_items(rng, draw):
     """Categories and text vectors of all items."""
-    text = normal(rng, ITEMS + 1, TEXT)
+    text = normal(rng, items_of(draw) + 1, TEXT)
     text[0] = 0
     return {"category": category_of(rng, draw), "texts": text}
 
@@ -105,7 +110,7 @@ def choice_case(rng, draw):
 def filled(rng, draw):
     """Categories 0.. of items; the `empty` ones have none."""
     classes = [c for c in range(CATEGORIES + 1) if c not in draw["empty"]]
-    return np.append(0, rng.choice(classes, ITEMS))
+    return np.append(0, rng.choice(classes, draw.get("items", ITEMS)))
 
 
 def items_case(rng, draw):
@@ -121,11 +126,12 @@ def score_case(rng, draw):
 
 def model_case(rng, draw):
     """Sessions with the click that follows each; items that no session holds may be unknown."""
-    real = real_right([n + 1 for n in draw["lengths"]], T + 1)
+    items, length = items_of(draw), draw["config"]["length"]
+    real = real_right([n + 1 for n in draw["lengths"]], length + 1)
     real &= np.array(draw["lengths"])[:, None] > 0
-    clicks = ids(rng, real, draw.get("items", ITEMS))
+    clicks = ids(rng, real, draw.get("items", items))
     follow = clicks[:, 1:]
-    known = np.isin(np.arange(1, ITEMS + 1), clicks) if draw.get("cold") else np.ones(ITEMS, bool)
+    known = np.isin(np.arange(1, items + 1), clicks) if draw.get("cold") else np.ones(items, bool)
     inputs = {"item": clicks[:, :-1] * (follow > 0), "next": follow, "known": known}
     inputs |= known_of_items(rng, draw)
     return params_of(rng, draw, 0.2), inputs
@@ -262,6 +268,9 @@ COMPONENTS = {
         The loss of a batch: cross entropy of the next item and of its category.  -> loss [].
         The second counts category_weight. item, next [B, T], 0 = padding on the right, or
         nothing follows; category [N+1], 0 = unknown, a class like others; texts [N+1, M]; known
-        [N] bool: items in the softmax. Config as in papers/hiersrec.py. Taps, NaN at padding:
+        [N] bool: items in the softmax; softmax "all": known is not read. tasks "item": no category
+        head, q is s. inputs: what is read of an item, joined by +. pool "mean", item_out "tied",
+        hier "logits", "tied", "stop", "oracle" (the true category of next) and "none" are as in the
+        components; blocks of the encoder that often. Taps, NaN at padding:
         weights [B, heads, T, T], states [B, T, D]."""),
 }

@@ -9,11 +9,15 @@ from mbref.by_hand.hiersrec import (
     category_logits,
     dense,
     encoder_block,
-    item_probability,
     layer_norm,
     softmax,
     weighted_sum,
 )
+
+
+def surprise(z, label):
+    """-log softmax(z)[label] of a list of numbers, for large ones too."""
+    return max(z) + np.log(sum(np.exp(x - max(z)) for x in z)) - z[label]
 
 
 def item_features(params, item, about, config):
@@ -80,7 +84,7 @@ def losses(params, session, about, config, fixed=None, known=None):
     """L_item and L_cat of one session, sums over all clicks with a next one (not means).  (5).
 
     fixed: parameters that are not differentiated, whose p_C goes into g where hier is "stop".
-    known: the items with a training click, where there are others, too.
+    known: the items with a training click.
     """
     item_loss = category_loss = 0.0
     states = encode(params, session[:-1], about, config)
@@ -89,9 +93,10 @@ def losses(params, session, about, config, fixed=None, known=None):
         true = about[0][target]
         constant = category_logits(fixed, other) if fixed else None
         z_item, z_category = predict(params, s, about, config, true, constant)
-        item_loss = item_loss - np.log(item_probability(z_item, target, known))
+        items = range(1, len(z_item) + 1) if config.softmax == "all" else known
+        item_loss = item_loss + surprise([z_item[i - 1] for i in items], list(items).index(target))
         if config.tasks == "both":
-            category_loss = category_loss - np.log(softmax(list(z_category))[true])
+            category_loss = category_loss + surprise(list(z_category), true)
     return item_loss, category_loss
 
 

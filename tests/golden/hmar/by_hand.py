@@ -4,7 +4,7 @@ import autograd.numpy as np
 from mbref.by_hand import hmar as by_hand
 from mbref.check.components.reading import config_of
 from mbref.variants import hmar
-from tests.golden.shared.by_hand import entropy, of_pairs, rows, spread
+from tests.golden.shared.by_hand import entropy, of_pairs, rows, spread, surprise
 
 # The switches, for one sequence.
 
@@ -46,10 +46,14 @@ def terms(params, z, following, config):
     """
     item, behaviour, counts, negative, negative_counts = following
     shown = counts if config.candidate_counts == "target" else negative_counts
-    one = item, behaviour, read_counts(counts, config), negative, read_counts(shown, config)
+    counts_read = read_counts(counts, config)
+    rank = config.weights[behaviour - 1] * entropy(by_hand.score(params, z, item, counts_read), True)
+    if negative:
+        rank = rank + entropy(by_hand.score(params, z, negative, read_counts(shown, config)), False)
+    q = by_hand.candidate_code(params, item, counts_read)
+    logits = by_hand.dense(params["class2"], by_hand.dense(params["class1"], np.concatenate([q, z])))
     chosen = is_ranked(behaviour, counts, config)
-    rank = by_hand.ranking_term(params, z, one, config) if chosen else None
-    return rank, by_hand.class_term(params, z, one)
+    return rank if chosen else None, surprise(list(logits), behaviour - 1)
 
 
 # The components.

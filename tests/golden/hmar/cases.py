@@ -26,12 +26,12 @@ PARTS = ("q", "k", "v", "f1", "f2")
 
 
 def behaviour_case(rng, draw):
-    return {}, {"behaviour": ids(rng, real_left(draw["lengths"]), draw["kinds"])}
+    return {}, {"behaviour": ids(rng, real_left(draw["lengths"], draw.get("events", T)), draw["kinds"])}
 
 
 def events(rng, draw):
     """Items and behaviours of histories, padded on the left."""
-    real = real_left(draw["lengths"])
+    real = real_left(draw["lengths"], draw.get("events", T))
     return {"item": ids(rng, real, draw.get("items", ITEMS)), "behaviour": ids(rng, real, draw.get("kinds", K))}
 
 
@@ -45,9 +45,9 @@ def candidate_counts_case(rng, draw):
     return {}, inputs | {"candidate": ids(rng, wanted, draw["items"])}
 
 
-def counts_of(which, item, behaviour):
+def counts_of(which, item, behaviour, kinds=K):
     """Counts of the items `which` [B, T] among the events so far, 0 where there is none."""
-    return window_counts(which, item, behaviour, K).astype(float) * (which > 0)[..., None]
+    return window_counts(which, item, behaviour, kinds).astype(float) * (which > 0)[..., None]
 
 
 def joints(rng):
@@ -115,14 +115,15 @@ def score_case(rng, draw):
 
 def model_case(rng, draw):
     """Histories of one user each; the events after them, with counts before they came; negatives of other items."""
-    real = real_left([n + 1 for n in draw["lengths"]], T + 1)  # the event that only is predicted included
+    items, kinds, events = (draw["config"][name] for name in ("items", "behaviours", "length"))
+    real = real_left([n + 1 for n in draw["lengths"]], events + 1)  # with the event that only is predicted
     real &= np.array(draw["lengths"])[:, None] > 0
-    item, behaviour = ids(rng, real, draw.get("items", ITEMS)), ids(rng, real, draw.get("kinds", K))
+    item, behaviour = ids(rng, real, draw.get("items", items)), ids(rng, real, draw.get("kinds", kinds))
     follow = {"next_item": item[:, 1:] * (item[:, :-1] > 0), "next_behaviour": behaviour[:, 1:] * (item[:, :-1] > 0)}
     item, behaviour = item[:, :-1], behaviour[:, :-1]
     drawn = (item > 0) & (rng.random(item.shape) >= draw.get("without", 0))
-    negative = (follow["next_item"] % ITEMS + 1) * drawn
-    counts = {name: counts_of(which, item, behaviour) for name, which in (
+    negative = (follow["next_item"] % items + 1) * drawn
+    counts = {name: counts_of(which, item, behaviour, kinds) for name, which in (
         ("counts", item), ("next_counts", follow["next_item"]), ("negative_counts", negative))}
     inputs = {"item": item, "behaviour": behaviour, "negative": negative} | follow | counts
     return model_params(rng, config_of(hmar.Config, draw["config"])), inputs
@@ -260,6 +261,11 @@ COMPONENTS = {
         left.
         item, behaviour [B, T]; counts [B, T, K] of each event; next_item, next_behaviour [B,
         T], 0 = nothing to predict; next_counts [B, T, K]; negative [B, T], 0 = none;
-        negative_counts [B, T, K]. Config as in papers/hmar.py. Taps, NaN at padding: input [B,
+        negative_counts [B, T, K]. theta weighs the class loss; weights, one a behaviour, the
+        ranking of positives; target, 1..K; blocks: steps (3) and (4) that often. merge "bypass":
+        step (4) reads the input of step (3). indicator False: all counts are 0. count_scale
+        "log1p": c is log(1 + c). candidate_counts "target": a negative has the counts of the
+        positive. positives "new": next events with counts of 0 alone are ranked, "target": those
+        of the target behaviour. Taps, NaN at padding: input [B,
         T, D], behaviour_weights [B, H, T, T], merged [B, T, D], sequence_weights, states."""),
 }

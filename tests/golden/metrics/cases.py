@@ -54,13 +54,18 @@ def discount(rank):
 
 
 def recall_many(params, inputs):
-    return {"recall": over_orders(lambda rank: 1.0, inputs) / inputs["positive"].sum(axis=1)}
+    return {"recall": ratio(over_orders(lambda rank: 1.0, inputs), inputs["positive"].sum(axis=1))}
+
+
+def ratio(parts, wholes):
+    """Of a user without positives there is none."""
+    return np.array([a / b if b else np.nan for a, b in zip(parts, wholes, strict=True)])
 
 
 def ndcg_many(params, inputs):
     ideal = [sum(discount(rank) for rank in range(1, min(inputs["k"], n) + 1))
              for n in inputs["positive"].sum(axis=1)]
-    return {"ndcg": over_orders(discount, inputs) / np.array(ideal)}
+    return {"ndcg": ratio(over_orders(discount, inputs), ideal)}
 
 
 def auc_of(scores, positive, allowed, tie):
@@ -83,7 +88,7 @@ def macro_auc(params, inputs):
     values = [auc_of(s, p, np.ones(len(s), bool), 0.5)
               for s, p in zip(*inputs.values(), strict=True)]
     defined = [v for v in values if v == v]
-    return {"mean": np.array(sum(defined) / len(defined)),
+    return {"mean": np.array(sum(defined) / len(defined) if defined else np.nan),
             "skipped": np.array(len(values) - len(defined))}
 
 

@@ -1,0 +1,60 @@
+"""More cases of DMRAN: large values, norms' epsilons, every setting, other shapes.  {component: plans}."""
+from tests.golden.dmran.cases import (
+    ATTEND,
+    CATEGORIES,
+    HOPS,
+    OTHERS,
+    fusion_case,
+    item_attention_case,
+    model_case,
+    pairs_case,
+    row,
+    score_case,
+    vanilla_case,
+)
+from tests.golden.draw import EMPTY, FULL, MIXED, B, enlarge, plan, quieten
+
+NARROW = {"width": 4}
+RATE, TINY_RATE = 2.0**-24, 2.0**-36   # of steps that large gradients leave small
+LARGE = ("LargeValues", "Padding")
+STEEP = (("W_s5", 128),)               # as a tanh is at most 1
+ITEMS = (("V", 16),)
+LONG = {"items": 70, "hops": 9, "rate": 0.05}
+ROBUST = {"robust": True, "heads": 2}
+MORE = {
+    "dmran.item_attention": plan(
+        enlarge(item_attention_case, "H", inputs=32), ("larger", LARGE, ATTEND, {}), side="paper"),
+    "dmran.alignment": plan(
+        enlarge(pairs_case, "M", inputs=1, times=STEEP),
+        ("large", ("LargeValues",), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}),
+        ("large_others", ("LargeValues", "NoDiagonal"), OTHERS, {}), side="paper"),
+    "dmran.feature_attention": [
+        *plan(enlarge(pairs_case, "M", inputs=1, times=STEEP),
+              ("large", ("LargeValues",), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
+        *plan(quieten(pairs_case, "ln_f/gamma", "ln_f/beta", names=("M",)),
+              ("low_variance", ("LowVariance", "Switch"), {"hops": HOPS, "robust": True}, {"robust": True}),
+              side="paper")],
+    "dmran.vanilla": [
+        *plan(enlarge(vanilla_case, "M", "i_c"),
+              ("large_robust", ("LargeValues", "Switch"), {"rows": (HOPS, 1, 3), "robust": True}, ROBUST),
+              side="paper"),
+        *plan(quieten(vanilla_case, "ln_f/gamma", "ln_f/beta", names=("M", "i_c")),
+              ("low_variance", ("LowVariance", "Switch"), {"rows": (HOPS,) * B, "robust": True}, ROBUST),
+              side="paper")],
+    "dmran.fusion": plan(
+        enlarge(fusion_case, "h", "h_hat", inputs=64),
+        ("larger", ("LargeValues",), {"spread": 1, "candidates": 2}, {}), side="paper"),
+    "dmran.score": plan(enlarge(score_case, times=ITEMS), row("large", LARGE, MIXED, **NARROW), side="paper"),
+    "dmran": [
+        *plan(enlarge(model_case, times=ITEMS), row("large", LARGE, MIXED, rate=RATE, **NARROW), side="paper"),
+        *plan(quieten(model_case, "ln_f/gamma", "ln_f/beta"),
+              row("low_variance", ("LowVariance", "Switch"), MIXED, rate=TINY_RATE, **NARROW, **ROBUST),
+              side="paper"),
+        *plan(model_case,
+              row("item", ("Switch", "EmptyHistory"), EMPTY, variant="item", rate=0.05, **NARROW),
+              row("mean", ("Switch",), FULL, pool="mean", bucket="release", rate=0.05, **NARROW),
+              row("others", ("Switch", "NoDiagonal"), MIXED, diagonal=False, redundancy=1.0, rate=0.05, **NARROW),
+              row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), {"events": 33}, **NARROW | LONG),
+              row("one_event", ("SingleEvent", "OneUser"), (1,), {"events": 1}, rate=0.05,
+                  categories=CATEGORIES, **NARROW), side="paper")],
+}

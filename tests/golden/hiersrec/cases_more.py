@@ -1,0 +1,61 @@
+"""More cases of HierSRec: large values, norms' epsilons, every setting, other shapes.  {component: plans}.
+"""
+import numpy as np
+
+from tests.golden.draw import EMPTY, FULL, MIXED, enlarge, log_probabilities, plan, quieten
+from tests.golden.hiersrec.cases import (
+    block_case,
+    encode_case,
+    join_case,
+    model_case,
+    projection_case,
+    row,
+    score_case,
+)
+
+NARROW = {"width": 4, "item_width": 2, "category_width": 2, "projection_width": 2}
+RATE, TINY_RATE = 2.0**-34, 2.0**-36   # of steps that large gradients leave small
+LARGE = ("LargeValues", "Padding")
+STEEP = (("item", 128), ("category", 128), ("query", 16))
+NORMED = (("q", 16), ("k", 16))        # what they are multiplied by is normalised
+BLOCKS = tuple((f"blocks/0/{name}", factor) for name, factor in NORMED)
+LONG = {"length": 33, "items": 70, "rate": 0.02}
+
+
+def budget_case(rng, draw):
+    """100 items, whose likeliest category holds 7, 28 or 29: 0.07 * 100 is 7.000000000000001."""
+    sizes, likeliest = (7, 28, 8, 28, 29), (0, 1, 4)
+    logp = -np.sort(-log_probabilities(rng, (3, len(sizes)), 1.5), axis=1)
+    logp = np.array([np.roll(row, at) for row, at in zip(logp, likeliest, strict=True)])
+    return {}, {"logp": logp, "category": np.append(0, np.repeat(range(len(sizes)), sizes))}
+
+
+MORE = {
+    "hiersrec.encoder_block": [
+        *plan(enlarge(block_case, "h", times=NORMED), ("large", LARGE, {"lengths": MIXED}, {"heads": 2})),
+        *plan(quieten(block_case, "gamma", "beta", names=("h",)),
+              ("second_norm", ("LowVariance", "Padding"), {"lengths": MIXED}, {"heads": 2}))],
+    "hiersrec.encode": plan(enlarge(encode_case, times=BLOCKS), row("large", LARGE, MIXED, **NARROW)),
+    "hiersrec.projection": plan(
+        projection_case, row("near_uniform", ("LowVariance", "Switch"), FULL, {"spread": 0.1}, hier="logits")),
+    "hiersrec.joined": [
+        *plan(join_case, row("logits", ("Switch",), FULL, hier="logits")),
+        *plan(enlarge(join_case, times=STEEP), row("large", ("LargeValues",), FULL, hier="soft"))],
+    "hiersrec.candidates_budget": plan(
+        budget_case, *((name, ("Cutoff", "ManyItems"), {}, {"rho": rho}) for name, rho in (
+            ("seven", 0.07), ("a_bit_more_than_seven", 0.071), ("twenty_nine", 0.29)))),
+    "hiersrec.score": plan(enlarge(score_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, **NARROW)),
+    "hiersrec": [
+        *plan(enlarge(model_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, rate=RATE, **NARROW)),
+        *plan(quieten(model_case, "gamma", "beta"),
+              row("low_variance", ("LowVariance", "Padding"), MIXED, rate=TINY_RATE, **NARROW)),
+        *plan(model_case,
+              row("logits", ("Switch", "EmptyHistory"), EMPTY, hier="logits", blocks=2, rate=0.02, **NARROW),
+              row("oracle", ("Switch",), MIXED, hier="oracle", inputs="id", rate=0.02, **NARROW),
+              row("no_hierarchy", ("Switch", "NoNegative"), MIXED, {"items": 5, "cold": True}, hier="none",
+                  softmax="all", rate=0.02, **NARROW),
+              row("one_task", ("Switch",), MIXED, tasks="item", inputs="category+text", item_out="tied", rate=0.02,
+                  **NARROW),
+              row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), **NARROW | LONG),
+              row("one_click", ("SingleEvent", "OneUser"), (1,), length=1, rate=0.005, **NARROW))],
+}

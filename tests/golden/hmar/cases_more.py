@@ -1,0 +1,54 @@
+"""More cases of HMAR: large values, norms' epsilons, every setting, other shapes.  {component: plans}."""
+from tests.golden.draw import EMPTY, FULL, MIXED, enlarge, plan, quieten
+from tests.golden.hmar.cases import (
+    NARROW,
+    K,
+    behaviour_case,
+    behaviour_encoder_case,
+    candidate_counts_case,
+    events_case,
+    model_case,
+    model_row,
+    ranking_loss_case,
+    score_case,
+    sequence_encoder_case,
+)
+
+LONG = {"lengths": (33, 12), "events": 33}
+ONE_USER = {"lengths": (33,), "events": 33}
+MORE = {
+    "hmar.behaviour_mask": plan(
+        behaviour_case, ("long", ("LongHistory", "Padding"), LONG | {"kinds": 6}, {})),
+    "hmar.indicator": plan(
+        events_case, ("many_items", ("ManyItems", "LongHistory"), LONG | {"items": 400, "kinds": 6}, {"count": 6}),
+        ("colliding", ("ManyItems", "RepeatedItem"), {"lengths": (60,), "events": 60, "items": 150}, {"count": K})),
+    "hmar.candidate_counts": plan(
+        candidate_counts_case, ("many_items", ("ManyItems", "LongHistory"), LONG | {"items": 100, "kinds": 6},
+                                {"count": 6})),
+    "hmar.behaviour_encoder": plan(
+        enlarge(behaviour_encoder_case, "x"), ("large", ("LargeValues", "Padding"), {"lengths": MIXED}, {"heads": 2}),
+        ("large_empty", ("LargeValues", "EmptyHistory"), {"lengths": EMPTY}, {"heads": 2})),
+    "hmar.sequence_encoder": plan(
+        enlarge(sequence_encoder_case, "s", "residual"),
+        ("large", ("LargeValues", "Padding"), {"lengths": MIXED, "spread": 1}, {"heads": 2}),
+        ("large_empty", ("LargeValues", "EmptyHistory"), {"lengths": EMPTY, "spread": 1}, {"heads": 2})),
+    "hmar.ranking_loss": plan(
+        ranking_loss_case, ("larger", ("LargeValues",), {"lengths": FULL, "spread": 2048, "without": 0}, {})),
+    "hmar.score": [
+        *plan(enlarge(score_case, most=4), model_row("large", ("LargeValues", "Padding"), MIXED, **NARROW)),
+        *plan(score_case, model_row("without_counts", ("Switch",), EMPTY, indicator=False, **NARROW))],
+    "hmar": [
+        *plan(enlarge(model_case, most=4),
+              model_row("large", ("LargeValues", "Padding"), MIXED, rate=2.0**-22, **NARROW)),
+        *plan(quieten(model_case, "gamma", "beta"),
+              model_row("low_variance", ("LowVariance", "Padding"), MIXED, rate=2.0**-36, **NARROW)),
+        *plan(model_case,
+              model_row("weighted", ("Switch", "EmptyHistory"), EMPTY, theta=0.5, weights=[0.125, 0.25, 0.625],
+                        target=3, indicator=False, rate=0.01, **NARROW),
+              model_row("target", ("Switch", "RepeatedItem"), FULL, {"items": 4}, candidate_counts="target", target=2,
+                        count_scale="log1p", positives="target", weights=[], rate=0.01, **NARROW),
+              model_row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), length=33, items=70, behaviours=6,
+                        weights=[], rate=0.01, **NARROW),
+              model_row("one_event", ("SingleEvent", "OneUser"), (1,), length=1, rate=0.01, **NARROW)),
+    ],
+}

@@ -1,0 +1,39 @@
+"""More cases of the metrics: users that have none, more candidates.  {component: plans}."""
+import numpy as np
+
+from tests.golden.draw import normal, plan
+from tests.golden.metrics.cases import HALF, positives_case
+
+
+def some_without(rng, draw):
+    """A user without positives, one without other candidates, and one with both."""
+    params, inputs = positives_case(rng, draw)
+    inputs["positive"][0], inputs["positive"][1] = False, True
+    return params, inputs
+
+
+def nobody(rng, draw):
+    """No user has positives and others."""
+    scores = normal(rng, 3, 6)
+    return {}, {"scores": scores, "positive": np.zeros(scores.shape, bool)}
+
+
+def many_case(rng, draw):
+    """Few levels among many candidates, of which some are not allowed."""
+    scores = rng.integers(0, 9, (2, 80)).astype(float)
+    return {}, {"scores": scores, "target": rng.integers(0, 80, 2), "allowed": rng.random((2, 80)) < 0.8}
+
+
+def few_values(rng, draw):
+    return {}, {"values": normal(rng, draw["size"])}
+
+
+MORE = {
+    "metrics.greater_and_ties": plan(many_case, ("many_items", ("ManyItems", "Ties"), {}, {})),
+    "metrics.recall_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})),
+    "metrics.ndcg_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})),
+    "metrics.auc": plan(some_without, ("undefined", ("Undefined",), {}, HALF),
+                        ("undefined_strict", ("Undefined", "Switch"), {"levels": 3}, {"ties": "strict"})),
+    "metrics.macro_auc": plan(nobody, ("nobody", ("Undefined",), {}, {})),
+    "metrics.mean_and_spread": plan(few_values, ("one_value", ("Undefined", "SmallSample"), {"size": 1}, {})),
+}
