@@ -52,7 +52,7 @@ def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
 
 
 def test_bench_refuses_senseless_sizes():
-    for wrong in (["--items", "3"], ["--shares", "0"], ["--shares", "4"], ["--batch", "0"],
-                  ["--repeats", "0"]):
-        with pytest.raises(InputError):
+    for wrong, words in ((["--items", "3"], "^sizes"), (["--shares", "0"], "^a share"), (["--shares", "4"], "^a share"),
+                         (["--batch", "0"], "^sizes"), (["--repeats", "0"], "^sizes")):
+        with pytest.raises(InputError, match=words):
             bench.run(options(wrong))

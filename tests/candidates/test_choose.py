@@ -123,11 +123,13 @@ def test_policies_refuse_nan_and_other_shapes(name):
 def test_policies_refuse_senseless_sizes():
     logp, index = np.log([[0.5, 0.5]]), choose.index_of(np.array([0, 0, 1, 2]), 3)
     three = logp[:, [0, 1, 1]]
-    for call in (lambda: choose.topk(logp, 0), lambda: choose.topk(logp, 1.5),
-                 lambda: choose.mass(logp, 0), lambda: choose.mass(logp, 1.1),
-                 lambda: choose.mass(logp + 3, 0.5), lambda: choose.budget(logp, 0.5, index),
-                 lambda: choose.budget(three, 0, index), lambda: choose.budget(three, 2, index)):
-        with pytest.raises(InputError):
+    for words, call in (("^K must", lambda: choose.topk(logp, 0)), ("^K must", lambda: choose.topk(logp, 1.5)),
+                        ("^tau must", lambda: choose.mass(logp, 0)), ("^tau must", lambda: choose.mass(logp, 1.1)),
+                        ("^logp must", lambda: choose.mass(logp + 3, 0.5)),
+                        ("differ in their", lambda: choose.budget(logp, 0.5, index)),
+                        ("^rho must", lambda: choose.budget(three, 0, index)),
+                        ("^rho must", lambda: choose.budget(three, 2, index))):
+        with pytest.raises(InputError, match=words):
             call()
 
 

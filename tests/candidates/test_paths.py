@@ -146,7 +146,7 @@ def test_no_path_hides_bad_input():
               lambda: blocks.lay_out(weights[:3], index),
               lambda: blocks.top_by_blocks(queries, layout, chosen, 0)]
     for call in calls:
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match="^(queries|weights|chosen|target|n) (must|hold|and rows) "):
             call()
 
 

@@ -101,10 +101,10 @@ def test_relation_4_two_opposite_errors_make_the_gap(seed, K, k):
 
 def test_relation_4_needs_the_same_scores_and_a_full_ranking():
     places = rank.Standing(np.array([3]), np.array([0]), np.array([True]))
-    for full, narrow in ((places, places._replace(greater=np.array([4]))),
-                         (places, places._replace(ties=np.array([1]))),
-                         (places._replace(inside=np.array([False])), places)):
-        with pytest.raises(InputError):
+    for full, narrow, words in ((places, places._replace(greater=np.array([4])), "ranks worse"),
+                                (places, places._replace(ties=np.array([1])), "ranks worse"),
+                                (places._replace(inside=np.array([False])), places, "all items")):
+        with pytest.raises(InputError, match=words):
             rank.gap(full, narrow)
     none = rank.Standing(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
     assert np.isnan(rank.gap(none, none)).all()

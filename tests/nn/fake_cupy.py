@@ -198,6 +198,8 @@ def mimic(name, signature):
         for parameter, x in bound.arguments.items():
             bound.arguments[parameter] = for_numpy(parameter, x)
         given = {key: x for key, x in bound.kwargs.items() if x is not None or key == "axis"}
+        if name == "reshape" and "order" in bound.arguments:  # NumPy 2.1.0 takes it by name alone
+            given["order"] = bound.arguments.pop("order")
         found = getattr(np, name)(*bound.args, **given)
         return found if name in ON_HOST else wrap(found)
 

@@ -278,7 +278,7 @@ def test_weights_follow_the_target():
     dict(weights=(1.0, float("inf"), 0.0)), dict(heads=0), dict(blocks=0),
 ])
 def test_config_refuses(wrong):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=next(iter(wrong))):
         hmar.Config(**{**dict(items=5, behaviours=3), **wrong})
 
 

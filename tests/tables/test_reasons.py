@@ -25,9 +25,9 @@ def ranking_batch(history, cases, config):
 MODEL = SimpleNamespace(ranking_batch=ranking_batch, score_all=lambda params, batch, config: batch @ params["table"][:, 1:])
 
 
-def find(k=1, reasons=2, length=5):
+def find(k=1, length=5, **reasons):
     task = runs.Task("log.csv", "taobao", "buy")
-    return recommend(MODEL, {"table": TABLE}, SimpleNamespace(length=length), task, LOG, "me", k, reasons)
+    return recommend(MODEL, {"table": TABLE}, SimpleNamespace(length=length), task, LOG, "me", k, **reasons)
 
 
 def test_reasons_are_items_by_the_fall_of_the_score_without_all_their_events():

@@ -251,5 +251,5 @@ def test_steps_without_behaviour_encoder_leave_its_parameters():
     dict(merge="none"), dict(counts="all"), dict(candidate_counts="x"), dict(positives="x"),
     dict(count_scale="log2"), dict(target=4), dict(dropout=1.0)])
 def test_config_refuses(wrong):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=next(iter(wrong))):
         hmar.Config(**{"items": 5, "behaviours": 3, **wrong})
