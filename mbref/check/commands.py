@@ -135,7 +135,8 @@ def find_results(options, chosen):
         open_device(options.device)
         backend = "cupy"
         functions = {name: f for name, f in functions.items() if not name.startswith(ON_HOST)}
-    return run.run(functions, backend, chosen, dtypes, gradients)
+    results = run.run(functions, backend, chosen, dtypes, gradients)
+    return results if options.file else map(run.require_all, results)
 
 
 def read_expected_failures(path, chosen):

@@ -197,6 +197,11 @@ def drop_taps(names):
     return [name for name in names if group(name) != "taps"]
 
 
+def require_all(result):
+    """The Result with taps required, too: mbref itself has all that it asks for."""
+    return result._replace(missing=result.not_offered)
+
+
 def is_unknown(key, want):
     """Is this none of a case's names? What was given, and groups not compared, are let through."""
     if key in want or key == "outputs/losses" or group(key) in casefile.GIVEN:

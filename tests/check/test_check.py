@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mbref.check import cases, load_implementation, run
+from mbref.check import cases, commands, load_implementation, run
 from mbref.check.components.registry import own_functions
 from tests.check.implementations import CAUSAL, LAYER_NORM, run_check
 
@@ -104,6 +104,17 @@ def attention_attention(params, inputs, tap):
                         "float64")
     assert code == 0 and printed.count("4 compared, 1 not offered") == len(
         cases("attention.attention"))
+
+
+def test_a_tap_that_vanishes_from_mbref_itself_fails(capsys, monkeypatch):
+    functions = own_functions()
+    name = "attention.attention"
+    monkeypatch.setattr(commands, "own_functions", lambda: functions | {
+        name: lambda params, inputs, tap: functions[name](params, inputs, lambda *tapped: None)})
+    code, printed = run_check(capsys, "--only", name, "--dtype", "float64")
+    assert code == 1 and printed.count("4 compared, 1 not offered") == len(cases(name))
+    monkeypatch.undo()
+    assert run_check(capsys, "--only", name, "--dtype", "float64")[0] == 0
 
 
 def test_the_first_diverging_and_the_last_agreeing_array_are_named(capsys, write_file):
