@@ -27,8 +27,7 @@ import numpy as np
 import mbref
 from mbref import training
 from mbref.bench.candidates import ONE_THREAD
-from mbref.bench.device import (batch_of, cases, losses_in, measure, step_in_torch, step_on,
-                                to_torch)
+from mbref.bench.device import batch_of, cases, losses_in, measure, step_in_torch, step_on, to_torch
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad

@@ -6,8 +6,7 @@ events of any groups, in any order; vectors are [D].
 """
 import autograd.numpy as np
 
-from mbref.by_hand.basics import (BUCKETS, bucket, dense, layer_norm, row, softmax,
-                                  weighted_sum)
+from mbref.by_hand.basics import BUCKETS, bucket, dense, layer_norm, row, softmax, weighted_sum
 
 
 def relu_dense(p, x):

@@ -17,8 +17,14 @@ from mbref.data.leave_one_out import draw_cases
 from mbref.data.readers import OF_READING
 from mbref.errors import InputError, require
 from mbref.released import parity
-from mbref.tables import recommend as recommending, reproduce, rows, sessions, whole_catalogue
-from mbref.tables import world_report
+from mbref.tables import (
+    recommend as recommending,
+    reproduce,
+    rows,
+    sessions,
+    whole_catalogue,
+    world_report,
+)
 from mbref.tables.jobs import open_pool, train_all
 from mbref.tables.kind import describe_log
 

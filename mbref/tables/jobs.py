@@ -28,7 +28,6 @@ from mbref.data.sequences import NO_NPZ
 from mbref.data.shipped import PACKAGE
 from mbref.errors import InputError
 
-
 KILLED = ("a worker was killed, perhaps for want of memory: give the command again, with fewer "
           "--jobs; what is finished is kept.")
 

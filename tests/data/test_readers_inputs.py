@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mbref.data.readers import read, read_table
-from mbref.data.readers.columns import Layout, parse_bytes, parse_lines, texts_of
+from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
 from mbref.errors import InputError
 from tests.optional import given, st
 
@@ -285,9 +285,9 @@ def test_both_parsers_give_the_same_log(tmp_path_factory, rows):
 
 
 def compare_parsers(data, separator):
-    """Assert that what parse_bytes gives, if anything, is what parse_lines gives.  -> was there anything?"""
+    """Assert that what load_table gives, if anything, is what parse_lines gives.  -> was there anything?"""
     layout, broken, notes = Layout(separator, 2, {"user": 0, "item": 1}), {}, []
-    quick = parse_bytes(data, layout)
+    quick = load_table(data, layout)
     if quick is None:
         return False
     line, slow = parse_lines("x", 1, data, layout, broken, notes)
@@ -306,7 +306,7 @@ ROW = st.tuples(st.sampled_from(NUMBERS), st.one_of(st.sampled_from(NUMBERS), st
 
 
 @given(st.lists(ROW, min_size=1, max_size=12), st.sampled_from([",", "\t", " ", "::"]), st.booleans())
-def test_arithmetic_on_bytes_gives_what_lines_give_or_nothing(rows, separator, crlf):
+def test_numpys_parser_gives_what_lines_give_or_nothing(rows, separator, crlf):
     end = b"\r\n" if crlf else b"\n"
     compare_parsers(b"".join(separator.encode().join(row) + end for row in rows), separator)
 
@@ -316,7 +316,7 @@ def test_arithmetic_on_bytes_gives_what_lines_give_or_nothing(rows, separator, c
     (b"1\t" + b"9" * 18 + b"\n10\t2\n", "\t"), (b"1," + b"9" * 19 + b"\n10,2\n", ","), (b",\n,x\n", ","),
     (b"01,+3\n-2,1\n", ","), (b"00,1\n0,1\n", ","), (b"1,:\n2,/\n", ","), (b"1,2\r\n3,pv\r\n", ","),
     (b"".join(b"%d,name%d\n" % (n, n) for n in range(20)), ","), (b"1,abcdefgh\n1,abcdefghi\n", ",")])
-def test_what_arithmetic_on_bytes_can_read(data, separator):
+def test_what_numpys_parser_can_read(data, separator):
     assert compare_parsers(data, separator)
 
 
@@ -324,5 +324,5 @@ def test_what_arithmetic_on_bytes_can_read(data, separator):
     (b"1,2\n\n3,4\n", ","), (b"1,2\n1,2,3\n1\n", ","), (b'1,"2\n', ","), (b"1,2\n\xff,3\n", ","), (b"1,2\n1,\0\n", ","),
     (b"1 2\n 3\n", " "), (b"1 2\n\t \t\n", " "), (b"1\t2\n\t\n", "\t"), (b"1,2\n\xef\xbb\xbf1,2\n", ","),
     (b"1," + b"x" * 201 + b"\n", ","), (b'1,"a,b"\n', ","), (b'1,"a""b"\n', ","), (b"1::2\t\n", "::")])
-def test_what_arithmetic_on_bytes_leaves_to_lines(data, separator):
-    assert parse_bytes(data, Layout(separator, 2, {"user": 0, "item": 1})) is None
+def test_what_numpys_parser_leaves_to_lines(data, separator):
+    assert load_table(data, Layout(separator, 2, {"user": 0, "item": 1})) is None

@@ -1,4 +1,6 @@
 """The comparison itself: it names a statement that never runs, and sees one number that differs."""
+from pathlib import Path
+
 import re
 from types import SimpleNamespace
 
@@ -19,7 +21,7 @@ IDLE = {"a branch": "    if config.blocks > 1:\n        size = 2 * size\n",
 
 def changed_paper(tmp_path, old, new):
     """papers/atrank.py with one text in place of another, as a module of its own file."""
-    source = open(atrank.__file__).read()
+    source = Path(atrank.__file__).read_text(encoding="utf-8")
     assert source.count(old) == 1
     path = tmp_path / "changed.py"
     path.write_text(source.replace(old, new))

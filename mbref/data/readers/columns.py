@@ -1,9 +1,10 @@
-"""Rows of delimited text -> columns: by arithmetic on the bytes, or line by line.
+"""Rows of delimited text -> columns: by NumPy's parser, or line by line where that cannot.
 
 Both give the same columns; only the second can say what is wrong with a line.
 """
 import csv
 import re
+import warnings
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,8 +15,9 @@ from mbref.data.readers.lines import NO_TEXT, add_broken, cut_line, decode
 SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "single spaces",
                    "|": "bars", "::": "double colons"}
 FEW = 8  # different texts that are looked for one by one
+EDGE = re.compile(rb"^[\x00-\x20]|[\x00-\x09\x0b-\x20]\n|\n[\x00-\x09\x0b-\x20]")
 LONGEST_FIELD = 200  # characters of an id
-LONGEST_NUMBER = 18  # digits; more may not fit into 64 bits
+SHORT, LONG = "S16", "S64"  # texts that NumPy's parser reads; longer ones are read by line
 # of 64 bits, written in the only way that gives it back
 INTEGER = re.compile(r"0|-?(?:[1-9][0-9]{0,17}|[1-8][0-9]{18})")
 
@@ -68,15 +70,15 @@ def parse(path, first, data, layout, broken, notes):
 
     What cannot be read goes to `broken` and `notes`, see lines.py.
     """
-    fast = parse_bytes(data, layout) if data.endswith(b"\n") else None
+    fast = load_table(data, layout) if data.endswith(b"\n") else None
     if fast is not None:
         rows = len(next(iter(fast.values())).values)
         return np.arange(first, first + rows, dtype=np.int32), fast
     return parse_lines(path, first, data, layout, broken, notes)
 
 
-def parse_bytes(data, layout):
-    """{name: Column} by arithmetic on bytes, or None if parse_lines could give something else."""
+def load_table(data, layout):
+    """{name: Column} by NumPy's parser, or None if parse_lines could give something else."""
     separator = layout.separator.encode()
     if separator == b"::" and b"\t" not in data:
         data, separator = data.replace(b"::", b"\t"), b"\t"
@@ -87,18 +89,21 @@ def parse_bytes(data, layout):
         data = re.sub(rb'(?<!%b])"(%b"]*)"(?!%b])' % (edge, edge, edge), rb"\1", data)
     if len(separator) > 1 or b'"' in data or b"\0" in data or not _is_plain(data):
         return None
-    letters = np.frombuffer(b"\n" * LONGEST_NUMBER + data, np.uint8)
-    breaks = letters == ord("\n")
-    end = np.flatnonzero(breaks | (letters == ord(separator)))[LONGEST_NUMBER - 1:]
-    start, end = end[:-1] + 1, end[1:]
-    if len(end) != layout.width * (np.count_nonzero(breaks) - LONGEST_NUMBER):
-        return None
-    start, end = (edge.reshape(-1, layout.width) for edge in (start, end))  # [n, width]
-    edges = letters[start[:, 0]], letters[end[:, -1] - 1]
-    if separator.isspace() and np.min(edges) <= ord(" ") or not breaks[end[:, -1]].all():
-        return None  # blanks around a line, or lines of other widths
-    found = {name: _column(letters, start[:, at], end[:, at]) for name, at in layout.places.items()}
-    return None if None in found.values() else found
+    if separator.isspace() and EDGE.search(data):
+        return None  # blanks around a line
+    lines = data.decode("latin1").split("\n")[:-1]  # a letter a byte
+    first = dict(enumerate(lines[0].split(separator.decode())))
+    kinds = {name: "i8" if INTEGER.fullmatch(first.get(at, "")) else SHORT
+             for name, at in layout.places.items()}
+    texts = dict.fromkeys(kinds, LONG)
+    for types in (texts,) if has_odd_numbers(data, separator) else (kinds, texts):
+        dtype = [(f"{at}", "S1") for at in range(layout.width)]
+        for name, at in layout.places.items():
+            dtype[at] = (name, types[name])
+        columns = _load(lines, dtype, separator.decode())
+        if columns is not None:
+            return {name: _column(columns[name]) for name in types}
+    return None
 
 
 def _is_plain(data):
@@ -109,54 +114,51 @@ def _is_plain(data):
         return False
 
 
-def _column(letters, start, end):
-    """A Column of the fields letters[start:end] of every row; None if one is too long."""
-    size = end - start
-    if size.max() > LONGEST_FIELD:
+def has_odd_numbers(data, separator):
+    """Does a field begin like 01, +1, -0 or with a blank, whose number is written otherwise?"""
+    letters = np.frombuffer(b"\n" + data, np.uint8)
+    edge = (letters == ord("\n")) | (letters == ord(separator))
+    at = 1 + np.flatnonzero(edge[:-1] & (letters[1:] <= ord("0")))  # fields that begin so low
+    first, second = letters[at], letters[np.minimum(at + 1, len(letters) - 1)]
+    digit = (second >= ord("0")) & (second <= ord("9"))
+    odd = (first == ord("0")) & digit | (first == ord("-")) & (second == ord("0"))
+    return bool((odd | (first == ord("+")) | (first <= ord(" ")) & ~edge[at]).any())
+
+
+def _load(lines, dtype, separator):
+    """{name: array} of one row a line; None if a line does not fit, or a field may be cut."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            table = np.loadtxt(lines, dtype, delimiter=separator, comments=None, ndmin=1)
+    except (ValueError, Warning):
         return None
-    size = size.astype(np.uint8)
-    values = _integers(letters, end, size)
-    return _texts(letters, start, size) if values is None else Column(values)
+    columns = {name: table[name].copy() for name, kind in dtype if kind != "S1"}
+    whole = len(table) == len(lines) and not any(map(_may_be_cut, columns.values()))
+    return columns if whole else None
 
 
-def _integers(letters, end, size):
-    """Numbers [n] of fields that end before `end`; None unless each gives back what is written."""
-    least, most = int(size.min()), int(size.max())
-    if not 0 < least <= most <= LONGEST_NUMBER:
-        return None
-    values, first = np.zeros(len(end), np.int64), end - LONGEST_NUMBER
-    for place in range(most, 0, -1):  # letters before the end of the field
-        digit = letters[LONGEST_NUMBER - place:].take(first) - np.uint8(ord("0"))
-        if place > least:
-            digit *= size >= place
-        if digit.max() > 9:
-            return None
-        values *= 10
-        values += digit
-    shortest = np.array([0, 0, *10 ** np.arange(1, most)])  # number of so many digits
-    return None if (values < shortest[size]).any() else values  # 01 is another text than 1
+def _may_be_cut(values):
+    """Does an integer need more than 18 digits, or a text all the letters there are for it?"""
+    if values.dtype.kind == "i":
+        return np.abs(values).max() >= 10**18
+    return values.view("u1").reshape(len(values), -1)[:, -1].any()
 
 
-def _texts(letters, start, size):
-    """A Column of fields of any text."""
-    width = max(8, int(size.max()))
-    fields = np.zeros((len(start), width), np.uint8)  # [n, letters], 0 after their end
-    for place in range(int(size.max())):
-        letter = letters.take(start + place, mode="clip")
-        letter *= place < size
-        fields[:, place] = letter
-    fields = fields.view(f"S{width}")[:, 0]
-    keys = fields.view(np.uint64) if width == 8 else fields  # quicker to compare
-    values, names = np.full(len(fields), -1, np.int8), []
-    while len(names) < FEW and len(rest := np.flatnonzero(values < 0)):
-        values[keys == keys[rest[0]]] = len(names)
-        names.append(fields[rest[0]])
-    if len(names) == FEW and (values < 0).any():
-        return of_texts([name.decode() for name in fields.tolist()])
+def _column(values):
+    """A Column of integers, or of texts as bytes."""
+    if values.dtype.kind == "i":
+        return Column(values)
+    codes, names = np.full(len(values), -1, np.int8), []
+    while len(names) < FEW and len(rest := np.flatnonzero(codes < 0)):
+        names.append(values[rest[0]])
+        codes[values == names[-1]] = len(names) - 1
+    if (codes < 0).any():
+        return of_texts([text.decode() for text in values.tolist()])
     column = of_texts([name.decode() for name in names])
     if column.names is not None:
         column = column._replace(values=column.values.astype(np.int8))  # n bytes, not 8 n
-    return look_up(column, values)
+    return look_up(column, codes)
 
 
 def look_up(column, values):
