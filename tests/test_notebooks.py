@@ -154,8 +154,8 @@ def test_a_lecture_says_first_what_it_is_for(lecture):
 
 
 @pytest.mark.parametrize("mask, said", [
-    (lambda same, T: same & np.tri(T, dtype=bool), "hmar.behaviour_mask: 3 cases pass"),
-    (lambda same, T: same, "hmar.behaviour_mask: 3 of 3 cases fail"),
+    (lambda same, T: same & np.tri(T, dtype=bool), r"hmar.behaviour_mask: \d+ cases pass\n"),
+    (lambda same, T: same, r"hmar.behaviour_mask: (\d+) of \1 cases fail\n"),
 ])
 def test_an_answer_is_judged_and_the_page_goes_on(demo, capsys, mask, said):
     def answer(behaviour):
@@ -163,7 +163,7 @@ def test_an_answer_is_judged_and_the_page_goes_on(demo, capsys, mask, said):
         return mask(same, behaviour.shape[1])
 
     demo.check("hmar.behaviour_mask", answer)
-    assert capsys.readouterr().out.startswith(said)
+    assert re.match(said, capsys.readouterr().out)
 
 
 def test_a_stub_says_its_sentence(demo, capsys):
