@@ -43,7 +43,7 @@ def described(**changed):
 
 def test_right_results_pass(capsys, results):
     code, text = run_check(capsys, results)
-    assert code == 0 and text.endswith("4 cases: 4 pass; compared: outputs, grads\n")
+    assert code == 0 and text.endswith("5 cases: 5 pass; compared: outputs, grads\n")
 
 
 @pytest.mark.parametrize("change, message", [
@@ -76,7 +76,7 @@ def test_one_array_that_cannot_be_read_leaves_the_others(capsys, results, change
 def test_a_case_of_which_nothing_can_be_read_fails_alone(capsys, results, damage, message):
     damage(results / ID)
     code, text = run_check(capsys, results)
-    assert code == 1 and message in text and ID in text and "4 cases: 1 fail, 3 pass" in text
+    assert code == 1 and message in text and ID in text and "5 cases: 1 fail, 4 pass" in text
     assert "Traceback" not in text and "catches" not in text
 
 
@@ -85,13 +85,13 @@ def test_half_an_npz(capsys, results):
     np.savez(path, **casefile.answers(casefile.arrays(casefile.cases(ID)[0])))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, text = run_check(capsys, results)
-    assert code == 1 and "basic.npz is no .npz file" in text and "1 fail, 3 pass" in text
+    assert code == 1 and "basic.npz is no .npz file" in text and "1 fail, 4 pass" in text
 
 
 def test_results_that_are_not_there_are_named(capsys, results):
     (results / ID).rename(results / "losses.log_softmaks")
     code, text = run_check(capsys, results)
-    assert code == 0 and "3 cases: 3 pass" in text
+    assert code == 0 and "4 cases: 4 pass" in text
     assert text.splitlines()[-2:] == [
         "no results for 1 of the chosen cases: losses.log_softmax/basic",
         "these have no case's name: losses.log_softmaks"]
@@ -165,4 +165,4 @@ def test_a_file_of_functions_says_what_it_leaves_out(capsys, tmp_path):
         "no function for masks.behaviour, masks.diagonal, masks.padding, masks.positions "
         "and 1 more")
     assert main(["check", str(path), "--only", "masks.causal"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("6 cases: 6 pass")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("8 cases: 8 pass")

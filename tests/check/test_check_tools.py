@@ -119,7 +119,7 @@ def test_a_case_that_does_not_end_loses_no_other(capfd, write_file, what, messag
                  "--only", "layers.layer_norm/basic"])
     text = capfd.readouterr().out
     assert code == 1 and message in text and "FAIL layers.layer_norm/basic" in text
-    assert text.count("ok   masks.causal") == 3
+    assert text.count("ok   masks.causal") == 4
 
 
 def test_a_function_that_ends_the_process_is_no_success(capsys, write_file):
@@ -139,8 +139,8 @@ def test_an_interrupted_check_says_where_it_was(write_file):
         os.kill(process.pid, signal.SIGINT)
         lines += process.stdout.read().splitlines()
     text = "\n".join(lines)
-    assert process.returncode == 1 and text.count("ok   layers.layer_norm") == 8
-    assert "FAIL masks.causal/" in text and "it was interrupted" in text and "9 cases: " in text
+    assert process.returncode == 1 and text.count("ok   layers.layer_norm") == 11
+    assert "FAIL masks.causal/" in text and "it was interrupted" in text and "12 cases: " in text
 
 
 def test_several_names_and_nearly_right_ones(capsys, write_file):
@@ -176,15 +176,15 @@ def test_reports(capsys, write_file, tmp_path):
                            str(junit))
     total, components = len(manifest()["cases"]), len(manifest()["components"])
     version = manifest()["version"]
-    assert f"\nmbref cases {version}: 5 of {total}, 1 of {components} components\n" in text
+    assert f"\nmbref cases {version}: 6 of {total}, 1 of {components} components\n" in text
     suite = xml.parse(junit).getroot()
-    assert suite.get("tests") == "7" and suite.get("failures") == "2" == str(
+    assert suite.get("tests") == "10" and suite.get("failures") == "4" == str(
         len(suite.findall("testcase/failure")))
     assert "layers.layer_norm/basic[float64]" in [one.get("name") for one in suite]
     assert {row["cases"] for row in json.loads(report.read_text())} == {version}
     code, text = run_check(capsys, "--summary", str(report))
     assert code == 0
-    assert text.splitlines()[-1] == "| anna | 5 of 7 | 1 of 2 | layers.layer_norm |"
+    assert text.splitlines()[-1] == "| anna | 6 of 10 | 1 of 2 | layers.layer_norm |"
     report.write_text("{}")
     assert "| anna | 0 of 0" in run_check(capsys, "--summary", str(report))[1]
     report.write_text("[1]")

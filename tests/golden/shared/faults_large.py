@@ -28,7 +28,6 @@ ATTENTION = {
     "attention.attention": (attention.attention, att), "hmar.behaviour_encoder": (hmar.behaviour_encoder, att),
     "hmar.sequence_encoder": (hmar.sequence_encoder, att), "hmar.score": (hmar.score, att),
     "hmar": (hmar.model, att), "atrank.attention_block": (atrank.attention_block, att),
-
     "dmran.item_attention": (dmran.item_attention, dmran_paper), "dmran.alignment": (dmran.alignment, dmran_variant),
     "dmran.feature_attention": (dmran.feature_attention, dmran_variant), "dmran.vanilla": (dmran.vanilla, att),
     "dmran.score": (dmran.score, dmran_paper), "dmran": (dmran.model, dmran_paper),
