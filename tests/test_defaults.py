@@ -5,9 +5,9 @@ from mbref import metrics, runs
 from mbref.candidates import rank
 from mbref.data import sessions
 from mbref.data.readers import read
-from mbref.tables.commands import TINY
+from mbref.data import shipped
 
-VIEWS = str(TINY / "diginetica/train-item-views.csv")
+VIEWS = str(shipped.tiny_data() / "diginetica/train-item-views.csv")
 
 
 def test_cold_items_are_those_of_seed_0_in_every_run():
