@@ -174,5 +174,6 @@ def loss(params, batch, config, rng=None):
     """Cross entropy, the L2 of u and h_t, and that of all weights.  -> scalar.  (7)."""
     total = atrank.loss(params, batch, config, rng, forward, logits)
     if config.weight_decay:  # Deviation D12: of all weights
-        total = total + config.weight_decay / 2 / whole(1) * np.sum(flatten(params)[0] ** 2)
+        size = np.sum(flatten(params)[0] ** 2) / whole(1)  # each shard of a batch adds its part
+        total = total + config.weight_decay / 2 * size
     return total

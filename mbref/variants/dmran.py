@@ -179,5 +179,6 @@ def loss(params, batch, config, rng=None):
     """Cross entropy of positives and negatives, and the penalties.  -> scalar.  Eq. 20-22."""
     total = dmran.loss(params, batch, config, rng, forward, logits)
     if config.weight_decay:
-        total = total + config.weight_decay / 2 / whole(1) * np.sum(flatten(params)[0] ** 2)
+        size = np.sum(flatten(params)[0] ** 2) / whole(1)  # each shard of a batch adds its part
+        total = total + config.weight_decay / 2 * size
     return total
