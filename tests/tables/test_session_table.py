@@ -234,8 +234,8 @@ def test_evaluate_prints_figures_of_candidates_beside_the_full_ones(tmp_path, ca
     assert "99 uniform neg." in first and second.splitlines()[-1].startswith("this run")
     model, params, config, _, log, split = runs.open_run(run)
     searched = runs.load_search(run)
-    validate = evaluation.validation(model, config, split, measure="MRR@20")
     known = [runs.load(run)[i] for i in (0, 2, 3)]
+    validate = evaluation.validation(model, config, split, measure="MRR@20", count=known[2].validation_cases)
     search = training.load_checkpoint(tmp_path / "run/search.npz", *known)
     assert training.best_step(search) < search.step
     assert validate(searched) == max(metric for _, _, metric in search.validations)

@@ -84,7 +84,7 @@ def losses(params, session, about, config, fixed=None, known=None):
     """L_item and L_cat of one session, sums over all clicks with a next one (not means).  (5).
 
     fixed: parameters that are not differentiated, whose p_C goes into g where hier is "stop".
-    known: the items with a training click.
+    known: the items with a training click, where these alone are in the softmax; None: all.
     """
     item_loss = category_loss = 0.0
     states = encode(params, session[:-1], about, config)
@@ -93,7 +93,8 @@ def losses(params, session, about, config, fixed=None, known=None):
         true = about[0][target]
         constant = category_logits(fixed, other) if fixed else None
         z_item, z_category = predict(params, s, about, config, true, constant)
-        items = range(1, len(z_item) + 1) if config.softmax == "all" else known
+        every = config.softmax == "all" or known is None
+        items = range(1, len(z_item) + 1) if every else known
         item_loss = item_loss + surprise([z_item[i - 1] for i in items], list(items).index(target))
         if config.tasks == "both":
             category_loss = category_loss + surprise(list(z_category), true)
