@@ -134,20 +134,21 @@ def arrays(case, root=ROOT):
     """All arrays of a case by their paths.  -> dict. Raises InputError if the file is damaged."""
     if "arrays" in case.entry:  # of fresh.py
         return case.entry["arrays"]
-    return dict(read_arrays(Path(root) / case.file, case.entry["sha256"]))
-
-
-@lru_cache(maxsize=1)  # a case is read once for all types
-def read_arrays(path, digest):
-    """The arrays of a file that has this digest, not to be written to."""
+    path = Path(root) / case.file
     try:
         content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
+        if hashlib.sha256(content).hexdigest() != case.entry["sha256"]:
             raise ValueError("its content is not that of the manifest")
-        with np.load(io.BytesIO(content), allow_pickle=False) as z:
-            found = {key: z[key] for key in z.files}
+        return dict(unpack(content))
     except NO_NPZ as error:
         raise file_error(path, error) from error
+
+
+@lru_cache(maxsize=1)  # a case is unpacked once for all types
+def unpack(content):
+    """The arrays of an .npz file of this content, not to be written to."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as z:
+        found = {key: z[key] for key in z.files}
     for a in found.values():
         a.flags.writeable = False
     return found
