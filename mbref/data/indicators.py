@@ -5,6 +5,7 @@ that met. The other readings, what the counts may be and which positives are ran
 a windows.Batch; papers/hmar.py reads the counts as they come, running and raw.
 """
 import autograd.numpy as np  # in checks, counts are differentiated, too
+from autograd.tracer import getval
 
 from mbref.data.windows import ItemCounts
 from mbref.errors import MOST
@@ -61,9 +62,9 @@ def share(batch, target):
         batch = batch._replace(next=batch.next._replace(negative_counts=batch.next.counts))
     if batch.history is not None:
         none = [part[:0] for part in batch.history[:3]]
-        kind = np.arange(1, len(batch.history.others) + 1) == target  # [K]
-        one = kind.astype(batch.history.others.dtype)
-        batch = batch._replace(history=ItemCounts(*none, one))
+        others = getval(batch.history.others)
+        kind = np.arange(1, len(others) + 1, like=others) == target  # [K]
+        batch = batch._replace(history=ItemCounts(*none, kind.astype(others.dtype)))
     return batch
 
 
