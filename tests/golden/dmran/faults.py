@@ -106,7 +106,7 @@ def alignment(act=np.tanh, axis=2, one=False, names=("W_s4", "W_s3"), inner=True
         F = act(row_i[:, :, None] + row_j[:, None] + params["b_s2"] * inner) @ params["W_s5"].T
         F = F + params["b_s1"] * (axis != 2)
         F = np.sum(F, axis=3, keepdims=True) / F.shape[3] + 0 * F if one else F
-        e = exponents(F, axis) * allowed
+        e = exponents(np.where(allowed, F, -1e9), axis) * allowed
         total = np.sum(e, axis=axis, keepdims=True)
         return {"beta": e / (total + (total == 0))}
     return weights

@@ -113,8 +113,7 @@ FAULTS = {
         "plain form for the robust one": feed(right.vanilla, lambda i: {"robust": False}),
         "mask not read": feed(right.vanilla, lambda i: {"real": np.ones_like(i["real"])}),
         **{name: vanilla(softmax=SOFTMAX[name]) for name in (
-            "mask after the softmax", "-inf on a row where nothing is allowed",
-            "softmax without the shift by the largest score")},
+            "mask after the softmax", "-inf on a row where nothing is allowed")},
     },
     "dmran.fusion": {
         "gates swapped": fusion(mix=lambda G, h, h_hat: (1 - G) * h + G * h_hat),

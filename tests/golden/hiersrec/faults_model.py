@@ -2,6 +2,7 @@
 from dataclasses import replace
 
 import autograd.numpy as np
+from autograd.scipy.special import logsumexp
 
 from mbref.check.components import hiersrec as right
 from mbref.nn import masks
@@ -9,7 +10,6 @@ from mbref.nn.layers import dense, stop_gradient
 from mbref.variants import hiersrec
 from tests.golden.fault import feed, plant
 from tests.golden.hiersrec.faults import backwards, later, without_gradient
-from tests.golden.shared.faults_attention import exponents, share
 
 own_projection = hiersrec.projection
 
@@ -30,7 +30,8 @@ def join(side=lambda s, g: [s, g], head=lambda s: s, shown=lambda logp: logp, ax
         config, s = right.config_of(hiersrec.Config, inputs), inputs["s"]
         if config.tasks == "item":
             return {"q": s}
-        logp = np.log(share(exponents(dense(params["category"], head(s)), axis), axis))
+        z = dense(params["category"], head(s))
+        logp = z - logsumexp(z, axis=axis, keepdims=True)
         if config.hier == "none":
             return {"q": s, "logp": shown(logp)}
         g = hiersrec.projection(params, logp, config, inputs["oracle"])

@@ -109,11 +109,17 @@ def place_of_all(inputs):
     return np.stack([g for g, _ in found], 1), np.stack([e for _, e in found], 1)
 
 
+def of_users_with_some(values, inputs):
+    """NaN for users without positives, who have no value."""
+    return np.where(inputs["positive"].any(1), values, np.nan)
+
+
 def recall(whole=lambda i: i["positive"].sum(1), ties="expected"):
     """Recall over another denominator, or with another rule for ties."""
     def recall_many(params, inputs, tap):
         hits = metrics.hit_rate(*place_of_all(inputs), inputs["k"], ties)
-        return {"recall": (hits * inputs["positive"]).sum(1) / np.maximum(whole(inputs), 1)}
+        found = (hits * inputs["positive"]).sum(1) / np.maximum(whole(inputs), 1)
+        return {"recall": of_users_with_some(found, inputs)}
     return recall_many
 
 
@@ -124,7 +130,8 @@ def ndcg(ideal=lambda i: np.minimum(i["positive"].sum(1), i["k"]), ties="expecte
         gain = metrics.ndcg(*place_of_all(inputs), inputs["k"], ties)
         best = [sum(1 / np.log2(r + 1) for r in range(1, n + 1))
                 for n in np.maximum(ideal(inputs), 1)]
-        return {"ndcg": (gain * inputs["positive"]).sum(1) / np.array(best)}
+        found = (gain * inputs["positive"]).sum(1) / np.array(best)
+        return {"ndcg": of_users_with_some(found, inputs)}
     return ndcg_many
 
 
@@ -144,7 +151,7 @@ def auc(worth=lambda ties: 0.5 * (ties == "half"), allowed=lambda i: i["allowed"
         for s, p, a in zip(inputs["scores"], inputs["positive"], allowed(inputs), strict=True):
             yes, no = s[p & a][:, None], s[~p & a]
             won = order(yes, no) + worth(inputs["ties"]) * (yes == no)
-            found.append(won.mean() if won.size else 0.0)
+            found.append(won.mean() if won.size else np.nan)
         return {"auc": np.array(found)}
     return area
 

@@ -66,7 +66,7 @@ LOSSES = {
     "hmar.ranking_loss": {LOG: plant(hmar.ranking_loss, hmar, softplus=log_of_sigmoid)},
     "hmar": {LOG: plant(hmar.model, hmar_paper, softplus=log_of_sigmoid),
              CLASSES: plant(hmar.model, hmar_paper, cross_entropy=log_of_classes)},
-    "dmran": {LOG: plant(dmran.model, dmran_variant, sigmoid_cross_entropy=log_of_cross_entropy)},
+    "dmran": {LOG: plant(dmran.model, dmran_paper, sigmoid_cross_entropy=log_of_cross_entropy)},
     "dmran.fusion": {"sigmoid that overflows": plant(dmran.fusion, dmran_paper, sigmoid=lambda x: (
         np.exp(x) / (1 + np.exp(x))))},
     "hiersrec": {CLASSES: plant(hiersrec.model, hiersrec_variant, sum_of_losses=log_of_items),
@@ -131,7 +131,7 @@ NORMED = {
         f"{name}'s ": (hiersrec.encoder_block, hiersrec_paper, lambda p, name=name: [p[name]])
         for name in ("ln1", "ln2")},
     "hiersrec": {
-        "last norm's ": (hiersrec.model, hiersrec_variant, lambda p: [p["ln"]]),
+        "last norm's ": (hiersrec.model, hiersrec_paper, lambda p: [p["ln"]]),
         **{f"{name}'s ": (hiersrec.model, hiersrec_paper, of_blocks(name, "blocks")) for name in ("ln1",)}},
     "hiersrec.projection": {
         "logits' norm's ": (hiersrec.projection, hiersrec_variant, lambda p: [p.get("ln_logits")])},
