@@ -1,6 +1,5 @@
 """A step in shards: the loss and the gradients of the whole batch, whatever thread is the first to be ready."""
 import threading
-import time
 from dataclasses import replace
 
 import autograd
@@ -71,11 +70,13 @@ def test_shards_sum_to_the_whole(name, change, monkeypatch):
 
 
 def test_counts_of_all_shards_by_hand():
-    asked = []
+    asked, others = [], threading.Semaphore(0)
 
     def work(i):
-        time.sleep(0.01 * (i == 0))  # the first one comes last
+        for _ in range(2 * (i == 0)):  # the first one comes last
+            assert others.acquire(timeout=60)
         asked.append(i)
+        others.release()
         return shards.whole([1, 10, 100][i]), shards.whole(i), i
 
     assert shards.on_threads(work, 3) == [(111, 3, 0), (111, 3, 1), (111, 3, 2)] and asked[-1] == 0
