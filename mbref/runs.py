@@ -211,9 +211,10 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
 
 
 def limit_validation(settings, split):
-    """The settings; of all validation cases fewer, if all would take a third of the time.
+    """The settings, with fewer validation cases where ranking all would take long.
 
-    Sizes decide: as many as rows trained on in between, fewer among many items: 5 to 26 % of it.
+    Sizes alone decide, so that runs repeat: at most 200, or as many as rows are trained on between
+    two validations, fewer in proportion where there are over 20,000 items.
     """
     most = max(200, settings.batch_size * settings.evaluate_every // (1 + split.items // 20_000))
     enough = settings.validation_cases or len(split.validation.item) <= most

@@ -22,9 +22,10 @@ def own_counts(history, candidates):
 
 
 def add_counts(scores, history, weights):
-    """Into scores [B, N] of items that count as all others do goes what the listed count otherwise.
+    """Add to scores [B, N], made with the counts `others` for all, what the listed pairs change.
 
-    weights [B, K]: what a count adds to the score. -> the same array.
+    weights [B, K]: what one count of each behaviour adds to a score. Writes into `scores` and
+    returns it.
     """
     more = np.sum((history.counts - history.others) * weights[history.row], axis=-1)  # [M]
     scores[history.row, history.item - 1] += more

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from mbref.errors import require
 from mbref.tables import jobs, mechanisms, reproduce, world_tables
-from mbref.tables.world_cells import train
+from mbref.tables.world_cells import Cell, train
 
 
 def run_worlds(options):
@@ -71,7 +71,7 @@ def make_report(folder, chosen=mechanisms.MECHANISMS, seeds=3, quick=False, pool
 def train_cells(needed, pool, folder):
     """Train every cell that is in `needed`, however deep, once.  -> {Cell: its results}."""
     def cells_in(value):
-        if hasattr(value, "world"):
+        if isinstance(value, Cell):
             return {value}
         parts = value.values() if isinstance(value, dict) else value
         return set().union(*map(cells_in, parts))
