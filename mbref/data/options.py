@@ -76,8 +76,8 @@ def add_settings(p):
     p.add_argument("--seed", type=int, help="default 0")
     p.add_argument("--steps", type=positive, help="training steps at most")
     p.add_argument("--validation-cases", type=positive, metavar="N",
-                   help="rank N of the validation events, drawn once (default: all; in train as "
-                        "many as take less than a third of the time)")
+                   help="rank N of the validation events, drawn once (default: all; in train "
+                        "some of many, by the sizes of log and batch)")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                    help="any field of the model's Config or of training.Settings, such as "
                         "width=32; may be repeated")
