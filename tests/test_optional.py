@@ -33,10 +33,9 @@ def find_names(source):
     for node in find_nodes(ast.parse(source)):
         match node:
             case ast.Import(names=names):
-                yield from (name.name.partition(".")[0] for name in names)
+                yield from (part for name in names for part in name.name.split("."))
             case ast.ImportFrom(module=str(module), names=names):
-                yield module.partition(".")[0]
-                yield from (part for part in module.split(".") if part in ALL_TORCH)
+                yield from module.split(".")  # autograd.scipy is SciPy, too
                 yield from (name.name for name in names if name.name in ALL_TORCH)
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
                 yield name
@@ -57,6 +56,8 @@ def test_no_test_file_needs_an_optional_library_at_its_top():
 @pytest.mark.parametrize("source, needs", [
     ("import numpy, torch.nn as nn", ["torch"]),
     ("from scipy.special import expit", ["scipy"]),
+    ("from autograd.scipy.special import logsumexp", ["scipy"]),
+    ("import autograd.scipy.special", ["scipy"]),
     ("import pytest\nx = pytest.importorskip('jax')", ["importorskip"]),
     ("from tests import torch_losses", ["torch_losses"]),
     ("from tests.baselines.sasrec_torch import SASRec", ["sasrec_torch"]),
