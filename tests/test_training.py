@@ -510,7 +510,7 @@ def test_scorer_ranks_every_case_from_its_own_history(model, config):
     for case in range(6):
         rows = slice(history.ptr[case], history.ptr[case + 1])
         alone = sq.from_rows(np.full(7, case + 1), history.item[rows], history.behaviour[rows], 2)
-        np.testing.assert_allclose(score(alone, np.array([0]))[0], together[case], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(score(alone, np.array([0]))[0], together[case], rtol=1e-5, atol=1e-6)
 
 
 # Baselines that count. Two users: 1 2 1 3 and 2 2 3.

@@ -78,7 +78,7 @@ def test_a_score_depends_on_its_pair_alone(order, dtype):
         for part in (slice(0, 1), slice(7, 9), slice(3, 290, 7), rng.permutation(300)):
             np.testing.assert_array_equal(rank.pair_scores(query, rows[part]), whole[part])
         np.testing.assert_array_equal([rank.pair_scores(query, row) for row in rows], whole)
-        np.testing.assert_allclose(whole, (rows @ query), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(whole, rows @ query, rtol=0, atol=np.finfo(dtype).eps * 4 * D)
 
 
 def test_paths_do_not_mind_the_memory_order_of_the_weights():

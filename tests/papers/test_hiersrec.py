@@ -279,7 +279,8 @@ def test_sizes_of_the_defaults():
             onp.testing.assert_array_equal(a, start)
         else:
             sd = 0.1 if name.startswith(("E_", "W_p", "position")) else a.shape[0] ** -0.5
-            assert a.std() == pytest.approx(sd, rel=0.3), name
+            error = sd / np.sqrt(2 * a.size)  # standard error of the spread of normal numbers
+            assert a.std() == pytest.approx(sd, abs=4 * error), name
 
 
 COUNTS = ("items", "categories", "width", "item_width", "category_width", "projection_width",
