@@ -7,16 +7,18 @@ on the same candidates.
 Glossary of shapes: S users to test, C candidates (the held-out item first), K behaviour types,
 N items.
 """
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from autograd import grad
 
 from mbref import metrics, training
 from mbref.baselines import bpr_mf, counting
 from mbref.errors import require_choice
 from mbref.nn import optim
+from mbref.nn.lookup import value_and_grad
 from mbref.released.hmar import data as hmar_data, model as hmar
 
 PLAIN = ("popularity, events", "co-occurrence, last item", "co-occurrence, last 10", "seen before")
@@ -108,7 +110,7 @@ def train(events, config, at, seed=0, rate=6e-4, batch_size=128, kind=np.float32
             yield step, params
         if step < max(at):
             batch = hmar.training_batch(events, rows, config, rng)
-            grads = grad(hmar.loss)(params, batch, config, rng)
+            _, grads = value_and_grad(hmar.loss)(params, batch, config, rng)
             params, moments = optim.update(rule, params, grads, moments, step + 1)
 
 
@@ -187,9 +189,9 @@ def pick(score, history):
         score(history, users), candidates - 1, axis=1)
 
 
-def bpr(train, items, seed, steps):
-    """BPR-MF, trained on the same rows, as a function (users, candidates) -> scores."""
-    config = bpr_mf.Config(items, int(train.user.max()))
+def bpr(train, like, seed, steps):
+    """BPR-MF, trained on the same rows in windows as long: (users, candidates) -> scores."""
+    config = bpr_mf.Config(like.items, int(train.user.max()), length=like.length)
     settings = training.Settings(seed=seed, steps=steps, rate=0.01, float32=False)
     params = training.fit(bpr_mf, config, settings, train, progress=False).params
     return lambda users, candidates: bpr_mf.score(
@@ -213,11 +215,22 @@ def table(log, target, config, at, seeds=(0, 1, 2), protocols=None, negatives=No
         drop = protocol.drop_target_history
         problem = problem_of(log, target, protocol, negatives[drop])
         if drop not in learned:
-            learned[drop] = [bpr(problem.events.train, config.items, seed, bpr_steps)
+            learned[drop] = [bpr(problem.events.train, config, seed, bpr_steps)
                              for seed in seeds]
         own = config_of(protocol, config)
         found[name] |= plain_rows(problem, own, protocol.ties, learned[drop])
     return {name: found[name] for name in protocols}
+
+
+def keep(name, make):
+    """What a file beside this one keeps; without the file, make() is called and kept.
+
+    `rm notebooks/release_ring.json; pytest notebooks/06_paper_and_release.ipynb` makes it anew.
+    """
+    path = Path(__file__).with_name(name)
+    if not path.exists():
+        path.write_text(json.dumps(make(), indent=1) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def text(found, models):
