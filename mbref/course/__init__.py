@@ -1,0 +1,1 @@
+"""What a teacher makes from the notebooks of a clone."""

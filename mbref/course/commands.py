@@ -1,0 +1,79 @@
+"""python -m mbref exercises: students' copies of the exercises, which are the teacher's.
+
+A teacher's notebook is in nbgrader's markup, and holds solutions and hidden tests between marks. A
+copy is what `nbgrader generate_assignment` makes of it, but for the checksums.
+"""
+import json
+import re
+from pathlib import Path
+
+from mbref.data.files import read_json, write_whole
+from mbref.errors import InputError, require
+
+SOURCES = Path(__file__).parents[2] / "notebooks" / "exercises"
+STUB = 'raise NotImplementedError("your turn: the text above says what to return")'
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.M | re.S)
+HIDDEN = re.compile(r"\n### BEGIN HIDDEN TESTS\n.*?^### END HIDDEN TESTS$", re.M | re.S)
+
+
+def run_exercises(options):
+    """`exercises`: write the copies, all or, where one cannot be written over, none."""
+    folder = Path(options.student)
+    require(folder.is_dir() or not folder.exists(), f"{folder} is a file: give a folder.")
+    copies = {folder / path.name: make_copy(path) for path in find_sources(options.only)}
+    others = [str(path) for path, copy in copies.items() if is_other(path, copy)]
+    require(not others, f"{', '.join(others)}: there already and no fresh copy, so perhaps "
+                        "somebody's work; nothing was written: give another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): "
+                         "give another folder.") from error
+    for path, copy in copies.items():
+        write_whole(path, lambda file, copy=copy: file.write(copy))
+        print(path)
+
+
+def find_sources(only):
+    """The teacher's notebooks of these names, all without a name.  -> list of Path."""
+    found = {path.stem: path for path in sorted(SOURCES.glob("*.ipynb"))}
+    require(found, "the exercises come with a clone of mbref, not with the installed package: "
+                   "clone it and run `python -m mbref exercises` there.")
+    for name in only:
+        require(name in found, f"--only {name}: choose from {', '.join(found)}.")
+    return [found[name] for name in dict.fromkeys(only or found)]
+
+
+def is_other(path, copy):
+    """Is there something of this name, but not this copy?"""
+    try:
+        return path.read_bytes() != copy
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder, or a file that may not be read
+        return True
+
+
+def make_copy(path):
+    """The student's copy of a teacher's notebook.  -> bytes.
+
+    Raises InputError if the notebook cannot be read, or a mark lacks its other half.
+    """
+    try:
+        notebook = read_json(path)
+        cells = [strip(cell) for cell in notebook["cells"]]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path} is no notebook: bring it back by git checkout {path}.") from error
+    text = json.dumps(notebook | {"cells": cells}, indent=1, ensure_ascii=False) + "\n"
+    require(not re.search("### (BEGIN|END) ", text),
+            f"{path} has a mark without its other half: every ### BEGIN needs its ### END.")
+    return text.encode()
+
+
+def strip(cell):
+    """A cell without what is the teacher's; one that is locked can no longer be edited."""
+    source = SOLUTION.sub(rf"\1{STUB}", HIDDEN.sub("", "".join(cell["source"])))
+    cell = cell | {"source": source.splitlines(keepends=True)}
+    if cell["metadata"].get("nbgrader", {}).get("locked"):
+        cell |= {"metadata": cell["metadata"] | {"deletable": False, "editable": False}}
+    return cell | {"outputs": [], "execution_count": None} if "outputs" in cell else cell
