@@ -9,9 +9,10 @@ import numpy as np
 from mbref.check import cases
 from mbref.check.casefile import answers, arrays, part
 from mbref.course.commands import SOURCES, make_copy
-from tests.course import answers_evaluation, answers_hmar
+from tests.course import answers_atrank, answers_dmran, answers_evaluation, answers_hiersrec, answers_hmar
 
-ANSWERS = {"evaluation": answers_evaluation, "hmar": answers_hmar}  # set -> right and wrong answers
+ANSWERS = {"atrank": answers_atrank, "dmran": answers_dmran, "evaluation": answers_evaluation,
+           "hiersrec": answers_hiersrec, "hmar": answers_hmar}  # set -> right and wrong answers
 
 
 class Task(NamedTuple):
@@ -72,7 +73,7 @@ def numbers(text):
 
 def stored(test):
     """An answer that returns what the files of the cases hold, of the components that a cell checks."""
-    known = [arrays(case) for name in set(re.findall(r'check\("(.+?)"', test)) for case in cases(f"{name}/")]
+    known = [arrays(case) for name in set(re.findall(r'check\("(.+?)"', test)) for case in cases(f"{name}/", form="paper")]
 
     def answer(params, inputs=None, tap=None, *more):
         for everything in known if isinstance(inputs, dict) else []:
