@@ -71,9 +71,11 @@ def make_copy(path):
 
 
 def strip(cell):
-    """A cell without what is the teacher's; one that is locked can no longer be edited."""
+    """A cell without what is the teacher's; where it is marked, it keeps its place and its lock."""
     source = SOLUTION.sub(rf"\1{STUB}", HIDDEN.sub("", "".join(cell["source"])))
     cell = cell | {"source": source.splitlines(keepends=True)}
-    if cell["metadata"].get("nbgrader", {}).get("locked"):
-        cell |= {"metadata": cell["metadata"] | {"deletable": False, "editable": False}}
+    mark = cell["metadata"].get("nbgrader")
+    if mark:
+        lock = {"deletable": False} | ({"editable": False} if mark["locked"] else {})
+        cell |= {"metadata": cell["metadata"] | lock}
     return cell | {"outputs": [], "execution_count": None} if "outputs" in cell else cell

@@ -97,6 +97,12 @@ def test_points_and_minutes_are_said(page):
     assert f"{sum(points)} points" in source(page["cells"][0])
 
 
+def test_the_teachers_page_counts_right(pages):
+    points = [task.points for page in pages.values() for task in tasks(page).values()]
+    said = f"Five sets, {len(points)} tasks, {sum(points)} points"
+    assert len(pages) == 5 and said in (commands.SOURCES / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_code_cell_is_marked_for_nbgrader(page):
     marks = [mark(cell) for cell in code_cells(page)]
     assert len({one["grade_id"] for one in marks}) == len(marks)
