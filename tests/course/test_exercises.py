@@ -144,6 +144,11 @@ def test_a_copy_has_the_same_cells_and_its_tests_are_locked(name, page):
         assert cell["metadata"].get("editable", True) == mark(cell)["solution"] and cell["outputs"] == []
 
 
+def test_what_a_page_printed_is_not_copied():
+    cell = {"cell_type": "code", "metadata": {}, "source": ["1"], "outputs": [{"text": "the answer"}], "execution_count": 7}
+    assert commands.strip(cell) == cell | {"outputs": [], "execution_count": None}
+
+
 def test_an_unsolved_copy_stops_with_a_sentence(name):
     names = {}
     for cell in code_cells(copy_of(name)):
