@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((CLONE / "notebooks").glob("*.ipynb"))  # exercises/: tests/c
 ABSOLUTE = re.compile(r"(?<![\w.~:/-])/(?:home|root|work|tmp|usr|opt|mnt|srv|var|private|Users|content|workspace)\b"
                       r"|\b[A-Za-z]:\\")
 PNG_OR_TEXT = {"text/plain", "image/png"}
-LECTURES = [path for path in NOTEBOOKS if path.stem[:2] in ("00", "02", "03", "04", "05", "11")]
+LECTURES = [path for path in NOTEBOOKS if path.stem[:2] in ("00", "01", "02", "03", "04", "05", "11")]
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -120,10 +120,21 @@ def test_what_counts_as_an_absolute_path(text, is_path):
 # Lectures, and what they share.
 
 @pytest.fixture
-def demo(monkeypatch):
+def beside(monkeypatch):
+    """Modules that lie beside the notebooks can be imported."""
     monkeypatch.setattr(sys, "path", [str(CLONE / "notebooks"), *sys.path])
+
+
+@pytest.fixture
+def demo(beside):
     import demo
     return demo
+
+
+@pytest.fixture
+def traps(beside):
+    import traps
+    return traps
 
 
 @pytest.fixture(params=LECTURES, ids=lambda path: path.stem)
@@ -184,3 +195,63 @@ def test_what_is_kept_of_long_trainings_is_what_they_are(demo):
         if base:
             gap, low, high = row[f"less than {base}"]
             assert low <= gap <= high and gap == pytest.approx(kept[base]["mean"] - row["mean"])
+
+
+# Notebooks 01 and 10: a split that is judged, sliders, what ranks are worth.
+
+def last_two(is_target):
+    rows = [None, None, *np.flatnonzero(is_target).tolist()]
+    return rows[-1], rows[-2]
+
+
+@pytest.mark.parametrize("answer, said", [
+    (last_two, "5 cases pass"),
+    (lambda is_target: last_two(is_target)[::-1], "fails for two purchases"),
+    (lambda is_target: (len(is_target) - 1, len(is_target) - 2), "fails for one purchase"),
+    (lambda is_target: tuple(np.flatnonzero(is_target)[[-1, 0]]), "fails for one purchase"),
+    (lambda is_target: np.flatnonzero(is_target)[[-1, -2]], "fails for one purchase (IndexError("),
+])
+def test_a_split_is_judged(traps, capsys, answer, said):
+    traps.check_split(answer)
+    assert capsys.readouterr().out.startswith(f"leave_one_out: {said}")
+
+
+def test_a_figure_has_sliders_only_where_asked(beside, monkeypatch):
+    import ipywidgets
+    import sliders
+    seen, asked = [], []
+    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **ranges: asked.append((draw, ranges)))
+
+    def draw(rank, k):
+        seen.append((rank, k))
+
+    sliders.slide(draw, live=False, rank=(1, 20, 2), k=(3, 30, 10))
+    assert seen == [(2, 10)] and asked == []
+    sliders.slide(draw, live=True, rank=(1, 20, 2), k=(3, 30, 10))
+    (drawn, ranges), = asked
+    assert drawn is draw and seen == [(2, 10)]
+    assert {name: (one.min, one.max, one.value) for name, one in ranges.items()} == {
+        "rank": (1, 20, 2), "k": (3, 30, 10)}
+
+
+def test_chances_of_a_sampled_rank_by_counting(traps):
+    """Two negatives of four others, of which one beats the item: 3/4 3/4, 2 3/4 1/4, 1/4 1/4."""
+    assert traps.sampled(2, 5, 2) == pytest.approx([9 / 16, 6 / 16, 1 / 16], abs=1e-15)
+
+
+def test_power_by_trying(traps):
+    rng, users, gap, apart = np.random.default_rng(0), 2000, 0.02, 0.2
+    wins, losses, _ = rng.multinomial(users, [0.11, 0.09, 0.8], size=4000).T
+    mean = (wins - losses) / users
+    error = np.sqrt(((wins + losses) / users - mean**2) / users)
+    assert (mean > 1.96 * error).mean() == pytest.approx(traps.power(users, gap, apart), abs=0.03)
+
+
+def test_a_log_of_noise_and_one_of_fashion(traps):
+    noise, fashion = traps.noise_log(), traps.fashion_log()
+    assert (noise.item[::2] == noise.item[1::2]).all() and set(noise.behaviour[1::2]) == {1}
+    assert len(noise.users) == 301 and len(noise.items) == 201
+    hours = fashion.time // traps.HOUR
+    top = [np.bincount(fashion.item[hours == hour]).max() for hour in np.unique(hours)]
+    assert 0.75 < sum(top) / len(fashion.item) < 0.95      # .8, and chance where an hour has few
+    assert (np.diff(fashion.time)[np.diff(fashion.user) == 0] >= 0).all()
