@@ -2,6 +2,7 @@
 
 Glossary of shapes: n events, S test cases, N items.
 """
+from dataclasses import replace
 from math import comb
 from statistics import NormalDist
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from mbref import evaluation, metrics
 from mbref.data.log import Log
+from mbref.released.hmar import model as hmar
 
 HOUR = 3600
+BEHAVIOURS = "buy", "cart", "fav", "view"
 # is each event of a user a purchase? -> row of the test event, row of the validation event
 SPLITS = {"two purchases": ([0, 1, 1], (2, 1)), "one purchase": ([0, 1, 0], (1, None)),
           "events after the last purchase": ([1, 0, 1, 0, 0], (2, 0)),
@@ -35,16 +38,16 @@ def check_split(answer):
 # Logs.
 
 def log_of(user, item, behaviour, time, items):
-    """A Log of ids from 1 on, sorted by user and time, with the behaviours buy and view."""
+    """A Log of ids from 1 on, sorted by user and time, behaviours buy, cart, fav, view."""
     users, names = (np.arange(count + 1).astype(str) for count in (user.max(), items))
-    return Log(user, item, behaviour, time, None, users, names, None, ("buy", "view"), ())
+    return Log(user, item, behaviour, time, None, users, names, None, BEHAVIOURS, ())
 
 
 def noise_log(users=300, items=200, visits=6):
     """Nothing to learn: at every visit a user looks at a random item and buys it."""
     item = np.random.default_rng(0).integers(1, items + 1, users * visits)
     user = np.repeat(np.arange(1, users + 1), visits * 2)
-    return log_of(user, np.repeat(item, 2), np.tile([2, 1], users * visits), None, items)
+    return log_of(user, np.repeat(item, 2), np.tile([4, 1], users * visits), None, items)
 
 
 def fashion_log(users=300, items=50, visits=6, hours=600, share=0.8):
@@ -79,12 +82,6 @@ def met_in(log):
     met = np.zeros((len(log.users), len(log.items)))
     np.add.at(met, (log.user, log.item), 1)
     return lambda history, cases: met[history.user[cases], 1:]
-
-
-def random_scorer(seed, users, items):
-    """A scorer that knows nothing."""
-    scores = np.random.default_rng(seed).random((users + 1, items))
-    return lambda history, cases: scores[history.user[cases]]
 
 
 def hits(score, held, items, negatives=None, k=10, ties="expected"):
@@ -172,4 +169,41 @@ def draw_power(gaps, apart):
     ax.axhline(0.8, color="grey", lw=1)
     ax.set(xlabel="users", ylabel="share of experiments\nthat see it", ylim=(0, 1.02))
     ax.legend(frameon=False, title="true difference")
+    plt.show()
+
+
+# Two numbers for one model, notebook 10.
+
+def note(page, title, shown, meant):
+    """Keep and print two numbers of one model: the one that misleads, the one that is meant."""
+    page[title] = float(shown), float(meant)
+    print(f"{title}:  {shown:.2f}  and  {meant:.2f}")
+
+
+def behind_padding(params, batch, config, mask_mode, candidates, columns=4):
+    """Ranks [S] of the first candidate: with the events as they are, and behind more padding.
+
+    By HMAR's released graph, whose masks are the zeros of an array ("release") or "boolean".
+    """
+    config = replace(config, mask_mode=mask_mode)
+    wider = {name: np.pad(x, [(0, 0), (columns, 0), (0, 0)][: x.ndim]) for name, x in (
+        ("item", batch.item), ("behaviour", batch.behaviour), ("counts", batch.counts))}
+    position = np.pad(params["position"], [(columns, 0), (0, 0)])
+    longer = replace(config, length=config.length + columns)
+    scores = (hmar.score(params, batch, candidates, config),
+              hmar.score({**params, "position": position}, batch._replace(**wider), candidates,
+                         longer))
+    return [1 + (s > s[:, :1]).sum(axis=1) for s in scores]
+
+
+def draw_pairs(page):
+    """Both numbers of every trap."""
+    fig, ax = plt.subplots(figsize=(8.4, 0.8 + 0.28 * len(page)), layout="constrained")
+    for y, (shown, meant) in enumerate(page.values()):
+        ax.plot((shown, meant), (y, y), color="lightgrey", lw=3, zorder=0)
+        ax.plot(shown, y, "C1X", ms=9, label="misleads" if y == 0 else None)
+        ax.plot(meant, y, "C0o", ms=7, label="is meant" if y == 0 else None)
+    ax.set_yticks(range(len(page)), page)
+    ax.set(xlim=(-0.04, 1.04), ylim=(len(page) - 0.5, -0.5), xlabel="one model, two numbers")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.show()
