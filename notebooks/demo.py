@@ -252,6 +252,16 @@ def heats(grids, rows=(), columns=(), size=(8.4, 3.9), axes=("", ""), bar=True, 
     return found[0]
 
 
+def bars(weights, labels, title):
+    """One event's or one hop's weights, and show them."""
+    fig, ax = plt.subplots(figsize=(6.4, 2.2), layout="constrained")
+    ax.bar(range(len(weights)), weights, color="C0")
+    ax.set_xticks(range(len(weights)), labels, rotation=90, fontsize=8)
+    ax.set(ylim=(0, 1), ylabel="weight")
+    ax.set_title(title, fontsize=10)
+    plt.show()
+
+
 def ladder(rows):
     """A table of `compare` as a figure: from chance to the ceiling, and where both models stand."""
     fig, ax = plt.subplots(figsize=(7.4, 0.7 + 0.45 * len(rows)), layout="constrained")
