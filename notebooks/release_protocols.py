@@ -90,7 +90,7 @@ def before_the_held_out(log, events):
 
 def config_of(protocol, config):
     """A hmar.Config with the protocol's switches."""
-    variant = replace(config.variant, merge=protocol.merge, behaviour_norm=protocol.behaviour_norm,
+    variant = replace(config.file, merge=protocol.merge, behaviour_norm=protocol.behaviour_norm,
                       drop_target_history=protocol.drop_target_history)
     return replace(config, variant=variant, candidate_counts=protocol.candidate_counts,
                    mask_mode=protocol.mask_mode, reverse_context=protocol.reverse_context)

@@ -78,7 +78,7 @@ def released_batch(config):
 
 def variant(**changed):
     """The Taobao file with other switches."""
-    return replace(TAOBAO, variant=replace(TAOBAO.variant, **changed))
+    return replace(TAOBAO, variant=replace(TAOBAO.file, **changed))
 
 
 def by_variant(change):

@@ -64,13 +64,13 @@ def test_windows_counts_and_labels_are_the_releases():
 @pytest.mark.parametrize("name", model.VARIANTS)
 def test_loss_and_scores_are_those_of_the_graph(name):
     config = variants(name)
-    own = replace(trainable.graph(config), candidate_counts="target")
+    own = model.Config(**vars(config))
     made = events()
     made = made._replace(behaviour=np.minimum(made.behaviour, config.behaviours))
     made = sequences.from_rows(np.repeat(made.user, np.diff(made.ptr)), made.item, made.behaviour,
                                config.behaviours)
     params, rows = draw(config), trainable.examples(made, config, None)[0]
-    assert own.variant.weights == model.VARIANTS[name].weights
+    assert data.list_weights(own) == list(model.VARIANTS[name].weights)
     batch = trainable.training_batch(made, rows, config, np.random.default_rng(0))
     assert trainable.loss(params, batch, config) == model.loss(params, batch, own)
     nobody = np.zeros((5, config.behaviours))
@@ -85,10 +85,9 @@ def test_loss_and_scores_are_those_of_the_graph(name):
 
 
 def test_the_largest_weight_goes_to_the_target():
-    third = trainable.graph(replace(BASE, target=3))
-    assert third.variant.weights == (0.1, 0.1, 0.7, 0.1) and third.target == 3
-    yelp = trainable.graph(replace(BASE, variant="yelp", target=4))
-    assert yelp.variant.weights == (0.3, 0.2, 0.2, 0.3) and yelp.variant.merge == "bypass"
+    assert data.list_weights(replace(BASE, target=3)) == [0.1, 0.1, 0.7, 0.1]
+    yelp = replace(BASE, variant="yelp", target=4)
+    assert data.list_weights(yelp) == [0.3, 0.2, 0.2, 0.3] and yelp.file.merge == "bypass"
 
 
 def test_no_held_out_event_changes_a_score():
@@ -128,7 +127,8 @@ def test_training_stays_float32():
     (dict(behaviours=2), "the log has 2: train hmar, for any number of them."),
     (dict(variant="amazon"), "variant is 'amazon': choose one of tianchi, taobao"),
     (dict(heads=3), "must be a multiple of heads, 3"), (dict(dropout=1.0), "less than 1"),
-    (dict(target=5), "must fit"), (dict(mask_mode="none"), "mask_mode is 'none'")])
+    (dict(target=5), "must fit"), (dict(mask_mode="none"), "mask_mode is 'none'"),
+    (dict(candidate_counts="release"), "candidate_counts is 'release': choose one of target")])
 def test_config_refuses(wrong, message):
     with pytest.raises(InputError, match=message):
         trainable.Config(**{"items": 5, "behaviours": 4, **wrong})

@@ -49,9 +49,9 @@ def test_config_carries_every_switch():
     other = Protocol("training", "target", False, True, "bypass", True, "boolean")
     config = protocols.config_of(other, CONFIG)
     assert (config.candidate_counts, config.reverse_context, config.mask_mode) == ("target", False, "boolean")
-    assert (config.variant.merge, config.variant.behaviour_norm, config.variant.drop_target_history) == (
+    assert (config.file.merge, config.file.behaviour_norm, config.file.drop_target_history) == (
         "bypass", True, True)
-    assert protocols.config_of(Protocol(), CONFIG) == CONFIG
+    assert protocols.config_of(Protocol(), CONFIG) == replace(CONFIG, variant=CONFIG.file)
 
 
 def test_problem_of_drawn_and_given_negatives(log):

@@ -28,5 +28,5 @@ def config_of(params, inputs):
     """Sizes from the parameters."""
     rows, width = params["item"].shape
     return hmar.Config(items=rows - 1, behaviours=len(params["indicator"]["w"]), width=width,
-                       heads=inputs["heads"], variant=hmar.VARIANTS[inputs["variant"]],
+                       heads=inputs["heads"], variant=inputs["variant"],
                        length=len(params["position"]), dropout=0.0)

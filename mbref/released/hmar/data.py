@@ -1,7 +1,6 @@
 """What HMAR's release does to the data: its partition, its training sample, its evaluation.
 
-"Deviation Dn" marks departures as in model.py. A Log may come from a text file of the release
-(format "hmar") or from any other. n training rows, S users, B batch, L window length, K behaviour
+"Deviation Dn" marks departures as in model.py. S users, B batch, L window length, K behaviour
 types, C candidates.
 """
 from typing import NamedTuple
@@ -61,16 +60,15 @@ def partition(log, target, drop_target_history=False, counts="whole-log", withou
     users, starts = np.unique(log.user, return_index=True)
     lists, held = [], np.full(len(users), -1)
     for s, rows in enumerate(np.split(np.arange(len(log.user)), starts[1:])):
-        before, row = rows, None
         if len(rows) >= 3:
             # Deviation D15: earlier rows on the held-out item
-            before, row = hold_out(rows, log.item, is_target, drop_target_history)
+            rows, row = hold_out(rows, log.item, is_target, drop_target_history)
             # Deviation D25: no target row is an error
             require(row is not None or without_target == "train", f"user {log.users[users[s]]} has "
                     f'no {target!r} row: give without_target="train".')
-        lists.append(before)
-        held[s] = -1 if row is None else row
-    K, is_held = len(log.behaviours), held >= 0
+            held[s] = -1 if row is None else row
+        lists.append(rows)
+    is_held, K = held >= 0, len(log.behaviours)
     whole = sequences.whole_log_counts(log.user, log.item, log.behaviour, K)  # [rows, K]
     return Partition(train_lists(log, users, lists, whole, counts), log.item[held] * is_held,
                      whole[held] * is_held[:, None])
@@ -81,16 +79,14 @@ def train_lists(log, users, lists, whole, counts):
     require(counts in ("whole-log", "training", "running"),
             f"unknown counts {counts!r}: whole-log, training, running.")
     rows, ptr = np.concatenate(lists), np.append(0, np.cumsum([len(part) for part in lists]))
-    columns = log.user[rows], log.item[rows], log.behaviour[rows]
-    K = len(log.behaviours)
-    if counts == "running":
+    columns, K = (log.user[rows], log.item[rows], log.behaviour[rows]), len(log.behaviours)
+    after = before = whole[rows]  # Deviation D8: later events count, too
+    if counts == "training":
+        after = before = sequences.whole_log_counts(*columns, K)
+    elif counts == "running":
         after = sequences.running_counts(*columns, K)
         before = after - sequences.one_hot(columns[2], K)
-        return Sequences(ptr, users, *columns[1:], after, before)
-    same = whole[rows]  # Deviation D8: later events count, too
-    if counts == "training":
-        same = sequences.whole_log_counts(*columns, K)
-    return Sequences(ptr, users, *columns[1:], same, same)
+    return Sequences(ptr, users, *columns[1:], after, before)
 
 
 def users_to_train(train):
@@ -105,8 +101,6 @@ def users_to_test(events):
 
 def training_batch(events, rows, config, rng):
     """The sample of as many users as there are `rows`, drawn uniformly with replacement.  -> Batch.
-
-    Raises InputError if nobody has two training rows.
     """
     users = users_to_train(events.train)
     require(len(users), "nothing to train on: no user has two rows before the held-out one.")
@@ -115,20 +109,24 @@ def training_batch(events, rows, config, rng):
 
 def sample(train, users, config, rng):
     """The newest window of each user, its successors, and a uniform negative a position.  -> Batch.
-
-    Weights of the loss and behaviours go with their rows; indicators and labels run against the
-    order of time.
     """
     batch, length, stop = newest(train, users, config, 1), config.length, train.ptr[users + 1]
     first = np.maximum(train.ptr[users], stop - 1 - length) + 1
     follow, kind, counts = (windows.pad_left(x, first, stop, length)
                             for x in (train.item, train.behaviour, train.before))
-    weight = np.append(0, config.variant.weights)[kind]  # Deviation D20: of positives alone
+    weight = np.append(0, list_weights(config))[kind]  # Deviation D20: of positives alone
     label = np.maximum(kind, 1) - 1
     if config.reverse_context:  # Deviation D9: against the order of time
         counts, label = (reverse(x, batch.item > 0) for x in (counts, label))
     negative = draw_negatives(train, users, config.items, rng, length) * (follow > 0)
     return batch._replace(next=Next(follow, weight, label, counts, negative))
+
+
+def list_weights(config):
+    """w_b of the behaviours 1..K: the target has the first of the file's weights."""
+    first, *weights = config.file.weights
+    weights.insert(config.target - 1, first)
+    return weights
 
 
 def reverse(values, real):

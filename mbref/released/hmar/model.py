@@ -1,12 +1,11 @@
 """HMAR as released: the graphs of the authors' four model files.
 
 They are those of github.com/Shereen-Elsayed/HMAR @ 1faa7eb, which differ by the switches of
-`Variant`; data.py has what the release does to data. The steps (1)-(7) have the names of
-papers/hmar.py, and "Deviation Dn" marks where the two differ: n is a row of the ledger. B batch, L
-window length, D width, H heads, K behaviour types, N items, C candidates. Ids start at 1; 0 is
-padding, on the left.
+`Variant`; data.py has what the release does to data. Steps, names and shapes are those of
+papers/hmar.py, and "Deviation Dn" marks where the two differ: n is a row of the ledger.
 """
 from dataclasses import dataclass
+from functools import partial
 
 import autograd.numpy as np
 
@@ -24,7 +23,7 @@ from mbref.released.hmar.data import ranking_batch, training_batch  # noqa: F401
 @dataclass(frozen=True)
 class Variant:
     """Where the four released model files differ."""
-    weights: tuple[float, ...]         # w_b of a positive of type b in (7); a negative's is 1
+    weights: tuple[float, ...]         # of positives in (7), the target's first; of negatives 1
     theta: float = 0.1                 # weight of the class loss in (7)
     merge: str = "encoder"             # "bypass": step (3)'s result is overwritten by its input
     behaviour_norm: bool = False       # layer norm before each behaviour's attention
@@ -34,9 +33,6 @@ class Variant:
     final_norm: bool = False           # layer norm after step (4), behind the mask of padding
     class_relu: bool = False           # relu on the logits of step (6)
     drop_target_history: bool = False  # earlier rows on the held-out item leave the training list
-
-    def __post_init__(self):
-        require_choice(self, merge=("encoder", "bypass"))
 
 
 SHOP = (0.7, 0.1, 0.1, 0.1)            # buy, cart, fav, pv
@@ -55,8 +51,8 @@ class Config:
     """Shapes and switches; the defaults are the release's."""
     items: int                         # N
     behaviours: int                    # K
-    variant: Variant = VARIANTS["taobao"]
-    target: int = 1                    # index of the behaviour to predict
+    variant: str = "taobao"            # which of the four files; or a Variant of its own
+    target: int = 1                    # the behaviour to predict, 1..K
     width: int = 50                    # D; Taobao 80, Tianchi 40, Yelp and MovieLens 50
     length: int = 50                   # L; 150, 100, 170, 120
     heads: int = 1                     # H of every attention; 1
@@ -70,19 +66,30 @@ class Config:
     def __post_init__(self):
         require_choice(self, mask_mode=("release", "boolean"),
                        candidate_counts=("release", "target"))
-        weights = len(self.variant.weights)
-        require(weights == self.behaviours,
-                f"the variant's {weights} weights must fit {self.behaviours} behaviours.")
+        require(self.variant in VARIANTS or isinstance(self.variant, Variant),
+                f"variant is {self.variant!r}: choose one of {', '.join(VARIANTS)}.")
+        require_choice(self.file, merge=("encoder", "bypass"))
+        kinds = len(self.file.weights)
+        fitting = [name for name, file in VARIANTS.items() if len(file.weights) == self.behaviours]
+        mend = f"choose {' or '.join(fitting)}" if fitting else "train hmar, for any number of them"
+        require(kinds == self.behaviours,
+                f"variant {self.variant} is for {kinds} behaviours and the log has "
+                f"{self.behaviours}: {mend}.")
         require_ranges(self)
+
+    @property
+    def file(self):
+        """The Variant."""
+        return VARIANTS.get(self.variant, self.variant)
 
 
 def init(rng, config):
     """Parameters as a nested dict of float64 arrays: those of papers/hmar.py, and more norms."""
     params = hmar.init(rng, config)
     for block in params["blocks"]:
-        if config.variant.behaviour_norm:  # Deviation D3: a norm before each attention
+        if config.file.behaviour_norm:  # Deviation D3: a norm before each attention
             block["behaviour"]["ln"] = init_norm(config.behaviours, config.width)
-        if config.variant.final_norm:  # Deviation D7: a norm at the end
+        if config.file.final_norm:  # Deviation D7: a norm at the end
             block["sequence"]["final"] = init_norm(config.width)
     return params
 
@@ -92,37 +99,30 @@ def candidate_code(params, item, counts):
     return code(params, lookup(params["item"], item), counts)
 
 
-def self_attention(p, u, heads, drop, tap, name, residual):
+def show(tap, name, layer, x):
+    """layer(x); the release records what goes in and what comes out."""
+    tap(f"{name}_in", x)
+    y = layer(x)
+    tap(f"{name}_out", y)
+    return y
+
+
+def self_attention(p, heads, drop, tap, name, residual, u):
     """A(u), or u + A(u): causal self-attention in which a row of zeros is padding.  u [B, L, D].
 
     The release writes -2^32 + 1 over forbidden scores and multiplies dead queries by 0. As a live
     query always has itself as key, the guarded softmax does the same.
     """
-    tap(f"mha_{name}_in", u)
     # Deviation D2: masks are read off zeros
     alive = np.any(stop_gradient(u) != 0, axis=-1)  # [B, L]
-    allowed = masks.causal_real(alive)  # [B, L, L]
     q, k, v = (dense(p[part], u) for part in "qkv")
-    a = attention(q, k, v, allowed, heads, drop, tap, f"weights_{name}")
-    a = a + u if residual else a
-    tap(f"mha_{name}_out", a)
-    return a
+    a = attention(q, k, v, masks.causal_real(alive), heads, drop, tap, f"weights_{name}")
+    return a + u if residual else a
 
 
-def feed_forward(p, x, drop, tap, name):
+def feed_forward(p, drop, x):
     """F(x): two layers with their residual.  [B, L, D] -> [B, L, D]."""
-    tap(f"ffn_{name}_in", x)
-    y = x + drop(dense(p["f2"], drop(relu(dense(p["f1"], x)))))
-    tap(f"ffn_{name}_out", y)
-    return y
-
-
-def normalise(p, x, tap, name):
-    """Layer norm, its input and output shown to `tap`.  [B, L, D] -> [B, L, D]."""
-    tap(f"ln_{name}_in", x)
-    y = layer_norm(p, x)
-    tap(f"ln_{name}_out", y)
-    return y
+    return x + drop(dense(p["f2"], drop(relu(dense(p["f1"], x)))))
 
 
 def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
@@ -131,20 +131,23 @@ def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
     x [B, L, D]; mask [B, L, K] -> [B, L, D]. A layer norm turns the zeros of masked rows into its
     beta: from the first update on, other behaviours' events and padding are keys like any other.
     """
-    variant, merged = config.variant, 0
+    file, merged = config.file, 0
     for k in range(config.behaviours):
         part = {name: {key: a[k] for key, a in p[name].items()} for name in p if name != "res"}
         on = mask[:, :, k, None]  # [B, L, 1]
         u = x * on
-        if variant.behaviour_norm:  # Deviation D3: a norm before each attention
-            u = normalise(part["ln"], u, tap, k)
+        if file.behaviour_norm:  # Deviation D3: a norm before each attention
+            u = show(tap, f"ln_{k}", partial(layer_norm, part["ln"]), u)
         if config.mask_mode == "boolean":  # Deviation D2: masked rows stay masked
             u = u * on
         # Deviation D4: no residual around the attention
-        a = self_attention(part, u, config.heads, drop, tap, k, config.attention_residual)
-        y, through = feed_forward(part, a, drop, tap, k), p["res"][k] * u
+        attend = partial(
+            self_attention, part, config.heads, drop, tap, k, config.attention_residual)
+        a = show(tap, f"mha_{k}", attend, u)
+        y = show(tap, f"ffn_{k}", partial(feed_forward, part, drop), a)
+        through = p["res"][k] * u
         # Deviation D4: res outside the mask
-        merged = merged + ((y + through) * on if variant.masked_residual else y * on + through)
+        merged = merged + ((y + through) * on if file.masked_residual else y * on + through)
     return merged
 
 
@@ -155,11 +158,13 @@ def sequence_encoder(p, s, residual, real, config, drop, tap=ignore):
     normalised value.
     """
     # Deviation D6: in one file its own input, too
-    a = self_attention(p, s, config.heads, drop, tap, "self", config.variant.merged_residual)
-    z = normalise(p["ln"], a + residual, tap, "self")
-    z = feed_forward(p, z, drop, tap, "self") * real[..., None]
-    if config.variant.final_norm:  # Deviation D7: a norm at the end
-        z = normalise(p["final"], z, tap, "final")
+    own = config.file.merged_residual
+    attend = partial(self_attention, p, config.heads, drop, tap, "self", own)
+    a = show(tap, "mha_self", attend, s)
+    z = show(tap, "ln_self", partial(layer_norm, p["ln"]), a + residual)
+    z = show(tap, "ffn_self", partial(feed_forward, p, drop), z) * real[..., None]
+    if config.file.final_norm:  # Deviation D7: a norm at the end
+        z = show(tap, "ln_final", partial(layer_norm, p["final"]), z)
     return z
 
 
@@ -171,10 +176,10 @@ def forward(params, batch, config, tap=ignore, rng=None):
     x = drop(input_code(params, batch.item, batch.counts)) * real[..., None]  # [B, L, D]
     tap("input", x)
     s = x
-    if config.variant.merge == "encoder":  # Deviation D1: two of the four files leave it out
+    if config.file.merge == "encoder":  # Deviation D1: two of the four files leave it out
         last = params["blocks"][-1]["behaviour"]  # Deviation D23: each would read x again
         s = behaviour_encoder(last, x, mask, config, drop, tap)
-    if config.variant.indicator_again:  # Deviation D5: c is added again
+    if config.file.indicator_again:  # Deviation D5: c is added again
         s = s + dense(params["indicator"], batch.counts)
     z = s * real[..., None]
     tap("merged", z)
@@ -187,7 +192,7 @@ def forward(params, batch, config, tap=ignore, rng=None):
 def class_logits(params, q, z, config):
     """Which behaviour comes next: two dense layers on [q ; z].  -> [..., K].  (6)."""
     logits = hmar.class_logits(params, q, z)
-    return relu(logits) if config.variant.class_relu else logits  # Deviation D13: a ReLU on logits
+    return relu(logits) if config.file.class_relu else logits  # Deviation D13: a ReLU on logits
 
 
 def score(params, batch, candidates, config):
@@ -208,8 +213,8 @@ def score_all(params, batch, config):
     """
     require(config.candidate_counts == "target",
             'give candidates, the held-out item first, or candidate_counts="target".')
-    z = forward(params, batch, config)[:, -1]  # [B, D]
     item = np.arange(1, config.items + 1, like=batch.item)[None]  # [1, N]
+    z = forward(params, batch, config)[:, -1]  # [B, D]
     counts = candidate_counts(batch, item.shape, config).astype(z.dtype)  # [1, N, K]
     return z @ candidate_code(params, item, counts)[0].T
 
@@ -237,7 +242,7 @@ def ranking_loss(positive, negative, weight, mask):
 def loss(params, batch, config, rng=None):
     """L_rank + theta L_class over all positions; each predicts the next event.  -> scalar.  (7)."""
     rank, classes = losses(params, batch, config, rng)
-    return rank + config.variant.theta * classes  # Deviation D21: theta by file
+    return rank + config.file.theta * classes  # Deviation D21: theta by file
 
 
 def losses(params, batch, config, rng=None):

@@ -2,9 +2,7 @@
 
 Such a file holds `params/*` and `inputs/*`, and what the release made of them: `taps/*`,
 `outputs/*`, `grads/*`, `after/1/*` (after one step of Adam) and so on; perhaps also a log
-(`data/*`) with the release's partition of it, and an evaluation (`eval/*`). Sizes, variant and
-behaviours come from its `meta/config`.
-B batch, L window length, D width, K behaviour types, N items, C candidates.
+(`data/*`) with the release's partition of it, and an evaluation (`eval/*`).
 """
 import re
 from dataclasses import replace
@@ -34,11 +32,10 @@ LEFT_OUT = {
 def recompute(arrays, config):
     """What follows from an array file's parameters, inputs and log.  -> Recomputed.
 
-    config: the dict of `meta/config`. Raises InputError if the variant is unknown or an array is
-    missing.
+    config: the dict of `meta/config`. Raises InputError for an unknown variant or an id that is
+    none, and KeyError with the name of what is missing.
     """
     ours = release_config(config)
-    require("inputs/seq" in arrays, "this recorded state has no inputs/seq: give a whole file.")
     require_ids(arrays, ours)
     params, batch = parameters(arrays, ours), recorded_batch(arrays)
     computed = taps(params, batch, arrays, ours) | outputs(params, batch, arrays, ours)
@@ -71,12 +68,10 @@ def require_ids(arrays, config):
 
 def release_config(config):
     """The hmar.Config that `meta/config` describes."""
-    name, most = config.get("variant"), ", ".join(hmar.VARIANTS)
-    require(name in hmar.VARIANTS, f"variant {name!r} is unknown: choose one of {most}.")
-    return hmar.Config(items=config["itemnum"], behaviours=len(config["behaviours"]),
-                       width=config["hidden_units"], length=config["maxlen"],
-                       variant=replace(hmar.VARIANTS[name], theta=config["theta"]),
-                       heads=config["num_heads"])
+    own = hmar.Config(items=config["itemnum"], behaviours=len(config["behaviours"]),
+                      width=config["hidden_units"], length=config["maxlen"],
+                      variant=config["variant"], heads=config["num_heads"])
+    return replace(own, variant=replace(own.file, theta=config["theta"]))
 
 
 def name_params(params):
@@ -93,11 +88,9 @@ def name_params(params):
 
 
 def parameters(arrays, config):
-    """`params/*` nested as by hmar.init, in float64. Raises InputError if one is missing."""
+    """`params/*` nested as by hmar.init, in float64."""
     params = hmar.init(np.random.default_rng(0), config)
     for name, view in name_params(params).items():
-        require(f"params/{name}" in arrays,
-                f"this recorded state has no params/{name}: give a whole file.")
         # 1x1 convolutions have a leading axis of 1
         view[...] = np.reshape(arrays[f"params/{name}"], view.shape)
     return params
@@ -105,9 +98,9 @@ def parameters(arrays, config):
 
 def recorded_batch(arrays):
     """`inputs/*` as a Batch, as they were fed, in float64."""
+    names = "seq masks seq_cxt pos pos_weight labels pos_cxt neg".split()
     seq, masks_of, seen, item, weight, label, counts, negative = (
-        arrays[f"inputs/{name}"]
-        for name in ("seq", "masks", "seq_cxt", "pos", "pos_weight", "labels", "pos_cxt", "neg"))
+        arrays[f"inputs/{name}"] for name in names)
     follow = Next(item, weight.astype(float), label.argmax(-1), counts.astype(float), negative)
     return Batch(seq, behaviours(masks_of, 0), seen.astype(float), follow)
 
@@ -121,12 +114,11 @@ def behaviours(recorded, axis):
 def taps(params, batch, arrays, config):
     """Inputs and outputs of attentions, layer norms and feed-forwards, in order.
 
-    The recorded name's number counts blocks; its middle part is the release's own word, so only
-    number, kind and side are used. Where the behaviour encoder is bypassed the release has built it
-    all the same.
+    Of a recorded name only number, kind and side are used: its middle part is the release's own
+    word. Where the behaviour encoder is bypassed the release has built it all the same.
     """
     shown = {}
-    for variant in (replace(config.variant, merge="encoder"), config.variant):
+    for variant in (replace(config.file, merge="encoder"), config.file):
         hmar.forward(params, batch, replace(config, variant=variant), shown.__setitem__)
     shown = {name: a for name, a in shown.items() if TAP.fullmatch(name)}
     inputs = [name for name in shown if name.endswith("_in")]
@@ -170,9 +162,9 @@ def from_log(arrays, config, names):
     user, item, behaviour = arrays["data/log_rows"].T
     numbers = [np.arange(column.max() + 1).astype(str) for column in (user, item)]
     log = Log(user, item, behaviour + 1, None, None, *numbers, None, tuple(names), ())
-    events = hmar_data.partition(log, names[config.target - 1], config.variant.drop_target_history,
+    events = hmar_data.partition(log, names[config.target - 1], config.file.drop_target_history,
                                  without_target="train")
-    train, weights = events.train, np.array(config.variant.weights)
+    train, weights = events.train, np.array(hmar_data.list_weights(config))
     found = {"users": train.user, "ptr": train.ptr, "items": train.item,
              "beh": train.behaviour - 1, "weights": weights[train.behaviour - 1],
              "counts": train.counts, "target": events.target, "target_counts": events.target_counts}

@@ -12,7 +12,7 @@ def switched(**switches):
     """The model with other switches of its file."""
     def config_of(params, inputs):
         config = own_config(params, inputs)
-        return replace(config, variant=replace(config.variant, **switches))
+        return replace(config, variant=replace(config.file, **switches))
     return plant(right.released, right, config_of=config_of)
 
 
