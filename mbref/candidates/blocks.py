@@ -1,19 +1,15 @@
 """HierSRec's candidates fast: category by category, by matrix products, never [B, N] numbers.
 
-Places and lists are exactly those of rank.py, whose `pair_scores` says what a score is: where two
-scores are closer than the error bound of the products, it is asked.
-
-B sessions, C categories, N items, D width of a query, P chosen (session, category) pairs, S
-sessions of one block, n length of a list, Q pieces. A choice is bool [B, C].
+Lists are exactly those of rank.py, whose `pair_scores` says what a score is: where two scores are
+closer than the error bound of the products, it is asked. Shapes as there; P chosen (session,
+category) pairs, S sessions of one block, Q pieces.
 """
 from typing import NamedTuple
 
 import numpy as np
 
-from mbref import metrics
 from mbref.candidates import choose
-from mbref.candidates.rank import (Standing, check_choice, check_queries, check_target,
-                                   check_weights, pair_scores)
+from mbref.candidates.rank import check_choice, check_queries, check_weights, pair_scores
 from mbref.errors import require
 
 PIECE = 32  # items whose best score is looked at first; any number gives the same lists
@@ -29,12 +25,12 @@ class Layout(NamedTuple):
 
 
 def lay_out(weights, index):
-    """The Layout of weights [N, D] for the fast path; made once a model.
+    """The Layout of weights [N, D]; made once a model.
 
     Raises InputError as rank.dense does, and for items of several categories.
     """
     require(choose.one_category_each(index),
-            "items have several categories, blocks need one: rank by by_session.")
+            "items have several categories, blocks need one: rank by dense.")
     check_weights(weights, index.items)
     rows = np.ascontiguousarray(weights[index.order - 1])  # [N, D]
     place = np.zeros(len(rows) + 1, np.int64)
@@ -43,39 +39,11 @@ def lay_out(weights, index):
     return Layout(index, rows, place, float(longest))
 
 
-def places_by_blocks(queries, layout, chosen, target):
-    """The Standing of rank.dense, category by category, without a score kept.
-
-    A block's product is compared with the target's own score. What it cannot tell from it, the
-    target itself included, is scored by `pair_scores`. Arguments and errors as in rank.dense.
-    """
-    check_choice(chosen, queries, layout.index)
-    target = check_target(target, queries, layout.index.items)
-    check_queries(queries, layout.rows)
-    slack = _error_bound(queries, layout)  # [B]
-    own = pair_scores(queries, layout.rows[layout.place[target]])  # [B]
-    low, high = own - slack, own + slack
-    greater, ties = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
-    category, session = divmod(np.flatnonzero(chosen.T), len(chosen))  # 2 [P], by category
-    for pairs, rows in _blocks(category, layout.index):
-        who = session[pairs]  # [S], each session once
-        scores = queries.take(who, axis=0) @ layout.rows[rows].T  # [S, items of the category]
-        above = scores > high[who][:, None]
-        greater[who] += above.sum(axis=1)
-        s, j = np.nonzero((scores >= low[who][:, None]) & ~above)
-        exact = _exact_scores(queries, layout, who[s], rows.start + j)
-        np.add.at(greater, who[s], exact > own[who[s]])
-        np.add.at(ties, who[s], exact == own[who[s]])
-    home = np.searchsorted(layout.index.indptr, layout.place[target], side="right") - 1  # [B]
-    inside = choose.holds(chosen, home)
-    return Standing(np.where(inside, greater, metrics.MISS), np.where(inside, ties - 1, 0), inside)
-
-
 def top_by_blocks(queries, layout, chosen, n):
     """The lists of rank.dense, [B, n], category by category; arguments and errors as there.
 
-    Memory: one score a candidate and a few times 1 / PIECE of that. Items are narrowed down twice
-    by the products, with their error bound; what is left is ordered by `pair_scores`.
+    Items are narrowed down twice by the products, with their error bound; what is left is ordered
+    by `pair_scores`.
     """
     check_choice(chosen, queries, layout.index)
     check_queries(queries, layout.rows, n)
@@ -84,8 +52,7 @@ def top_by_blocks(queries, layout, chosen, n):
     scores, start = _scores_by_blocks(queries, layout, category, session)
     pair, begin = _pieces(start)
     peak = np.maximum.reduceat(scores, begin) if len(scores) else scores  # [pieces]
-    # n pieces that hold an item of at least x are n items of at least x: the n-th best item is no
-    # worse than this.
+    # n pieces with an item of at least x are n items of at least x, and the n-th best is no worse
     least = _nth_best(session[pair], peak, len(queries), n) - slack  # [B]
     high = peak >= least[session[pair]]
     pair, at = _expand(pair[high], begin[high], start)

@@ -1,10 +1,8 @@
 """HierSRec's test time, first half: every session's likely categories, whose items it ranks.
 
-Source: the abstract of arXiv 2309.06533 for `topk`; the other policies are ours. rank.py says what
-the choice does to a ranking, blocks.py does the same fast.
-
-B sessions, C categories 0..C-1, N items 1..N (0 is padding), M pairs of an item and a category of
-it, N of them where every item has one. A choice is bool [B, C], a set of candidates bool [B, N].
+Source: the abstract of arXiv 2309.06533 for `topk`; the other policies are ours. B sessions, C
+categories 0..C-1, N items 1..N (0 is padding), M pairs of an item and a category of it, N of them
+where every item has one. A choice is bool [B, C], a set of candidates bool [B, N].
 """
 from math import ceil
 from typing import NamedTuple
@@ -37,8 +35,8 @@ def index_of(category, categories):
 def index_of_pairs(item, category, items, categories):
     """The Index of items that may have several categories: pairs (item, category), 2 [M].
 
-    The pairs come in any order, also repeated. `budget`, `k_of_share` and blocks.py take only an
-    Index of one category an item. Raises InputError for numbers that are none, or an item without.
+    `budget`, `k_of_share` and blocks.py take only an Index of one category an item. Raises
+    InputError for numbers that are none, or an item without.
     """
     item, category = np.asarray(item), np.asarray(category)
     whole = item.dtype.kind in "iu" and category.dtype.kind in "iu"
@@ -73,12 +71,11 @@ def topk(logp, K):
 
 
 def _choose_first(logp, K):
-    """`topk` of what was checked; the lower ids among equals are looked for only where it matters.
-    """
+    """`topk` of what was checked."""
     # Deviation HierSRec D12: the same K for every session
     last = -np.partition(-logp, K - 1, axis=1)[:, K - 1 : K]  # [B, 1], the K-th largest
     chosen = logp >= last
-    many = np.count_nonzero(chosen, axis=1) > K  # [B]
+    many = np.count_nonzero(chosen, axis=1) > K  # [B], where the lower ids among equals matter
     above, level = logp[many] > last[many], logp[many] == last[many]
     room = K - above.sum(axis=1, keepdims=True)
     chosen[many] = above | (level & (np.cumsum(level, axis=1) <= room))
@@ -124,10 +121,7 @@ def k_of_share(logp, rho, index):
 
 
 def _sort_categories(logp, count):
-    """The `count` most probable categories, falling, lower id first among equals.
-
-    -> ids [B, count], log p [B, count].
-    """
+    """The `count` most probable categories, falling, lower id first: ids, log p, 2 [B, count]."""
     first = np.nonzero(_choose_first(logp, count))[1].reshape(-1, count)  # ids ascending
     order = np.argsort(-np.take_along_axis(logp, first, axis=1), axis=1, kind="stable")
     first = np.take_along_axis(first, order, axis=1)
@@ -197,9 +191,7 @@ def candidates_of_session(chosen, index):
 
 def inject_target(allowed, target):
     """The candidates with each session's target put in, a leak shown on purpose.  -> [B, N]."""
-    injected = allowed.copy()
-    injected[np.arange(len(target)), target - 1] = True
-    return injected
+    return allowed | (np.arange(1, allowed.shape[1] + 1) == np.asarray(target)[:, None])
 
 
 def draw_others(rng, sizes, target, items):
@@ -218,10 +210,9 @@ def draw_others(rng, sizes, target, items):
 
 
 def backfill(allowed, popularity, n):
-    """Candidates of fewer than n items filled up to n with the most popular others.
+    """Candidates of fewer than n items filled up to n with the most popular others, lower id first.
 
-    The lower id goes first among equals. No table here does so. allowed [B, N]; popularity [N]. ->
-    [B, N].
+    No table here does so. allowed [B, N]; popularity [N]. -> [B, N].
     """
     popular = np.argsort(-np.asarray(popularity), kind="stable")  # [N] columns
     free = ~allowed[:, popular]

@@ -2,16 +2,14 @@
 
 What a miss costs is ours: the paper's abstract (arXiv 2309.06533) does not say. An item outside the
 chosen categories is absent, neither last nor of score 0: as a target it is a miss that stays in the
-denominator. Three paths give the same result: `dense` is the definition, `by_session` is for
-reading, blocks.py is for speed and never builds anything of shape [B, N].
+denominator. `dense` is the definition; blocks.py is for speed and builds nothing of shape [B, N].
 
 A matrix product rounds the same score differently in products of different shape, so ties would
 come and go. `pair_scores` alone says what a score is: its rounding depends on the query and the row
-and on nothing else. So places and lists of the three paths are EXACTLY the same, in float32 and
-float64; those from a model's own product agree up to its rounding.
+and on nothing else. So places and lists of both are EXACTLY the same, in float32 and float64; those
+from a model's own product agree up to its rounding.
 
-B sessions, C categories, N items, D width of a query, m candidates of a session, n length of a
-list. A choice is bool [B, C], a set of candidates bool [B, N].
+Shapes as in choose.py; D width of a query, m candidates of a session, n length of a list.
 """
 from collections import namedtuple
 from typing import NamedTuple
@@ -26,39 +24,29 @@ from mbref.nn.layers import stop_gradient
 
 
 class Standing(NamedTuple):
-    """Where each target stands among its session's candidates.
+    """Where each target stands among its session's candidates."""
 
-    `greater` of them score more, `ties` others the same. A target that is no candidate is not
-    `inside`: greater is metrics.MISS and ties 0.
-    """
-
-    greater: np.ndarray  # [B]
-    ties: np.ndarray  # [B]
-    inside: np.ndarray  # [B] bool
+    greater: np.ndarray  # [B] how many score more; metrics.MISS where the target is none of them
+    ties: np.ndarray  # [B] how many others score the same
+    inside: np.ndarray  # [B] bool: the target is a candidate
 
 
 Gap = namedtuple("Gap", "gained lost")  # see `gap`
 
 
-def with_bias(queries, weights, bias):
-    """Queries [B, D + 1] and weights [N, D + 1] whose products hold the bias: 1, b_i come last."""
-    ones = np.ones((len(queries), 1), queries.dtype)
-    queries = np.concatenate([queries, ones], axis=1)
-    return queries, np.concatenate([weights, bias[:, None]], axis=1)
-
-
 def pair_scores(queries, rows):
     """The score of each query with its row, whatever the other pairs are.  2 [..., D] -> [...]."""
-    # Order C: NumPy then sums each row's D products by itself, in one fixed order.
+    # order C: NumPy then sums each row's D products by itself, in one fixed order
     return np.multiply(queries, rows, order="C").sum(axis=-1)
 
 
 def dense(queries, weights, index, chosen, target, n):
     """All scores, then a mask: the definition.
 
-    queries [B, D]; weights [N, D], row i - 1 of item i, floats of the same type; chosen [B, C];
-    target [B] items. -> Standing, and the n best items [B, n] as in `best`. Raises InputError for
-    NaN or infinity, other shapes or types, or a target that is no item.
+    queries [B, D]; weights [N, D], row i - 1 of item i, floats of the same type (a bias is one more
+    column, 1 in the queries); chosen [B, C]; target [B] items. -> Standing, and the n best items
+    [B, n] as in `best`. Raises InputError for NaN or infinity, other shapes or types, or a target
+    that is no item.
     """
     check_choice(chosen, queries, index)
     return among(queries, weights, choose.items_of(chosen, index), target, n)
@@ -77,30 +65,6 @@ def among(queries, weights, allowed, target, n):
     return Standing(greater, ties, inside), np.array(top, np.int64).reshape(-1, n)
 
 
-def by_session(queries, weights, index, chosen, target, n):
-    """As `dense`, session by session: gather the chosen items, score them, rank."""
-    check_choice(chosen, queries, index)
-    target = check_target(target, queries, index.items)
-    check_weights(weights, index.items)
-    check_queries(queries, weights, n)
-    places, top = [], []
-    for b, query in enumerate(queries):
-        items = choose.candidates_of_session(chosen[b], index)  # [m]
-        scores = pair_scores(query, weights[items - 1])  # [m]
-        places.append(place_of_session(items, scores, target[b]))
-        top.append(best(items, scores, n))
-    greater, ties, inside = np.array(places, np.int64).reshape(-1, 3).T
-    return Standing(greater, ties, inside > 0), np.array(top, np.int64).reshape(-1, n)
-
-
-def place_of_session(items, scores, target):
-    """greater, ties, inside of the target among one session's candidates.  items, scores [m]."""
-    own = scores[items == target]  # [1], or [0] for a target outside
-    if len(own) == 0:
-        return metrics.MISS, 0, False
-    return (scores > own).sum(), (scores == own).sum() - 1, True
-
-
 def best(items, scores, n):
     """The n best items, lower id first among equals, then 0.  items, scores [m] -> [n]."""
     first = items[np.lexsort((items, -scores))[:n]]
@@ -108,9 +72,9 @@ def best(items, scores, n):
 
 
 def report(greater, ties, inside, k=20):
-    """Means over all cases, a target outside earning 0, and the coverage.  -> {name: number}.
+    """Means over all cases, expected over ties, a target outside earning 0; and the coverage.
 
-    greater, ties, inside [B] as in Standing; expected values over ties; nan without cases.
+    greater, ties, inside [B] as in Standing. -> {name: number}, nan without cases
     """
     g = np.where(inside, greater, metrics.MISS)  # Deviation HierSRec D13: a miss counts as a case
     e = np.where(inside, ties, 0)
@@ -138,11 +102,10 @@ def gap(full, among, k=20):
 
 
 def two_level_logp(logp_category, item_logits, category):
-    """log p(i) = log p(c(i)) + z_i - logsumexp of z over the items of c(i).
+    """log p(i) = log p(c(i)) + z_i - logsumexp of z over the items of c(i); differentiable.
 
-    Class-factored softmax (Goodman 2001). logp_category [..., C], item_logits [..., N], category
-    [N + 1] as in `index_of` -> [..., N], differentiable. Sums to 1, less the probability of
-    categories without items. Holds an [N, C] membership.
+    Class-factored softmax (Goodman 2001): sums to 1, less the probability of categories without
+    items. logp_category [..., C], item_logits [..., N], category [N + 1] -> [..., N]
     """
     own, z = np.asarray(category)[1:], stop_gradient(item_logits)  # [N], [..., N]
     present, group = np.unique(own, return_inverse=True)  # group [N]; empty ones have log -inf
@@ -156,8 +119,8 @@ def two_level_logp(logp_category, item_logits, category):
 
 def check_weights(weights, items):
     """Raise InputError unless weights are finite floats [N, D]."""
-    floats = weights.dtype in (np.float32, np.float64)
-    require(floats and weights.ndim == 2 and len(weights) == items,
+    floats = weights.dtype in (np.float32, np.float64) and weights.ndim == 2
+    require(floats and len(weights) == items,
             f"weights must be floats [{items}, D], not {weights.dtype} {weights.shape}.")
     require(np.isfinite(weights).all(), "weights hold NaN or an infinity; mend the model.")
 

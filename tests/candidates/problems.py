@@ -3,6 +3,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from mbref import metrics
 from mbref.candidates import blocks, choose, rank
 from mbref.nn.losses import log_softmax
 from tests.optional import st
@@ -45,15 +46,34 @@ def exact_ranking(query, weights, items):
     return sorted(items, key=lambda i: (-score[i], i)), score
 
 
+def by_session(queries, weights, index, chosen, target, n):
+    """As rank.dense, session by session: gather the chosen items, score them, rank."""
+    places, top = [], []
+    for b, query in enumerate(queries):
+        items = choose.candidates_of_session(chosen[b], index)  # [m]
+        scores = rank.pair_scores(query, weights[items - 1])  # [m]
+        places.append(place_of_session(items, scores, target[b]))
+        top.append(rank.best(items, scores, n))
+    greater, ties, inside = np.array(places, np.int64).reshape(-1, 3).T
+    return rank.Standing(greater, ties, inside > 0), np.array(top, np.int64).reshape(-1, n)
+
+
+def place_of_session(items, scores, target):
+    """greater, ties, inside of the target among one session's candidates.  items, scores [m]."""
+    own = scores[items == target]  # [1], or [0] for a target outside
+    if len(own) == 0:
+        return metrics.MISS, 0, False
+    return (scores > own).sum(), (scores == own).sum() - 1, True
+
+
 def all_paths(queries, weights, index, chosen, target, n):
     """Assert that the three paths agree bit for bit.  -> Places and lists of the definition."""
     layout = blocks.lay_out(weights, index)
     places, top = rank.dense(queries, weights, index, chosen, target, n)
-    by_session, top_by_session = rank.by_session(queries, weights, index, chosen, target, n)
-    for other in (by_session, blocks.places_by_blocks(queries, layout, chosen, target)):
-        for ours, theirs in zip(places, other, strict=True):
-            assert ours.dtype == theirs.dtype
-            np.testing.assert_array_equal(ours, theirs)
+    of_sessions, top_by_session = by_session(queries, weights, index, chosen, target, n)
+    for ours, theirs in zip(places, of_sessions, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
     for other in (top_by_session, blocks.top_by_blocks(queries, layout, chosen, n)):
         assert other.shape == (len(queries), n)
         np.testing.assert_array_equal(top, other)

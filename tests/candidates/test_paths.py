@@ -4,6 +4,7 @@ The reference ranks with fractions, so it has no rounding.
 """
 import itertools
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -108,23 +109,14 @@ def test_by_hand_with_an_empty_category_one_of_one_item_and_ties():
     assert places.inside.tolist() == [True, True, True, False]
 
 
-def test_a_bias_is_one_more_column():
-    rng = np.random.default_rng(0)
-    queries, weights, bias = rng.normal(size=(3, 4)), rng.normal(size=(5, 4)), rng.normal(size=5)
-    more = rank.with_bias(queries, weights, bias)
-    scores = rank.pair_scores(more[0][:, None], more[1])
-    np.testing.assert_allclose(scores, queries @ weights.T + bias, atol=1e-12)
-
-
 def test_no_path_hides_bad_input():
     queries, weights = np.ones((2, 3)), np.ones((4, 3))
     index = choose.index_of(np.array([0, 0, 0, 1, 1]), 2)
     chosen, target, layout = np.ones((2, 2), bool), np.array([1, 4]), blocks.lay_out(weights, index)
     nan, infinite = queries * np.nan, queries * np.inf
 
-    def attempts(queries, weights, chosen, target, n=1):
-        yield lambda: rank.dense(queries, weights, index, chosen, target, n)
-        yield lambda: rank.by_session(queries, weights, index, chosen, target, n)
+    def dense(queries, weights, chosen, target, n=1):
+        return rank.dense(queries, weights, index, chosen, target, n)
 
     bad = [(nan, weights, chosen, target), (infinite, weights, chosen, target),
            (queries, weights * np.nan, chosen, target), (queries, weights[:3], chosen, target),
@@ -135,13 +127,10 @@ def test_no_path_hides_bad_input():
            (queries, weights, chosen * 1, target), (queries, weights, chosen, target * 0),
            (queries, weights, chosen, target + 1), (queries, weights, chosen, target[:1]),
            (queries, weights, chosen, target + 0.5), (queries, weights, chosen, target, 0)]
-    calls = [call for arguments in bad for call in attempts(*arguments)]
-    for q, c, t in ((nan, chosen, target), (infinite, chosen, target),
-                    (queries.astype("f"), chosen, target), (queries, chosen[:1], target),
-                    (queries, chosen, target * 0), (queries * 1e308, chosen, target)):
-        calls.append(lambda q=q, c=c, t=t: blocks.places_by_blocks(q, layout, c, t))
-        if not (t == 0).any():
-            calls.append(lambda q=q, c=c: blocks.top_by_blocks(q, layout, c, 1))
+    calls = [partial(dense, *arguments) for arguments in bad]
+    for q, c in ((nan, chosen), (infinite, chosen), (queries.astype("f"), chosen),
+                 (queries, chosen[:1]), (queries * 1e308, chosen)):
+        calls.append(lambda q=q, c=c: blocks.top_by_blocks(q, layout, c, 1))
     calls += [lambda: blocks.lay_out(weights * np.nan, index),
               lambda: blocks.lay_out(weights[:3], index),
               lambda: blocks.top_by_blocks(queries, layout, chosen, 0)]
@@ -157,10 +146,7 @@ def test_the_fast_path_builds_nothing_of_all_sessions_by_all_items():
     layout = blocks.lay_out(rng.normal(size=(N, 4)).astype(np.float32), index)
     queries = rng.normal(size=(B, 4)).astype(np.float32)
     chosen = choose.topk(log_probabilities(rng, B, C), 4)
-    target = rng.integers(1, N + 1, size=B)
-    for call in (lambda: blocks.places_by_blocks(queries, layout, chosen, target),
-                 lambda: blocks.top_by_blocks(queries, layout, chosen, 20)):
-        tracemalloc.start()
-        call()
-        assert tracemalloc.get_traced_memory()[1] < B * N / 2  # bytes; a mask would take B * N
-        tracemalloc.stop()
+    tracemalloc.start()
+    blocks.top_by_blocks(queries, layout, chosen, 20)
+    assert tracemalloc.get_traced_memory()[1] < B * N / 2  # bytes; a mask would take B * N
+    tracemalloc.stop()

@@ -8,7 +8,7 @@ import pytest
 from autograd import grad
 
 from mbref import metrics
-from mbref.candidates import blocks, choose, rank
+from mbref.candidates import choose, rank
 from mbref.errors import InputError
 from mbref.nn.losses import log_softmax
 from tests.candidates.problems import (
@@ -24,11 +24,10 @@ from tests.optional import given, settings, st
 def full_and_narrow(seed, K, kind="random"):
     """Places among all items, Places among those of K categories, coverage."""
     queries, weights, index, chosen, target, category = problem(seed, kind, float)
-    layout = blocks.lay_out(weights, index)
     logp = log_probabilities(np.random.default_rng(seed), *chosen.shape)
     chosen = choose.topk(logp, K)
-    return (blocks.places_by_blocks(queries, layout, np.ones_like(chosen), target),
-            blocks.places_by_blocks(queries, layout, chosen, target),
+    return (rank.dense(queries, weights, index, np.ones_like(chosen), target, 1)[0],
+            rank.dense(queries, weights, index, chosen, target, 1)[0],
             np.mean(choose.holds(chosen, category[target])) if len(target) else 1)
 
 

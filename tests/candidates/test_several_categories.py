@@ -6,7 +6,7 @@ import pytest
 from mbref import metrics
 from mbref.candidates import blocks, choose, rank
 from mbref.errors import InputError
-from tests.candidates.problems import problem, seeds
+from tests.candidates.problems import by_session, problem, seeds
 from tests.optional import given, settings
 
 
@@ -38,7 +38,7 @@ def test_an_item_of_several_categories_is_a_candidate_once(seed):
         mean = np.mean([len(items) for items in want]) / len(of)
         assert choose.share(chosen, index) == pytest.approx(mean)
     places, top = rank.dense(queries, weights, index, chosen, target, 9)
-    others, same = rank.by_session(queries, weights, index, chosen, target, 9)
+    others, same = by_session(queries, weights, index, chosen, target, 9)
     np.testing.assert_array_equal(top, same)
     for ours, theirs in zip(places, others, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -54,7 +54,7 @@ def test_by_hand_with_an_item_of_two_categories():
     assert choose.items_of(chosen, index).astype(int).tolist() == [[1, 1, 1], [1, 1, 0], [1, 0, 1]]
     assert choose.share(chosen, index) == pytest.approx(7 / 9)
     queries, weights, target = np.ones((3, 1)), np.array([[3.0], [2], [1]]), np.array([3, 3, 3])
-    places, top = rank.by_session(queries, weights, index, chosen, target, 3)
+    places, top = by_session(queries, weights, index, chosen, target, 3)
     assert top.tolist() == [[1, 2, 3], [1, 2, 0], [1, 3, 0]]
     assert places.greater.tolist() == [2, metrics.MISS, 1]
     assert places.inside.tolist() == [True, False, True]
