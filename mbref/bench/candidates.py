@@ -1,14 +1,11 @@
 """What HierSRec's candidates save at test time: the 20 best items of a batch, in time and memory.
 
-Time is processor time of one process with one BLAS thread (`run` starts it), the ways taking turns,
-medians: other programs on the machine count little, and a pool of threads, which helps large
-products only, not at all. Wall-clock ratios stand beside it. Memory is the peak of what NumPy
-allocates, by tracemalloc, without inputs; BLAS's own buffers, some MB for every way alike, are not
-seen. The layout by category is made once a model and can replace its weights.
+Time is processor time of one process with one BLAS thread, the ways taking turns, medians. Memory
+is the peak of what NumPy allocates, by tracemalloc, without inputs; BLAS's own buffers, some MB for
+every way alike, are not seen. The layout by category is made once a model.
 
-Dense stands there twice, at once and in parts: scoring some sessions at a time needs no candidates,
-saves as much memory, and is faster wherever the system is slow to hand out large memory. Time is to
-be judged against both.
+Dense stands there twice: scoring some sessions at a time needs no candidates, saves as much memory,
+and is faster wherever the system is slow to hand out large memory.
 """
 import json
 import os
@@ -17,6 +14,7 @@ import sys
 import time
 import tracemalloc
 from functools import partial
+from timeit import timeit
 from typing import NamedTuple
 
 import numpy as np
@@ -29,11 +27,13 @@ N_BEST = 20
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
               "VECLIB_MAXIMUM_THREADS")
 PART = 32  # sessions that `dense_in_parts` scores at a time; of 1, 4 .. 256 it was the fastest
-GOAL = {"share": 0.04, "faster": 5, "less": 10}  # what `blocks` should reach against `dense`
+GOAL = {"share": 0.04,  # of candidates, where `blocks` should reach this against `dense`
+        "columns": {"faster": (5, "faster than dense"), "parts": (5, "faster than dense in parts"),
+                    "less": (10, "less memory than dense")}}
 
 
 class Case(NamedTuple):
-    """One float32 batch."""
+    """One batch, in float32."""
 
     queries: np.ndarray       # [B, D]
     weights: np.ndarray       # [N, D]
@@ -42,10 +42,9 @@ class Case(NamedTuple):
 
 
 def draw_case(rng, items, categories, width, batch, agree):
-    """Random queries and weights; sizes of categories lognormal, the largest 20 times the mean.
+    """Random queries and weights; sizes of categories lognormal.  -> Case.
 
-    agree=True: all sessions like the same large categories, each with a little of its own; False:
-    no two agree. -> Case.
+    agree=True: all sessions like the same large categories, each with a little of its own.
     """
     sizes = rng.lognormal(size=categories)
     category = np.concatenate([[0], rng.choice(categories, size=items, p=sizes / sizes.sum())])
@@ -95,31 +94,28 @@ def blocks(case, policy):
     return by_blocks.top_by_blocks(case.queries, case.layout, policy(case.logp), N_BEST)
 
 
-def candidates(items=(43_000, 200_000), categories=1000, width=128, batch=256,
-               shares=(0.005, 0.02, 0.04, 0.1), repeats=9, seed=0):
+def candidates(items, categories, width, batch, shares, repeats):
     """Every way for each number of items, kind of sessions and share of candidates.
 
-    -> rows, dicts. The choice is `topk` with the K nearest to the share; at 4 % also `budget` and
-    `mass`. Choosing is part of the time. Raises InputError if the lists of `gather` and `blocks`
-    differ by more than rounding explains.
+    Choosing is part of the time. -> rows, dicts. Raises InputError if the lists of `gather` and
+    `blocks` differ by more than rounding explains.
     """
     rows = []
     for count in items:
         for sessions in ("agree", "disagree"):
-            rng = np.random.default_rng(seed)
+            rng = np.random.default_rng(0)
             case = draw_case(rng, count, categories, width, batch, sessions == "agree")
             about, ways = zip(*list_ways(case, shares), strict=True)
             costs = measure(ways, repeats)
-            rows += [{"items": count, "sessions": sessions, **what, **compare(cost, *costs[:2])}
-                     for what, cost in zip(about, costs, strict=True)]
+            (seconds, size), (in_parts, _), *_ = costs
+            rows += [{"items": count, "sessions": sessions, **what, "ms": 1e3 * own,
+                      "faster": seconds / own, "parts": in_parts / own, "MB": least / 1e6,
+                      "less": size / least} for what, (own, least) in zip(about, costs, strict=True)]
     return rows
 
 
 def list_ways(case, shares):
-    """Every way to measure on one case, both dense ones first.
-
-    -> pairs of {way, share wanted, candidates in fact} and a function to call
-    """
+    """Every way on one case, both dense ones first: {what it is}, function to call."""
     for way, call in {"dense": dense, f"dense, {PART} at a time": dense_in_parts}.items():
         yield {"way": way, "share": None, "candidates": 1.0}, partial(call, case, None)
     for share in shares:
@@ -128,41 +124,33 @@ def list_ways(case, shares):
             agreement = np.mean(gather(case, policy) == blocks(case, policy))
             require(agreement > 0.99,
                     f"gather and blocks agree on {agreement:.1%} of the lists only.")
-            for way, call in {"gather": gather, "blocks": blocks}.items():
-                about = {"way": f"{way}, {name}", "share": share, "candidates": real}
-                yield about, partial(call, case, policy)
+            for way in (gather, blocks):
+                about = {"way": f"{way.__name__}, {name}", "share": share, "candidates": real}
+                yield about, partial(way, case, policy)
 
 
 def policies(case, share):
-    """Choices with about this share of candidates.  -> {name: function of logp}."""
+    """`topk` with about this share of candidates, at 4% the others too.  -> {name: function}."""
     index = case.layout.index
     k = choose.k_of_share(case.logp, share, index)
     named = {f"K = {k}": partial(choose.topk, K=k)}
     if share == GOAL["share"]:
-        mass = np.sum(np.exp(case.logp), axis=1, where=choose.topk(case.logp, k))  # [B]
-        tau = float(np.mean(mass))
+        chosen = choose.topk(case.logp, k)  # [B, C]
+        tau = float(np.sum(np.exp(case.logp[chosen])) / len(chosen))
         named |= {f"rho = {share:g}": partial(choose.budget, rho=share, index=index),
                   f"tau = {tau:.2f}": partial(choose.mass, tau=tau)}
     return named
 
 
 def measure(ways, repeats):
-    """Median processor seconds, wall seconds and peak bytes of each way, taking turns.
-
-    -> list of [3]
-    """
-    times = [[] for _ in ways]
-    for _ in range(repeats):
-        for way, of_way in zip(ways, times, strict=True):
-            wall, processor = time.perf_counter(), time.process_time()
-            way()
-            of_way.append((time.process_time() - processor, time.perf_counter() - wall))
-    return [(*np.median(of_way, axis=0), peak(way))
-            for way, of_way in zip(ways, times, strict=True)]
+    """Median processor seconds and peak bytes of each way, taking turns.  -> list of [2]."""
+    times = [[timeit(way, timer=time.process_time, number=1) for way in ways]
+             for _ in range(repeats)]
+    return list(zip(np.median(times, axis=0), map(peak, ways), strict=True))
 
 
 def peak(call):
-    """Most bytes that Python and NumPy hold at a time during the call, beyond those before."""
+    """Most bytes that Python and NumPy hold at a time during the call."""
     tracemalloc.start()
     try:
         call()
@@ -171,53 +159,44 @@ def peak(call):
         tracemalloc.stop()
 
 
-def compare(cost, dense, parts):
-    """One row's figures: times faster than `dense` by processor and clock, than in parts; MB."""
-    faster, wall, less = np.divide(dense, cost)
-    return {"ms": 1e3 * cost[0], "faster": faster, "wall": wall, "parts": parts[0] / cost[0],
-            "MB": cost[2] / 1e6, "less": less}
-
-
 def table(rows):
     """The rows as text, and where `blocks` misses the goal."""
-    lines = [f"{'':56}   faster than dense, than   peak   less than\n"
+    lines = [f"{'':56}  faster than dense,   peak  less than\n"
              f"{'items':>8}  {'sessions':8}  {'way':20} {'candidates':>10} {'ms':>7} "
-             f"{'':>6} {'(clock)':>8} {'in parts':>9} {'MB':>6}  {'dense':>8}"]
+             f"{'':>6} {'in parts':>9} {'MB':>6} {'dense':>9}"]
     lines += [f"{row['items']:8,}  {row['sessions']:8}  {row['way']:20} {row['candidates']:10.1%} "
-              f"{row['ms']:7.1f} {row['faster']:5.1f}x {row['wall']:7.1f}x {row['parts']:8.1f}x "
-              f"{row['MB']:6.1f} {row['less']:8.1f}x" for row in rows]
+              f"{row['ms']:7.1f} {row['faster']:5.1f}x {row['parts']:8.1f}x {row['MB']:6.1f} "
+              f"{row['less']:8.1f}x" for row in rows]
     goals = [row for row in rows
              if row["way"].startswith("blocks") and row["share"] == GOAL["share"]]
-    lines.append(f"goal for blocks at {GOAL['share']:.0%}: {GOAL['faster']}x faster than dense and "
-                 f"{GOAL['less']}x less peak memory; {len(goals)} rows.")
-    for column, goal, name in (("faster", GOAL["faster"], "dense"),
-                               ("parts", GOAL["faster"], "dense in parts"),
-                               ("less", GOAL["less"], "dense in memory")):
+    lines.append(f"goal for blocks at {GOAL['share']:.0%}, {len(goals)} rows:")
+    for column, (goal, name) in GOAL["columns"].items():
         missed = [f"{row['items']:,} {row['sessions']} {row['way']} {row[column]:.1f}x"
                   for row in goals if row[column] < goal]
         verdict = "missed by " + "; ".join(missed) if missed else "reached in all"
-        lines.append(f"  {goal}x against {name}: {verdict}")
+        lines.append(f"  {goal}x {name}: {verdict}")
     return "\n".join(lines)
 
 
 def run(options):
-    """Run `candidates` with parsed options in a process of its own with one BLAS thread; prints.
-
-    A new process, because BLAS reads the number of threads only as it is loaded. -> exit code.
-    Raises InputError for sizes that make no sense.
-    """
-    names = ("items", "categories", "width", "batch", "shares", "repeats", "seed")
-    settings = {name: getattr(options, name) for name in names}
-    sizes = [*settings["items"], *(settings[name] for name in (*names[1:4], "repeats"))]
-    require(min(sizes) >= 1 and min(settings["items"]) >= N_BEST,
-            f"sizes must be at least 1, and items at least {N_BEST}.")
-    require(settings["seed"] >= 0, f"the seed is {settings['seed']}: it must be at least 0.")
-    require(all(0 < share <= 1 for share in settings["shares"]),
+    """Print the table for parsed options.  -> exit code. Raises InputError for senseless sizes."""
+    names = ("items", "categories", "width", "batch", "shares", "repeats")
+    settings = {name: vars(options)[name] for name in names}
+    require(min(options.items) >= N_BEST, f"sizes: there must be at least {N_BEST} items.")
+    require(all(0 < share <= 1 for share in options.shares),
             "a share of candidates must lie in (0, 1].")
-    command = [sys.executable, "-m", "mbref.bench.candidates", json.dumps(settings)]
+    return run_apart("mbref.bench.candidates", settings)
+
+
+def run_apart(module, settings):
+    """Run a module with settings in a process with one BLAS thread.  -> exit code.
+
+    A new process, because BLAS reads the number of threads only as it is loaded.
+    """
+    command = [sys.executable, "-m", module, json.dumps(settings)]
     environment = os.environ | dict.fromkeys(ONE_THREAD, "1")
     return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
-    print(table(candidates(**json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})))
+    print(table(candidates(**json.loads(sys.argv[1]))))

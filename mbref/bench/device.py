@@ -1,8 +1,8 @@
 """What a GPU saves: every model's training step there, on the CPU, and in PyTorch on that GPU.
 
-Time is by the clock, because that is what a GPU is for; a step ends when its loss is back on the
-host, which waits for all that the step has asked of the GPU. The steps take turns, figures are
-medians. Making the batch is a part of each step, is done on the host for all, and stands apart too.
+Time is by the clock; a step ends when its loss is back on the host, which waits for all that the
+step has asked of the GPU. The steps take turns, figures are medians. Making the batch is a part of
+each step, is done on the host for all, and stands apart too.
 
 A file for --torch has functions <model>_loss(params, batch, config) -> scalar, written in PyTorch;
 params and batch are what the model gives, as tensors. Adam and clipping are PyTorch's own then.
@@ -10,6 +10,8 @@ params and batch are what the model gives, as tensors. Adam and clipping are PyT
 import importlib.util
 import time
 from dataclasses import fields
+from functools import partial
+from timeit import timeit
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +24,7 @@ from mbref.nn.device import MODULES, open_device, to_device
 from mbref.nn.lookup import value_and_grad
 
 WARM_UP = 3  # steps that are not counted: CuPy compiles its kernels when they are first used
-NOTE = ("milliseconds a training step, float32; batch: of that, making it on the host; "
-        "torch: the same in PyTorch; error: of gradients")
+NOTE = "milliseconds a step in float32; batch: making it, on the host; error: of gradients"
 
 
 class Case(NamedTuple):
@@ -48,11 +49,11 @@ def log(rng, users, items, length):
         text=rng.normal(size=(items + 1, 32)).astype(np.float32))
 
 
-def cases(names, users=1000, items=10_000, length=50, width=64, batch=128):
-    """A Case for each model's name."""
+def cases(names, users=1000, items=10_000, length=50, width=64, batch=128, **more):
+    """A Case for each model's name; `more` fields of its Config, where it has them."""
     events = log(np.random.default_rng(0), users, items, length + 1)
     given = dict(items=items, users=users, behaviours=4, categories=20, text=32, width=width,
-                 length=length, table_width=width // 2)
+                 length=length, table_width=width // 2, **more)
     made = []
     for name in names:
         model = runs.MODELS[name]
@@ -116,23 +117,16 @@ def step_in_torch(case, loss, device, fused=None):
 
 
 def measure(ways, repeats, clock=time.perf_counter):
-    """Quartiles of the milliseconds of each function of a step's number, which take turns.
-
-    After a warm-up. -> list of [3].
-    """
-    times = [[] for _ in ways]
-    for step in range(WARM_UP + repeats):
-        for way, of in zip(ways, times, strict=True):
-            start = clock()
-            way(step)
-            of.append(1e3 * (clock() - start))
-    return [np.percentile(of[WARM_UP:], (25, 50, 75)) for of in times]
+    """Quartiles of the milliseconds of functions of a step's number, in turns.  -> [ways, 3]."""
+    times = [[1e3 * timeit(partial(way, step), timer=clock, number=1) for way in ways]
+             for step in range(WARM_UP + repeats)]
+    return np.percentile(times[WARM_UP:], (25, 50, 75), axis=0).T
 
 
 def error(case, device):
     """Largest error of a gradient on the device, relative to the largest entry of its array.
 
-    Or to a thousandth of the largest of all: some gradients are 0 but for rounding.
+    Or to a thousandth of the largest of all, as some gradients are 0 but for rounding.
     """
     params, batch = training.begin(case.model, case.config, case.settings).params, batch_of(case, 0)
     there = to_device(params, device), to_device(batch, device)
@@ -145,33 +139,17 @@ def error(case, device):
 
 
 def row(case, device, repeats, loss=None):
-    """One model's figures: milliseconds of batch, CPU, device, PyTorch; the gradients' error."""
-    ways = {"batch": lambda step: batch_of(case, step), "cpu": step_on(case, "cpu"),
-            device: step_on(case, device)}
-    ways |= {"torch": step_in_torch(case, loss, device)} if loss else {}
-    found = {name: float(median) for name, (_, median, _) in zip(
-        ways, measure(list(ways.values()), repeats), strict=True)}
-    return {"model": case.name, **found, "error": error(case, device)}
-
-
-def table(rows, device):
-    """The rows as text."""
-    heads = ("batch", "cpu", device)
-    lines = [f"{'model':15} {' '.join(f'{head:>8}' for head in heads)} {'faster':>7} {'torch':>8} "
-             f"{'error':>8}"]
-    for found in rows:
-        torch = f"{found['torch']:8.2f}" if "torch" in found else f"{'-':>8}"
-        times = " ".join(f"{found[way]:8.2f}" for way in heads)
-        lines.append(f"{found['model']:15} {times} {found['cpu'] / found[device]:6.1f}x {torch} "
-                     f"{found['error']:8.1e}")
-    return "\n".join([*lines, NOTE])
+    """One line of the table."""
+    ways = [partial(batch_of, case), step_on(case, "cpu"), step_on(case, device)]
+    ways += [step_in_torch(case, loss, device)] if loss else []
+    batch, cpu, there, *torch = measure(ways, repeats)[:, 1]
+    times = f"{batch:8.2f} {cpu:8.2f} {there:8.2f} {cpu / there:6.1f}x"
+    torch = f"{torch[0]:8.2f}" if torch else f"{'-':>8}"
+    return f"{case.name:15} {times} {torch} {error(case, device):8.1e}"
 
 
 def losses_in(path):
-    """The functions <model>_loss of a Python file.  -> {model: function}.
-
-    Raises InputError if there is none.
-    """
+    """{model: the function <model>_loss of a Python file}. Raises InputError if there is none."""
     spec = importlib.util.spec_from_file_location("losses_in_torch", path)
     require(spec is not None, f"{path} is no Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
@@ -180,23 +158,22 @@ def losses_in(path):
     except Exception as failure:  # whatever that file does
         name = type(failure).__name__
         raise InputError(f"{path} cannot be imported ({name}: {failure}).") from failure
-    known = vars(module)
-    found = {name: known[f"{name}_loss"] for name in runs.MODELS if f"{name}_loss" in known}
+    found = {name: loss for name in runs.MODELS if (loss := vars(module).get(f"{name}_loss"))}
     require(found, f"{path} has no function such as hmar_loss(params, batch, config).")
     return found
 
 
 def run(options, device="cuda"):
-    """Measure and print. Raises InputError without a GPU, or for sizes that make no sense."""
+    """Measure and print. Raises InputError without a GPU, or for a width that makes no sense."""
     sizes = {name: vars(options)[name] for name in ("items", "length", "width", "batch")}
-    require(min(*sizes.values(), options.repeats) >= 1 and options.width % 16 == 0,
-            "sizes and repeats must be at least 1, and width a multiple of 16.")
+    require(options.width % 16 == 0, "make --width a multiple of 16.")
     open_device(device)
     losses = losses_in(options.torch) if options.torch else {}
     print(f"{about(device)}; {', '.join(f'{name} {size}' for name, size in sizes.items())}")
-    rows = [row(case, device, options.repeats, losses.get(case.name))
-            for case in cases(options.model or sorted(runs.MODELS), **sizes)]
-    print(table(rows, device))
+    print(f"{'model':15} {'batch':>8} {'cpu':>8} {device:>8}  faster    torch    error")
+    for case in cases(options.model or sorted(runs.MODELS), **sizes):
+        print(row(case, device, options.repeats, losses.get(case.name)), flush=True)
+    print(NOTE)
 
 
 def about(device):

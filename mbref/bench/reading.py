@@ -10,6 +10,7 @@ import time
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from timeit import timeit
 
 import numpy as np
 
@@ -45,9 +46,8 @@ def measure(way, path):
     if way == "pandas":
         import pandas
         work = partial(pandas.read_csv, path, header=None)
-    before, started = peak_memory(), time.process_time()
-    work()
-    print(time.process_time() - started, peak_memory() - before)
+    before = peak_memory()
+    print(timeit(work, timer=time.process_time, number=1), peak_memory() - before)
 
 
 def peak_memory():

@@ -7,26 +7,23 @@ default and its fused Adam; the ratio is to the better. The floor is what the op
 products would take at the rate of one large product, and the optimiser's step. Memory is how far
 the process grew beyond its size before the step, where the system (Linux) tells.
 
-With several threads a step of ours takes as many shards of the batch, BLAS one thread in each.
-
-A file for --torch has functions as for `bench device`. The steps run in a process of their own, as
-BLAS reads its number of threads only when it is loaded.
+With several threads a step of ours takes as many shards of the batch, BLAS one thread in each. A
+file for --torch has functions as for `bench device`.
 """
 import ctypes
 import json
-import os
-import subprocess
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import mbref
 from mbref import training
-from mbref.bench.candidates import ONE_THREAD
+from mbref.bench.candidates import run_apart
 from mbref.bench.device import batch_of, cases, losses_in, measure, step_in_torch, step_on, to_torch
 from mbref.errors import require
 from mbref.nn import optim
@@ -42,14 +39,8 @@ STATUS = Path("/proc/self/status")
 
 def case_of(name, change=(), threads=1):
     """A model's Case without dropout, of SIZES and what changes of them or of its Config."""
-    change = dict(change)
-    sizes = SIZES[name] | {size: n for size, n in change.items() if size in SIZES[name]}
-    case, = cases([name], **sizes)
-    own = {field.name for field in fields(case.config)}
-    settings = {field: n for field, n in change.items() if field in own - set(sizes)}
-    settings |= {"dropout": 0.0} if "dropout" in own else {}
-    return case._replace(config=replace(case.config, **settings),
-                         settings=replace(case.settings, threads=threads))
+    case, = cases([name], **SIZES[name] | dict(change) | {"dropout": 0.0})
+    return case._replace(settings=replace(case.settings, threads=threads))
 
 
 def error(case, loss):
@@ -74,19 +65,10 @@ def error(case, loss):
     return found
 
 
-def ways_of(case, loss):
-    """{name: step}: ours, and PyTorch's with both kinds of Adam if there is a loss."""
-    ways = {"mbref": step_on(case, "cpu")}
-    if loss:
-        ways |= {"torch": step_in_torch(case, loss, "cpu"),
-                 "fused": step_in_torch(case, loss, "cpu", fused=True)}
-    return ways
-
-
 def status(name):
     """A size of this process in MB, such as VmRSS."""
-    line, = (line for line in STATUS.read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) / 1e3
+    lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    return int(lines[name].split()[0]) / 1e3
 
 
 def peak(way):
@@ -102,14 +84,9 @@ def peak(way):
 
 
 def product_rate(n=1024):
-    """Operations a millisecond in one product of two matrices of n x n, the best of five."""
+    """Operations a millisecond in one product of two matrices of n x n, the median of five."""
     a = np.ones((n, n), np.float32)
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        a @ a
-        times.append(time.process_time() - start)
-    return 2 * n**3 / (1e3 * min(times))
+    return 2 * n**3 / measure([lambda step: a @ a], 5, time.process_time)[0, 1]
 
 
 def floor(case, loss, rate):
@@ -123,10 +100,10 @@ def floor(case, loss, rate):
         tensor.requires_grad_()
     with FlopCounterMode(display=False) as counter:
         loss(theirs, to_torch(batch, "cpu"), case.config).backward()
-    rule = training.rule(case.settings)
-    steps, = measure([lambda step: optim.update_in_place(
-        rule, state.params, grads, state.moments, step + 1)], 5, time.process_time)
-    return counter.get_total_flops() / rate + steps[1]
+    step = partial(optim.update_in_place, training.rule(case.settings), state.params, grads,
+                   state.moments)
+    milliseconds = measure([lambda n: step(n + 1)], 5, time.process_time)[0, 1]
+    return counter.get_total_flops() / rate + milliseconds
 
 
 def row(name, change, loss, threads, repeats, rate):
@@ -134,14 +111,15 @@ def row(name, change, loss, threads, repeats, rate):
     case = case_of(name, change, threads)
     off = f"{error(case, loss):8.0e}" if loss else f"{'-':>8}"
     least = f"{floor(case, loss, rate):7.0f}" if loss else f"{'-':>7}"
-    ways = ways_of(case, loss)
+    ways = [step_on(case, "cpu")]
+    if loss:  # by both kinds of Adam
+        ways += [step_in_torch(case, loss, "cpu", fused) for fused in (None, True)]
     clock = time.process_time if threads == 1 else time.perf_counter
-    times = measure(list(ways.values()), repeats, clock)
+    times = measure(ways, repeats, clock)
     cells = [f"{m:7.1f} ({a:6.1f}-{b:6.1f}) {peak(way):5.0f}"
-             for (a, m, b), way in zip(times, ways.values(), strict=True)]
-    best = min((m for _, m, _ in times[1:]), default=float("nan"))
+             for (a, m, b), way in zip(times, ways, strict=True)]
+    ratio = times[0, 1] / min(times[1:, 1], default=float("nan"))
     what = " ".join(f"{field}={n}" for field, n in change)
-    ratio = times[0][1] / best
     return f"{name:9} {what:13} {threads:3} {ratio:6.2f} {least} {off} {' '.join(cells)}"
 
 
@@ -177,13 +155,8 @@ def run(options):
         settings["torch"] = None
     print("milliseconds a step: median (quartiles) and MB of mbref, of PyTorch, and with its fused "
           "Adam\nmodel     change      threads  ratio  floor    error", flush=True)
-    codes = []
-    for threads in options.threads:
-        asked = json.dumps(settings | {"threads": threads})
-        command = [sys.executable, "-m", "mbref.bench.step", asked]
-        environment = os.environ | dict.fromkeys(ONE_THREAD, "1")
-        codes.append(subprocess.run(command, env=environment, check=False).returncode)
-    return max(codes)
+    return max([run_apart("mbref.bench.step", settings | {"threads": threads})
+                for threads in options.threads])
 
 
 if __name__ == "__main__":

@@ -53,6 +53,6 @@ def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
 
 def test_bench_refuses_senseless_sizes():
     for wrong, words in ((["--items", "3"], "^sizes"), (["--shares", "0"], "^a share"), (["--shares", "4"], "^a share"),
-                         (["--batch", "0"], "^sizes"), (["--repeats", "0"], "^sizes")):
+                         (["--batch", "0"], "at least 1"), (["--repeats", "0"], "at least 1")):
         with pytest.raises(InputError, match=words):
             bench.run(options(wrong))

@@ -108,7 +108,7 @@ def test_without_a_gpu(capsys, monkeypatch):
     assert main(["bench", "device"]) == 2
     assert capsys.readouterr().err.startswith("mbref: device cuda needs CuPy")
     assert main(["bench", "device", "--width", "20"]) == 2
-    assert "width a multiple of 16" in capsys.readouterr().err
+    assert "--width a multiple of 16" in capsys.readouterr().err
 
 
 def test_a_file_without_losses(tmp_path):
