@@ -2,20 +2,18 @@
 
 Neither reads times. Source: github.com/jinze1994/ATRank @ 2031fd1, folders rnn/ and rnn_att/; the
 defaults are theirs. The cell is that of Hochreiter & Schmidhuber (1997) with the forget gate of
-Gers et al. (2000), run over the history in both directions. B batch, L history length,
-C candidates, D width, N items. Id 0 is padding, on the right.
+Gers et al. (2000), run over the history in both directions. Shapes as in papers/atrank.py.
 """
 from dataclasses import dataclass
+from functools import partial
 
 import autograd.numpy as np
 
-from mbref.data import targets
-from mbref.data.target_batches import examples
+from mbref.data.target_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_ranges
-from mbref.nn import masks
+from mbref.nn import masks, vjps
 from mbref.nn.attention import attention
-from mbref.nn.layers import by_chunks, dense, embed, glorot, ignore, init_dense, stop_gradient
-from mbref.nn import vjps
+from mbref.nn.layers import dense, embed, glorot, ignore, init_dense, stop_gradient
 from mbref.nn.vjps import sigmoid
 from mbref.papers import atrank
 from mbref.papers.atrank import SETTINGS  # noqa: F401
@@ -31,6 +29,7 @@ class Config:
     penalty: float = 5e-5    # L2 of user vector and target embedding
     pairs: bool = False      # True: a row trains a target and its negative together
     length: int = 50         # newest events that are read; the release reads all
+    unit = 1                 # of time gaps, which are not read: no field
 
     def __post_init__(self):
         require_ranges(self)
@@ -42,22 +41,10 @@ def init(rng, config):
     d = config.width
     sizes = [config.items, config.categories] if config.categories else [config.items]
     kernel = glorot(rng, 2, 2 * d, 4 * d)  # two directions; rows of [x ; h], columns of i, j, f, o
-    return {
-        "tables": [glorot(rng, size + 1, d // len(sizes)) for size in sizes],
-        "bias": np.zeros(config.items + 1),
-        "lstm": init_dense(kernel[:, :d]) | {"u": kernel[:, d:]},
-        "user": init_dense(glorot(rng, 2 * d, d)),
-    }
-
-
-def training_batch(events, rows, config, rng):
-    """Rows of `examples` as a Batch of data/targets.py, whose time gaps are not read."""
-    return targets.training_batch(events, rows, config.length, config.items)
-
-
-def ranking_batch(events, cases, config):
-    """The histories `cases`, to rank from."""
-    return targets.ranking_batch(events, cases, config.length, config.items)
+    return {"tables": [glorot(rng, size + 1, d // len(sizes)) for size in sizes],
+            "bias": np.zeros(config.items + 1),
+            "lstm": init_dense(kernel[:, :d]) | {"u": kernel[:, d:]},
+            "user": init_dense(glorot(rng, 2 * d, d))}
 
 
 def cell(gates, c):
@@ -73,8 +60,7 @@ def cell(gates, c):
 def scan_plain(drive, u, keep):
     """h after every step, from what the events and the h before add to the gates.  -> [2, L, B, D].
 
-    drive [2, L, B, 4D] is x W + b; u [2, D, 4D]. keep [2, L, B, 1] is 1 at events and 0 at padding,
-    which leaves the state as it was.
+    drive [2, L, B, 4D] is x W + b; u [2, D, 4D]. keep [2, L, B, 1]: padding leaves h as it was.
     """
     h = c = np.zeros_like(stop_gradient(drive[:, 0, :, : u.shape[1]]))  # [2, B, D]
     states = []
@@ -89,65 +75,57 @@ scan = vjps.with_gradient(scan_plain)(vjps.scan)
 
 
 def lstm(p, x, real):
-    """States h of two runs over the history.  x [B, L, D], real [B, L] -> [L, 2, B, D].
+    """States of both directions, side by side, at every position, and their ends.
 
     One loop runs both: forwards, where state t has read the t + 1 oldest events, and backwards,
     where it has read the t + 1 last positions. There padding comes first and leaves the state at 0.
+    The ends are the forward state at the newest event and the backward one at the oldest.
+    x [B, L, D], real [B, L] -> [B, L, 2D], [B, 2D].
     """
     x, real = np.swapaxes(x, 0, 1), np.swapaxes(real, 0, 1)  # [L, B, D], [L, B]
     x = np.stack([x, np.flipud(x)])  # [2, L, B, D]
     keep = np.stack([real, np.flipud(real)])[..., None].astype(x.dtype)  # [2, L, B, 1]
     drive = np.reshape(x, (2, -1, x.shape[-1])) @ p["w"] + np.expand_dims(p["b"], 1)  # [2, L*B, 4D]
     drive = np.reshape(drive, x.shape[:-1] + drive.shape[-1:])  # [2, L, B, 4D]
-    return np.swapaxes(scan(drive, p["u"], keep), 0, 1)
-
-
-def forward(params, batch, config, tap=ignore, rng=None):
-    """States of both directions, side by side, at every position, and their ends.
-
-    The ends are the forward state at the newest event and the backward one at the oldest. Nothing
-    is drawn from rng. -> [B, L, 2D], [B, 2D].
-    """
-    history = batch.histories[0]
-    x = embed(params["tables"], batch.features[0][history.item])  # [B, L, D]
-    h = lstm(params["lstm"], x, masks.padding(history.item))  # [L, 2, B, D]
+    h = np.swapaxes(scan(drive, p["u"], keep), 0, 1)  # [L, 2, B, D]
     outputs = np.swapaxes(np.concatenate([h[:, 0], h[::-1, 1]], axis=-1), 0, 1)  # [B, L, 2D]
-    tap("states", outputs)
     return outputs, np.concatenate([h[-1, 0], h[-1, 1]], axis=-1)
 
 
-def user_vectors(params, batch, states, x, config, tap=ignore):
+def forward(params, batch, config, tap=ignore, rng=None):
+    """States and ends of `lstm`; nothing is drawn from rng.  -> [B, L, 2D], [B, 2D]."""
+    history = batch.histories[0]
+    x = embed(params["tables"], batch.features[0][history.item])  # [B, L, D]
+    outputs, ends = lstm(params["lstm"], x, masks.padding(history.item))
+    tap("states", outputs)
+    return outputs, ends
+
+
+def user_vectors(p, states, real, x, attends, tap=ignore):
     """u of all candidates alike, or with attention of each.  x [B, C, D] -> [B, 1 or C, D]."""
     outputs, ends = states
-    if not config.attention:
-        return dense(params["user"], np.expand_dims(ends, 1))
-    real = masks.padding(batch.histories[0].item)
+    if not attends:
+        return dense(p, np.expand_dims(ends, 1))
     allowed = np.broadcast_to(real[:, None], x.shape[:2] + real.shape[1:])  # [B, C, L]
     query = np.concatenate([x, x], axis=-1)  # [B, C, 2D]: against forward and backward states alike
-    return dense(params["user"], attention(query, outputs, outputs, allowed, tap=tap))
+    return dense(p, attention(query, outputs, outputs, allowed, tap=tap))
 
 
 def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     """z = b_i + u . x_i for candidates [B, C].  -> z [B, C], u [B, 1 or C, D], x [B, C, D]."""
     x = embed(params["tables"], batch.features[0][candidates])
-    u = user_vectors(params, batch, states, x, config, tap)
+    real = masks.padding(batch.histories[0].item)
+    u = user_vectors(params["user"], states, real, x, config.attention, tap)
     return np.sum(u * x, axis=-1) + params["bias"][candidates], u, x
-
-
-def score(params, batch, candidates, config):
-    """Logits of candidates [B, C].  -> [B, C]."""
-    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
 
 
 def score_all(params, batch, config):
     """Logits of all items 1..N; the history is encoded once.  -> [B, N]."""
-    states = forward(params, batch, config)
     if config.attention:
-        return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)
-    u = user_vectors(params, batch, states, None, config)[:, 0]  # [B, D]
+        return atrank.score_all(params, batch, config, forward, logits)
+    u = dense(params["user"], forward(params, batch, config)[1])  # [B, D]
     return u @ embed(params["tables"], batch.features[0][1:]).T + params["bias"][1:]
 
 
-def loss(params, batch, config, rng=None):
-    """Mean cross entropy, plus half the penalty times the squares of all u and x.  -> scalar."""
-    return atrank.loss(params, batch, config, rng, forward, logits)
+score = partial(atrank.score, forward=forward, logits=logits)
+loss = partial(atrank.loss, forward=forward, logits=logits)

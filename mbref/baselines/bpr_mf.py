@@ -28,12 +28,10 @@ class Config:
 
 def init(rng, config):
     """Draw user and item factors from N(0, .01 / D); item biases are 0."""
-    scale = 0.1 / config.width**0.5
-    return {
-        "user": rng.normal(0, scale, (config.users + 1, config.width)),
-        "item": rng.normal(0, scale, (config.items + 1, config.width)),
-        "bias": np.zeros((config.items + 1, 1)),
-    }
+    D, scale = config.width, 0.1 / config.width**0.5
+    return {"user": rng.normal(0, scale, (config.users + 1, D)),
+            "item": rng.normal(0, scale, (config.items + 1, D)),
+            "bias": np.zeros((config.items + 1, 1))}
 
 
 def forward(params, batch, config):

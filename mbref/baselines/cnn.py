@@ -2,18 +2,18 @@
 
 Source: github.com/jinze1994/ATRank @ 2031fd1, folder cnn/; the defaults are its. Events are coded
 with time as ATRank's release does; filters that span 1 .. 10 events slide over them, and the
-strongest answer of each describes the history. B batch, L history length, C candidates, D width,
-N items, n filters of one size. Id 0 is padding, on the right.
+strongest answer of each describes the history. Shapes as in papers/atrank.py, n filters of a size.
 """
 from dataclasses import dataclass
+from functools import partial
 
 import autograd.numpy as np
 
 from mbref.data.target_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_ranges
 from mbref.nn import masks
-from mbref.nn.layers import (COLUMNS, dense, dropout, embed, glorot, ignore, init_dense, relu,
-                             stop_gradient, time_bucket)
+from mbref.nn.layers import (COLUMNS, dense, dropout, embed, glorot, ignore, init_dense, one_hot,
+                             relu, stop_gradient, time_bucket)
 from mbref.papers import atrank
 from mbref.papers.atrank import SETTINGS  # noqa: F401
 
@@ -41,14 +41,17 @@ def init(rng, config):
     """Draw the parameters as released: Glorot-uniform, but filters from N(0, .1^2) cut at 2 sd."""
     d, n = config.width, config.filters
     tables = [config.items, config.categories] if config.categories else [config.items]
-    return {
-        "tables": [glorot(rng, size + 1, d // len(tables)) for size in tables],
-        "bias": np.zeros(config.items + 1),
-        "event": init_dense(glorot(rng, d + COLUMNS["release"], d)),
-        "filters": [{"w": 0.1 * truncated_normal(rng, size * d, n), "b": np.full(n, 0.1)}
-                    for size in range(1, config.sizes + 1)],
-        "user": init_dense(glorot(rng, config.sizes * n, d)),
-    }
+    return {"tables": [glorot(rng, size + 1, d // len(tables)) for size in tables],
+            "bias": np.zeros(config.items + 1),
+            "event": init_dense(glorot(rng, d + COLUMNS["release"], d)),
+            "filters": init_filters(rng, config.sizes, d, n),
+            "user": init_dense(glorot(rng, config.sizes * n, d))}
+
+
+def init_filters(rng, sizes, d, n):
+    """n filters of each size, N(0, .1^2) cut at 2 sd, with biases .1."""
+    return [{"w": 0.1 * truncated_normal(rng, size * d, n), "b": np.full(n, 0.1)}
+            for size in range(1, sizes + 1)]
 
 
 def truncated_normal(rng, *shape):
@@ -63,8 +66,8 @@ def events_code(params, history, features, padding):
     """[item ; category ; time] of events and `padding` empty ones.  -> [B, L + padding, D]."""
     item, gap = (np.pad(x, ((0, 0), (0, padding))) for x in (history.item, history.gap))
     x = embed(params["tables"], features[item])  # [B, L + padding, D]
-    time = time_bucket(gap, "release")[..., None] == np.arange(COLUMNS["release"], like=gap)
-    x = dense(params["event"], np.concatenate([x, time.astype(x.dtype)], axis=-1))
+    time = one_hot(time_bucket(gap, "release"), COLUMNS["release"], x.dtype)
+    x = dense(params["event"], np.concatenate([x, time], axis=-1))
     return x * masks.padding(item)[..., None]
 
 
@@ -75,6 +78,12 @@ def convolve(p, x, size):
     return dense(p, stretches)[:, : x.shape[1] - size + 1]  # later ones run past the end
 
 
+def pool(filters, x):
+    """The strongest answer of each filter.  x [B, L, D] -> [B, sizes * n]."""
+    answers = [relu(convolve(p, x, size)) for size, p in enumerate(filters, 1)]
+    return np.concatenate([max_over_time(a) for a in answers], axis=-1)
+
+
 def max_over_time(x):
     """The largest value of every feature.  [B, L, n] -> [B, n]."""
     best = np.argmax(stop_gradient(x), axis=1)  # [B, n]; autograd's gradient of max is float64
@@ -83,22 +92,16 @@ def max_over_time(x):
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """u: the user vector.  -> [B, D]. rng: draws dropout (training only).
+    """u: the user vector; rng draws dropout, in training.  -> [B, D].
 
-    Padding takes part in the maximum, so a feature is never below relu(bias). After `sizes` empty
-    events every filter has seen all that more of them (the release pads to 500) could show.
+    Padding takes part in the maximum. After `sizes` empty events every filter has seen all that
+    more of them (the release pads to 500) could show.
     """
     x = events_code(params, batch.histories[0], batch.features[0], config.sizes)
     tap("input", x)
-    answers = [convolve(p, x, size) for size, p in enumerate(params["filters"], 1)]
-    pooled = np.concatenate([max_over_time(relu(a)) for a in answers], axis=-1)  # [B, sizes*n]
+    pooled = pool(params["filters"], x)  # [B, sizes*n]
     tap("pooled", pooled)
     return dense(params["user"], dropout(config.dropout, rng)(pooled))
-
-
-def score(params, batch, candidates, config):
-    """b_i + u . x_i of candidates [B, C].  -> [B, C]."""
-    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
 
 
 def score_all(params, batch, config):
@@ -113,6 +116,5 @@ def logits(params, batch, u, candidates, config, tap=ignore, rng=None):
     return np.sum(u * x, axis=-1) + params["bias"][candidates], u, x
 
 
-def loss(params, batch, config, rng=None):
-    """Mean cross entropy, plus half the penalty times the squares of all u and x.  -> scalar."""
-    return atrank.loss(params, batch, config, rng, forward, logits)
+score = partial(atrank.score, forward=forward, logits=logits)
+loss = partial(atrank.loss, forward=forward, logits=logits)

@@ -14,11 +14,6 @@ def newest(history, case, last=None):
     return items if last is None else items[-last:]
 
 
-def same_for_all(count):
-    """A scorer that gives every case the counts [N + 1] of the items."""
-    return lambda history, cases: np.tile(count[1:].astype(float), (len(cases), 1))
-
-
 def case_by_case(score, items):
     """A scorer from score(history, case) -> [N + 1]."""
     return lambda history, cases: np.reshape(
@@ -27,29 +22,29 @@ def case_by_case(score, items):
 
 def popularity(events, items):
     """Score of an item: its events in training."""
-    return same_for_all(np.bincount(events.item, minlength=items + 1))
+    count = np.bincount(events.item, minlength=items + 1)
+    return case_by_case(lambda history, case: count, items)
 
 
 def popularity_users(events, items):
     """Score of an item: the users who met it in training, each once."""
     pairs = np.unique(np.stack([owner(events), events.item], axis=1), axis=0)  # [P, 2]
-    return same_for_all(np.bincount(pairs[:, 1], minlength=items + 1))
+    count = np.bincount(pairs[:, 1], minlength=items + 1)
+    return case_by_case(lambda history, case: count, items)
 
 
 def repeats(events, items):
     """Score of an item: how often the user has met it, by any behaviour. Needs no training."""
-    return case_by_case(lambda history, case: np.bincount(newest(history, case),
-                                                          minlength=items + 1), items)
+    return case_by_case(
+        lambda history, case: np.bincount(newest(history, case), minlength=items + 1), items)
 
 
 def count_pairs(events, items, reach):
-    """How often two items came within `reach` events of one another, in any sequence.
+    """How often two items came within `reach` events of one another, in any sequence and order.
 
-    Both orders count, and so does an item beside itself. -> the pairs as sorted keys a (N + 1) + b,
-    and the count of each.
+    An item beside itself counts, too. -> the pairs as sorted keys a (N + 1) + b, their counts
     """
-    of = owner(events)  # [n]
-    size, keys = items + 1, [np.empty(0, np.int64)]
+    of, size, keys = owner(events), items + 1, [np.empty(0, np.int64)]
     for distance in range(1, reach + 1):
         together = of[distance:] == of[:-distance]
         a, b = events.item[:-distance][together], events.item[distance:][together]
@@ -89,25 +84,19 @@ def category_recency(events, items):
 
 def co_occurrence_then_popularity(events, items, last):
     """co_occurrence, and popularity among the items that tie in it."""
-    together, popular = co_occurrence(events, items, last), popularity(events, items)
-
-    def score(history, cases):
-        tie_break = popular(history, cases)
-        return together(history, cases) * (1 + tie_break.max(initial=0)) + tie_break
-
-    return score
+    together = co_occurrence(events, items, last)
+    count = np.bincount(events.item, minlength=items + 1)[1:]  # [N]
+    return lambda history, cases: together(history, cases) * (1 + count.max()) + count
 
 
 def plain(events, items):
     """Every counting baseline under the name it has in the tables.  -> {name: scorer}."""
-    scorers = {
-        "popularity, events": popularity(events, items),
-        "popularity, users": popularity_users(events, items),
-        "co-occurrence, last item": co_occurrence(events, items, 1),
-        "co-occurrence, last 10": co_occurrence(events, items, 10),
-        "co-occurrence, popularity": co_occurrence_then_popularity(events, items, 10),
-        "seen before": repeats(events, items),
-    }
+    scorers = {"popularity, events": popularity(events, items),
+               "popularity, users": popularity_users(events, items),
+               "co-occurrence, last item": co_occurrence(events, items, 1),
+               "co-occurrence, last 10": co_occurrence(events, items, 10),
+               "co-occurrence, popularity": co_occurrence_then_popularity(events, items, 10),
+               "seen before": repeats(events, items)}
     if events.category is not None:
         scorers["category recency"] = category_recency(events, items)
     return scorers

@@ -3,9 +3,8 @@
 It knows the order of events, not their behaviours. Where the paper and the authors' code
 (github.com/kang205/SASRec) differ, this follows the code: queries alone are normalised, and
 residuals start from the normalised value. The loss is a softmax over all items, which ranks better
-than the paper's cross entropy against one negative; that is there, too. B batch, L window length,
-D width, N items, C candidates, R positions with a next item. Id 0 is padding, on the left: the
-newest event is at L - 1.
+than the paper's cross entropy against one negative; that is there, too. Shapes as in
+papers/hmar.py, R positions with a next item.
 """
 from dataclasses import dataclass
 
@@ -57,12 +56,8 @@ def encoder_block(p, x, allowed, heads, drop, tap=ignore):
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """Hidden states after each event; rng draws dropout.  -> [B, L, D].
-
-    No event attends to padding, so what stands there needs no mask between the blocks.
-    """
-    drop = dropout(config.dropout, rng)
-    real = masks.padding(batch.item)  # [B, L]
+    """Hidden states after each event, anything at padding; rng draws dropout.  -> [B, L, D]."""
+    drop, real = dropout(config.dropout, rng), masks.padding(batch.item)  # [B, L]
     allowed = masks.causal(real.shape[1], real) & real[:, None]  # [B, L, L]
     x = lookup(params["item"], batch.item) * config.width**0.5  # [B, L, D]
     x = drop(x + params["position"][-batch.item.shape[1] :])

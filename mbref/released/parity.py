@@ -2,8 +2,7 @@
 
 A recorded state is an .npz of one state of a release: its parameters and inputs, and what the
 release made of them (outputs, intermediate activations, gradients, the parameters after optimiser
-steps). Everything is computed anew from the parameters and inputs, in float64, and compared array
-by array.
+steps). All is computed anew from parameters and inputs, in float64, and compared array by array.
 """
 import json
 from typing import NamedTuple
@@ -16,31 +15,25 @@ from mbref.errors import InputError, require
 from mbref.released.atrank import recorded as atrank_recorded
 from mbref.released.hmar import recorded as hmar_recorded
 
-# by the start of meta/release
-RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recompute}
+RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recompute}  # of releases
 GIVEN = ("meta", "inputs", "params")  # groups of arrays that are read, not computed
 STATE = {"meta/*": ("U", 0), "[!m]*": ("biuf", None)}  # kinds and axes of what a file holds
 MOST_STEPS = 1000  # of an optimiser, that a state may record
-# of the largest value of its group: smaller arrays are measured by this instead of by themselves
-FLOOR = 1e-3
+FLOOR = 1e-3  # of the largest value of a group: what smaller arrays are measured by
 
 
 class Row(NamedTuple):
     """One array of a file."""
-
     name: str
     shape: tuple
-    error: float | None    # largest difference, relative to scale, or None
-    allowed: float | None
     verdict: str           # "ok", or what is wrong, or why it is left out
     ok: bool | None        # None: left out
+    error: float | None = None    # largest difference, relative to scale
+    allowed: float | None = None
 
 
 def run(files):
-    """Print one row an array of all files.  -> 0 if all agree, else 1.
-
-    Raises InputError for a file that is no recorded state, before anything is printed.
-    """
+    """Print one row an array of all files, once all are read.  -> 0 if all agree, else 1."""
     reports = [check(path) for path in files]
     for path, (title, rows) in zip(files, reports, strict=True):
         print(f"{path}: {title}\n{table(rows)}\n")
@@ -56,15 +49,12 @@ def check(path):
         kind, config, dtype = about(arrays)
         rows = compare(arrays, RECOMPUTE[kind.split("/")[0]](arrays, config), dtype)
         require(rows, "it holds nothing to compare, only inputs and parameters.")
-    except InputError as error:
-        raise InputError(f"{path} cannot be recomputed: {error}") from error
-    except KeyError as error:
-        raise InputError(f"{path} cannot be recomputed: {error} is missing.") from error
     except MemoryError:
         raise
     except Exception as error:  # there is no end of what may not fit
-        raise InputError(f"{path} cannot be recomputed, its arrays do not fit together "
-                         f"({error}).") from error
+        words = {InputError: "{}", KeyError: "{} is missing."}.get(
+            type(error), "its arrays do not fit together ({}).")
+        raise InputError(f"{path} cannot be recomputed: {words.format(error)}") from error
     return f"{kind}, {dtype}", rows
 
 
@@ -124,10 +114,7 @@ def allowed_error(name, array, dtype):
 
 
 def compare(recorded, recomputed, dtype):
-    """Rows of all `recorded` arrays that are results, beside those of a Recomputed.
-
-    dtype: the type that the release computed in.
-    """
+    """Rows of all `recorded` arrays that are results; dtype: what the release computed in."""
     largest = largest_by_group(recorded)
     names = [name for name in recorded if group_of(name) not in GIVEN or name in recomputed.arrays]
     return [row(name, recorded[name], recomputed, FLOOR * largest.get(group_of(name), 0.0), dtype)
@@ -137,14 +124,14 @@ def compare(recorded, recomputed, dtype):
 def row(name, want, recomputed, floor, dtype):
     """The Row of one recorded array; `floor` is the least scale that its error is measured by."""
     if name in recomputed.left_out:
-        return Row(name, want.shape, None, None, f"left out: {recomputed.left_out[name]}", None)
+        return Row(name, want.shape, f"left out: {recomputed.left_out[name]}", None)
     low, high = recomputed.bounds.get(name) or 2 * (recomputed.arrays.get(name),)
     problem = mismatch(want, low) or mismatch(want, high)
     if problem:
-        return Row(name, want.shape, None, None, problem, False)
+        return Row(name, want.shape, problem, False)
     error, allowed = relative_error(want, low, high, floor), allowed_error(name, want, dtype)
     ok = error <= allowed
-    return Row(name, want.shape, error, allowed, "ok" if ok else "differs", ok)
+    return Row(name, want.shape, "ok" if ok else "differs", ok, error, allowed)
 
 
 def mismatch(want, got):
@@ -171,11 +158,10 @@ def relative_error(want, low, high, floor):
 
 def table(rows):
     """Rows as text in columns."""
-    cells = [("array", "shape", "error", "allowed", "")]
+    width = max(len(row.name) for row in rows)
+    lines = [f"  {'array':{width}}  {'shape':12}  {'error':7}  allowed"]
     for row in rows:
-        figures = ["-" if x is None else f"{x:.1e}" for x in (row.error, row.allowed)]
-        cells.append((row.name, "x".join(map(str, row.shape)) or "one", *figures, row.verdict))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  " + "  ".join(cell.ljust(width)
-                                      for cell, width in zip(line, widths, strict=True)).rstrip()
-                     for line in cells)
+        shape = "x".join(map(str, row.shape)) or "one"
+        error, allowed = ("-" if x is None else f"{x:.1e}" for x in (row.error, row.allowed))
+        lines.append(f"  {row.name:{width}}  {shape:12}  {error:7}  {allowed:7}  {row.verdict}")
+    return "\n".join(lines)

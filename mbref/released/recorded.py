@@ -5,7 +5,6 @@ from typing import NamedTuple
 class Recomputed(NamedTuple):
     """Arrays under the names of the recorded file, "outputs/loss" for instance, and what cannot be
     held against them to rounding."""
-
     arrays: dict          # name: array, computed in float64
     left_out: dict = {}   # name: why this array is not compared
     bounds: dict = {}     # name: (lowest, highest) value that the recorded one may have

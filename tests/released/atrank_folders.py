@@ -3,7 +3,7 @@ import numpy as np
 
 from mbref.data import group_events
 from mbref.data.target_batches import maker
-from mbref.released.atrank.batches import from_ours
+from mbref.released.atrank.trainable import from_ours
 from mbref.released.atrank.model import Config, forward, init, loss, score, score_all  # noqa: F401
 
 DAY = 86400

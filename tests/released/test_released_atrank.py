@@ -20,10 +20,9 @@ from mbref.released.atrank import (
     baselines as atrank_baselines,
     model as atrank,
     recorded as atrank_recorded,
-    step as atrank_step,
     trainable,
 )
-from mbref.released.atrank.batches import Batch, History
+from mbref.released.atrank.model import Batch, History
 from mbref.variants import atrank as variants
 from tests.optional import require
 from tests.released import atrank_folders
@@ -356,11 +355,11 @@ def test_unmerged_norm_by_hand():
         slope = -1 / (1 + np.exp(bias[i] - bias[j] + u @ difference)) / 2
         # user, two items with categories, biases
         squares += slope**2 * (difference @ difference + 2 * (u @ u) + 2)
-    norm = atrank_step.unmerged_norm(params, batch, config)
+    norm = atrank_recorded.unmerged_norm(params, batch, config)
     assert norm == pytest.approx(squares**0.5, abs=1e-13)
     grads = grad(atrank.loss)(params, batch, config)
     assert norm < 0.99 * optim.global_norm(grads)
-    moved = atrank_step.step(params, batch, config, 0.5, clip=norm / 3)
+    moved = atrank_recorded.step(params, batch, config, 0.5, clip=norm / 3)
     for (_, new), (_, old), (_, g) in zip(*map(optim.leaves, (moved, params, grads)), strict=True):
         np.testing.assert_allclose(new, old - 0.5 / 3 * g, atol=1e-14)
 
@@ -370,7 +369,7 @@ def test_look_ups_apart_changes_no_score():
         config = small(name)
         pairs = ((2, 5), (0, 0), (7, 1)) if name == "bpr" else ((2,), (0,), (7,))
         params, batch = random_params(config), small_batch(config, candidates=pairs)
-        apart, new = atrank_step.look_ups_apart(params, batch, config)
+        apart, new = atrank_recorded.look_ups_apart(params, batch, config)
         assert atrank.loss(apart, new, config) == atrank.loss(params, batch, config)
         used = np.concatenate([features.ravel() for features in new.features])
         assert len(np.unique(new.candidate)) == batch.candidate.size
@@ -394,7 +393,7 @@ def test_steps_of_the_release_lower_its_loss(name):
     params = atrank.init(rng, config)
     first = atrank.loss(params, batch, config)
     for _ in range(60):
-        params = atrank_step.step(params, batch, config, rate=0.5, clip=5)
+        params = atrank_recorded.step(params, batch, config, rate=0.5, clip=5)
     assert atrank.loss(params, batch, config) < 0.8 * first
     ranked = atrank_folders.ranking_batch(log, np.arange(4), config)
     assert atrank.score_all(params, ranked,
@@ -416,7 +415,7 @@ def test_multi_trains_on_a_log_of_groups():
         params = atrank.init(rng, config)
         first = atrank.loss(params, batch, config)
         for _ in range(10):
-            params = atrank_step.step(params, batch, config, rate=0.1, clip=5)
+            params = atrank_recorded.step(params, batch, config, rate=0.1, clip=5)
         assert atrank.loss(params, batch, config) < first
 
 

@@ -1,11 +1,9 @@
 """ATRank as released: what the six folders of github.com/jinze1994/ATRank @ 2031fd1 compute.
 
-To be read beside papers/atrank.py, whose order, names and steps (1)-(7) it keeps; "Deviation" and a
-number mark where the release departs from the paper, LEDGER.md has a row for each. The nets of the
-baselines are in baselines.py, and trainable.py trains the folder atrank/.
-
-B batch, L history length of a group, S events of all groups, C candidates, D width, H heads. Ids
-start at 0 and a history ends by its length: what follows is object 0, and must be masked.
+To be read beside papers/atrank.py, whose order, names, steps (1)-(7) and shapes it keeps;
+"Deviation" and a number mark where the release departs from the paper, LEDGER.md has a row for
+each. baselines.py has the nets of the baselines. Ids start at 0 and a history ends by its length:
+what follows is object 0, and must be masked.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +19,24 @@ from mbref.nn.losses import log_softmax, sigmoid_cross_entropy, softplus, whole
 from mbref.released.atrank import baselines
 
 MASKED = -2.0**32 + 1  # the score of a key that must not be attended to
+
+
+class History(NamedTuple):
+    """Events of one group before the target, oldest first."""
+    item: np.ndarray    # [B, L] 0..N-1; 0 after the end
+    action: np.ndarray  # [B, L] 0..K-1
+    time: np.ndarray    # [B, L] bucket of the time between the event and the target
+    length: np.ndarray  # [B] number of events
+
+
+class Batch(NamedTuple):
+    """One row a target, as data/targets.py's, but as the release counts."""
+    histories: tuple[History, ...]        # one a group
+    features: tuple[np.ndarray, ...]      # one a group: [N, F] each object: itself, category, ...
+    user: np.ndarray                      # [B] 0..U-1; mf alone reads it
+    group: int = 0                        # of the candidates
+    candidate: np.ndarray | None = None   # [B, C] for the loss; mf: the target, then its negative
+    label: np.ndarray | None = None       # [B, C] True for the target itself
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,7 @@ class Config:
         for name in ("heads", "blocks", "sizes", "filters", "padded", "dropout", "penalty"):
             require_range(name, getattr(self, name), getattr(Config, name))
         require(self.net != "att" or self.width % self.heads == 0 and self.width >= 4,
-                "width must be a multiple of heads, at least 4.")
+                f"an event is {self.width} wide: that must be a multiple of heads, at least 4.")
         require(self.net != "cnn" or self.last or self.width == self.sizes * self.filters,
                 "width must be sizes times filters where no layer follows the pooled features.")
         for features in (*self.groups * (self.query == "raw"), *[("user",)] * (self.net == "mf")):
@@ -71,9 +87,8 @@ VARIANTS = {  # what sets a folder apart from atrank/
     "multi": {"groups": (("item", "shop", "category", "brand"), ("query",),
                          ("coupon", "shop", "category")),
               "actions": (True, False, False), "read": (0, 1, 2), "query": "group", "width": 256,
-              "heads": 4,
-              # Deviation D6, D7: actions and layers
-              "dropout": 0.1, "penalty": 1e-5, "sizes": 8, "padded": 30, "last": False},
+              "heads": 4, "dropout": 0.1, "penalty": 1e-5, "sizes": 8, "padded": 30,
+              "last": False},  # Deviation D6, D7: actions and layers
 }
 
 
@@ -91,16 +106,14 @@ def init(rng, config):
         rows += COLUMNS["release"]
         return init_dense(glorot(rng, rows, config.width)) if config.time else {}
 
-    return {
-        "tables": {name: glorot(rng, *shape) for name, shape in sizes.items()},
-        "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],  # F_M
-        "bias": [init_bias(rng, sizes[features[0]][0], config) for features in config.groups],
-    } | NETS[config.net].init(rng, config)
+    def bias(size):  # in bpr/ Glorot-uniform, where both fans of a vector are its length
+        drawn = config.net == "mf"
+        return rng.uniform(-1, 1, size) * (3 / size) ** 0.5 if drawn else np.zeros(size)
 
-
-def init_bias(rng, size, config):
-    """Item biases: 0, but in bpr/ Glorot-uniform, where both fans of a vector are its length."""
-    return rng.uniform(-1, 1, size) * (3 / size) ** 0.5 if config.net == "mf" else np.zeros(size)
+    return {"tables": {name: glorot(rng, *shape) for name, shape in sizes.items()},
+            "groups": [group(*pair) for pair in zip(config.groups, config.actions, strict=True)],
+            "bias": [bias(sizes[features[0]][0]) for features in config.groups],
+            **NETS[config.net].init(rng, config)}
 
 
 def init_blocks(rng, config):
@@ -125,8 +138,8 @@ def behaviour_code(params, config, group, history, features):
         return x
     parts = [x, params["tables"]["action"][history.action]] if config.actions[group] else [x]
     parts.append(one_hot(history.time, COLUMNS["release"], x.dtype))  # [B, L, 12]
-    # Deviation D3, D4, D6: F_M is linear and reads action and time beside the object
-    return dense(params["groups"][group], np.concatenate(parts, axis=-1))
+    x = np.concatenate(parts, axis=-1)  # Deviation D4, D6: action and time beside the object
+    return dense(params["groups"][group], x)  # Deviation D3: F_M is linear
 
 
 def target_code(params, config, group, ids):
@@ -141,8 +154,8 @@ def target_code(params, config, group, ids):
 def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
     """Attention with the release's masks.  q [B, C, D]; k, v [B, S, D] -> [B, C, D].
 
-    keys [B, S] get the score MASKED, so where all are masked their weights are uniform; queries
-    [B, C] are masked after the softmax.
+    Forbidden keys [B, S] score MASKED, so where all are their weights are uniform; queries [B, C]
+    are masked after the softmax.
     """
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, C or S, D/H]
     keys = keys[:, None, None].astype(q.dtype)  # [B, 1, 1, S]
@@ -154,15 +167,11 @@ def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
 
 
 def attention_block(p, query, memory, keys, queries, heads, drop, tap, name):
-    """LN(Att + query), then LN(FFN + .): one block of (5), where query is memory, and of (6).
-
-    query [B, C, D], memory [B, S, D], keys [B, S], queries [B, C] -> [B, C, D].
-    """
+    """LN(Att + query), then LN(FFN + .): one block of (5), where query is memory, and of (6)."""
     q = relu(dense(p["q"], query))
     k, v = (relu(dense(p[part], memory)) for part in "kv")  # Deviation D2: ReLU layers
     a = masked_attention(q, k, v, keys, queries, heads, drop, tap, name)
-    y = layer_norm(p["ln"], a + query)
-    # Deviation D10: residual and norm
+    y = layer_norm(p["ln"], a + query)  # Deviation D10: residual and norm
     return layer_norm(p["ln_f"], dense(p["f2"], relu(dense(p["f1"], y))) + y)
 
 
@@ -202,7 +211,6 @@ def vanilla_attention(params, x, states, real, config, drop, tap):
 
 class Net(NamedTuple):
     """From histories to user vectors: of a folder, or in multi/ by the start of the run's name."""
-
     init: Callable       # (rng, config) -> its parameters
     states: Callable     # (params, events x [B, S, D], real [B, S], config, drop, tap) -> states
     vectors: Callable    # (params, candidates x [B, C, D], the same five) -> u [B, 1 or C, D]
@@ -212,8 +220,9 @@ NETS = {
     "att": Net(init_blocks, self_attention, vanilla_attention),
     "cnn": Net(baselines.init_cnn, baselines.pooled_features, baselines.cnn_vectors),
     "rnn": Net(baselines.init_lstm, baselines.lstm_states, baselines.lstm_vectors),
-    "rna": Net(baselines.init_lstm, baselines.lstm_states, baselines.lstm_attention),
-    "mf": Net(lambda rng, config: {}, None, baselines.own_vectors),
+    "rna": Net(baselines.init_lstm, baselines.lstm_states, baselines.lstm_vectors),
+    "mf": Net(lambda rng, config: {}, None,
+              lambda params, x, states, *rest: np.expand_dims(states, 1)),  # the user's own row
 }
 
 

@@ -1,8 +1,7 @@
 """Recorded states of ATRank's release: its names and inputs, and what model.py makes of them.
 
-The names are those of the release's variables and placeholders (github.com/jinze1994/ATRank @
-2031fd1, under TensorFlow). Kernels of conv1d have a leading axis 1 there, and a filter is [events,
-width, 1, number].
+The names are those of the release's variables and placeholders, under TensorFlow. Kernels of conv1d
+have a leading axis 1 there, and a filter is [events, width, 1, number].
 """
 import re
 
@@ -12,20 +11,16 @@ from autograd import grad
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.nn.vjps import sigmoid
-from mbref.released.atrank import model as atrank, step as atrank_step
-from mbref.released.atrank.batches import Batch, History
+from mbref.released.atrank import model as atrank
+from mbref.released.atrank.model import Batch, History
 from mbref.released.recorded import Recomputed, last_step
 
 TABLES = ("user", "item", "shop", "category", "brand", "action", "query", "coupon")
-# folders that have a table of users, though bpr alone reads it
-WITH_USERS = ("rnn", "rnn_att", "bpr", "multi")
+WITH_USERS = ("rnn", "rnn_att", "bpr", "multi")  # have a table of users, though bpr alone reads it
 GROUPS = "iqc"                                   # items, queries, coupons, in names of multi/
 BIASES = ("item_b", "item_q", "item_c")
-# inputs/map_n of the groups; map_5, a coupon's type, is never read
-MAPS = ((0, 1, 2), (), (3, 4))
-# pieces of the paths of our parameters, such as "self/0/q/w", and what the release has there,
-# to be put in one after the other
-NAMES = {
+MAPS = ((0, 1, 2), (), (3, 4))                   # inputs/map_n of the groups; nothing reads map_5
+NAMES = {  # pieces of paths of ours, such as "self/0/q/w": the release's, put in one after another
     "tables/category": "cate_emb_w", r"tables/(\w+)": r"\1_emb_w",
     "groups/0": "i_layer", "groups/1": "q_layer", "groups/2": "c_layer",
     **{f"bias/{group}": name for group, name in enumerate(BIASES)},
@@ -42,10 +37,9 @@ NAMES = {
 
 
 def recompute(arrays, config):
-    """All that a recorded state holds beside inputs and parameters.  -> Recomputed.
+    """What follows from a file's parameters and inputs.  -> Recomputed.
 
-    arrays: the .npz by name; config: its meta/config. Raises InputError for parameters or inputs
-    that do not fit together, and KeyError with the name of what is missing.
+    Raises InputError for what does not fit, and KeyError with the name of what is missing.
     """
     folder = str(arrays["meta/release"]).split("/")[-1]
     require(folder in atrank.VARIANTS, f"meta/release {folder} is no folder of ATRank's release.")
@@ -53,9 +47,9 @@ def recompute(arrays, config):
     params, batch = parameters(arrays, settings), batch_of(arrays, config, settings, folder)
     trees = {"grads": grad(atrank.loss)(params, batch, settings)}
     trees |= steps(arrays, config, params, batch, settings)
-    found = outputs(params, batch, settings, arrays)
-    found |= {"global_norm_dense": optim.global_norm(trees["grads"])}
-    found = {f"outputs/{name}": value for name, value in found.items()}
+    found = {f"outputs/{name}": value
+             for name, value in outputs(params, batch, settings, arrays).items()}
+    found |= {"outputs/global_norm_dense": optim.global_norm(trees["grads"])}
     for prefix, tree in trees.items():
         for path, array in optim.leaves(tree):
             name = name_of(path, settings)
@@ -73,8 +67,7 @@ def settings_of(arrays, config, folder):
     if folder == "multi":
         more |= run_of(config["net_type"])
     if more.get("net", variant.get("net")) == "cnn":
-        sizes = sum(name.startswith("params/conv-maxpool-") and name.endswith("/W")
-                    for name in arrays)
+        sizes = sum(bool(re.fullmatch(r"params/conv-maxpool-\d+/W", name)) for name in arrays)
         more |= {"sizes": sizes, "filters": arrays["params/conv-maxpool-1/b"].size}
     features = {name for group in variant.get("groups", atrank.Config.groups) for name in group}
     features |= {"user"} if folder in WITH_USERS else set()
@@ -113,10 +106,7 @@ def name_of(path, settings):
 
 
 def parameters(arrays, settings, prefix="params"):
-    """Parameters in float64, or under grads, after/1 ... what there is one of for each.
-
-    Raises InputError if one has another shape than the rest asks for.
-    """
+    """Parameters in float64, or what grads, after/1 ... hold for each. Raises InputError."""
     params = atrank.init(np.random.default_rng(0), settings)
     for path, view in optim.leaves(params):
         name = f"{prefix}/{name_of(path, settings)}"
@@ -136,13 +126,12 @@ def batch_of(arrays, config, settings, folder):
     group = GROUPS.index(target)
     one = (len(arrays[f"inputs/{target}"]),)
     candidate = [ids(arrays, name, sizes[group], one) for name in ("ij" if mf else target)]
-    return Batch(
-        tuple(history(arrays, GROUPS[g], sizes[g], settings, multi, one) if g in settings.read
-              else None
-              for g in range(len(sizes))),
-        tuple(features(arrays, settings, g, size, multi) for g, size in enumerate(sizes)),
-        ids(arrays, "u", table_size(settings, "user"), one) if mf else np.zeros(one, int),
-        group, np.stack(candidate, axis=1), None if mf else ids(arrays, "y", 2, one)[:, None] == 1)
+    histories = [history(arrays, GROUPS[g], size, settings, multi, one) if g in settings.read
+                 else None for g, size in enumerate(sizes)]
+    objects = [features(arrays, settings, g, size, multi) for g, size in enumerate(sizes)]
+    user = ids(arrays, "u", table_size(settings, "user"), one) if mf else np.zeros(one, int)
+    label = None if mf else ids(arrays, "y", 2, one)[:, None] == 1
+    return Batch(tuple(histories), tuple(objects), user, group, np.stack(candidate, axis=1), label)
 
 
 def table_size(settings, feature):
@@ -161,16 +150,16 @@ def ids(arrays, name, below, shape):
 
 def history(arrays, g, size, settings, multi, one):
     """The History of one group as recorded; `one` is the shape (B,)."""
-    item, time, length = "hist_i", "hist_t", "sl"
-    if multi:
-        item, time, length = f"hist_{g}_id", f"hist_{g}_time", f"hist_{g}_sl"
+    names = [f"hist_{g}_{part}" for part in ("id", "time", "sl")]
+    item, time, length = names if multi else ("hist_i", "hist_t", "sl")
     shape = one + arrays[f"inputs/{item}"].shape[1:2]  # (B, L)
     item, length = ids(arrays, item, size, shape), ids(arrays, length, shape[-1] + 1, one)
-    action = 0 * item
+    action = time_of = 0 * item
     if multi and g == "i":
         action = ids(arrays, "hist_i_act", table_size(settings, "action"), shape)
-    return History(item, action, ids(arrays, time, 10**9, shape) if settings.time else 0 * item,
-                   length)
+    if settings.time:
+        time_of = ids(arrays, time, 10**9, shape)
+    return History(item, action, time_of, length)
 
 
 def features(arrays, settings, g, size, multi):
@@ -185,9 +174,59 @@ def steps(arrays, config, params, batch, settings):
     """{"after/1": parameters after one step ...} up to the last that is recorded."""
     rate, clip, found = number(config, "lr"), number(config, "max_gradient_norm") or None, {}
     for n in range(1, last_step(arrays) + 1):
-        params = atrank_step.step(params, batch, settings, rate, clip)
+        params = step(params, batch, settings, rate, clip)
         found[f"after/{n}"] = params
     return found
+
+
+def step(params, batch, config, rate, clip=None):
+    """Parameters after one step of descent; `clip` is the largest norm, or None.
+
+    TensorFlow keeps the gradient of an embedding table as one row a look-up and takes the norm of
+    these rows, duplicates not summed. It differs from that of the dense gradient either way.
+    """
+    grads = grad(atrank.loss)(params, batch, config)
+    factor = 1.0 if clip is None else clip / max(clip, unmerged_norm(params, batch, config))
+    return optim.tree_map(lambda p, g: p - rate * factor * g, params, grads)
+
+
+def unmerged_norm(params, batch, config):
+    """The norm by which the release clips: one row a look-up where rows are looked up."""
+    apart, batch = look_ups_apart(params, batch, config)
+    return optim.global_norm(grad(atrank.loss)(apart, batch, config))
+
+
+def look_ups_apart(params, batch, config):
+    """The same model with a row of its own for every look-up.  -> params, batch."""
+    rows = {name: [table[:0]] for name, table in params["tables"].items()}
+
+    def own(name, ids):
+        """Ids of new rows of a table, which are copies of the old ones."""
+        first = sum(map(len, rows[name]))
+        rows[name].append(params["tables"][name][ids.ravel()])
+        return first + np.arange(ids.size).reshape(ids.shape)
+
+    def own_objects(group, ids):
+        """Features, each in new rows, of new objects in place of `ids`.  -> [ids.size, F]."""
+        old = batch.features[group][ids.ravel()]
+        return np.stack([own(name, old[:, f]) for f, name in enumerate(config.groups[group])],
+                        axis=1)
+
+    features, histories, bias = list(batch.features), list(batch.histories), list(params["bias"])
+    for g in config.read:
+        h = batch.histories[g]
+        features[g] = own_objects(g, h.item)
+        histories[g] = h._replace(item=np.arange(h.item.size).reshape(h.item.shape),
+                                  action=own("action", h.action) if config.actions[g] else h.action)
+    g, candidate = batch.group, batch.candidate
+    before = features[g] if g in config.read else features[g][:0]
+    features[g] = np.concatenate([before, own_objects(g, candidate)])
+    bias[g] = np.concatenate([np.zeros(len(before)), bias[g][candidate.ravel()]])
+    new = batch._replace(histories=tuple(histories), features=tuple(features),
+                         candidate=len(before) + np.arange(candidate.size).reshape(candidate.shape),
+                         user=own("user", batch.user) if config.net == "mf" else batch.user)
+    return params | {"tables": {name: np.concatenate(parts) for name, parts in rows.items()},
+                     "bias": bias}, new
 
 
 def outputs(params, batch, settings, arrays):
@@ -195,7 +234,7 @@ def outputs(params, batch, settings, arrays):
     taps = {}
     states = atrank.forward(params, batch, settings, taps.__setitem__)
     z, u, x = atrank.logits(params, batch, states, batch.candidate, settings, taps.__setitem__)
-    found = {"global_norm_tf": atrank_step.unmerged_norm(params, batch, settings)}
+    found = {"global_norm_tf": unmerged_norm(params, batch, settings)}
     loss = atrank.loss(params, batch, settings)
     if settings.net == "mf":
         return found | {"logits": sigmoid(z[:, 0] - z[:, 1]), "bprloss": loss,

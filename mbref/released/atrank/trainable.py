@@ -1,15 +1,18 @@
 """`train atrank_released`: the release's folder atrank/ on mbref's own splits.
 
 model.py computes all of it, with ids from 0; here the ids of a log start at 1. The release reads
-whole histories, this their newest `length` events; it clips as mbref does, not as step.py.
+whole histories, this their newest `length` events; it clips as mbref does, not as recorded.py.
 """
 from dataclasses import dataclass
 
 import numpy as np
 
-from mbref.data import targets
+from mbref.data import target_batches
+from mbref.data.target_batches import examples  # noqa: F401
 from mbref.errors import require, require_ranges
-from mbref.released.atrank import batches, model
+from mbref.nn.layers import time_bucket
+from mbref.released.atrank import model
+from mbref.released.atrank.model import Batch, History
 
 SETTINGS = {"optimiser": "sgd", "rate": "1", "clip": "5", "batch_size": "32", "validate": "AUC"}
 
@@ -26,28 +29,42 @@ class Config:
     penalty: float = 5e-5    # of the L2 on user vector and target
     length: int = 50         # newest events that are read
     unit: int = 86400        # seconds in one unit of time gap: a day
+    pairs = False            # no field: a target and its negative are rows of their own
 
     def __post_init__(self):
         require_ranges(self)
-        width = sum(width for _, _, width in list_tables(self))
-        require(width % self.heads == 0 and width >= 4,
-                f"an event is {width} wide: that must be a multiple of heads, and at least 4.")
-
-
-def list_tables(config):
-    """(feature, number of ids, width) of the tables; category 0 is the unknown one."""
-    items = ("item", config.items, config.table_width)
-    categories = ("category", config.categories + 1, config.table_width)
-    return (items, categories) if config.categories else (items,)
+        read_sizes(self)  # which refuses what does not fit
 
 
 def read_sizes(config):
-    """The same as a Config of model.py."""
-    tables = list_tables(config)
+    """The same as a Config of model.py; category 0 is the unknown one."""
+    sizes = {"item": config.items}
+    sizes |= {"category": config.categories + 1} if config.categories else {}
     return model.variant(
-        "atrank", tables=tables, groups=(tuple(name for name, _, _ in tables),),
-        width=len(tables) * config.table_width, heads=config.heads, blocks=config.blocks,
-        dropout=config.dropout, penalty=config.penalty)
+        "atrank", tables=tuple((name, size, config.table_width) for name, size in sizes.items()),
+        groups=(tuple(sizes),), width=len(sizes) * config.table_width, heads=config.heads,
+        blocks=config.blocks, dropout=config.dropout, penalty=config.penalty)
+
+
+def from_ours(batch, user):
+    """A Batch of data/targets.py, whose ids start at 1, and users [B] from 0, as the release's.
+
+    Objects count from 0; their features keep their ids, 0 for an unknown one, and so have tables of
+    a row more. Raises InputError where no negative could be drawn.
+    """
+    require(batch.candidate is None or batch.candidate.all(),
+            "a user has met every item: no negative can be drawn.")
+
+    def history(h):
+        time = time_bucket(h.gap, "release")  # Deviation D5: its rule
+        item, action = np.maximum(h.item - 1, 0), np.maximum(h.behaviour - 1, 0)
+        return History(item, action, time, np.sum(h.item > 0, axis=1))
+
+    # the object itself comes first among its features
+    features = tuple(x[1:] - (np.arange(x.shape[1]) == 0) for x in batch.features)
+    candidate = None if batch.candidate is None else batch.candidate - 1
+    histories = tuple(map(history, batch.histories))
+    return Batch(histories, features, user, batch.group, candidate, batch.label)
 
 
 def init(rng, config):
@@ -55,21 +72,16 @@ def init(rng, config):
     return model.init(rng, read_sizes(config))
 
 
-def examples(events, config, rng):
-    """Rows to draw training batches from: every target, and its negative in a row of its own."""
-    return targets.examples(events, config.items, rng, pairs=False)
-
-
 def training_batch(events, rows, config, rng=None):
     """Training targets `rows`; nothing more is drawn."""
-    made = targets.training_batch(events, rows, config.length, config.items, config.unit)
-    return batches.from_ours(made, np.zeros(len(rows), int))  # att reads no user
+    made = target_batches.training_batch(events, rows, config, rng)
+    return from_ours(made, np.zeros(len(rows), int))  # att reads no user
 
 
 def ranking_batch(events, cases, config):
     """The newest events of the sequences `cases`."""
-    made = targets.ranking_batch(events, cases, config.length, config.items, config.unit)
-    return batches.from_ours(made, np.zeros(len(cases), int))
+    made = target_batches.ranking_batch(events, cases, config)
+    return from_ours(made, np.zeros(len(cases), int))
 
 
 def score(params, batch, candidates, config):

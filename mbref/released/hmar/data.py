@@ -16,16 +16,13 @@ from mbref.errors import require
 
 class Partition(NamedTuple):
     """Training rows of every user, and one held-out row, which is validation and test at once."""
-
     train: Sequences           # one sequence a user, perhaps without rows
-    # Deviation D16: validation is the test row
     target: np.ndarray         # [S] the held-out item, 0 = this user only trains
-    target_counts: np.ndarray  # [S, K] of that item over the whole log
+    target_counts: np.ndarray  # [S, K] of it, whole log  # Deviation D16: validation is the test
 
 
 class Next(NamedTuple):
     """What the loss compares at every position; `label` and `counts` may be another row's."""
-
     item: np.ndarray      # [B, L] 0 = nothing to predict here
     weight: np.ndarray    # [B, L] of the positive in the loss, by the behaviour of `item`
     label: np.ndarray     # [B, L] the behaviour to predict, 0..K-1
@@ -35,7 +32,6 @@ class Next(NamedTuple):
 
 class Batch(NamedTuple):
     """Histories padded on the left with 0: the newest event is always at L - 1."""
-
     item: np.ndarray       # [B, L]
     behaviour: np.ndarray  # [B, L]
     counts: np.ndarray     # [B, L, K]
@@ -100,16 +96,14 @@ def users_to_test(events):
 
 
 def training_batch(events, rows, config, rng):
-    """The sample of as many users as there are `rows`, drawn uniformly with replacement.  -> Batch.
-    """
+    """The sample of as many users as there are `rows`, drawn uniformly, some twice.  -> Batch."""
     users = users_to_train(events.train)
     require(len(users), "nothing to train on: no user has two rows before the held-out one.")
     return sample(events.train, rng.choice(users, len(rows)), config, rng)
 
 
 def sample(train, users, config, rng):
-    """The newest window of each user, its successors, and a uniform negative a position.  -> Batch.
-    """
+    """The newest window of each user, what follows, and uniform negatives.  -> Batch."""
     batch, length, stop = newest(train, users, config, 1), config.length, train.ptr[users + 1]
     first = np.maximum(train.ptr[users], stop - 1 - length) + 1
     follow, kind, counts = (windows.pad_left(x, first, stop, length)
@@ -155,9 +149,9 @@ def newest(train, users, config, skip=0):
 
 
 def draw_negatives(train, users, items, rng, count):
-    """Uniform items, with replacement, that the users have no training row on.
+    """Uniform items that the users have no training row on, perhaps twice, perhaps held out.
 
-    A held-out item may be drawn, too. -> [B, count]. Raises InputError if a user has met all items.
+    -> [B, count]. Raises InputError if a user has met all items.
     """
     met = np.zeros((len(users), items + 1), bool)
     for known, user in zip(met, users, strict=True):
@@ -174,15 +168,14 @@ def draw_negatives(train, users, items, rng, count):
 
 def candidates(events, users, items, rng, count=99):
     """The held-out item first, then `count` negatives, drawn anew.  -> [B, 1 + count]."""
-    # Deviation D17: some twice, perhaps the target
-    negatives = draw_negatives(events.train, users, items, rng, count)
+    negatives = draw_negatives(events.train, users, items, rng, count)  # Deviation D17: some twice
     return np.append(events.target[users, None], negatives, axis=1)
 
 
 def hits(scores, ties="release", k=10):
     """HR@k and NDCG@k of the first column of scores [B, C].  -> two arrays [B].
 
-    ties: as in metrics.hit_rate, or "release": as they fall out of an unstable sort, done twice.
+    ties: as in metrics.hit_rate, or "release": as they fall out of an unstable sort.
     """
     if ties != "release":
         places = metrics.greater_and_ties(scores, np.zeros(len(scores), int))

@@ -113,8 +113,7 @@ def self_attention(p, heads, drop, tap, name, residual, u):
     The release writes -2^32 + 1 over forbidden scores and multiplies dead queries by 0. As a live
     query always has itself as key, the guarded softmax does the same.
     """
-    # Deviation D2: masks are read off zeros
-    alive = np.any(stop_gradient(u) != 0, axis=-1)  # [B, L]
+    alive = np.any(stop_gradient(u) != 0, axis=-1)  # Deviation D2: masks read off zeros  [B, L]
     q, k, v = (dense(p[part], u) for part in "qkv")
     a = attention(q, k, v, masks.causal_real(alive), heads, drop, tap, f"weights_{name}")
     return a + u if residual else a
@@ -140,9 +139,8 @@ def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
             u = show(tap, f"ln_{k}", partial(layer_norm, part["ln"]), u)
         if config.mask_mode == "boolean":  # Deviation D2: masked rows stay masked
             u = u * on
-        # Deviation D4: no residual around the attention
-        attend = partial(
-            self_attention, part, config.heads, drop, tap, k, config.attention_residual)
+        own = config.attention_residual  # Deviation D4: none around the attention
+        attend = partial(self_attention, part, config.heads, drop, tap, k, own)
         a = show(tap, f"mha_{k}", attend, u)
         y = show(tap, f"ffn_{k}", partial(feed_forward, part, drop), a)
         through = p["res"][k] * u
@@ -152,13 +150,8 @@ def behaviour_encoder(p, x, mask, config, drop, tap=ignore):
 
 
 def sequence_encoder(p, s, residual, real, config, drop, tap=ignore):
-    """Causal self-attention, then layer norm and feed-forward.  s [B, L, D] -> [B, L, D].  (4).
-
-    `residual` is the input of step (3), not s; the feed-forward's own residual starts at the
-    normalised value.
-    """
-    # Deviation D6: in one file its own input, too
-    own = config.file.merged_residual
+    """Causal self-attention, norm, feed-forward; `residual` is the input of (3).  -> as s.  (4)."""
+    own = config.file.merged_residual  # Deviation D6: in one file its own input, too
     attend = partial(self_attention, p, config.heads, drop, tap, "self", own)
     a = show(tap, "mha_self", attend, s)
     z = show(tap, "ln_self", partial(layer_norm, p["ln"]), a + residual)
@@ -196,21 +189,14 @@ def class_logits(params, q, z, config):
 
 
 def score(params, batch, candidates, config):
-    """z_L . q^o of candidates [B, C], item ids.  -> [B, C].  (5).
-
-    As released, the first column is the held-out item with its counts over the whole log; every
-    other candidate counts as bought once.
-    """
+    """z_L . q^o of candidates [B, C]; as released, the first one is the held-out item.  (5)."""
     z = forward(params, batch, config)[:, -1:]  # [B, 1, D]
     counts = candidate_counts(batch, candidates.shape, config).astype(z.dtype)  # [B, C, K]
     return np.sum(z * candidate_code(params, candidates, counts), axis=-1)
 
 
 def score_all(params, batch, config):
-    """z_L . q^o of all items 1..N, each counting as one target event.  -> [B, N].  (5).
-
-    Raises InputError for candidate_counts="release": it needs to know which item is held out.
-    """
+    """z_L . q^o of all items 1..N, none of which may be known to be held out.  -> [B, N].  (5)."""
     require(config.candidate_counts == "target",
             'give candidates, the held-out item first, or candidate_counts="target".')
     item = np.arange(1, config.items + 1, like=batch.item)[None]  # [1, N]
@@ -220,7 +206,7 @@ def score_all(params, batch, config):
 
 
 def candidate_counts(batch, shape, config):
-    """The counts that candidates have in ranking.  shape (B, C) -> [B, C, K]."""
+    """Counts in ranking: all candidates count as bought once.  shape (B, C) -> [B, C, K]."""
     counts = np.zeros((*shape, config.behaviours), like=batch.counts)
     counts[..., config.target - 1] = 1
     if config.candidate_counts == "release":
@@ -229,13 +215,9 @@ def candidate_counts(batch, shape, config):
 
 
 def ranking_loss(positive, negative, weight, mask):
-    """Weighted binary cross entropy, one negative a position.  all [B, L] -> scalar.  (7).
-
-    On probabilities, as released: a negative whose sigmoid rounds to 1, a score above 17 in
-    float32, has no gradient.
-    """
+    """Weighted binary cross entropy, one negative a position.  all [B, L] -> scalar.  (7)."""
     yes = np.exp(-softplus(-positive))  # sigmoid(positive)
-    no = 1 - np.exp(-softplus(-negative))  # 1 - sigmoid(negative)
+    no = 1 - np.exp(-softplus(-negative))  # of a negative above 17 in float32: 0, and no gradient
     return -masked_mean(weight * np.log(yes + 1e-24) + np.log(no + 1e-24), mask)
 
 

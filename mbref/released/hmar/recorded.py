@@ -30,10 +30,9 @@ LEFT_OUT = {
 
 
 def recompute(arrays, config):
-    """What follows from an array file's parameters, inputs and log.  -> Recomputed.
+    """What follows from a file's parameters, inputs and log.  -> Recomputed.
 
-    config: the dict of `meta/config`. Raises InputError for an unknown variant or an id that is
-    none, and KeyError with the name of what is missing.
+    Raises InputError for what does not fit, and KeyError with the name of what is missing.
     """
     ours = release_config(config)
     require_ids(arrays, ours)
