@@ -110,12 +110,12 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     return np.sum(u * h, axis=-1), u, h  # Deviation D8: no item bias
 
 
-def score(params, batch, candidates, config):
+def score(params, batch, candidates, config, forward=forward, logits=logits):
     """z of candidates [B, C].  -> [B, C].  (7)."""
     return logits(params, batch, forward(params, batch, config), candidates, config)[0]
 
 
-def score_all(params, batch, config):
+def score_all(params, batch, config, forward=forward, logits=logits):
     """z of all objects 1..N of the batch's group; the history is encoded once.  -> [B, N].  (7)."""
     states = forward(params, batch, config)
     return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)

@@ -101,12 +101,12 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     return np.sum(h_c * i_c, axis=-1), h_c, i_c  # Deviation D10: no item bias
 
 
-def score(params, batch, candidates, config):
+def score(params, batch, candidates, config, forward=forward, logits=logits):
     """s of candidates [B, C].  -> [B, C].  Eq. 17."""
     return logits(params, batch, forward(params, batch, config), candidates, config)[0]
 
 
-def score_all(params, batch, config):
+def score_all(params, batch, config, forward=forward, logits=logits):
     """s of all items 1..N; the history is encoded once.  -> [B, N].  Eq. 17."""
     states = forward(params, batch, config)
     return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)

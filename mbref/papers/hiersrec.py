@@ -106,12 +106,12 @@ def score_categories(params, batch, config):
     return item_logits(params, s, logp), logp
 
 
-def score_all(params, batch, config):
+def score_all(params, batch, config, score_categories=score_categories):
     """Logits of all items 1..N after the last click.  -> [B, N].  (4)."""
     return score_categories(params, batch, config)[0]
 
 
-def score(params, batch, candidates, config):
+def score(params, batch, candidates, config, score_all=score_all):
     """Logits of candidates [B, C]; 0, padding, is scored like item 1.  -> [B, C].  (4)."""
     rows = np.arange(len(candidates), like=candidates)[:, None]  # [B, 1]
     return score_all(params, batch, config)[rows, np.maximum(candidates, 1) - 1]

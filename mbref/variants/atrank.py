@@ -4,6 +4,7 @@ At its defaults this is papers/atrank.py, whose shapes and unchanged functions i
 sets the form of the release's folder atrank/.
 """
 from dataclasses import dataclass
+from functools import partial
 
 import autograd.numpy as np
 from autograd.misc import flatten
@@ -12,7 +13,7 @@ from mbref.data.target_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention
-from mbref.nn.layers import (COLUMNS, by_chunks, dense, dense_relu, dropout, embed, glorot, ignore,
+from mbref.nn.layers import (COLUMNS, dense, dense_relu, dropout, embed, glorot, ignore,
                              init_dense, init_encoder, init_norm, layer_norm, lookup, one_hot,
                              time_bucket, unchanged)
 from mbref.nn.losses import whole
@@ -46,18 +47,14 @@ class Config(atrank.Config):
                 "width must be the number of features times table_width, or query=group.")
 
 
-def columns(config):
-    """Columns of the one-hot code of a time bucket."""
-    return COLUMNS[config.bucket] if config.time else 0  # Deviation D14: ablations of ours
-
-
 def init(rng, config):
     """Draw the parameters: Glorot-uniform weights and tables, biases 0."""
     t, D = config.table_width, config.width
+    columns = COLUMNS[config.bucket] if config.time else 0  # Deviation D14: ablations of ours
 
     def group(features, actions):
         action = {"action": glorot(rng, actions + 1, t)} if actions else {}
-        rows = (len(features) + len(action)) * t + columns(config)
+        rows = (len(features) + len(action)) * t + columns
         return init_dense(glorot(rng, rows, D)) | action
 
     params = {"tables": {name: glorot(rng, size + 1, t) for name, size in config.tables},
@@ -98,7 +95,8 @@ def behaviour_code(params, config, g, history, ids):
     """u of every event of group g.  ids [N+1, F] -> [B, L, D].  (2)-(4)."""
     x = object_code(params, config, g, ids[history.item])
     bucket = time_bucket(history.gap, config.bucket)  # Deviation D5: two rules
-    time = one_hot(bucket, columns(config), x.dtype)  # [B, L, 12 or 14]
+    columns = COLUMNS[config.bucket] if config.time else 0
+    time = one_hot(bucket, columns, x.dtype)  # [B, L, 12 or 14]
     return group_code(params, config, g, x, history.behaviour, time)
 
 
@@ -159,21 +157,18 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     return z, u, x
 
 
-def score(params, batch, candidates, config):
-    """z of candidates [B, C].  -> [B, C].  (7)."""
-    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
-
-
-def score_all(params, batch, config):
-    """z of all objects 1..N of the batch's group; the history is encoded once.  -> [B, N].  (7)."""
-    states = forward(params, batch, config)
-    return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)
+score = partial(atrank.score, forward=forward, logits=logits)
+score_all = partial(atrank.score_all, forward=forward, logits=logits)
 
 
 def loss(params, batch, config, rng=None):
     """Cross entropy, the L2 of u and h_t, and that of all weights.  -> scalar.  (7)."""
-    total = atrank.loss(params, batch, config, rng, forward, logits)
-    if config.weight_decay:  # Deviation D12: of all weights
-        size = np.sum(flatten(params)[0] ** 2) / whole(1)  # each shard of a batch adds its part
-        total = total + config.weight_decay / 2 * size
-    return total
+    return atrank.loss(params, batch, config, rng, forward, logits) + weights_loss(params, config)
+
+
+def weights_loss(params, config):
+    """The L2 of all weights.  -> scalar."""
+    if not config.weight_decay:
+        return 0.0
+    size = np.sum(flatten(params)[0] ** 2) / whole(1)  # each shard of a batch adds its part
+    return config.weight_decay / 2 * size  # Deviation D12: of all weights

@@ -3,20 +3,19 @@
 At its defaults this is papers/dmran.py, whose shapes and unchanged functions it takes.
 """
 from dataclasses import dataclass
+from functools import partial
 
 import autograd.numpy as np
-from autograd.misc import flatten
 
 from mbref.data.target_batches import examples_in_pairs as examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax
-from mbref.nn.layers import (BUCKETS, by_chunks, dense, embed, glorot, ignore, init_dense,
+from mbref.nn.layers import (BUCKETS, dense, embed, glorot, ignore, init_dense,
                              layer_norm, relu, stop_gradient, time_bucket)
-from mbref.nn.losses import whole
 from mbref.papers import dmran
 from mbref.papers.dmran import SETTINGS, fusion, item_attention, redundancy
-from mbref.variants.atrank import dot_block, init_block
+from mbref.variants.atrank import dot_block, init_block, weights_loss
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,8 @@ def vanilla(p, M, i_c, real, config, tap=ignore, name="vanilla"):
 def forward(params, batch, config, tap=ignore, rng=None):
     """M and M^ [B, r, d], A [B, r, n], and which rows are real [B, r].  Eq. 1-13.
 
-    M^ is None in the "item" variant. In the "feature" variant M is the history H itself, as if each
-    event were a hop of its own, A = I [1, n, n]; its padding is masked from here on.
+    M^ is None in the "item" variant. In "feature" M is the history H itself, as if each event were
+    a hop of its own, A = I [1, n, n]; its padding is masked from here on.
     """
     history = batch.histories[0]
     M = H = history_code(params, history, batch.features[0], config)
@@ -164,21 +163,10 @@ def logits(params, batch, states, candidates, config, tap=ignore, rng=None):
     return s + params["b"][candidates] if config.item_bias else s, h_c, i_c
 
 
-def score(params, batch, candidates, config):
-    """s of candidates [B, C].  -> [B, C].  Eq. 17."""
-    return logits(params, batch, forward(params, batch, config), candidates, config)[0]
-
-
-def score_all(params, batch, config):
-    """s of all items 1..N; the history is encoded once.  -> [B, N].  Eq. 17."""
-    states = forward(params, batch, config)
-    return by_chunks(lambda ids: logits(params, batch, states, ids, config)[0], batch)
+score = partial(dmran.score, forward=forward, logits=logits)
+score_all = partial(dmran.score_all, forward=forward, logits=logits)
 
 
 def loss(params, batch, config, rng=None):
     """Cross entropy of positives and negatives, and the penalties.  -> scalar.  Eq. 20-22."""
-    total = dmran.loss(params, batch, config, rng, forward, logits)
-    if config.weight_decay:
-        size = np.sum(flatten(params)[0] ** 2) / whole(1)  # each shard of a batch adds its part
-        total = total + config.weight_decay / 2 * size
-    return total
+    return dmran.loss(params, batch, config, rng, forward, logits) + weights_loss(params, config)

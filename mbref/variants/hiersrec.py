@@ -81,15 +81,10 @@ def init(rng, config):
 
 def item_features(params, batch, item, config):
     """concat(E^I, E^C, E^M) of items [...], as far as they are read.  -> [..., d_in].  (1)."""
-    parts = []
-    for name in config.inputs.split("+"):
-        if name == "id":
-            parts.append(lookup(params["E_I"], item))
-        elif name == "category":
-            parts.append(params["E_C"][batch.category[item]] * (item > 0)[..., None])
-        else:
-            parts.append(batch.text[item].astype(params["in"]["w"].dtype))
-    return np.concatenate(parts, axis=-1)
+    read = {"id": lambda: lookup(params["E_I"], item),
+            "category": lambda: params["E_C"][batch.category[item]] * (item > 0)[..., None],
+            "text": lambda: batch.text[item].astype(params["in"]["w"].dtype)}
+    return np.concatenate([read[name]() for name in config.inputs.split("+")], axis=-1)
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
@@ -155,23 +150,16 @@ def score_categories(params, batch, config):
     return item_logits(params, batch, q, config), logp
 
 
-def score_all(params, batch, config):
-    """Logits of all items 1..N after the last click.  -> [B, N].  (4)."""
-    return score_categories(params, batch, config)[0]
-
-
-def score(params, batch, candidates, config):
-    """Logits of candidates [B, C]; 0, padding, is scored like item 1.  -> [B, C].  (4)."""
-    rows = np.arange(len(candidates), like=candidates)[:, None]  # [B, 1]
-    return score_all(params, batch, config)[rows, np.maximum(candidates, 1) - 1]
+score_all = partial(hiersrec.score_all, score_categories=score_categories)
+score = partial(hiersrec.score, score_all=score_all)
 
 
 def forget_ids(params, known):
     """Parameters in which items that are not `known` [N+1] are their category and text alone.
 
-    Where the output is tied, their embedding and bias are 0. Free output weights stay as they are.
+    Free output weights know an item by its id only: they stay as they are.
     """
-    if "item" in params:  # such weights know an item by its id only
+    if "item" in params:
         return params
     masks_of = {"b_i": known[1:], "E_I": known[:, None]}
     return params | {name: params[name] * mask for name, mask in masks_of.items() if name in params}

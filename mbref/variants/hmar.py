@@ -4,6 +4,7 @@ At its defaults this is papers/hmar.py, from which it takes all that does not ch
 but `merge` act on batches, before the model reads them. Shapes as in papers/hmar.py.
 """
 from dataclasses import dataclass
+from functools import partial
 
 from mbref.data import indicators, windows
 from mbref.errors import require_choice
@@ -17,16 +18,12 @@ from mbref.papers.hmar import init
 class Config(hmar.Config):
     """Switches beside the paper's own settings."""
     # ablations of the paper
-    # Deviation D1: without behaviour encoder
-    merge: str = "encoder"         # "bypass": step (4) reads the input of step (3)
+    merge: str = "encoder"         # Deviation D1: "bypass": step (4) reads the input of step (3)
     indicator: bool = True         # False: no behaviour counts anywhere
     # points of the ledger
-    # Deviation D8, D12: a leak, as released
-    counts: str = "running"        # or of the "window", or of the "whole-log", the future included
-    # Deviation D10, D11: candidates without counts of their own
-    candidate_counts: str = "own"  # "target": see indicators.share
-    # Deviation D14: log(1 + count)
-    count_scale: str = "raw"       # or "log1p"
+    counts: str = "running"        # or of a "window"  # Deviation D8, D12: "whole-log", a leak
+    candidate_counts: str = "own"  # Deviation D10, D11: "target": see indicators.share
+    count_scale: str = "raw"       # Deviation D14: "log1p", log(1 + count)
     # others
     positives: str = "all"         # what L_rank compares: or "new" items, or "target" events
     newest_only: bool = False      # True: train on each user's newest window alone, as released
@@ -91,16 +88,6 @@ def encode_sequence(params, batch, config, tap, rng):
     return z
 
 
-def score(params, batch, candidates, config):
-    """z_L . q^o of candidates [B, C].  -> [B, C].  (5)."""
-    return hmar.score(params, batch, candidates, config, forward)
-
-
-def score_all(params, batch, config):
-    """z_L . q^o of all items 1..N.  -> [B, N].  (5)."""
-    return hmar.score_all(params, batch, config, forward)
-
-
-def loss(params, batch, config, rng=None):
-    """L_rank + theta L_class.  -> scalar.  (7)."""
-    return hmar.loss(params, batch, config, rng, forward)
+score = partial(hmar.score, forward=forward)
+score_all = partial(hmar.score_all, forward=forward)
+loss = partial(hmar.loss, forward=forward)

@@ -1,4 +1,6 @@
 """Faults of ATRank.  {component: {fault: function}}."""
+from functools import partial
+
 import autograd.numpy as np
 from autograd.misc import flatten
 
@@ -6,6 +8,7 @@ from mbref.check.components import atrank as right
 from mbref.nn import attention as att, layers, masks
 from mbref.nn.layers import dense, ignore, layer_norm, relu, stop_gradient, time_bucket
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
+from mbref.papers import atrank as paper
 from mbref.variants import atrank
 from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import SOFTMAX, split_interleaved
@@ -121,6 +124,13 @@ def encode(real_events):
     return forward
 
 
+def plant_events(function, real_events):
+    """The function with other events taken as real, in the score, too."""
+    forward = encode(real_events)
+    score = partial(paper.score, forward=forward, logits=atrank.logits)
+    return plant(function, atrank, forward=forward, score=score)
+
+
 def right_events(batch):
     return np.concatenate([history.item > 0 for history in batch.histories], axis=1)
 
@@ -152,7 +162,7 @@ def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
-        "padding attended": plant(function, atrank, forward=encode(all_events)),
+        "padding attended": plant_events(function, all_events),
         "self-attention looks back only": plant(function, atrank, attention_block=causal_block),
         "self-attention left out": lambda p, i, tap: function(p | {"self": []}, i, tap),
         "item bias left out": feed(function, lambda i: {"item_bias": False}),
@@ -189,5 +199,5 @@ FAULTS = {**CODES, **BLOCK, **WHOLE}
 # The text around the faults, without any: it must be right.
 RIGHT = {
     "atrank.attention_block": [attention_block()],
-    "atrank": [model(), plant(right.model, atrank, forward=encode(right_events))],
+    "atrank": [model(), plant_events(right.model, right_events)],
 }

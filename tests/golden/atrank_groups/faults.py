@@ -6,7 +6,7 @@ from mbref.check.components.atrank import read_config
 from mbref.nn import attention as att
 from mbref.nn.layers import COLUMNS, dense, embed, lookup, stop_gradient
 from mbref.variants import atrank
-from tests.golden.atrank.faults import all_events, encode, model, right_events
+from tests.golden.atrank.faults import all_events, model, plant_events, right_events
 from tests.golden.fault import feed, plant
 from tests.golden.shared.faults_attention import split_interleaved
 
@@ -134,10 +134,10 @@ def one_bias(function):
 def of_both(function):
     """Faults that the score and the loss share."""
     return {
-        "padding attended": plant(function, atrank, forward=encode(all_events)),
+        "padding attended": plant_events(function, all_events),
         "groups do not attend to each other": lambda p, i, tap: own_group_only(p, i, tap, function),
         "history of the candidates' group alone": plant(
-            plant(function, atrank, forward=encode(other_groups_gone)), items,
+            plant_events(function, other_groups_gone), items,
             real_events=other_groups_gone),
         "bias of the first group for all": one_bias(function),
         "a shared table learns nothing from the second group": plant(function, atrank,
@@ -182,5 +182,5 @@ RIGHT = {
     "atrank.group_code": [plant(right.group_code, atrank, group_code=coded())],
     "atrank.target_code": [plant(right.target_code, atrank, target_code=at())],
     "atrank.user_vectors": [user_vectors()],
-    "atrank.groups": [model(of=right), plant(right.groups, atrank, forward=encode(right_events))],
+    "atrank.groups": [model(of=right), plant_events(right.groups, right_events)],
 }
