@@ -27,14 +27,13 @@ N_BEST = 20
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
               "VECLIB_MAXIMUM_THREADS")
 PART = 32  # sessions that `dense_in_parts` scores at a time; of 1, 4 .. 256 it was the fastest
-GOAL = {"share": 0.04,  # of candidates, where `blocks` should reach this against `dense`
-        "columns": {"faster": (5, "faster than dense"), "parts": (5, "faster than dense in parts"),
-                    "less": (10, "less memory than dense")}}
+SHARE = 0.04  # of the items that are candidates, at which `blocks` should reach the goals
+GOALS = {"faster": (5, "faster than dense"), "parts": (5, "faster than dense in parts"),
+         "less": (10, "less memory than dense")}
 
 
 class Case(NamedTuple):
     """One batch, in float32."""
-
     queries: np.ndarray       # [B, D]
     weights: np.ndarray       # [N, D]
     layout: by_blocks.Layout  # of the weights
@@ -107,10 +106,10 @@ def candidates(items, categories, width, batch, shares, repeats):
             case = draw_case(rng, count, categories, width, batch, sessions == "agree")
             about, ways = zip(*list_ways(case, shares), strict=True)
             costs = measure(ways, repeats)
-            (seconds, size), (in_parts, _), *_ = costs
+            (all_at_once, size), (in_parts, _), *_ = costs
             rows += [{"items": count, "sessions": sessions, **what, "ms": 1e3 * own,
-                      "faster": seconds / own, "parts": in_parts / own, "MB": least / 1e6,
-                      "less": size / least} for what, (own, least) in zip(about, costs, strict=True)]
+                      "faster": all_at_once / own, "parts": in_parts / own, "MB": held / 1e6,
+                      "less": size / held} for what, (own, held) in zip(about, costs, strict=True)]
     return rows
 
 
@@ -124,9 +123,9 @@ def list_ways(case, shares):
             agreement = np.mean(gather(case, policy) == blocks(case, policy))
             require(agreement > 0.99,
                     f"gather and blocks agree on {agreement:.1%} of the lists only.")
-            for way in (gather, blocks):
-                about = {"way": f"{way.__name__}, {name}", "share": share, "candidates": real}
-                yield about, partial(way, case, policy)
+            for call in (gather, blocks):
+                about = {"way": f"{call.__name__}, {name}", "share": share, "candidates": real}
+                yield about, partial(call, case, policy)
 
 
 def policies(case, share):
@@ -134,7 +133,7 @@ def policies(case, share):
     index = case.layout.index
     k = choose.k_of_share(case.logp, share, index)
     named = {f"K = {k}": partial(choose.topk, K=k)}
-    if share == GOAL["share"]:
+    if share == SHARE:
         chosen = choose.topk(case.logp, k)  # [B, C]
         tau = float(np.sum(np.exp(case.logp[chosen])) / len(chosen))
         named |= {f"rho = {share:g}": partial(choose.budget, rho=share, index=index),
@@ -168,9 +167,9 @@ def table(rows):
               f"{row['ms']:7.1f} {row['faster']:5.1f}x {row['parts']:8.1f}x {row['MB']:6.1f} "
               f"{row['less']:8.1f}x" for row in rows]
     goals = [row for row in rows
-             if row["way"].startswith("blocks") and row["share"] == GOAL["share"]]
-    lines.append(f"goal for blocks at {GOAL['share']:.0%}, {len(goals)} rows:")
-    for column, (goal, name) in GOAL["columns"].items():
+             if row["way"].startswith("blocks") and row["share"] == SHARE]
+    lines.append(f"goal for blocks at {SHARE:.0%}, {len(goals)} rows:")
+    for column, (goal, name) in GOALS.items():
         missed = [f"{row['items']:,} {row['sessions']} {row['way']} {row[column]:.1f}x"
                   for row in goals if row[column] < goal]
         verdict = "missed by " + "; ".join(missed) if missed else "reached in all"

@@ -29,7 +29,6 @@ NOTE = "milliseconds a step in float32; batch: making it, on the host; error: of
 
 class Case(NamedTuple):
     """One model, ready to train in float32."""
-
     name: str
     model: object
     config: object

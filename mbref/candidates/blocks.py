@@ -17,7 +17,6 @@ PIECE = 32  # items whose best score is looked at first; any number gives the sa
 
 class Layout(NamedTuple):
     """An output layer with its rows sorted by category, so that a category is one slice."""
-
     index: choose.Index
     rows: np.ndarray  # [N, D], row j of item index.order[j]
     place: np.ndarray  # [N + 1], the row of an item; entry 0 is not used

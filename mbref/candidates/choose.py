@@ -14,7 +14,6 @@ from mbref.errors import require
 
 class Index(NamedTuple):
     """Items of category c, perhaps none, are order[indptr[c] : indptr[c + 1]], ascending."""
-
     order: np.ndarray  # [M] item ids
     indptr: np.ndarray  # [C + 1]
     items: int  # N

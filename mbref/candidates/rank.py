@@ -25,7 +25,6 @@ from mbref.nn.layers import stop_gradient
 
 class Standing(NamedTuple):
     """Where each target stands among its session's candidates."""
-
     greater: np.ndarray  # [B] how many score more; metrics.MISS where the target is none of them
     ties: np.ndarray  # [B] how many others score the same
     inside: np.ndarray  # [B] bool: the target is a candidate
