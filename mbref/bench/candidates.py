@@ -26,7 +26,7 @@ from mbref.nn.losses import log_softmax
 N_BEST = 20
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
               "VECLIB_MAXIMUM_THREADS")
-PART = 32  # sessions that `dense_in_parts` scores at a time; of 1, 4 .. 256 it was the fastest
+PART = 32  # sessions that `dense` scores at a time; of 1, 4 .. 256 it was the fastest
 SHARE = 0.04  # of the items that are candidates, at which `blocks` should reach the goals
 GOALS = {"faster": (5, "faster than dense"), "parts": (5, "faster than dense in parts"),
          "less": (10, "less memory than dense")}
@@ -63,16 +63,11 @@ def best_columns(scores, n=N_BEST):
     return np.take_along_axis(found, order, -1)
 
 
-def dense(case, policy):
-    """All scores, then the best; no choice is made.  -> [B, n] items."""
-    return best_columns(case.queries @ case.weights.T) + 1
-
-
-def dense_in_parts(case, policy):
-    """As `dense`, PART sessions at a time: what also saves memory, without candidates."""
-    starts = range(0, len(case.queries), PART)
-    return np.concatenate([best_columns(case.queries[i : i + PART] @ case.weights.T) + 1
-                           for i in starts])
+def dense(case, policy, part=None):
+    """All scores, then the best, `part` sessions at a time; no choice is made.  -> [B, n] items."""
+    starts = range(0, len(case.queries), part or len(case.queries))
+    every = [best_columns(case.queries[i:][:part] @ case.weights.T) for i in starts]
+    return np.concatenate(every) + 1
 
 
 def gather(case, policy):
@@ -115,8 +110,8 @@ def candidates(items, categories, width, batch, shares, repeats):
 
 def list_ways(case, shares):
     """Every way on one case, both dense ones first: {what it is}, function to call."""
-    for way, call in {"dense": dense, f"dense, {PART} at a time": dense_in_parts}.items():
-        yield {"way": way, "share": None, "candidates": 1.0}, partial(call, case, None)
+    for way, part in {"dense": None, f"dense, {PART} at a time": PART}.items():
+        yield {"way": way, "share": None, "candidates": 1.0}, partial(dense, case, None, part)
     for share in shares:
         for name, policy in policies(case, share).items():
             real = choose.share(policy(case.logp), case.layout.index)

@@ -34,7 +34,6 @@ SIZES = {"hmar": dict(items=60_000, length=50, width=64, batch=128),
          "dmran": dict(items=60_000, length=50, width=128, batch=128),
          "hiersrec": dict(items=40_000, length=20, width=64, batch=100)}
 GROWTH = {"items": (5_000, 50_000, 500_000), "length": (25, 50, 100, 200), "hops": (5, 10, 20)}
-STATUS = Path("/proc/self/status")
 
 
 def case_of(name, change=(), threads=1):
@@ -67,7 +66,7 @@ def error(case, loss):
 
 def status(name):
     """A size of this process in MB, such as VmRSS."""
-    lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines[name].split()[0]) / 1e3
 
 
