@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data.readers.build import freeze, order_ids
-from mbref.data.readers.columns import texts_of
+from mbref.data.readers.columns import list_texts
 from mbref.data.readers.events import drop_empty
 from mbref.data.readers.lines import line_error
 from mbref.data.readers.table import Table, rows
@@ -60,46 +60,42 @@ def read_groups(path):
     catalogue = read_catalogue(Path(path).with_name("objects.csv"), notes)
     events = read_events(Path(path), catalogue, notes)
     groups, actions = tuple(ACTIONS), tuple(name for names in ACTIONS.values() for name in names)
-    objects = tuple(order_ids(raw for group, raw in catalogue if group == name) for name in groups)
-    features, sizes = feature_tables(catalogue, objects)
+    ids, number = number_objects(catalogue)
     users = order_ids(event[0] for event in events)
-    number_of_user, *number = map(number_ids, (users, *objects))
-    table = np.array([(number_of_user[user], g := groups.index(group), number[g][raw],
+    number |= {("user", raw): n for n, raw in enumerate(users.tolist())}
+    table = np.array([(number["user", user], groups.index(group), number[group, raw],
                        1 + actions.index(action), time)
                       for user, group, raw, action, time in events], np.int64)  # [n, 5]
     # stable: equal times stay in the order of the file
     table = table[np.lexsort((table[:, 4], table[:, 0]))]
-    columns = (freeze(column.copy()) for column in table.T)
-    names = tuple((name, *FEATURES[name]) for name in groups)
-    return GroupLog(*columns, users, objects, groups, actions, features, names, sizes, tuple(notes))
-
-
-def number_ids(raws):
-    """{raw id: its number} from raw ids in order."""
-    return {raw: n for n, raw in enumerate(raws.tolist())}
+    features = tuple(feature_table(catalogue, group, ids[group], number) for group in groups)
+    return GroupLog(*(freeze(column.copy()) for column in table.T), users,
+                    tuple(ids[group] for group in groups), groups, actions, features,
+                    tuple((group, *FEATURES[group]) for group in groups),
+                    {name: len(raws) - 1 for name, raws in ids.items()}, tuple(notes))
 
 
 def read_catalogue(path, notes):
     """objects.csv -> {(group, raw object): {feature: raw id, "" where unknown}}, in order."""
     catalogue, lines = {}, {}
-    for line, row in _rows(path, OBJECT_COLUMNS, notes, may_be_empty=OBJECT_COLUMNS[2:]):
-        group, key = row["group"], (row["group"], row["object"])
+    for line, group, raw, *features in _rows(path, OBJECT_COLUMNS, OBJECT_COLUMNS[:2], notes):
         _require_group(path, line, group)
-        for name in OBJECT_COLUMNS[2:]:
-            if row[name] and name not in FEATURES[group]:
+        features = dict(zip(OBJECT_COLUMNS[2:], features, strict=True))
+        for name, value in features.items():
+            if value and name not in FEATURES[group]:
                 raise line_error(path, line, f"group {group} has no {name}, leave that field empty")
-        if key in catalogue:
-            raise line_error(path, line, f"{group} {key[1]} is already in line {lines[key]}, "
+        if (group, raw) in lines:
+            raise line_error(path, line, f"{group} {raw} is already in line {lines[group, raw]}, "
                                          "delete one of the two")
-        catalogue[key], lines[key] = {name: row[name] for name in FEATURES[group]}, line
+        catalogue[group, raw] = {name: features[name] for name in FEATURES[group]}
+        lines[group, raw] = line
     return catalogue
 
 
 def read_events(path, catalogue, notes):
     """events.csv -> [(raw user, group, raw object, action, seconds), ...], at least one."""
     events = []
-    for line, row in _rows(path, EVENT_COLUMNS, notes):
-        user, group, raw, action, time = row.values()
+    for line, user, group, raw, action, time in _rows(path, EVENT_COLUMNS, EVENT_COLUMNS, notes):
         _require_group(path, line, group)
         if action not in ACTIONS[group]:
             raise line_error(path, line, f"action {action!r} is unknown, the actions of group "
@@ -117,40 +113,36 @@ def read_events(path, catalogue, notes):
     return events
 
 
-def feature_tables(catalogue, objects):
-    """(tables over groups [N_g + 1, F_g], {feature: number of ids}) as in GroupLog.
+def number_objects(catalogue):
+    """({kind: its raw ids}, {(kind, raw id): number}); a kind is a group or a feature."""
+    found = {kind: set() for kind in (*ACTIONS, *OBJECT_COLUMNS[2:])}
+    for (group, raw), features in catalogue.items():
+        for kind, value in {group: raw, **features}.items():
+            found[kind].add(value)
+    ids = {kind: order_ids(raws - {""}) for kind, raws in found.items()}
+    return ids, {(kind, raw): n for kind in ids for n, raw in enumerate(ids[kind].tolist())}
 
-    catalogue as from read_catalogue; objects: over groups, raw ids [N_g + 1].
+
+def feature_table(catalogue, group, raws, number):
+    """The features of a group's objects, the object itself first.  -> [N_g + 1, F_g]."""
+    rows = [[n, *(number[kind, value] for kind, value in catalogue[group, raw].items())]
+            for n, raw in enumerate(raws.tolist()) if n]
+    return freeze(np.array([[0] * (1 + len(FEATURES[group])), *rows], np.int64))
+
+
+def _rows(path, columns, full, notes):
+    """Yield (line number, text of each column) of a file. Raises InputError for any broken line.
+
+    full: the columns that may not be empty.
     """
-    sizes = {group: len(raws) - 1 for group, raws in zip(ACTIONS, objects, strict=True)}
-    number = {}  # feature -> {raw: number}
-    for name in OBJECT_COLUMNS[2:]:
-        raws = order_ids(features[name] for features in catalogue.values() if features.get(name))
-        number[name] = number_ids(raws)
-        sizes[name] = len(raws) - 1
-    tables = []
-    for group, raws in zip(ACTIONS, objects, strict=True):
-        rows = [[n, *(number[name][catalogue[group, raw][name]] for name in FEATURES[group])]
-                for n, raw in enumerate(raws.tolist()) if n]
-        padding = [0] * (1 + len(FEATURES[group]))
-        tables.append(freeze(np.array([padding, *rows], np.int64)))
-    return tuple(tables), sizes
-
-
-def _rows(path, columns, notes, may_be_empty=()):
-    """Yield (line number, {column: text}) of a file. Raises InputError for any broken line."""
     table, broken = Table({name: (name,) for name in columns}, (",",)), {}
-    for line, fields in rows(path, table, "of groups", broken, notes):
-        for name in columns:
-            if name not in may_be_empty:
-                line, fields = drop_empty(line, fields, name, broken)
+    for part in rows(path, table, "of groups", broken, notes):
+        part = drop_empty(part, full, broken)
         if broken:
-            _, first, problem = min(broken.values(), key=lambda kind: kind[1])
-            raise line_error(path, first, problem)
-        columns_of_text = [texts_of(fields[name]) for name in columns]
-        texts = [[column.names[k] for k in column.values] for column in columns_of_text]
-        for at, *row in zip(line.tolist(), *texts, strict=True):
-            yield at, dict(zip(columns, row, strict=True))
+            _, line, problem = min(broken.values(), key=lambda kind: kind[1])
+            raise line_error(path, line, problem)
+        yield from zip(part["line"].values.tolist(),
+                       *(list_texts(part[name]) for name in columns), strict=True)
 
 
 def _require_group(path, line, group):

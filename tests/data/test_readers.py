@@ -307,7 +307,7 @@ HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
     ("taobao", "7,20,5,pv,99999999999999999999\n", 1, "is not in 0.."),
     ("movielens", "7\t20\t4\t1\n7\t20\tgood\t100\n", 2, "rating 'good' is not in 0..5"),
     ("recbole", HEADER + "7\t20\tnan\t100\n", 2, "rating 'nan' is not in 0..5"),
-    ("movielens", "7\t20\t8\t100\n", 1, "rating '8' is not in 0..5, rescale"),
+    ("movielens", "7\t20\t8\t100\n", 1, "rating 8 is not in 0..5, rescale"),
     ("taobao", "7,20,5,pv,100\n,20,5,pv,100\n", 2, "the user is empty"),
     ("taobao", "7, ,5,pv,100\n", 1, "the item is empty"),
     ("taobao", "7,20,5,,100\n", 1, "the behaviour is empty"),

@@ -1,4 +1,4 @@
-"""mbref.data.readers.sessions on small files whose logs are written out by hand, on broken files, and on a real one."""
+"""Readers of session logs on small files whose logs are written out by hand, on broken files, and on a real one."""
 from collections import Counter, defaultdict
 
 import numpy as np

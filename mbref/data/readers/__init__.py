@@ -23,14 +23,13 @@ repeat of an event with a time is dropped. To add a format see table.py.
 from mbref.data.readers.amazon import amazon, s3rec
 from mbref.data.readers.build import Reading
 from mbref.data.readers.lines import digest_of
-from mbref.data.readers.sessions import diginetica
 from mbref.data.readers.shops import TABLES, read_shop
 from mbref.data.readers.table import read_csv
 from mbref.errors import InputError
 
 __all__ = ["FORMATS", "OF_READING", "digest_of", "read", "read_table", "read_task"]
 OF_READING = ("columns", "no_header", "behaviours", "sample_users", "keep_repeats", "test")
-OTHERS = {"csv": read_csv, "amazon": amazon, "s3rec": s3rec, "diginetica": diginetica}
+OTHERS = {"csv": read_csv, "amazon": amazon, "s3rec": s3rec}
 FORMATS = (*OTHERS, *TABLES)
 
 

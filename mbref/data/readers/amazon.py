@@ -2,7 +2,6 @@
 
 A review is a positive event, called "review"; so K = 1, as ATRank and S3-Rec have it.
 """
-
 import ast
 import json
 import re
@@ -12,17 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mbref.data.log import Attributes
 from mbref.data.readers import build, lines as text
-from mbref.data.readers.columns import LONGEST_FIELD, of_texts
+from mbref.data.readers.columns import LONGEST_FIELD, Column, of_texts
 from mbref.data.readers.events import RATED, rating_to_behaviour
-from mbref.data.readers.shops import note_no_categories
 from mbref.data.readers.times import LATEST, number
 from mbref.errors import InputError, require
 
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
 META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
-LONGEST_LITERAL = 1 << 16  # bytes of a line in Python's spelling; longer ones take minutes
+LONGEST_LITERAL = 1 << 16  # letters of a line in Python's spelling; longer ones take minutes
 
 
 def amazon(path, reading):
@@ -37,24 +34,22 @@ def amazon(path, reading):
     https://cseweb.ucsd.edu/~jmcauley/datasets.html (files reviews_Books_5.json.gz,
     Books_5.json.gz).
     """
-    names = reading.behaviours or ("review",)
-    require(reading.behaviours is None or sorted(names) == sorted(RATED),
-            f"behaviours {reading.behaviours!r} do not fit format amazon: leave them out or give "
-            f"{', '.join(RATED)}.")
-    notes, broken, by_stars = [], {}, reading.behaviours is not None
-    reviews = _records(path, lambda record: _review(record, by_stars), broken, notes)
-    log = build.log(path, _batches(reviews), (tuple(names),), notes, broken, reading, 1000,
-                    same=("item",))
+    names, notes, broken = reading.behaviours, [], {}
+    require(names is None or sorted(names) == sorted(RATED), f"behaviours {names!r} do not fit "
+            f"format amazon: leave them out or give {', '.join(RATED)}.")
+    reviews = _records(path, _review if names is None else _review_by_stars, broken, notes)
+    log = build.log(path, _parts(reviews), (tuple(names or ("review",)),), notes, broken, reading,
+                    1000, same=("item",))
     metadata = _metadata(Path(path))
     if not metadata.exists():
-        return note_no_categories(log, metadata)
+        return build.note_no_categories(log, metadata)
     wanted, notes, broken, good, category = set(log.items.tolist()), [], {}, 0, {}
     for _, (item, last) in _records(metadata, _item_category, broken, notes):
         good += 1
         if item in wanted:
             category[item] = last
     text.report_broken(metadata, broken, good, notes)
-    return build.with_item_categories(log, category, metadata.name, notes)
+    return build.with_item_categories(log, metadata, category.items(), notes)
 
 
 def s3rec(path, reading):
@@ -68,25 +63,24 @@ def s3rec(path, reading):
     require(reading.behaviours is None,
             "format s3rec has no behaviour names, leave --behaviours out")
     notes, broken = [], {}
-    events = _batches(_sequence_events(path, broken, notes))
-    log = build.log(path, events, (("review",),), notes, broken, reading)
+    parts = _parts(_sequence_events(path, broken, notes))
+    log = build.log(path, parts, (("review",),), notes, broken, reading)
     source = Path(path).with_name(Path(path).stem + "_item2attributes.json")
     if not source.exists():
-        return note_no_categories(log, source)
+        return build.note_no_categories(log, source)
     lists = _attribute_lists(source)
-    last = {item: ids[-1] for item, ids in lists.items() if ids}
-    log = log._replace(attributes=attributes_of(log, lists))
-    return build.with_item_categories(log, last, source.name)
+    found = ((item, ids[-1]) for item, ids in lists.items() if ids)
+    return build.with_item_categories(build.with_attributes(log, lists), source, found, [])
 
 
-def _batches(events, size=1 << 16):
+def _parts(events, size=1 << 16):
     """Parts for build.log from events (line, (raw user, raw item, behaviour[, time]))."""
     while batch := list(islice(events, size)):
-        lines, events_ = zip(*batch, strict=True)
-        user, item, behaviour, *time = zip(*events_, strict=True)
-        part = {"line": np.array(lines), "user": of_texts(user), "item": of_texts(item),
+        lines, fields = zip(*batch, strict=True)
+        user, item, behaviour, *time = zip(*fields, strict=True)
+        part = {"line": Column(np.array(lines)), "user": of_texts(user), "item": of_texts(item),
                 "behaviour": of_texts(behaviour)}
-        yield part | ({"time": np.array(time[0])} if time else {})
+        yield part | ({"time": Column(np.array(time[0]))} if time else {})
 
 
 # Raw reviews: JSON lines.
@@ -98,37 +92,29 @@ def _records(path, convert, broken, notes):
     that are no record, go to `broken`.
     """
     for first, data in text.chunks(path):
-        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        records = _records_at_once(lines)
-        for at, raw in enumerate(lines):
-            if not raw.strip():
-                continue
+        lines = list(text.lines_of(first, data))
+        try:  # all at once: 58 MB/s where json.loads a line does 26
+            records = json.loads(f"[{','.join(content for _, content, _ in lines)}]")
+        except (TypeError, ValueError, RecursionError):
+            records = []
+        at_once = len(records) == len(lines) and all(type(record) is dict for record in records)
+        for at, (line, content, ended) in enumerate(lines):
             try:
-                yield first + at, convert(records[at] if records else _record(raw))
+                yield line, convert(records[at] if at_once else _record(content))
             except ValueError as reason:
-                if at < len(lines) - 1 or raw.endswith(b"}"):
-                    text.add_broken(broken, str(reason), first + at)
+                if ended or (content or "").endswith("}"):
+                    text.add_broken(broken, str(reason), line)
                 else:
-                    notes.append(f"{text.name_of(path)} line {first + at}: dropped, it is "
-                                 "incomplete and has no line break (a truncated file)")
+                    notes.append(f"{text.name_of(path)} line {line}: dropped, it is incomplete and "
+                                 "has no line break (a truncated file)")
 
 
-def _records_at_once(lines):
-    """The records of all lines in one call (58 MB/s where json.loads a line does 26); or None."""
-    try:
-        records = json.loads(b"[" + b",".join(lines[:-1]) + b"]")
-    except (ValueError, RecursionError):
-        return None
-    whole = len(records) == len(lines) - 1 and all(type(record) is dict for record in records)
-    return records if whole and not lines[-1] else None
-
-
-def _record(raw):
-    """Bytes of a line -> its record; 2014's metadata are Python. Raises ValueError."""
-    parsers = (json.loads, ast.literal_eval) if len(raw) < LONGEST_LITERAL else (json.loads,)
+def _record(content):
+    """The record that a line holds; 2014's metadata are Python. Raises ValueError."""
+    parsers = (json.loads, ast.literal_eval)[:2 if len(content or "") < LONGEST_LITERAL else 1]
     for parse in parsers:
         try:
-            record = parse(raw.decode("utf-8").strip())
+            record = parse(content)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         if isinstance(record, dict):
@@ -136,10 +122,18 @@ def _record(raw):
     raise ValueError("it is not a JSON object")
 
 
-def _review(record, by_stars):
-    """(raw user, raw item, behaviour, milliseconds) of a review. Raises ValueError."""
-    behaviour = rating_to_behaviour(_stars(record)) if by_stars else "review"
-    return _raw_id(record, USER), _raw_id(record, ITEM), behaviour, _milliseconds(record)
+def _review(record):
+    """(raw user, raw item, "review", milliseconds) of a review. Raises ValueError."""
+    return _raw_id(record, USER), _raw_id(record, ITEM), "review", _milliseconds(record)
+
+
+def _review_by_stars(record):
+    """The same with its stars as the behaviour."""
+    stars = next((number(str(record[name])) for name in RATING if name in record), -1)
+    if not 0 <= stars <= 5:
+        raise ValueError(f"it has no {' or '.join(RATING)} in 0..5")
+    user, item, _, time = _review(record)
+    return user, item, rating_to_behaviour(stars), time
 
 
 def _raw_id(record, names):
@@ -152,15 +146,6 @@ def _raw_id(record, names):
         if raw and "\0" not in raw and len(raw) <= LONGEST_FIELD:
             return raw
     raise ValueError(f"it has no {' or '.join(names)}")
-
-
-def _stars(record):
-    """Rating in 0..5 of a review. Raises ValueError."""
-    value = next((number(str(record[name])) for name in RATING if name in record),
-                 float("nan"))
-    if not 0 <= value <= 5:
-        raise ValueError(f"it has no {' or '.join(RATING)} in 0..5")
-    return value
 
 
 def _milliseconds(record):
@@ -208,17 +193,18 @@ def _item_category(record):
 def _sequence_events(path, broken, notes):
     """Yield (line, (raw user, raw item, "review")) of S3-Rec's lines."""
     seen, again = set(), 0
-    for line, content, ended in text.lines(path):
-        user, *items = (content or "").split(" ")
-        if not ended:
-            notes.append(text.cut_line(path, line, 1 + len(items), 2))
-        problem = _sequence_problem(content, user, items)
-        if problem and ended:
-            text.add_broken(broken, problem, line)
-        if not problem:
-            yield from ((line, (user, item, "review")) for item in items)
-            again += user in seen
-            seen.add(user)
+    for first, data in text.chunks(path):
+        for line, content, ended in text.lines_of(first, data):
+            user, *items = (content or "").split(" ")
+            if not ended:
+                notes.append(text.cut_line(path, line, 1 + len(items), 2))
+            problem = _sequence_problem(content, user, items)
+            if problem and ended:
+                text.add_broken(broken, problem, line)
+            if not problem:
+                yield from ((line, (user, item, "review")) for item in items)
+                again += user in seen
+                seen.add(user)
     if again:
         notes.append(f"{text.name_of(path)}: joined {again} lines to an earlier line of the same "
                      "user")
@@ -244,26 +230,13 @@ def _attribute_lists(path):
     try:
         with text.opened(path) as file:
             lists = json.loads(file.read())
-        assert_lists(lists)
+        if not isinstance(lists, dict):
+            raise ValueError("it is no object")
+        for item, ids in lists.items():
+            if not isinstance(ids, list) or not all(type(id) in (int, str) and id != ""
+                                                    for id in ids):
+                raise ValueError(f"item {item!r} has no such list")
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name}: is no JSON object of items and their lists of attribute "
                          f"ids ({error}), mend the file or move it away") from None
-    return {item: [str(id) for id in ids] for item, ids in lists.items()}
-
-
-def assert_lists(lists):
-    """Raise ValueError unless this is {item: [id, ...]}."""
-    if not isinstance(lists, dict):
-        raise ValueError("it is no object")
-    for item, ids in lists.items():
-        if not isinstance(ids, list) or not all(isinstance(id, (int, str)) and str(id)
-                                                for id in ids):
-            raise ValueError(f"item {item!r} has no such list")
-
-
-def attributes_of(log, lists):
-    """Attributes of the log's items from {raw item: [raw attribute, ...]}, each one once."""
-    of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]
-    names, value = build.number_ids(of_texts([raw for raws in of_item for raw in raws]))
-    ptr = np.cumsum([0, *map(len, of_item)], dtype=np.int64)
-    return Attributes(build.freeze(ptr), build.freeze(value), names)
+    return {item: list(map(str, ids)) for item, ids in lists.items()}

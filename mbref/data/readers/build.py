@@ -1,19 +1,20 @@
 """From the columns of a file to a log: numbers in place of raw ids, in order of user and time.
 
-A part is a dict of what some rows hold: `line` [n]; `user`, `item`, `behaviour` and, where the file
-has them, `category`, each a Column; `time` [n], numbers in units that all parts share.
+A part of events holds the Columns `line`, `user`, `item`, `behaviour` and, where the file has them,
+`category` and `time`: numbers in units that all parts share.
 """
 import re
 from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.log import Log
-from mbref.data.readers.columns import Column, of_texts, take, texts_of
-from mbref.data.readers.lines import add_broken, name_of, no_events, report_broken
+from mbref.data.log import Attributes, Log
+from mbref.data.readers.columns import Column, of_texts, texts_of
+from mbref.data.readers.events import drop
+from mbref.data.readers.lines import name_of, no_events, report_broken
 from mbref.data.readers.sample import sample_parts
 from mbref.data.readers.times import LATEST, UNITS, in_seconds, suspicions, units_per_second
-from mbref.errors import InputError
+from mbref.errors import require
 
 SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 MOST_BEHAVIOURS = 50
@@ -43,25 +44,20 @@ def log(path, parts, vocabularies, notes, broken, reading, per_second=None, same
         report_broken(path, broken, 0, notes)
         raise no_events(path, notes)
     events = {name: _join([part.pop(name) for part in held]) for name in list(held[0])}
-    names, code = _vocabulary(path, events, vocabularies, broken, notes)
-    time, good = events.get("time"), code > 0
-    if time is not None:
+    events, names = _number_behaviours(path, events, vocabularies, broken, notes)
+    if "time" in events:
+        time = events["time"].values
         if per_second is None and (per_second := units_per_second(time)) > 1:
             notes.append(f"{name_of(path)}: times are read as {UNITS[per_second]}")
-        good &= _in_range(events, per_second, broken)
-    report_broken(path, broken, rows - int((~good).sum()), notes)
-    if not good.all():
-        code = code[good]
-        events = {name: take(column, good) if isinstance(column, Column) else column[good]
-                  for name, column in events.items()}
-        time = events.get("time")
-    return _number(path, events, code, names, time, per_second, notes, reading, same)
+        most = LATEST * per_second
+        problem = f"time {{}} is not in 0..{most} {UNITS[per_second]} since 1970"
+        events = drop(events, "time", (time < 0) | (time >= most), problem, broken)
+    report_broken(path, broken, len(events["line"].values), notes)
+    return _number(path, events, names, per_second, notes, reading, same)
 
 
 def _join(columns):
     """The columns of all parts as one."""
-    if not isinstance(columns[0], Column):
-        return np.concatenate(columns)
     if all(column.names is None for column in columns):
         return Column(np.concatenate([column.values for column in columns]))
     codes, values = {}, []
@@ -71,62 +67,56 @@ def _join(columns):
     return Column(np.concatenate(values), list(codes))
 
 
-def _vocabulary(path, events, vocabularies, broken, notes):
-    """-> (names, code [n] from 1 of each event's behaviour, 0 for one that is in no vocabulary)."""
-    behaviour = texts_of(events.pop("behaviour"))
-    found = behaviour.names
+def _number_behaviours(path, events, vocabularies, broken, notes):
+    """-> (the events with numbers for behaviours, those of no vocabulary left out; the names)."""
+    behaviour = texts_of(events["behaviour"])
+    found = sorted(behaviour.names)
     if not vocabularies:
-        if len(found) > MOST_BEHAVIOURS:
-            raise InputError(f"{name_of(path)}: has {len(found)} different behaviours, such as "
-                             f"{found[0]!r}: give another column for them, or none")
-        vocabularies = (tuple(sorted(found)),)
+        require(len(found) <= MOST_BEHAVIOURS,
+                f"{name_of(path)}: has {len(found)} different behaviours, such as {found[0]!r}: "
+                "give another column for them, or none")
+        vocabularies = (tuple(found),)
         if len(found) > 1:
-            notes.append(f"{name_of(path)}: behaviours in the order {', '.join(sorted(found))}; "
+            notes.append(f"{name_of(path)}: behaviours in the order {', '.join(found)}; "
                          "--behaviours gives another")
-    counts = np.bincount(behaviour.values, minlength=len(found))
-    names = max(vocabularies, key=lambda names: sum(
-        counts[k] for k, name in enumerate(found) if name in names))  # the first of equal ones
-    code = np.array([names.index(name) + 1 if name in names else 0 for name in found])
-    allowed = " or ".join(f"({', '.join(v)})" for v in vocabularies if v == names or not code.any())
-    for k in np.flatnonzero(code == 0):
-        first = events["line"][behaviour.values == k][0]
-        problem = f"behaviour {found[k]!r} is unknown, allowed here are {allowed}"
-        add_broken(broken, ("behaviour", found[k]), int(first), problem, int(counts[k]))
-    return names, code[behaviour.values]
+    count = dict(zip(behaviour.names, np.bincount(behaviour.values).tolist(), strict=True))
+    names = max(vocabularies, key=lambda names: sum(count.get(name, 0) for name in names))
+    unknown = [name for name in behaviour.names if name not in names]
+    among = (names,) if len(unknown) < len(found) else vocabularies
+    allowed = " or ".join(f"({', '.join(names)})" for names in among)
+    events = {**events, "behaviour": behaviour}
+    for name in unknown:
+        bad = events["behaviour"].values == events["behaviour"].names.index(name)
+        events = drop(events, "behaviour", bad,
+                      f"behaviour {name!r} is unknown, allowed here are {allowed}", broken)
+    number = np.array([names.index(name) + 1 for name in events["behaviour"].names], np.int64)
+    return {**events, "behaviour": Column(number[events["behaviour"].values])}, names
 
 
-def _in_range(events, per_second, broken):
-    """Which times [n] lie between 1970 and LATEST; the others go to `broken`."""
-    time, most = events["time"], LATEST * per_second
-    good = (time >= 0) & (time < most)
-    if not good.all():
-        first = int(np.argmin(good))
-        problem = f"time {time[first]:.16g} is not in 0..{most} {UNITS[per_second]} since 1970"
-        add_broken(broken, "time", int(events["line"][first]), problem, int((~good).sum()))
-    return good
-
-
-def _number(path, events, code, names, time, per_second, notes, reading, same):
+def _number(path, events, names, per_second, notes, reading, same):
     """The Log of events that are all good."""
     _note_scientific(path, events, notes)
     users, user = number_ids(events.pop("user"))
     items, item = number_ids(events.pop("item"))
     categories, category = number_ids(events["category"]) if "category" in events else (None, None)
+    columns = dict(user=user, item=item, behaviour=events["behaviour"].values, category=category)
+    if "time" in events:
+        columns["time"] = events["time"].values
     del events
-    columns = dict(user=user, item=item, behaviour=code, category=category, time=time)
-    order = _order(user, time)
+    order = _order(user, columns.get("time"))
     if order is not None:
         columns = {name: None if x is None else x[order] for name, x in columns.items()}
-    if time is not None and not reading.keep_repeats:
-        columns = _drop_repeats(path, columns, same, notes)
-    if time is not None:
-        notes += [f"{name_of(path)}: {words}" for words in suspicions(columns["time"], per_second)]
-        columns["time"] = in_seconds(columns["time"], per_second)
+    if "time" in columns:
+        if not reading.keep_repeats:
+            columns = _drop_repeats(path, columns, same, notes)
+        seconds = in_seconds(columns["time"], per_second)
+        notes += [f"{name_of(path)}: {words}" for words in suspicions(columns["time"], seconds)]
+        columns["time"] = seconds
+    if categories is not None and len(categories) == 1:
+        categories = columns["category"] = None
     columns = {name: None if x is None else freeze(x) for name, x in columns.items()}
-    no_category = categories is None or len(categories) == 1
-    return Log(columns["user"], columns["item"], columns["behaviour"], columns["time"],
-               None if no_category else columns["category"], users, items,
-               None if no_category else categories, names, tuple(notes))
+    return Log(**{"time": None, **columns}, users=users, items=items, categories=categories,
+               behaviours=names, notes=tuple(notes))
 
 
 def _order(user, time):
@@ -150,18 +140,16 @@ def _drop_repeats(path, columns, same, notes):
     user, time = columns["user"], columns["time"]
     tie = (np.diff(user) == 0) & (np.diff(time) == 0)
     rows = np.flatnonzero(np.append(tie, False) | np.append(False, tie))
-    if not len(rows):
-        return columns
     group = np.cumsum(~np.append(False, tie))[rows]
-    keys = [columns[name][rows] for name in same if columns[name] is not None] + [group]
+    same = [name for name in same if columns[name] is not None]
+    keys = [columns[name][rows] for name in same] + [group]
     order = np.lexsort(keys)  # stable: the first of the file stays
     again = np.all([np.diff(key[order]) == 0 for key in keys], axis=0)
     repeats = rows[order[1:][again]]
     if not len(repeats):
         return columns
-    shared = ", ".join(("user", *(name for name in same if columns[name] is not None)))
     notes.append(f"{name_of(path)}: dropped {len(repeats)} of {len(user)} events, each repeats "
-                 f"another one in {shared} and time")
+                 f"another one in {', '.join(('user', *same))} and time")
     return {name: None if x is None else np.delete(x, repeats) for name, x in columns.items()}
 
 
@@ -175,18 +163,44 @@ def _note_scientific(path, events, notes):
                          "them")
 
 
-def with_item_categories(log, category, source, notes=()):
-    """The log with its items' categories, {raw item: raw category}; others get 0.
+def note_no_categories(log, source):
+    """The log with a note that the file `source` would hold the categories."""
+    note = f"{source.name}: there is no such file beside the log, so items have no categories"
+    return log._replace(notes=(*log.notes, note))
 
-    notes: on `source`, the file of the categories, of which another note says if any item has none.
+
+def note_several(source, count, what, first=""):
+    """[] or the note on `count` items with more than one category."""
+    have = "item has" if count == 1 else "items have"
+    return [f"{source.name}: {count} {have} more than one category{first}, {what}"] * (count > 0)
+
+
+def with_item_categories(log, source, found, notes):
+    """The log with its items' categories, found [(raw item, raw category), ...] in a file `source`.
+
+    Of several for one item the last counts; an item without one gets 0; notes say of how many.
     """
-    raws = ["", *(category.get(raw, "") for raw in log.items[1:].tolist())]
+    wanted, category, changed = set(log.items.tolist()), {}, set()
+    for item, raw in found:
+        if item in wanted and raw:
+            changed |= {item} if category.get(item, raw) != raw else set()
+            category[item] = raw
+    notes = [*log.notes, *notes, *note_several(source, len(changed), "the last is kept")]
+    raws = (category.get(raw, "") for raw in log.items.tolist())
     categories, of_item = number_ids(of_texts(raws))  # of_item [N + 1]
-    notes, unknown = (*log.notes, *notes), int((of_item[1:] == 0).sum())
-    if unknown:
-        notes += (f"{source}: has no category for {unknown} of {len(log.items) - 1} items, they "
-                  "get 0 (unknown)",)
-    return log._replace(category=freeze(of_item[log.item]), categories=categories, notes=notes)
+    if unknown := int((of_item[1:] == 0).sum()):
+        notes.append(f"{source.name}: has no category for {unknown} of {len(log.items) - 1} items, "
+                     "they get 0 (unknown)")
+    return log._replace(category=freeze(of_item[log.item]), categories=categories,
+                        notes=tuple(notes))
+
+
+def with_attributes(log, lists):
+    """The log with its items' attributes, from {raw item: [raw attribute, ...]}, each one once."""
+    of_item = [[], *(dict.fromkeys(lists.get(raw, ())) for raw in log.items[1:].tolist())]
+    names, value = number_ids(of_texts(raw for raws in of_item for raw in raws))
+    ptr = np.cumsum([0, *map(len, of_item)], dtype=np.int64)
+    return log._replace(attributes=Attributes(freeze(ptr), freeze(value), names))
 
 
 def number_ids(column):
@@ -194,27 +208,18 @@ def number_ids(column):
 
     Numbers count from 1 in numeric order if all ids are integers, else in text order; "" is 0.
     """
-    if column.names is None:
-        integers, numbers = _number_integers(column.values)
-        width = max(len(str(integers[0])), len(str(integers[-1])))
-        raws = np.zeros(len(integers) + 1, f"U{width}")
-        raws[1:] = integers
-        return freeze(raws), numbers
-    raws = order_ids(name for name in column.names if name)
+    values, names = column
+    if names is None and len(values):
+        low, span = values.min(), values.max() - values.min()
+        if 0 <= span < 4 * len(values) + 10**6:  # a table of all that lies between is not too large
+            seen = np.zeros(span + 1, bool)
+            seen[values - low] = True
+            numbers = np.cumsum(seen, dtype=np.int32).take(values - low).astype(np.int64)
+            return order_ids(map(str, (np.flatnonzero(seen) + low).tolist())), numbers
+    values, names = texts_of(column)
+    raws = order_ids(name for name in names if name)
     number = {raw: k for k, raw in enumerate(raws.tolist())}
-    return raws, np.array([number[name] for name in column.names], np.int64)[column.values]
-
-
-def _number_integers(values):
-    """-> (different integers in order, number from 1 of each value [n])."""
-    low, span = values.min(), values.max() - values.min()
-    if not 0 <= span < 4 * len(values) + 10**6:  # a table of all that lies between is too large
-        raws, numbers = np.unique(values, return_inverse=True)
-        return raws, numbers + 1
-    place = values - low
-    seen = np.zeros(span + 1, bool)
-    seen[place] = True
-    return np.flatnonzero(seen) + low, np.cumsum(seen, dtype=np.int32).take(place).astype(np.int64)
+    return raws, np.array([number[name] for name in names], np.int64)[values]
 
 
 def order_ids(raws):

@@ -1,6 +1,7 @@
 """Rows of delimited text -> columns: by NumPy's parser, or line by line where that cannot.
 
-Both give the same columns; only the second can say what is wrong with a line.
+Both give the same; only the second can say what is wrong with a line. A part is what some rows
+hold: {name: Column}, among them `line`, where in the file they stand.
 """
 import csv
 import re
@@ -10,16 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.readers.lines import NO_TEXT, add_broken, cut_line, decode
+from mbref.data.readers.lines import NO_TEXT, add_broken, cut_line, lines_of
 
 SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "single spaces",
                    "|": "bars", "::": "double colons"}
 FEW = 8  # different texts that are looked for one by one
-EDGE = re.compile(rb"^[\x00-\x20]|[\x00-\x09\x0b-\x20]\n|\n[\x00-\x09\x0b-\x20]")
+EDGE = re.compile(r"^\s|[^\S\n]$", re.MULTILINE)  # a blank line, or blanks around a line
 LONGEST_FIELD = 200  # characters of an id
-SHORT, LONG = "S16", "S64"  # texts that NumPy's parser reads; longer ones are read by line
+SHORT, LONG = "U16", "U64"  # texts that NumPy's parser reads; longer ones are read by line
 # of 64 bits, written in the only way that gives it back
 INTEGER = re.compile(r"0|-?(?:[1-9][0-9]{0,17}|[1-8][0-9]{18})")
+TOO_LARGE = 9 * 10**18  # for INTEGER
 
 
 class Column(NamedTuple):
@@ -38,14 +40,12 @@ class Layout(NamedTuple):
 
 
 def of_texts(texts):
-    """A Column of a list of texts, without blanks around them; integers become numbers."""
+    """A Column of texts, without blanks around them; integers become numbers."""
     codes = {}
-    values = np.array([codes.setdefault(text, len(codes)) for text in texts], np.int64)
-    names = [name.strip() for name in codes]
-    if all(map(INTEGER.fullmatch, names)):
-        return Column(np.array(list(map(int, names)), np.int64)[values])
-    again = {}  # blanks may have been the only difference
-    return Column(np.array([again.setdefault(n, len(again)) for n in names])[values], list(again))
+    values = np.array([codes.setdefault(text.strip(), len(codes)) for text in texts], np.int64)
+    if all(map(INTEGER.fullmatch, codes)):
+        return Column(np.array(list(map(int, codes)), np.int64)[values])
+    return Column(values.astype(np.min_scalar_type(len(codes))), list(codes))
 
 
 def texts_of(column):
@@ -56,114 +56,110 @@ def texts_of(column):
     return Column(values, [str(name) for name in names.tolist()])
 
 
-def take(column, keep):
-    """The rows `keep` of a column; texts that occur no more are forgotten."""
-    values = column.values[keep]
-    if column.names is None:
-        return Column(values)
-    used, values = np.unique(values, return_inverse=True)
-    return Column(values, [column.names[k] for k in used.tolist()])
+def list_texts(column):
+    """The text of every row."""
+    column = texts_of(column)
+    return [column.names[k] for k in column.values.tolist()]
+
+
+def map_texts(column, change):
+    """The column with change(text) in place of each text."""
+    column = texts_of(column)
+    new = of_texts(map(change, column.names))
+    return new._replace(values=new.values[column.values])
+
+
+def take(part, keep):
+    """The rows `keep` of a part; texts that occur no more are forgotten."""
+    kept = {}
+    for name, (values, names) in part.items():
+        values = values[keep]
+        if names is not None:
+            used, values = np.unique(values, return_inverse=True)
+            names = [names[k] for k in used.tolist()]
+        kept[name] = Column(values, names)
+    return kept
 
 
 def parse(path, first, data, layout, broken, notes):
-    """Bytes of lines from number `first` on -> (line number [n], {name: Column}).
+    """Bytes of lines from number `first` on -> a part.
 
     What cannot be read goes to `broken` and `notes`, see lines.py.
     """
-    fast = load_table(data, layout) if data.endswith(b"\n") else None
-    if fast is not None:
-        rows = len(next(iter(fast.values())).values)
-        return np.arange(first, first + rows, dtype=np.int32), fast
-    return parse_lines(path, first, data, layout, broken, notes)
+    part = load_table(data, layout) if data.endswith(b"\n") else None
+    if part is None:
+        return parse_lines(path, first, data, layout, broken, notes)
+    line = np.arange(first, first + data.count(b"\n"), dtype=np.int32)
+    return {"line": Column(line), **part}
 
 
 def load_table(data, layout):
     """{name: Column} by NumPy's parser, or None if parse_lines could give something else."""
-    separator = layout.separator.encode()
-    if separator == b"::" and b"\t" not in data:
-        data, separator = data.replace(b"::", b"\t"), b"\t"
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n")
-    if b'"' in data:  # a whole field in quotes is the same without them
-        edge = b"[^%b\n" % re.escape(separator)
-        data = re.sub(rb'(?<!%b])"(%b"]*)"(?!%b])' % (edge, edge, edge), rb"\1", data)
-    if len(separator) > 1 or b'"' in data or b"\0" in data or not _is_plain(data):
+    try:
+        text, separator = data.decode().replace("\r\n", "\n"), layout.separator
+    except UnicodeDecodeError:
         return None
-    if separator.isspace() and EDGE.search(data):
-        return None  # blanks around a line
-    lines = data.decode("latin1").split("\n")[:-1]  # a letter a byte
-    first = dict(enumerate(lines[0].split(separator.decode())))
+    if separator == "::" and "\t" not in text:
+        text, separator = text.replace("::", "\t"), "\t"
+    if len(separator) > 1 or "\0" in text or "\ufeff" in text:
+        return None
+    if separator.isspace() and EDGE.search(text):
+        return None
+    lines = text.split("\n")[:-1]
+    first = dict(enumerate(split_fields(lines[0], separator)))
     kinds = {name: "i8" if INTEGER.fullmatch(first.get(at, "")) else SHORT
              for name, at in layout.places.items()}
     texts = dict.fromkeys(kinds, LONG)
     for types in (texts,) if has_odd_numbers(data, separator) else (kinds, texts):
-        dtype = [(f"{at}", "S1") for at in range(layout.width)]
+        dtype = [(f"{at}", "U1") for at in range(layout.width)]
         for name, at in layout.places.items():
             dtype[at] = (name, types[name])
-        columns = _load(lines, dtype, separator.decode())
-        if columns is not None:
-            return {name: _column(columns[name]) for name in types}
+        table = _load(lines, dtype, separator)
+        if table is not None and not any(_may_be_cut(table[name]) for name in types):
+            return {name: _column(table[name].copy()) for name in types}
     return None
 
 
-def _is_plain(data):
-    """Is this UTF-8 without a byte order mark?"""
-    try:
-        return data.isascii() or "\ufeff" not in data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-
-
 def has_odd_numbers(data, separator):
-    """Does a field begin like 01, +1, -0 or with a blank, whose number is written otherwise?"""
+    """May a field begin like 01, +1, "1 or with a blank, whose number is written otherwise?"""
     letters = np.frombuffer(b"\n" + data, np.uint8)
     edge = (letters == ord("\n")) | (letters == ord(separator))
-    at = 1 + np.flatnonzero(edge[:-1] & (letters[1:] <= ord("0")))  # fields that begin so low
-    first, second = letters[at], letters[np.minimum(at + 1, len(letters) - 1)]
-    digit = (second >= ord("0")) & (second <= ord("9"))
-    odd = (first == ord("0")) & digit | (first == ord("-")) & (second == ord("0"))
-    return bool((odd | (first == ord("+")) | (first <= ord(" ")) & ~edge[at]).any())
+    low = edge[:-1] & (letters[1:] < ord("0")) & ~edge[1:]
+    zero = edge[:-2] & (letters[1:-1] == ord("0")) & (letters[2:] >= ord("0"))
+    return bool(low.any() or zero.any())
 
 
 def _load(lines, dtype, separator):
-    """{name: array} of one row a line; None if a line does not fit, or a field may be cut."""
+    """A table [n] of one row a line; None if a line does not fit."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            table = np.loadtxt(lines, dtype, delimiter=separator, comments=None, ndmin=1)
+            table = np.loadtxt(lines, dtype, delimiter=separator, comments=None, quotechar='"',
+                               ndmin=1)
     except (ValueError, Warning):
         return None
-    columns = {name: table[name].copy() for name, kind in dtype if kind != "S1"}
-    whole = len(table) == len(lines) and not any(map(_may_be_cut, columns.values()))
-    return columns if whole else None
+    return table if len(table) == len(lines) else None
 
 
 def _may_be_cut(values):
-    """Does an integer need more than 18 digits, or a text all the letters there are for it?"""
+    """Is an integer too large, or has a text all the letters there are for it?"""
     if values.dtype.kind == "i":
-        return np.abs(values).max() >= 10**18
-    return values.view("u1").reshape(len(values), -1)[:, -1].any()
+        return values.max() >= TOO_LARGE or values.min() <= -TOO_LARGE
+    return np.strings.str_len(values).max() == values.itemsize // 4
 
 
 def _column(values):
-    """A Column of integers, or of texts as bytes."""
+    """A Column of integers, or of texts, of which a few different ones are found fast."""
     if values.dtype.kind == "i":
         return Column(values)
     codes, names = np.full(len(values), -1, np.int8), []
-    while len(names) < FEW and len(rest := np.flatnonzero(codes < 0)):
-        names.append(values[rest[0]])
+    while len(names) < FEW and codes.min() < 0:
+        names.append(str(values[codes.argmin()]))
         codes[values == names[-1]] = len(names) - 1
-    if (codes < 0).any():
-        return of_texts([text.decode() for text in values.tolist()])
-    column = of_texts([name.decode() for name in names])
-    if column.names is not None:
-        column = column._replace(values=column.values.astype(np.int8))  # n bytes, not 8 n
-    return look_up(column, codes)
-
-
-def look_up(column, values):
-    """The column whose rows are those of `column` at `values`."""
-    return Column(column.values[values], column.names)
+    if codes.min() < 0:
+        return of_texts(values.tolist())
+    column = of_texts(names)
+    return column._replace(values=column.values[codes])
 
 
 def split_fields(text, separator):
@@ -180,47 +176,33 @@ def split_fields(text, separator):
 def parse_lines(path, first, data, layout, broken, notes):
     """The same as parse, line by line."""
     at, rows = [], []
-    lines = data.split(b"\n")
-    for line, raw in enumerate(lines, start=first):
-        if not raw.strip():
-            continue
-        ended = line < first + len(lines) - 1
-        fields = _fields_of(path, line, raw, ended, layout, broken, notes)
-        if fields is not None:
+    for line, text, ended in lines_of(first, data):
+        fields = split_fields(text or "", layout.separator)
+        found = len(fields) - (not fields[-1] and not ended)  # "a,b," is cut after its second
+        if text is not None and not ended:
+            notes.append(cut_line(path, line, found, layout.width))
+            if found < layout.width:
+                continue
+        problem = NO_TEXT if text is None else _problem(text, fields, found, layout)
+        if problem:
+            add_broken(broken, problem, line)
+        else:
             at.append(line)
             rows.append([fields[place] for place in layout.places.values()])
     columns = zip(*rows, strict=True) if rows else [[] for _ in layout.places]
-    return np.array(at, np.int64), {name: of_texts(list(texts)) for name, texts in
-                                    zip(layout.places, columns, strict=True)}
+    return {"line": Column(np.array(at, np.int64)),
+            **{name: of_texts(texts) for name, texts in zip(layout.places, columns, strict=True)}}
 
 
-def _fields_of(path, line, raw, ended, layout, broken, notes):
-    """The fields of one line; None for a blank, a cut or a broken one."""
-    text = decode(raw)
-    if not text:
-        if text is None:
-            add_broken(broken, NO_TEXT, line)
-        return None
-    fields = split_fields(text, layout.separator)
-    found = len(fields) - (not fields[-1] and not ended)  # "a,b," is cut after its second
-    if not ended:
-        notes.append(cut_line(path, line, found, layout.width))
-        if found < layout.width:
-            return None
-    if found != layout.width:
-        kind = f"{found} {'field' if found == 1 else 'fields'} where {layout.width} separated by " \
-               f"{SEPARATOR_NAMES[layout.separator]} are expected"
-        add_broken(broken, kind, line, kind + _resemblance(text, layout))
-        return None
-    if max(len(fields[place]) for place in layout.places.values()) > LONGEST_FIELD:
-        add_broken(broken, f"a field has more than {LONGEST_FIELD} characters", line)
-        return None
-    return fields
-
-
-def _resemblance(text, layout):
-    """What else a line of the wrong width looks like."""
-    for separator, name in SEPARATOR_NAMES.items():
-        if separator != layout.separator and len(split_fields(text, separator)) == layout.width:
-            return f", but separated by {name}: replace them, or choose another format"
-    return ", mend the line or choose another format"
+def _problem(text, fields, found, layout):
+    """What is wrong with a line of so many fields, or None."""
+    if found == layout.width:
+        too_long = any(len(fields[place]) > LONGEST_FIELD for place in layout.places.values())
+        return f"a field has more than {LONGEST_FIELD} characters" if too_long else None
+    others = (name for separator, name in SEPARATOR_NAMES.items() if separator != layout.separator
+              and len(split_fields(text, separator)) == layout.width)
+    name = next(others, None)
+    mend = (f"but separated by {name}: replace them, or choose another format" if name else
+            "mend the line or choose another format")
+    return (f"{found} {'field' if found == 1 else 'fields'} where {layout.width} separated by "
+            f"{SEPARATOR_NAMES[layout.separator]} are expected, {mend}")

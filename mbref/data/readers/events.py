@@ -1,12 +1,19 @@
 """From the columns of a table to events: no empty ids, ratings as behaviours, times as numbers."""
 import numpy as np
 
-from mbref.data.readers.columns import Column, look_up, of_texts, take, texts_of
+from mbref.data.readers.columns import Column, map_texts, take
 from mbref.data.readers.lines import add_broken
-from mbref.data.readers.times import iso_time, numbers_of
+from mbref.data.readers.times import LATEST, iso_time, number, numbers_of
 
 BOOLEAN = {"true": "1", "false": "0"}
 RATED = ("pos", "neutral", "neg")
+NO_NUMBER = "time {} is not a finite number, write seconds since 1970"
+# how times are written -> what reads one, what to say of those that it cannot read
+CLOCKS = {"number": (number, NO_NUMBER),
+          "any": (number, NO_NUMBER + ", or all times as 2014-04-07T10:51:09Z"),
+          "ISO": (iso_time, "time {} is no time since 1970, write it as 2014-04-07T10:51:09.277Z"),
+          "day": (iso_time, "eventdate {} is no day since 1970 (YYYY-MM-DD), or its timeframe no "
+                            "milliseconds")}
 
 
 def rating_to_behaviour(rating):
@@ -20,95 +27,78 @@ def rating_to_behaviour(rating):
     return "neg" if rating <= 2 else "neutral"
 
 
-def clock_of(columns, table):
-    """How the times of a file are written: "number" or "ISO"."""
-    if table.clock != "any" or "time" not in columns:
-        return table.clock
-    names = texts_of(Column(columns["time"].values[:1], columns["time"].names)).names
-    return "ISO" if names and iso_time(names[0]) == iso_time(names[0]) else "number"
+def events_of(part, table, broken, shown):
+    """A part for build.log; rows that are no events go to `broken` or, by label, to `shown`."""
+    part = drop_empty(part, ("user", "item", "behaviour", "rating", "time"), broken)
+    if "label" in part:
+        part = _drop_label(part, broken, shown)
+    if "time" in part:
+        part = _with_times(part, table.clock, broken)
+    if "behaviour" not in part:
+        part = _with_ratings(part, table.event, broken)
+    if table.unknown and "category" in part:
+        part["category"] = map_texts(part["category"],
+                                     lambda name: "" if name in table.unknown else name)
+    kept = ("line", "user", "item", "behaviour", "time", "category")
+    return {name: part[name] for name in kept if name in part}
 
 
-def events_of(line, columns, table, times, broken, shown):
-    """One part for build.log; rows that are no events go to `broken` or, by label, to `shown`."""
-    columns = dict(columns)
-    for name in ("user", "item", "behaviour", "rating", "time"):
-        line, columns = drop_empty(line, columns, name, broken)
-    if "label" in columns:
-        line, columns = drop_label(line, columns, broken, shown)
-    if "time" in columns or callable(times):
-        line, columns = with_times(line, columns, table, times, broken)
-    if "behaviour" not in columns and "rating" in columns:
-        line, columns = with_ratings(line, columns, broken)
-    if "behaviour" not in columns:
-        columns["behaviour"] = Column(np.zeros(len(line), np.int64), [table.event])
-    if table.unknown and "category" in columns:
-        category = texts_of(columns["category"])
-        known = of_texts(["" if name in table.unknown else name for name in category.names])
-        columns["category"] = look_up(known, category.values)
-    kept = ("user", "item", "behaviour", "time", "category")
-    return {"line": line, **{name: columns[name] for name in kept if name in columns}}
+def drop_empty(part, names, broken):
+    """The part without the rows in which one of these columns is empty."""
+    for name in names:
+        column = part.get(name, Column(None))
+        if column.names and "" in column.names:
+            bad = column.values == column.names.index("")
+            part = drop(part, name, bad, f"the {name} is empty, fill it in or delete the line",
+                        broken)
+    return part
 
 
-def drop_empty(line, columns, name, broken):
-    """Without the rows in which a column is empty."""
-    column = columns.get(name)
-    if column is None or column.names is None or "" not in column.names:
-        return line, columns
-    bad = column.values == column.names.index("")
-    return drop(line, columns, name, bad, f"the {name} is empty, fill it in or delete the line",
-                broken)
+def drop(part, name, bad, problem, broken):
+    """The part without the rows that are `bad` [n] in a column; `broken` counts them.
 
-
-def drop(line, columns, name, bad, problem, broken):
-    """Without the rows that are bad in a column; `problem` may hold a place for the first's text.
-
-    They are counted in `broken`, a kind for each problem.
+    {} in the problem stands for what the first of them has there.
     """
     if not bad.any():
-        return line, columns
-    column = columns.get(name, line)
-    row = np.flatnonzero(bad)[:1]
-    first = texts_of(take(column, row)).names[0] if isinstance(column, Column) else ""
-    add_broken(broken, problem, int(line[row[0]]), problem.format(repr(first)), int(bad.sum()))
-    return line[~bad], {name: take(x, ~bad) if isinstance(x, Column) else x[~bad]
-                        for name, x in columns.items()}
+        return part
+    row, column = int(np.argmax(bad)), part[name]
+    value = column.values[row]
+    first = f"{value:.16g}" if column.names is None else repr(column.names[value])
+    add_broken(broken, problem, int(part["line"].values[row]), int(bad.sum()),
+               problem.replace("{}", first))
+    return take(part, ~bad)
 
 
-def drop_label(line, columns, broken, shown):
-    """Without the rows whose label is 0: shown, and not taken."""
-    label = texts_of(columns["label"])
-    label = label._replace(names=[BOOLEAN.get(name.lower(), name) for name in label.names])
-    columns["label"] = label
-    value = numbers_of(label)
-    line, columns = drop(line, columns, "label", np.isnan(value),
-                         "label {} is not a number", broken)
-    return drop(line, columns, "label", numbers_of(columns["label"]) <= 0, "0", shown)
+def _drop_label(part, broken, shown):
+    """The part without the rows whose label is 0: shown, and not taken."""
+    label = map_texts(part["label"], lambda text: BOOLEAN.get(text.lower(), text))
+    part = drop({**part, "label": label}, "label", np.isnan(numbers_of(label)),
+                "label {} is not a number", broken)
+    return drop(part, "label", numbers_of(part["label"]) <= 0, "0", shown)
 
 
-def with_times(line, columns, table, times, broken):
-    """The columns with numbers for times, without the rows that have none."""
-    if callable(times):
-        value, problem = times(columns)
-    elif times == "ISO":
-        value = numbers_of(columns["time"], iso_time)
-        problem = "time {} is no time since 1970, write it as 2014-04-07T10:51:09.277Z"
-    else:
-        value = numbers_of(columns["time"])
-        problem = "time {} is not a finite number, write seconds since 1970" + (
-            ", or all times as 2014-04-07T10:51:09Z" if table.clock == "any" else "")
-    columns = {**columns, "number": value}
-    line, columns = drop(line, columns, "time", ~np.isfinite(value), problem, broken)
-    value = columns.pop("number")
+def _with_times(part, clock, broken):
+    """The part with numbers for times, without the rows that have none."""
+    parse, problem = CLOCKS[clock]
+    value = numbers_of(part["time"], parse)
+    if clock == "day":  # and milliseconds since it began
+        offset = numbers_of(part["timeframe"])
+        good = (value >= 0) & (offset >= 0) & (offset < LATEST)
+        value = np.where(good, value + 1000 * np.floor(offset), np.nan)
+    part = drop({**part, "number": Column(value)}, "time", ~np.isfinite(value), problem, broken)
+    value = part["number"].values
     whole = value.dtype.kind == "f" and (value == np.floor(value)).all()
-    columns["time"] = value.astype(np.int64) if whole and (np.abs(value) < 2**53).all() else value
-    return line, columns
+    if whole and (np.abs(value) < 2**53).all():
+        value = value.astype(np.int64)
+    return {**part, "time": Column(value)}
 
 
-def with_ratings(line, columns, broken):
-    """The columns with the behaviours that their ratings say."""
-    value = numbers_of(columns["rating"])
-    line, columns = drop(line, columns, "rating", ~((value >= 0) & (value <= 5)),
-                         "rating {} is not in 0..5, rescale the ratings to five stars", broken)
-    value = numbers_of(columns["rating"])
-    columns["behaviour"] = Column(np.where(value >= 4, 0, np.where(value <= 2, 2, 1)), list(RATED))
-    return line, columns
+def _with_ratings(part, event, broken):
+    """The part with the behaviours that its ratings say, or `event` where it has none."""
+    if "rating" not in part:
+        return {**part, "behaviour": Column(np.zeros(len(part["line"].values), np.int8), [event])}
+    value = numbers_of(part["rating"])
+    part = drop(part, "rating", ~((value >= 0) & (value <= 5)),
+                "rating {} is not in 0..5, rescale the ratings to five stars", broken)
+    behaviour = map_texts(part["rating"], lambda text: rating_to_behaviour(number(text)))
+    return {**part, "behaviour": behaviour}

@@ -100,14 +100,13 @@ def decode(raw):
 NO_TEXT = "is not UTF-8 text, unpack the file or save it as UTF-8"
 
 
-def lines(path):
+def lines_of(first, data):
     """Yield (line number, text or None for what is no text, had it a break); no blank lines."""
-    for first, data in chunks(path):
-        *whole, rest = data.split(b"\n")
-        for line, raw in enumerate([*whole, rest], start=first):
-            text = decode(raw) if raw.strip() else ""
-            if text != "":
-                yield line, text, line < first + len(whole)
+    raws = data.split(b"\n")
+    for line, raw in enumerate(raws, start=first):
+        text = decode(raw) if raw.strip() else ""
+        if text != "":
+            yield line, text, line < first + len(raws) - 1
 
 
 def cut_line(path, line, found, width):
@@ -121,19 +120,13 @@ def cut_line(path, line, found, width):
 
 # Broken rows: {kind: [count, line of the first, what is wrong with it]}.
 
-def add_broken(broken, kind, line, problem=None, count=1):
+def add_broken(broken, kind, line, count=1, problem=None):
     """Count `count` broken rows of a kind, of which the first is on `line`."""
-    known = broken.setdefault(kind, [0, line, problem or kind])
-    known[0] += count
-    if line < known[1]:
-        known[1:] = line, problem or kind
+    broken.setdefault(kind, [0, line, problem or kind])[0] += count
 
 
 def report_broken(path, broken, good, notes):
-    """Add a note on each kind of broken row.
-
-    Raises InputError if all rows are broken, or more than one and more than one in a thousand.
-    """
+    """Note each kind of broken row; raise InputError if all are, or more than a few."""
     kinds = sorted(broken.values(), key=lambda kind: (-kind[0], kind[1]))
     bad = sum(count for count, _, _ in kinds)
     if bad and (not good or bad > max(FIRST_BROKEN, BROKEN_SHARE * (good + bad))):

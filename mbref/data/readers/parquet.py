@@ -8,8 +8,8 @@ from mbref.errors import InputError, require
 BATCH = 1 << 17  # rows that are read at a time
 
 
-def parquet_rows(path, columns):
-    """Yield (row number from 1 [n], {ours: Column}) of the columns {ours: theirs}.
+def parquet_parts(path, columns):
+    """Yield parts with the columns {ours: theirs}; `line` is the row from 1.
 
     Raises InputError without pyarrow, for a damaged file, or for a column that is not there.
     """
@@ -28,8 +28,8 @@ def parquet_rows(path, columns):
             require(theirs in file.schema_arrow.names, f"{name_of(path)}: has no column {theirs}, "
                     f"it has {', '.join(file.schema_arrow.names)[:300]}")
         for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(columns.values()))):
-            yield np.arange(first, first + len(batch)), {
-                ours: of_arrow(batch.column(theirs)) for ours, theirs in columns.items()}
+            yield {"line": Column(np.arange(first, first + len(batch))),
+                   **{ours: of_arrow(batch.column(theirs)) for ours, theirs in columns.items()}}
             first += len(batch)
     except (ArrowException, OSError) as error:
         words = str(error).partition("\n")[0][:200]
@@ -47,4 +47,4 @@ def of_arrow(column):
         column = column.cast("timestamp[us]").cast("int64")
     if types.is_integer(column.type) and not column.null_count:
         return Column(column.to_numpy(zero_copy_only=False).astype(np.int64))
-    return of_texts(["" if value is None else str(value) for value in column.to_pylist()])
+    return of_texts("" if value is None else str(value) for value in column.to_pylist())

@@ -13,41 +13,35 @@ def sample_parts(parts, count, notes, name):
     will be, so that the file is read once and no more is held than twice what is kept.
     count 0: all users. A note says what share of the events was kept.
     """
-    held, rows, size, least = [], 0, 0, 1 << 20
+    held, rows, least = [], 0, 1 << 20
     for part in parts:
-        if not len(part["line"]):
-            continue
-        rows += len(part["line"])
+        rows += len(part["line"].values)
         held.append({**part, "hash": _hashes(part["user"])} if count else part)
-        size += len(part["line"])
-        if count and size > 2 * least:
-            held = _keep_lowest(held, count)
-            size = sum(len(part["line"]) for part in held)
-            least = max(least, size)
+        if count and count_rows(held) > 2 * least:
+            held, _ = _keep_lowest(held, count)
+            least = max(least, count_rows(held))
     if count and rows:
-        held = _keep_lowest(held, count)
-        kept = sum(len(part["line"]) for part in held)
-        users = len(np.unique(np.concatenate([part.pop("hash") for part in held])))
+        held, users = _keep_lowest(held, count)
+        kept = count_rows(held)
         notes.append(f"{name}: kept {users:,} users and {kept:,} of {rows:,} events "
                      f"({kept / rows:.1%})")
     return held, rows
 
 
+def count_rows(parts):
+    """How many rows the parts hold together."""
+    return sum(len(part["line"].values) for part in parts)
+
+
 def _keep_lowest(parts, count):
-    """The parts with the rows of the `count` lowest hashes alone."""
-    lowest = np.unique(np.concatenate([part["hash"] for part in parts]))[:count]
-    kept = []
-    for part in parts:
-        rows = np.flatnonzero(part["hash"] <= lowest[-1])
-        if len(rows):
-            kept.append({name: take(x, rows) if isinstance(x, Column) else x[rows]
-                         for name, x in part.items()})
-    return kept
+    """(the parts with the rows of the `count` lowest hashes alone, how many of these there are)."""
+    lowest = np.unique(np.concatenate([part["hash"].values for part in parts]))[:count]
+    return [take(part, part["hash"].values <= lowest[-1]) for part in parts], len(lowest)
 
 
 def _hashes(users):
-    """A number [n] of each event's user id that depends on the text of the id alone."""
-    column = texts_of(users)
+    """A Column of a number for each event's user id that depends on the text of the id alone."""
+    users = texts_of(users)
     codes = [int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
-             for name in column.names]
-    return np.array(codes, np.uint64)[column.values]
+             for name in users.names]
+    return Column(np.array(codes, np.uint64)[users.values])

@@ -1,4 +1,5 @@
 """Formats of delimited lines, each one Table, and what some have in files beside the log."""
+import re
 from pathlib import Path
 
 import numpy as np
@@ -6,13 +7,10 @@ import numpy as np
 from mbref.data.readers import build
 from mbref.data.readers.columns import split_fields
 from mbref.data.readers.events import RATED
-from mbref.data.readers.lines import lines, name_of
-from mbref.data.readers.table import Table, first_element, pairs, read_log
+from mbref.data.readers.lines import chunks, lines_of
+from mbref.data.readers.table import Table, pairs, read_log
 
 SHOP = ("buy", "cart", "fav", "pv")
-RATED_AND_TIPS = ("pos", "tip", "neutral", "neg")
-# RATED first: its names are all in RATED_AND_TIPS too
-HMAR_VOCABULARIES = (SHOP, RATED, RATED_AND_TIPS)
 USER, ITEM = ("user", "user_id", "uid"), ("item", "item_id", "iid")
 TIME = ("time", "timestamp")
 CATEGORY_FIELDS = ("class", "genre", "genres", "category", "categories")
@@ -22,9 +20,10 @@ TABLES = {
     "taobao": Table({"user": USER, "item": ITEM, "category": ("category", "category_id"),
                      "behaviour": ("behaviour", "behavior", "behavior_type", "type"),
                      "time": TIME}, (",",), "none", vocabularies=(SHOP,)),
-    # the HMAR release (arXiv 2405.09638): in order of time, without times
+    # the HMAR release (arXiv 2405.09638): in order of time, without times; of the vocabularies that
+    # have all names of a file the first counts
     "hmar": Table({"user": USER, "item": ITEM, "behaviour": ()}, (" ",), "any",
-                  vocabularies=HMAR_VOCABULARIES),
+                  vocabularies=(SHOP, RATED, ("pos", "tip", "neutral", "neg"))),
     # RecBole's atomic files; categories are in x.item beside x.inter
     "recbole": Table({"user": ("user_id", "session_id"), "item": ("item_id", "product_id"),
                       "rating": ("rating",), "time": ("timestamp",)}, typed=True,
@@ -54,54 +53,83 @@ TABLES = {
     "yoochoose": Table({"user": ("session", "session_id"), "time": TIME, "item": ITEM,
                         "category": ("category",)}, (",",), "none", clock="ISO",
                        unknown=("0", "S")),
+    # CIKM Cup 2016 track 2: a session for a user, at milliseconds of a day; nobody knows who the
+    # visitor was, so a user id is not read; both spellings are in circulation
+    "diginetica": Table({"user": ("sessionId", "session_id"), "item": ("itemId", "item_id"),
+                         "timeframe": ("timeframe",), "time": ("eventdate",)}, (";",),
+                        event="view", clock="day"),
 }
+# files of items beside the log: name, columns
+CATEGORIES = {
+    "diginetica": ("product-categories.csv",
+                   Table({"item": ("itemId", "item_id"), "text": ("categoryId", "category_id")},
+                         (";",))),
+    "rechorus": ("item_meta.csv", Table({"item": ("item_id",), "text": ("i_category",)})),
+}
+# its tokens are the hashed words of a product's name, with commas between
+PRODUCTS = Table({"item": ("itemId", "item_id"), "text": ("product.name.tokens",)}, (";",))
 
 
 def read_shop(path, format, reading):
-    """The Log of a file in a format of TABLES, with the categories of the file beside it."""
-    log = read_log(path, TABLES[format], format, reading)
-    if format == "recbole":
-        return with_item_file(log, Path(path).with_suffix(".item"))
-    if format == "rechorus":
-        return with_item_meta(log, Path(path).with_name("item_meta.csv"))
+    """The Log of a file in a format of TABLES, with what the files beside it say of its items."""
+    log, path = read_log(path, TABLES[format], format, reading), Path(path)
+    if format == "recbole" and path.with_suffix(".item").exists():
+        return with_item_file(log, path.with_suffix(".item"))
+    if format in CATEGORIES:
+        name, table = CATEGORIES[format]
+        log = with_categories_of(log, path.with_name(name), table)
+    if format == "diginetica":
+        return with_tokens(log, path.with_name("products.csv"))
     if format == "yoochoose" and log.category is not None:
-        return with_last_category(log, name_of(path))
-    return log if log.category is None else log._replace(notes=log.notes + moved_items(path, log))
-
-
-def note_no_categories(log, source):
-    """The log with a note that the file `source` would hold the categories."""
-    note = f"{source.name}: there is no such file beside the log, so items have no categories"
-    return log._replace(notes=(*log.notes, note))
+        return with_last_category(log, path)
+    if "category" in TABLES[format].columns and log.category is not None:
+        return log._replace(notes=(*log.notes, *moved_items(path, log)))
+    return log
 
 
 def with_item_file(log, source):
     """The log with the categories of a RecBole .item file: of its first column in CATEGORY_FIELDS.
-
-    Of several the first whole one counts: of a token_seq the first word, of a printed list its
-    first element.
     """
-    if not source.exists():
-        return log
-    notes, (_, head, _) = [], next(lines(source), (0, "", True))
+    _, head, _ = next(lines_of(*next(chunks(source), (1, b""))), (1, "", True))
     types = dict(field.split(":")[:2] for field in split_fields(head or "", "\t") if ":" in field)
     field = next((name for name in types if name in CATEGORY_FIELDS), None)
     if field is None and "item_id" in types:
         note = f"{source.name}: not used, it has none of the columns {', '.join(CATEGORY_FIELDS)}"
         return log._replace(notes=(*log.notes, note))
     table = Table({"item": ("item_id", "product_id"), "text": (field or "class",)}, typed=True)
-    category = {item: first_element(value, types.get(field, ""))
-                for item, value in pairs(source, table, notes)}
-    return build.with_item_categories(log, category, source.name, notes)
+    return with_categories_of(log, source, table, types.get(field, ""))
 
 
-def with_item_meta(log, source):
-    """The log with the categories of ReChorus's item_meta.csv, in its column i_category."""
+def with_categories_of(log, source, table, kind=""):
+    """The log with the categories in a file of items, of several elements the first whole one."""
     if not source.exists():
-        return note_no_categories(log, source)
-    notes, table = [], Table({"item": ("item_id",), "text": ("i_category",)})
-    category = {item: first_element(value) for item, value in pairs(source, table, notes)}
-    return build.with_item_categories(log, category, source.name, notes)
+        return build.note_no_categories(log, source)
+    notes = []
+    found = [(item, first_element(value, kind)) for item, value in pairs(source, table, notes)]
+    return build.with_item_categories(log, source, found, notes)
+
+
+def first_element(value, kind):
+    """The first whole element of a text that lists several: a printed list or set, a|b, or words.
+    """
+    quoted = re.match(r"""[\[({]?\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""", value)
+    if quoted:
+        return quoted[1] if quoted[1] is not None else quoted[2]
+    return value.split(" " if kind == "token_seq" else "|")[0]
+
+
+def with_tokens(log, source):
+    """The log with the tokens of Diginetica's products.csv as attributes, if that is there."""
+    if not source.exists():
+        return log
+    notes, wanted = [], set(log.items.tolist())
+    lists = {item: [token for token in tokens.split(",") if token]
+             for item, tokens in pairs(source, PRODUCTS, notes) if item in wanted}
+    log = build.with_attributes(log, lists)
+    nameless = int((np.diff(log.attributes.ptr)[1:] == 0).sum())
+    if nameless:
+        notes.append(f"{source.name}: has no tokens for {nameless} of {len(log.items) - 1} items")
+    return log._replace(notes=(*log.notes, *notes))
 
 
 def with_last_category(log, source):
@@ -109,24 +137,17 @@ def with_last_category(log, source):
     known = np.flatnonzero(log.category)
     known = known[np.argsort(log.time[known], kind="stable")]
     of_item = np.zeros(len(log.items), np.int64)
-    # of several assignments to one place the last stays
-    of_item[log.item[known]] = log.category[known]
+    of_item[log.item[known]] = log.category[known]  # of several for one item the last stays
     several = np.unique(log.item[known][log.category[known] != of_item[log.item[known]]])
-    category = dict(zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True))
-    notes = note_several(source, len(several), "the last is kept")
-    return build.with_item_categories(log, category, source, notes)
+    found = zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True)
+    notes = build.note_several(source, len(several), "the last is kept")
+    return build.with_item_categories(log, source, found, notes)
 
 
-def moved_items(path, log):
-    """() or the note on items that occur under several categories."""
+def moved_items(source, log):
+    """[] or the note on items that occur under several categories."""
     of_item = np.zeros(len(log.items), np.int32)
     of_item[log.item] = log.category  # one of its categories
     moved = np.unique(log.item[of_item[log.item] != log.category])
     first = f" (the first is item {log.items[moved[0]]})" if len(moved) else ""
-    return note_several(name_of(path), len(moved), "each event keeps its own", first)
-
-
-def note_several(source, count, what, first=""):
-    """() or the note on `count` items with more than one category."""
-    have = "item has" if count == 1 else "items have"
-    return (f"{source}: {count} {have} more than one category{first}, {what}",) if count else ()
+    return build.note_several(source, len(moved), "each event keeps its own", first)

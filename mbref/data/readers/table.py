@@ -6,23 +6,25 @@ To add a format:
 2. A file without header: header="none", and the columns in the order of the file.
 3. Behaviours: vocabularies=(("buy", "cart", "view"),), which is their order.
 4. Times that are no numbers: clock="ISO". Seconds, ms, us and ns are told apart by themselves.
-5. Categories in a file beside the log: read it by `pairs` in read_shop, as with_item_meta does.
+5. Categories in a file beside the log: read it by `pairs` in read_shop, as with_categories_of does.
 6. Add the name to FORMATS of data/options.py, a line to readers/__init__.py, a good file to
    CHOICES or GOOD of tests/data/test_readers.py: damaged copies of it are then tried, too.
 """
 import re
 from itertools import chain
+from math import isnan
 from typing import NamedTuple
 
 from mbref.data.readers import build, lines as text
-from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, parse, split_fields, texts_of
-from mbref.data.readers.events import RATED, clock_of, events_of
+from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, list_texts, parse, split_fields
+from mbref.data.readers.events import RATED, events_of
 from mbref.data.readers.lines import line_error
-from mbref.data.readers.parquet import parquet_rows
+from mbref.data.readers.parquet import parquet_parts
 from mbref.data.readers.times import iso_time, number
 from mbref.errors import InputError
 
 WIDEST_TABLE = 10_000  # columns
+OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
 
 
 class Table(NamedTuple):
@@ -30,39 +32,39 @@ class Table(NamedTuple):
 
     columns: dict  # ours (user, item, behaviour, rating, time, category) -> spellings in a header
     separators: tuple = ("\t",)      # that may stand between fields
-    header: str = "named"            # "named"; "any" words; "none" or, if it is there, named
+    header: str = "named"  # "named"; "any" words; "none" or, if it is there, named; "numbers" given
     optional: tuple = ()             # columns that a file may lack
     vocabularies: tuple = ()         # of behaviour names; () = those of the file
     event: str = "click"             # what all events are called without behaviour and rating
-    clock: str = "number"            # how times are written: "number", "ISO" or either, "any"
+    clock: str = "number"            # how times are written, of events.CLOCKS
     unknown: tuple = ()              # categories that say nothing
     typed: bool = False              # names in the header end in ":type"
 
 
-def read_log(path, table, format, reading, unit=None, times=None):
-    """The Log of a file that is written as `table` says; `format` is its name for messages.
+def read_csv(path, reading):
+    """The Log of any table, with the columns of `reading`, see readers.read_table."""
+    columns = reading.columns or {}
+    if not {"user", "item"} <= set(columns) <= set(OURS):
+        raise InputError("--columns must name user and item, user=visitorid,item=itemid for "
+                         f"instance, and may name {', '.join(OURS[2:])}: it names "
+                         f"{', '.join(columns) or 'nothing'}")
+    table = Table({name: (str(column),) for name, column in columns.items()},
+                  tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
+    return read_log(path, table, "csv", reading)
 
-    times: {name: Column} -> (numbers with nan, what to say of those), if they are in several
-    columns; unit: how many of theirs make a second. Raises InputError for what does not fit.
-    """
+
+def read_log(path, table, format, reading):
+    """The Log of a file that is written as `table` says; `format` is its name for messages."""
     broken, shown, notes = {}, {}, []
     vocabularies = vocabularies_of(format, table, reading.behaviours)
     parts = rows(path, table, format, broken, notes)
     first = next(parts, None)
-    if first is None:
-        text.report_broken(path, broken, 0, notes)
-        raise text.no_events(path, notes)
-    rated = "behaviour" not in first[1] and "rating" in first[1]
-    clock = clock_of(first[1], table)
-    if clock == "ISO":
-        unit = 10**6
-        if table.clock == "any":
-            notes.append(f"{text.name_of(path)}: times are ISO 8601, of UTC unless they name "
-                         "a zone")
-    events = (events_of(line, columns, table, times or clock, broken, shown)
-              for line, columns in chain([first], parts))
-    if rated:
-        vocabularies = (RATED,)
+    times = list_texts(first["time"]) if first and "time" in first else []
+    if table.clock == "any" and times and not isnan(iso_time(times[0])):
+        table = table._replace(clock="ISO")
+        notes.append(f"{text.name_of(path)}: times are ISO 8601, of UTC unless they name a zone")
+    unit = 10**6 if table.clock in ("ISO", "day") else None
+    events = (events_of(part, table, broken, shown) for part in chain([first], parts) if part)
     log = build.log(path, events, vocabularies, notes, broken, reading, unit)
     return log._replace(notes=log.notes + tuple(
         f"{text.name_of(path)}: {count} rows are no events, their label is 0 (the first is line "
@@ -75,7 +77,7 @@ def vocabularies_of(format, table, behaviours):
     Raises InputError if the caller names behaviours and the format has none.
     """
     if behaviours is None:
-        return table.vocabularies if "behaviour" in table.columns else ((table.event,),)
+        return table.vocabularies if "behaviour" in table.columns else (RATED, (table.event,))
     names = tuple(behaviours)
     if isinstance(behaviours, str) or not names or len(set(names)) < len(names):
         raise InputError(f"behaviours must be a sequence of different names, not {behaviours!r}")
@@ -85,38 +87,27 @@ def vocabularies_of(format, table, behaviours):
 
 
 def rows(path, table, format, broken, notes):
-    """Yield (line number [n], {name: Column}) of the parts of a file."""
+    """Yield the parts of a file, see columns.py."""
     if format == "csv" and str(path).endswith(".parquet"):
-        yield from parquet_rows(path, {ours: names[0] for ours, names in table.columns.items()})
+        yield from parquet_parts(path, {ours: names[0] for ours, names in table.columns.items()})
         return
-    parts = text.chunks(path)
     layout = None
-    for first, data in parts:
+    for first, data in text.chunks(path):
         if layout is None:
-            first, data, head = first_line(path, first, data)
+            line, head, _ = next(text.lines_of(first, data), (first, "", True))
             if head is None:
+                raise line_error(path, line, text.NO_TEXT)
+            if not head:
                 continue
-            layout, is_header = layout_of(path, first, head, table, format, notes)
+            data, first = data.split(b"\n", line - first)[-1], line
+            layout, is_header = layout_of(path, line, head, table, format, notes)
             if format == "csv":
                 notes.append(f"{text.name_of(path)}: columns are separated by "
                              f"{SEPARATOR_NAMES[layout.separator]}")
             if is_header:
-                _, _, data = data.partition(b"\n")
-                first += 1
+                data, first = data.partition(b"\n")[2], line + 1
         if data:
             yield parse(path, first, data, layout, broken, notes)
-
-
-def first_line(path, first, data):
-    """-> (number of the first line that is not blank, the bytes from it on, its text or None)."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    blank = re.match(rb"(?:[ \r]*\n)*", data).end()
-    first, data = first + data[:blank].count(b"\n"), data[blank:]
-    raw = data.partition(b"\n")[0]
-    head = text.decode(raw)
-    if head is None:
-        raise line_error(path, first, text.NO_TEXT)
-    return first, data, head or None
 
 
 def layout_of(path, line, head, table, format, notes):
@@ -124,50 +115,38 @@ def layout_of(path, line, head, table, format, notes):
     if head.startswith('{"'):
         raise line_error(path, line, "is JSON: reviews of Amazon are read by --format amazon, "
                                      "other JSON is not")
-    if table.header == "named":
-        separator, names, places = named_columns(path, line, head, table, format)
-        return Layout(separator, len(names), places), True
     if table.header == "numbers":
         return numbered_columns(path, line, head, table), False
-    ours = list(table.columns)
-    separator = next((s for s in table.separators if len(split_fields(head, s)) == len(ours)),
+    width = len(table.columns)
+    separator = next((s for s in table.separators if len(split_fields(head, s)) == width),
                      table.separators[0])
     fields = split_fields(head, separator)
-    places = {name: at for at, name in enumerate(ours)}
-    layout = Layout(separator, len(ours), places)
-    if table.header == "any":
-        if fields[-1] in {name for names in table.vocabularies for name in names}:
-            notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks "
-                         "like an event")
-        return layout, True
-    if len(fields) < len(ours) or any(number(field) == number(field) for field in fields):
-        return layout, False
-    if "ISO" == table.clock and any(iso_time(field) == iso_time(field) for field in fields):
-        return layout, False
-    separator, names, places = named_columns(path, line, head, table, format)
-    return Layout(separator, len(names), places), True
+    parsers = (number, iso_time) if table.clock == "ISO" else (number,)
+    is_event = len(fields) < width or not all(
+        isnan(parse(field)) for field in fields for parse in parsers)
+    if table.header == "named" or table.header == "none" and not is_event:
+        return named_columns(path, line, head, table, format), True
+    if table.header == "any" and fields[-1] in {name for v in table.vocabularies for name in v}:
+        notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks "
+                     "like an event")
+    places = {name: at for at, name in enumerate(table.columns)}
+    return Layout(separator, width, places), table.header == "any"
 
 
 def numbered_columns(path, line, head, table):
     """The Layout of columns that are given by their numbers from 1. Raises InputError."""
-    given = {name: spellings[0] for name, spellings in table.columns.items()}
     separator = max(SEPARATOR_NAMES, key=lambda separator: len(split_fields(head, separator)))
     width = len(split_fields(head, separator))
-    for name, at in given.items():
+    for name, (at,) in table.columns.items():
         if not (at.isdecimal() and 1 <= int(at) <= width):
             raise line_error(path, line, f"column {name}={at}: without a header give a number from "
                                          f"1 to {width} (columns are separated by "
                                          f"{SEPARATOR_NAMES[separator]})")
-    return Layout(separator, width, {name: int(at) - 1 for name, at in given.items()})
-
-
-def plain(name):
-    """A column's name without what spellings differ in: "User_ID" -> "userid"."""
-    return re.sub("[^a-z0-9]", "", name.lower())
+    return Layout(separator, width, {name: int(at) - 1 for name, (at,) in table.columns.items()})
 
 
 def named_columns(path, line, head, table, format):
-    """-> (separator, names, {ours: position}) of a header. Raises InputError if one is missing."""
+    """The Layout that a header says. Raises InputError if one of the columns is missing."""
     for separator in (*table.separators, *SEPARATOR_NAMES):
         names = split_fields(head, separator)
         if len(names) > WIDEST_TABLE:
@@ -188,7 +167,7 @@ def named_columns(path, line, head, table, format):
         if names.count(names[at]) > 1:
             raise line_error(path, line, f"the header has more than one column {names[at]}, "
                                          "rename one")
-    return separator, names, places
+    return Layout(separator, len(names), places)
 
 
 def find_columns(names, table):
@@ -205,6 +184,11 @@ def find_columns(names, table):
         elif ours not in (*table.optional, "label") and missing is None:
             missing = ours
     return places, missing
+
+
+def plain(name):
+    """A column's name without what spellings differ in: "User_ID" -> "userid"."""
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def missing_column(head, table, format):
@@ -224,43 +208,12 @@ def missing_column(head, table, format):
     return f"the header has no column {missing}, {mend}; it has {', '.join(names)[:300]}"
 
 
-# Files beside a log.
-
 def pairs(path, table, notes):
     """[(item, text), ...] of a file beside the log, whose Table names the columns item and text."""
     broken, found = {}, []
-    for _, columns in rows(path, table, "of " + path.name, broken, notes):
-        item, value = map(texts_of, (columns["item"], columns["text"]))
-        found += zip([item.names[k] for k in item.values.tolist()],
-                     [value.names[k] for k in value.values.tolist()], strict=True)
+    for part in rows(path, table, "of " + path.name, broken, notes):
+        found += zip(list_texts(part["item"]), list_texts(part["text"]), strict=True)
     text.report_broken(path, broken, len(found), notes)
     if not found:
         raise text.no_events(path)
     return found
-
-
-def first_element(value, typed=""):
-    """The first whole element of a text that lists several: a printed list or set, a|b, or words.
-    """
-    quoted = re.match(r"""[\[({]?\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""", value)
-    if quoted:
-        return quoted[1] if quoted[1] is not None else quoted[2]
-    return value.split(" ")[0] if typed == "token_seq" else value.split("|")[0]
-
-
-# Any table.
-
-OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
-
-
-def read_csv(path, reading):
-    """The Log of any table, with the columns of `reading`, see readers.read_table."""
-    columns = reading.columns or {}
-    for name in (*columns, "user", "item"):
-        if name not in OURS or name not in columns:
-            raise InputError("--columns must name user and item, user=visitorid,item=itemid for "
-                             f"instance, and may name {', '.join(OURS[2:])}: it names "
-                             f"{', '.join(columns) or 'nothing'}")
-    table = Table({name: (str(column),) for name, column in columns.items()},
-                  tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
-    return read_log(path, table, "csv", reading)

@@ -24,10 +24,7 @@ def number(text):
 
 
 def iso_time(text):
-    """Microseconds since 1970 of an ISO 8601 time, UTC unless it says its zone; nan for none.
-
-    2017/11/28 is a day, too.
-    """
+    """Microseconds since 1970 of an ISO 8601 time, UTC unless it says its zone; nan for none."""
     found = ISO.fullmatch(text)
     if not found:
         return float("nan")
@@ -63,38 +60,28 @@ def in_seconds(times, per_second):
     return (times if per_second == 1 else times // per_second).astype(np.int64, copy=False)
 
 
-def date(seconds):
-    """A time as a day, for messages."""
-    return str(np.datetime64(int(seconds), "s"))[:10]
-
-
-def suspicions(time, per_second):
-    """Sentences on times [n] that look wrong."""
+def suspicions(time, seconds):
+    """Sentences on times [n] that look wrong, which are `seconds` [n] if rounded down."""
     found, n = [], len(time)
-    some = count_different(time[:: 1 + n // 10**4])
-    different = count_different(time) if some <= FEW_TIMES else n
+    few = len(np.unique(time[:: 1 + n // 10**4])) <= FEW_TIMES
+    different = len(np.unique(time)) if few else n
     if n > 1 and different <= max(1, min(FEW_TIMES, n // 1000)):
         found.append(f"the {n} times are hardly different, {different} in all: events of one time "
                      "stay in the order of the file")
-    time = in_seconds(time, per_second)
-    early = int((time < IN_1990).sum())
+    early = int((seconds < IN_1990).sum())
+    first, last = (str(np.datetime64(int(s), "s"))[:10] for s in (seconds.min(), seconds.max()))
     if early:
-        found.append(f"{early} of {n} times lie before 1990 (the earliest in {date(time.min())}): "
+        found.append(f"{early} of {n} times lie before 1990 (the earliest in {first}): "
                      "are they seconds since 1970?")
-    for word, sign in (("after", 1), ("before", -1)):
-        far = outliers(sign * time)
+    for words, sign in ((f"after the rest, as far as {last}", 1),
+                        (f"before the rest, as far as {first}", -1)):
+        far = count_outliers(sign * seconds)
         if far:
-            worst = date(time.max() if sign > 0 else time.min())
-            found.append(f"{far} of {n} times lie far {word} the rest, as far as {worst}")
+            found.append(f"{far} of {n} times lie far {words}")
     return found
 
 
-def count_different(values):
-    """How many different ones there are among n > 0 values."""
-    return 1 + int(np.count_nonzero(np.diff(np.sort(values))))
-
-
-def outliers(time):
+def count_outliers(time):
     """How many times lie behind a gap that is longer than a year and than all the rest spans.
 
     At most one in a thousand, or one, counts.
