@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref.data.window_batches import examples, ranking_batch, training_batch
+from mbref.data.windows import examples, ranking_batch, training_batch
 from mbref.errors import require_ranges
 from mbref.nn.layers import lookup
 from mbref.nn.losses import masked_mean, softplus

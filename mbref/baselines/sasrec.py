@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import autograd.numpy as np
 
-from mbref.data.window_batches import examples, ranking_batch, training_batch
+from mbref.data.windows import examples, ranking_batch, training_batch
 from mbref.errors import require_choice, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention

@@ -60,10 +60,3 @@ def unpack(z, name, kinds="biufU", axes=None):
         array = np.lib.format.read_array(file, allow_pickle=False)
         file.read(1)  # at the end the checksum is compared
     return array
-
-
-def require_within(arrays, least, most):
-    """Raise ValueError unless all numbers of {name: array} lie in least .. most; nan does not."""
-    for name, array in arrays.items():
-        if not np.all((array >= least) & (array <= most)):
-            raise ValueError(f"{name} must hold numbers of {least} to {most}")

@@ -37,11 +37,7 @@ def split(log, share=0.15):
 
 
 def examples(events, items, rng, pairs=False):
-    """As targets.examples, one array of rows for each group to predict.
-
-    A user's very first event is a target too: what precedes it may be empty in one group and not in
-    another anyway.
-    """
+    """As targets.examples for each group to predict; a user's first event is a target, too."""
     log, every = events.log, []
     for g in events.predict:
         rows = events.rows[log.group[events.rows] == g]

@@ -8,8 +8,7 @@ ignored.
     objects.csv    group,object,shop,category,brand     one object a line; a feature is empty where
                                                         its group has none or where it is unknown
 
-Both are read as any table of readers/, but for one thing: a line that does not fit is not skipped,
-it raises InputError.
+Both are read as any table of readers/, but a line that does not fit raises InputError.
 """
 from pathlib import Path
 from typing import NamedTuple

@@ -1,8 +1,7 @@
 """Counts of items where candidates are scored, and other readings of HMAR's batches.
 
 B batch, C candidates, L window length, K behaviour types, N items, M pairs of a user and an item
-that met. The other readings, what the counts may be and which positives are ranked, take and return
-a windows.Batch; papers/hmar.py reads the counts as they come, running and raw.
+that met. The readings take and return a windows.Batch; papers/hmar.py reads it as it comes.
 """
 import autograd.numpy as np  # in checks, counts are differentiated, too
 from autograd.tracer import getval
@@ -24,8 +23,7 @@ def own_counts(history, candidates):
 def add_counts(scores, history, weights):
     """Add to scores [B, N], made with the counts `others` for all, what the listed pairs change.
 
-    weights [B, K]: what one count of each behaviour adds to a score. Writes into `scores` and
-    returns it.
+    weights [B, K]: what one count of each behaviour adds. Writes into `scores` and returns it.
     """
     more = np.sum((history.counts - history.others) * weights[history.row], axis=-1)  # [M]
     scores[history.row, history.item - 1] += more
@@ -34,14 +32,11 @@ def add_counts(scores, history, weights):
 
 def map_counts(batch, change):
     """The batch with change(counts) in place of all counts, of events and of candidates."""
-    follow = batch.next
-    if follow is not None:
-        follow = follow._replace(counts=change(follow.counts),
-                                 negative_counts=change(follow.negative_counts))
-    history = batch.history
-    if history is not None:
-        history = history._replace(counts=change(history.counts), others=change(history.others))
-    return batch._replace(counts=change(batch.counts), next=follow, history=history)
+    made = {"counts": change(batch.counts)}
+    for part, names in (("next", ("counts", "negative_counts")), ("history", ("counts", "others"))):
+        if (held := getattr(batch, part)) is not None:
+            made[part] = held._replace(**{name: change(getattr(held, name)) for name in names})
+    return batch._replace(**made)
 
 
 def hide(batch):
@@ -72,6 +67,6 @@ def share(batch, target):
 def choose_positives(batch, kind, target):
     """L_rank compares "all" next events, those on "new" items, or those of behaviour "target"."""
     follow = batch.next
-    chosen = {"all": follow.item > 0, "new": ~follow.counts.any(axis=-1),
+    chosen = {"all": True, "new": ~follow.counts.any(axis=-1),
               "target": follow.behaviour == target}[kind]  # [B, L]
     return batch._replace(next=follow._replace(ranked=chosen & (follow.item > 0)))

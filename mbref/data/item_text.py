@@ -7,7 +7,6 @@ import zlib
 
 import numpy as np
 
-from mbref.data.log import Attributes
 from mbref.data.sequences import ranges
 from mbref.errors import require
 
@@ -19,17 +18,16 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
     """A vector for the text of every item, of `width` or the text's rank.  -> [N+1, M].
 
     1. Every token goes to one of `columns` by crc32, with the sign of the highest bit; tokens of an
-       item that meet in a column add up. (Never Python's own hash, which differs between runs.)
+       item that meet in a column add up.
     2. Times idf = log((1 + n) / (1 + df)) + 1, with df of the n training items having the column;
        each row is then scaled to length 1.
     3. Projected on the first right singular vectors of the training items' rows.
 
-    tokens: Attributes, or a list of N + 1 lists of tokens, that of item 0 not read. train_items:
-    item numbers, in any order and number; idf and SVD see these alone, so that the text of an item
-    held out does not leak. Row 0 and items without text stay 0. The sign of a vector is fixed:
-    among its largest entries in size the first is positive; so the result depends on the order of
-    items or of sums by rounding only, unless two singular values are equal. Raises InputError for
-    no tokens, none in training, item numbers that are none, columns or width below 1.
+    tokens: Attributes of a log. train_items: item numbers; idf and SVD see these alone, so that the
+    text of an item held out does not leak. Row 0 and items without text stay 0. The sign of a
+    vector is fixed: among its largest entries in size the first is positive; so the result depends
+    on the order of items or of sums by rounding only, unless two singular values are equal. Raises
+    InputError for no tokens, none in training, no item numbers, columns or width below 1.
     """
     require(tokens is not None, "this log has no attributes to make text vectors from: "
                                 "choose vectors without text.")
@@ -38,12 +36,13 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
     items, train = len(entries[0]) - 1, np.unique(np.asarray(train_items))
     require(len(train) and train.dtype.kind in "iu" and 1 <= train[0] and train[-1] < items,
             f"train_items must be item numbers in 1..{items - 1}, at least one.")
-    df = sum((_counts(entries, chunk, columns) != 0).sum(axis=0) for chunk in _chunks(train))
+    chunks, of_all = (np.split(x, range(CHUNK, len(x), CHUNK)) for x in (train, np.arange(items)))
+    df = sum((_counts(entries, chunk, columns) != 0).sum(axis=0) for chunk in chunks)
     idf = np.log((1 + len(train)) / (1 + df)) + 1  # [H]
-    rows = (_rows(entries, chunk, idf) for chunk in _chunks(train))
+    rows = (_normalise(_counts(entries, chunk, columns) * idf) for chunk in chunks)  # tf-idf
     vectors = _right_vectors(sum(X.T @ X for X in rows), width)  # [H, M]
-    return np.concatenate([_rows(entries, chunk, idf) @ vectors
-                           for chunk in _chunks(np.arange(items))])
+    return np.concatenate([_normalise(_counts(entries, chunk, columns) * idf) @ vectors
+                           for chunk in of_all])
 
 
 def random_vectors(rng, like):
@@ -57,19 +56,10 @@ def random_vectors(rng, like):
 # Entries: the tokens' hashes as rows of a sparse matrix, (ptr [N+2], column [nnz], sign [nnz]).
 
 def _hash_tokens(tokens, columns):
-    """The entries of Attributes or of lists of tokens; columns 0..columns-1, signs 1 or -1."""
-    if not isinstance(tokens, Attributes):
-        lists = [[], *tokens[1:]]
-        names = [token for words in lists for token in words]
-        tokens = Attributes(np.cumsum([0, *map(len, lists)]), np.arange(len(names)), names)
+    """The entries of Attributes; columns 0..columns-1, signs 1 or -1."""
     code = np.array([zlib.crc32(str(name).encode()) for name in tokens.names], np.int64)
     code = code[tokens.value]
     return tokens.ptr, code % columns, np.where(code >> 31, -1.0, 1.0)
-
-
-def _chunks(items):
-    """The items, CHUNK at a time."""
-    return np.split(items, range(CHUNK, len(items), CHUNK))
 
 
 def _counts(entries, items, columns):
@@ -79,11 +69,6 @@ def _counts(entries, items, columns):
     of, at = np.repeat(np.arange(len(items)), size), ranges(ptr[items], size)
     cells = np.bincount(of * columns + column[at], sign[at], len(items) * columns)
     return cells.reshape(len(items), columns)
-
-
-def _rows(entries, items, idf):
-    """tf-idf of these items, each row of length 1 or 0.  -> [b, H]."""
-    return _normalise(_counts(entries, items, len(idf)) * idf)
 
 
 def _normalise(rows):

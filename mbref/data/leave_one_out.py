@@ -33,12 +33,11 @@ class Split(NamedTuple):
 def leave_one_out(log, target, drop_target_history=False, counts="running", min_events=3):
     """Hold out each user's last target event (test) and the one before it (validation).
 
-    `target` is a behaviour's name, or "any" for every event. Training sequences end before the
-    validation event; the test history ends before the test event and so contains the validation
-    event. Users with fewer than `min_events` events or without a target event only train.
-    drop_target_history=True removes earlier events on a held-out item from the lists that must not
-    show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the entire
-    log, held-out events included: the release's leak, kept to measure it.
+    `target` is a behaviour's name, or "any" for every event. The test history contains the
+    validation event. Users with fewer than `min_events` events or without a target event only
+    train. drop_target_history=True removes earlier events on a held-out item from the lists that
+    must not show it (HMAR's Tianchi form). counts="whole-log" gives every event the counts of the
+    entire log, held-out events included: the release's leak, kept to measure it.
 
     If the log has events of a test file, those on the target are the test, each seen from what its
     user did before it, and all other events are there to train on. Raises InputError for an unknown
@@ -54,18 +53,19 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     is_target &= np.bincount(log.user[own], minlength=len(log.users))[log.user] >= min_events
     test, validation = [], []
     for rows in np.split(own, np.flatnonzero(np.diff(log.user[own])) + 1):
+        row = None
+        if given is None:
+            rows, row = hold_out(rows, log.item, is_target, drop_target_history)
+        test.append((rows, row))
         # Deviation HMAR D16: validation is the last target event but one
-        for held in (test, validation):
-            is_given = held is test and given is not None
-            rows, row = (rows, None) if is_given else hold_out(
-                rows, log.item, is_target, drop_target_history)
-            held.append((rows, row))
+        validation.append(hold_out(rows, log.item, is_target, drop_target_history))
     train, refit = ([rows for rows, _ in held] for held in (validation, test))
     K, whole = len(log.behaviours), None
     if counts == "whole-log":
         whole = whole_log_counts(log.user, log.item, log.behaviour, K)
-    tested = _hold(log, test, whole) if given is None else prefixes(
-        of_rows(log, [np.arange(len(log.user))], whole), given)
+    tested = _hold(log, test, whole)
+    if given is not None:
+        tested = prefixes(of_rows(log, [np.arange(len(log.user))], whole), given)
     return Split(of_rows(log, train, whole), _hold(log, validation, whole), tested,
                  of_rows(log, refit, whole), len(log.items) - 1, len(log.users) - 1, K)
 
@@ -85,7 +85,7 @@ def _hold(log, cases, whole):
     """Held-out events from (history rows, held-out row) pairs; without history there is none."""
     cases = [(history, row) for history, row in cases if row is not None and len(history)]
     held = np.array([row for _, row in cases], int)
-    seen = np.array([np.any(log.item[history] == log.item[row]) for history, row in cases], bool)
+    seen = np.array([log.item[row] in log.item[history] for history, row in cases], bool)
     history = of_rows(log, [history for history, _ in cases], whole)
     if log.time is not None:
         history = history._replace(now=log.time[held])
@@ -95,13 +95,12 @@ def _hold(log, cases, whole):
 def prefixes(sequences, wanted=True):
     """One case for every `wanted` [n] event but a sequence's first: the events before it, and it.
 
-    A session of n clicks gives n - 1 cases, in order. -> Held, with `now` and `oracle` the time and
-    the category of the event to find, where there are some.
+    -> Held, with `now` and `oracle` the time and category of the event to find, where known.
     """
-    start = sequences.ptr[owner(sequences)]
-    place = np.arange(len(sequences.item)) - start  # [n] from 0 in its sequence
+    of = owner(sequences)
+    place = np.arange(len(sequences.item)) - sequences.ptr[of]  # [n] from 0 in its sequence
     held = np.flatnonzero((place > 0) & wanted)  # Deviation HierSRec D15: every prefix
-    history = cut(sequences, owner(sequences)[held], start[held], place[held])
+    history = cut(sequences, of[held], sequences.ptr[of[held]], place[held])
     if sequences.time is not None:
         history = history._replace(now=sequences.time[held])
     if sequences.category is not None:
@@ -113,6 +112,4 @@ def draw_cases(held, count, rng):
     """`count` of the held-out events, in their order, or all if there are not as many."""
     which = np.sort(rng.choice(len(held.item), min(count, len(held.item)), replace=False))
     history, _ = take(held.history, which)
-    of_cases = {name: x[which] for name in ("now", "oracle")
-                if (x := getattr(held.history, name)) is not None}
-    return Held(history._replace(**of_cases), held.item[which], held.seen[which])
+    return Held(history, held.item[which], held.seen[which])

@@ -10,9 +10,8 @@ from mbref.errors import require
 def negatives_of_user(rng, n_items, seen, m):
     """m distinct negatives of one user, uniform over the ids 1..n_items that are not in `seen`.
 
-    rng: np.random.Generator; the same state gives the same draw. seen: ids never to draw, so the
-    user's train, validation AND test items; 0 (padding) in it is harmless.
-    Returns [m] ints. When fewer than m ids are free, all of them are used and 0 fills the end: pass
+    seen: ids never to draw, so the user's train, validation AND test items; 0 (padding) in it is
+    harmless. When fewer than m ids are free, all of them are used and 0 fills the end: pass
     `allowed = candidates != 0` to the metrics, and report the number used.
     Raises InputError for a negative m or an id outside 0..n_items.
     """
@@ -38,8 +37,7 @@ def negatives_of_users(rng, n_items, seen_of_users, m):
 def expected_sampled_rank(r, n, m):
     """Mean rank among m uniform negatives of rank r among n items: 1 + m (r - 1) / (n - 1).
 
-    r: number or array, 1-based. The same with and without replacement (Krichene & Rendle 2020).
-    Raises InputError for n < 2 or m < 1.
+    The same with and without replacement (Krichene & Rendle 2020). Ranks r count from 1.
     """
     _require_sizes(n, m)
     return 1 + m * (np.asarray(r) - 1) / (n - 1)
@@ -49,7 +47,7 @@ def rank_plug_in(r_sampled, n, m):
     """Estimate of the rank among n items from the rank among m negatives: 1 + (n - 1)(r~ - 1) / m.
 
     Unbiased for the rank; a metric of it is biased, and ranks closer than (n - 1) / m look the same
-    (Krichene & Rendle 2020). Raises InputError for n < 2 or m < 1.
+    (Krichene & Rendle 2020).
     """
     _require_sizes(n, m)
     return 1 + (n - 1) * (np.asarray(r_sampled) - 1) / m
@@ -64,16 +62,17 @@ def bias_variance_estimator(metric_of_rank, m, gamma, prior=None):
         sum_r p(r) [ (E[x | r] - M(r))^2 + gamma Var(x | r) ], which x minimises;
     gamma = 1 gives x = E[M(r) | r~], a small gamma less bias and large, even negative, values.
     Returns x: [m + 1], x[j] counts for r~ = j + 1. The idea is of Krichene & Rendle 2020; the
-    weights are derived anew here.
-    Raises InputError for gamma outside (0, 1], n < 2, m < 1, or a prior that makes some r~
-    impossible.
+    weights are derived anew here. Raises InputError for a prior that makes some r~ impossible, too.
     """
     metric = np.asarray(metric_of_rank, dtype=float)
     n = len(metric)
     _require_sizes(n, m)
     require(0 < gamma <= 1, f"gamma must lie in (0, 1], not {gamma}; "
                             "a small one such as 0.01 favours low bias.")
-    p = _require_prior(prior, n)
+    p = np.ones(n) if prior is None else np.asarray(prior, dtype=float)
+    require(p.shape == (n,) and (p >= 0).all() and 0 < p.sum() < np.inf,
+            f"prior must be [{n}] weights of 0 or more with a positive sum, one per true rank.")
+    p = p / p.sum()
     given_rank = _sampled_rank_distribution(n, m)                              # [n, m + 1]
     chance = p @ given_rank                                                    # [m + 1]
     require((chance > 0).all(), "prior leaves some sampled rank impossible; "
@@ -94,13 +93,6 @@ def _sampled_rank_distribution(n, m):
         chance *= 1 - beats
         chance[:, 1:] += moved
     return chance
-
-
-def _require_prior(prior, n):
-    prior = np.ones(n) if prior is None else np.asarray(prior, dtype=float)
-    require(prior.shape == (n,) and (prior >= 0).all() and 0 < prior.sum() < np.inf,
-            f"prior must be [{n}] weights of 0 or more with a positive sum, one per true rank.")
-    return prior / prior.sum()
 
 
 def _require_sizes(n, m):

@@ -15,13 +15,12 @@ def new_user(log, items, behaviours):
             f"{len(items)} items and {len(behaviours)} behaviours: give one behaviour an item.")
     raws, item = np.unique(np.array(items), return_inverse=True)
     time = None if log.time is None else log.time.max() + np.arange(len(items))
-    names = tuple(dict.fromkeys(behaviours))
-    for name in names:
+    for name in behaviours:
         require(name in log.behaviours, f"behaviour {name!r} is not in the log: "
                                         f"it has {', '.join(log.behaviours)}.")
-    behaviour = np.array([names.index(name) + 1 for name in behaviours])
+    behaviour = np.array([log.behaviours.index(name) + 1 for name in behaviours])
     return Log(np.ones(len(items), np.int64), item + 1, behaviour, time, None,
-               np.array(["", NEW_USER]), np.append("", raws), None, names, ())
+               np.array(["", NEW_USER]), np.append("", raws), None, log.behaviours, ())
 
 
 def add_events(log, more):
@@ -30,11 +29,10 @@ def add_events(log, more):
     Events on items or with behaviours that the log does not have are left out, and so is what it
     has already, where there are times. -> (Log, sentences on what was left out).
     """
-    item = _numbers_in(log.items, more.items)[more.item]
-    behaviour = _numbers_in(np.array(["", *log.behaviours]), np.array(["", *more.behaviours]))
-    behaviour = behaviour[more.behaviour]
+    number = _numbers_in(log.items, more.items)  # [items of `more` + 1], 0 = unknown
+    names = [("", *one.behaviours) for one in (log, more)]
+    item, behaviour = number[more.item], _numbers_in(*names)[more.behaviour]
     known = (item > 0) & (behaviour > 0)
-    left = len(known) - int(known.sum())
     there = more.users[np.unique(more.user[known])]
     users = np.append(log.users, np.setdiff1d(there, log.users))
     user = _numbers_in(users, more.users)[more.user]
@@ -57,9 +55,10 @@ def add_events(log, more):
     held = freeze(np.append(held[0], held[1][known])[order]) if any(map(np.any, held)) else None
     log = log._replace(user=user, item=item, behaviour=behaviour, users=freeze(users),
                        time=time[0] if time else None, category=category, held=held)
-    unknown = ", ".join(more.items[1:][_numbers_in(log.items, more.items)[1:] == 0][:5].tolist())
-    return log, [f"{left} of {len(known)} events are left out: the run does not know their items "
-                 f"or behaviours (items {unknown or 'are all known'})"] if left else []
+    unknown = ", ".join(more.items[1:][number[1:] == 0][:5].tolist())
+    return log, [] if known.all() else [
+        f"{(~known).sum()} of {len(known)} events are left out: the run does not know their items "
+        f"or behaviours (items {unknown or 'are all known'})"]
 
 
 def with_test_file(log, more, path):
@@ -76,5 +75,5 @@ def with_test_file(log, more, path):
 
 def _numbers_in(known, raws):
     """The number of each raw id in another list of ids, 0 for one that it lacks."""
-    number = {raw: k for k, raw in enumerate(known.tolist())}
-    return np.array([number.get(raw, 0) for raw in raws.tolist()], np.int64)
+    number = {raw: k for k, raw in enumerate(known)}
+    return np.array([number.get(raw, 0) for raw in raws], np.int64)

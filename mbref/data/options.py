@@ -42,7 +42,7 @@ def add_task(p):
 
 
 def add_reading(p):
-    """Options that say how a log is written. What is not given is left out, as in add_sessions."""
+    """Options that say how a log is written; what is not given is left out, as in add_sessions."""
     add = partial(p.add_argument, default=argparse.SUPPRESS)
     add("--columns", metavar="OURS=THEIRS,...",
         help="of format csv: which column is the user, item, time, behaviour, rating, category or "
@@ -92,8 +92,7 @@ def positive(text):
 
 def fraction(text):
     """A number of at least 0 and less than 1, for argparse."""
-    number = float(text)
-    if 0 <= number < 1:
-        return number
-    raise argparse.ArgumentTypeError(f"{number} is not at least 0 and less than 1")
+    if 0 <= float(text) < 1:
+        return float(text)
+    raise argparse.ArgumentTypeError(f"{float(text)} is not at least 0 and less than 1")
 

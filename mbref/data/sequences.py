@@ -31,8 +31,8 @@ class Sequences(NamedTuple):
     oracle: np.ndarray | None = None    # [S] category of a held-out event, for upper bounds only
 
 
-# the fields with one row an event
-OF_EVENTS = ("item", "behaviour", "counts", "before", "time", "negative")
+OF_EVENTS = ("item", "behaviour", "counts", "before", "time", "negative")  # with a row an event
+OF_SEQUENCES = ("user", "now", "oracle")  # a sequence
 
 
 def from_rows(user, item, behaviour, behaviours):
@@ -52,35 +52,31 @@ def one_hot(behaviour, behaviours):
 
 
 def running_counts(user, item, behaviour, behaviours):
-    """Historical indicator (HMAR, step 2): counts of (user, item) by behaviour so far.
+    """Historical indicator (HMAR, step 2): counts of (user, item) by behaviour so far.  -> [n, K].
 
-    Includes the event itself, sees nothing after it. user, item, behaviour [n] in time order per
-    user -> [n, K].
+    Includes the event itself, sees nothing after it. [n] each, in time order per user.
     """
-    # groups of one (user, item), in time order
-    order = np.lexsort((np.arange(len(item)), item, user))
+    order = np.lexsort((item, user))  # stable: groups of one (user, item), in time order
     total = np.cumsum(one_hot(behaviour[order], behaviours), axis=0, dtype=np.float64)  # [n, K]
-    pair = np.stack([user, item], axis=1)[order]  # [n, 2]
-    first = np.append(True, np.any(pair[1:] != pair[:-1], axis=1))[: len(item)]
-    start = np.maximum.accumulate(np.where(first, np.arange(len(item)), 0))
-    earlier_groups = np.where((start > 0)[:, None], total[start - 1], 0)  # [n, K]
+    same = (np.diff(user[order]) == 0) & (np.diff(item[order]) == 0)
+    start = np.maximum.accumulate(np.append(0, np.where(same, 0, np.arange(1, len(item)))))
+    total = np.concatenate([np.zeros((1, behaviours)), total])  # [n + 1, K]
     counts = np.empty((len(item), behaviours), np.float32)
-    counts[order] = total - earlier_groups
+    counts[order] = total[1:] - total[start[: len(item)]]
     return counts
 
 
 def whole_log_counts(user, item, behaviour, behaviours):
     """The release's indicator: counts of (user, item) over all events.  -> [n, K]."""
-    _, group = np.unique(np.stack([user, item], axis=1), axis=0, return_inverse=True)
-    totals = np.zeros((group.max(initial=-1) + 1, behaviours), np.float32)
+    pairs, group = np.unique(np.stack([user, item]), axis=1, return_inverse=True)
+    totals = np.zeros((pairs.shape[1], behaviours), np.float32)
     np.add.at(totals, group.ravel(), one_hot(behaviour, behaviours))
     return totals[group.ravel()]
 
 
 def of_rows(log, lists, whole=None):
     """One sequence for each array of log rows in `lists`, those without rows left out."""
-    lists = [rows for rows in lists if len(rows)]
-    rows = np.concatenate([*lists, np.empty(0, int)]).astype(int)
+    rows = np.concatenate([*lists, []]).astype(int)
     made = from_rows(log.user[rows], log.item[rows], log.behaviour[rows], len(log.behaviours))
     time = None if log.time is None else log.time[rows]
     made = made._replace(time=time, category=item_categories(log))
@@ -97,21 +93,18 @@ def item_categories(log):
 
 
 def take(sequences, s):
-    """The sequences s [B] alone, in that order, for fast look-ups.
-
-    -> (Sequences, shift [B]): a row r of sequence s[b] is row r + shift[b] of the result.
-    """
-    start, size = sequences.ptr[s], np.diff(sequences.ptr)[s]
-    made = cut(sequences, s, start, size)
+    """The sequences s [B] alone.  -> (Sequences, shift [B]): row r of s[b] is now r + shift[b]."""
+    start = sequences.ptr[s]
+    made = cut(sequences, s, start, sequences.ptr[s + 1] - start)
     return made, made.ptr[:-1] - start
 
 
 def cut(sequences, s, start, size):
     """Of each sequence s[b] the size[b] rows from start[b] on.  all [B] -> Sequences."""
-    rows = ranges(start, size)
-    events = {name: x[rows] for name in OF_EVENTS if (x := getattr(sequences, name)) is not None}
-    ptr = np.append(0, np.cumsum(size))
-    return sequences._replace(ptr=ptr, user=sequences.user[s], **events)
+    which = {**dict.fromkeys(OF_EVENTS, ranges(start, size)), **dict.fromkeys(OF_SEQUENCES, s)}
+    fields = {name: x[rows] for name, rows in which.items()
+              if (x := getattr(sequences, name)) is not None}
+    return sequences._replace(ptr=np.append(0, np.cumsum(size)), **fields)
 
 
 def ranges(start, size):
@@ -121,10 +114,8 @@ def ranges(start, size):
 
 def pick_rows(values, row, real):
     """values[row] where `real`, else 0.  values [n, ...]; row, real [B, L] -> [B, L, ...]."""
-    if len(values) == 0:
-        return np.zeros(row.shape + values.shape[1:], values.dtype)
-    found = values[np.where(real, row, 0)]
-    found[~real] = 0
+    found = np.zeros(row.shape + values.shape[1:], values.dtype)
+    found[real] = values[row[real]]
     return found
 
 
@@ -134,26 +125,22 @@ def owner(sequences):
 
 
 def counts_before(sequences, row, item):
-    """How often the user of event `row` had met `item` before it.  [...] -> [..., K].
-
-    Looks up the latest earlier event with this item and reads its running count.
-    """
+    """How often the user of event `row` had met `item` before it.  [...] -> [..., K]."""
     of, n = owner(sequences), len(sequences.item)
     items = max(sequences.item.max(initial=0), item.max(initial=0)) + 1
     order = np.lexsort((np.arange(n), sequences.item, of))
     keys = (of[order] * items + sequences.item[order]) * n + order  # sorted: sequence, item, time
     at = np.searchsorted(keys, (of[row] * items + item) * n + row) - 1
-    latest = order[np.maximum(at, 0)]  # [...]
+    latest = order[np.maximum(at, 0)]  # [...] earlier event with this item; its count is running
     found = (at >= 0) & (sequences.item[latest] == item) & (of[latest] == of[row])
     return np.where(found[..., None], sequences.counts[latest], 0)
 
 
 def draw_negatives(rng, sequences, s, positive, items):
-    """One uniform item, not met by the user of sequence s[b], a positive [B, L].
+    """One uniform item, not met by the user of sequence s[b], a positive [B, L].  -> [B, L].
 
     A user who has met more than half of the catalogue gets any item but the positive, so that few
-    items are not drawn over and over. Padding gets 0, and so does everything if there is one item
-    only. -> [B, L].
+    items are not drawn over and over. Padding gets 0, and so does everything if there is one item.
     """
     if items < 2:
         return np.zeros_like(positive)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data.targets import pad_right
-from mbref.data.window_batches import examples as examples
+from mbref.data.windows import examples as examples
 from mbref.errors import require
 
 
@@ -29,8 +29,8 @@ def training_batch(events, rows, config, rng):
     longest = int((stop - first).max())
     item, follow = (pad_right(events.item, first + d, stop + d, longest) for d in (0, 1))
     known = np.bincount(events.item, minlength=config.items + 1)[1:] > 0
-    return Batch(item, categories(events, config), texts(events, config), follow,
-                 known=known, at=np.flatnonzero(follow))
+    return Batch(item, *categories_and_texts(events, config), follow, known=known,
+                 at=np.flatnonzero(follow))
 
 
 def ranking_batch(events, cases, config):
@@ -39,23 +39,17 @@ def ranking_batch(events, cases, config):
     first = np.maximum(first, stop - config.length)
     item = pad_right(events.item, first, stop, max(int((stop - first).max(initial=1)), 1))
     oracle = None if events.oracle is None else events.oracle[cases]
-    return Batch(item, categories(events, config), texts(events, config), oracle=oracle)
+    return Batch(item, *categories_and_texts(events, config), oracle=oracle)
 
 
-def categories(events, config):
-    """Of every item, all unknown where the log has none.  -> [N+1]."""
-    if events.category is None:
-        return np.zeros(config.items + 1, np.int64)
-    return events.category
+def categories_and_texts(events, config):
+    """(category [N+1], text [N+1, M]) of every item; unknown, or of width 0, where there are none.
 
-
-def texts(events, config):
-    """Vectors of the items' texts, of width 0 where there are none.  -> [N+1, M].
-
-    Raises InputError if their width is not that of the config.
+    Raises InputError if the width of the text vectors is not that of the config.
     """
+    category = np.zeros(config.items + 1, np.int64) if events.category is None else events.category
     text = np.zeros((config.items + 1, 0)) if events.text is None else events.text
     require(text.shape[1] == config.text,
             f"text is {config.text}, but the log's text vectors have width {text.shape[1]}: "
             "set text to that, 0 for none.")
-    return text
+    return category, text

@@ -1,11 +1,9 @@
-"""From a log of sessions to training, validation and test sessions, split by date, and to the cases
-of an evaluation.
+"""From a log of sessions to training, validation and test sessions, split by date.
 
-A session is the `user` of a log; every click of one session stays in one part. Shapes: n events, S
-sequences, N items. The rules are those of two public scripts, datasets/preprocess.py of SR-GNN
-(github CRIPAC-DIG/SR-GNN) and preprocessing/session_based/preprocess_diginetica.py of session-rec
-(github rn5l/session-rec); where both count the clicks of an item over all data, support="train"
-does not look at what is held out.
+A session is the `user` of a log; every click of one session stays in one part. The rules are those
+of two public scripts, datasets/preprocess.py of SR-GNN (github CRIPAC-DIG/SR-GNN) and
+preprocessing/session_based/preprocess_diginetica.py of session-rec (github rn5l/session-rec).
+Shapes: n events, N items, U sessions.
 """
 from typing import NamedTuple
 
@@ -35,24 +33,21 @@ class SessionSplit(NamedTuple):
 
 
 def session_split(log, rule="session-rec", support="train", min_support=5, days=7):
-    """Split sessions by date, after one pass of a filter.
+    """Split sessions by date, after one pass of a filter.  -> SessionSplit.
 
     1. Sessions of one click go. 2. Items with fewer than `min_support` clicks go, and sessions that
-    are then shorter than two; clicks are counted in the training part (support="train") or in all
-    parts ("all", as both scripts do). 3. Items that training does not know go from the other parts,
-    and sessions that are then shorter than two.
+    are then shorter than two; clicks are counted in the training part (support="train"), or in all
+    parts before there are any ("all", as both scripts do). 3. Items that training does not know go
+    from the other parts, and sessions that are then shorter than two.
 
     rule="session-rec": a session is in test if its last click is later than `days` before the last
     click of all. rule="srgnn": days of UTC decide; test is strictly later than `days` before the
     last day, training strictly earlier, and the sessions of the day between are in no part. The day
     of a session is that of its first click (the script takes that of the session's last line in the
     file). By either rule, validation is the last `days` of what is not test, cut as session-rec
-    cuts; no day is lost there. The parts are found after step 1 (support="train") or after step 2
-    ("all", as in the scripts).
+    cuts; no day is lost there. If the log has events of a test file, their sessions are the test.
 
-    log: with times; if it has events of a test file, their sessions are the test by either rule.
-    -> SessionSplit. Raises InputError for an unknown choice, a log without times,
-    an empty part.
+    Raises InputError for an unknown choice, a log without times, an empty part.
     """
     require(rule in RULES, f"unknown rule {rule!r}: choose one of {', '.join(RULES)}.")
     require(support in SUPPORTS,
@@ -60,21 +55,19 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
     require(min_support >= 1 and days >= 1,
             f"min_support {min_support} and days {days} must be 1 or more.")
     require(log.time is not None, "this log has no times, so its sessions cannot be split by date.")
-    rows = np.arange(len(log.user))
-    steps = [("as read", rows), ("without sessions of one click", rows := _long(log, rows))]
-    if support == "all":
-        rows = _keep_known(log, rows, _clicks(log, rows) >= min_support)
-        part = _parts(log, rows, rule, days)  # [U+1]
-    else:
+    steps = [("as read", np.arange(len(log.user)))]
+    steps.append(("without sessions of one click", rows := _long(log, steps[0][1])))
+    part = np.full(len(log.users), TRAIN)  # [U+1]
+    if support == "train":  # Deviation HierSRec D18: counted here alone
         part = _parts(log, rows, rule, days)
-        training = rows[part[log.user[rows]] == TRAIN]  # Deviation HierSRec D18: counted here alone
-        rows = _keep_known(log, rows, _clicks(log, training) >= min_support)
+    rows = _keep_frequent(log, rows, part, min_support)
+    if support == "all":
+        part = _parts(log, rows, rule, days)
     steps.append((f"without items of fewer than {min_support} clicks in {SUPPORTS[support]}", rows))
     if rule == "srgnn":
-        steps.append(("without the sessions of the split day",
-                      rows := rows[part[log.user[rows]] != NOWHERE]))
-    rows = _keep_known(log, rows, _clicks(log, rows[part[log.user[rows]] == TRAIN]) > 0)
-    steps.append(("without items unknown to training", rows))
+        rows = rows[part[log.user[rows]] != NOWHERE]
+        steps.append(("without the sessions of the split day", rows))
+    steps.append(("without items unknown to training", rows := _keep_frequent(log, rows, part, 1)))
     return _in_parts(keep_rows(log, rows), part[log.user[rows]],
                      tuple(_note(log, *step) for step in steps))
 
@@ -84,14 +77,11 @@ def _long(log, rows):
     return rows[np.bincount(log.user[rows])[log.user[rows]] >= 2]
 
 
-def _clicks(log, rows):
-    """How often each item is clicked in these rows.  -> [N+1]."""
-    return np.bincount(log.item[rows], minlength=len(log.items))
-
-
-def _keep_known(log, rows, known):
-    """Those of the rows whose item is `known` [N+1], in sessions of two or more."""
-    return _long(log, rows[known[log.item[rows]]])
+def _keep_frequent(log, rows, part, least):
+    """Those of the rows whose item has that many clicks in training, in sessions of two or more."""
+    training = rows[part[log.user[rows]] == TRAIN]
+    clicks = np.bincount(log.item[training], minlength=len(log.items))  # [N+1]
+    return _long(log, rows[clicks[log.item[rows]] >= least])
 
 
 def _parts(log, rows, rule, days):
@@ -99,17 +89,15 @@ def _parts(log, rows, rule, days):
     require(len(rows) > 0, "no session has two clicks on items that are kept: lower min_support or "
                            "give more data.")
     starts = np.flatnonzero(np.diff(log.user[rows], prepend=0))
-    if log.held is not None:
-        rule = "test file"
-    if rule == "srgnn":
+    by_day = rule == "srgnn" and log.held is None
+    if by_day:
         at = log.time[rows[starts]] // DAY * DAY
     else:
         at = log.time[rows[np.append(starts[1:], len(rows)) - 1]]
     split = at.max() - days * DAY
-    part = np.where(at > split, TEST, TRAIN)
-    if log.held is not None:
-        part = np.where(np.logical_or.reduceat(log.held[rows], starts), TEST, TRAIN)
-    if rule == "srgnn":
+    is_test = at > split if log.held is None else np.logical_or.reduceat(log.held[rows], starts)
+    part = np.where(is_test, TEST, TRAIN)
+    if by_day:
         part[at == split] = NOWHERE
     later = (part == TRAIN) & (at > at[part == TRAIN].max(initial=0) - days * DAY)
     of_session = np.full(len(log.users), NOWHERE)
@@ -119,12 +107,11 @@ def _parts(log, rows, rule, days):
 
 def _in_parts(log, part, notes):
     """SessionSplit of a log whose rows lie in `part` [n]. Raises InputError if one is empty."""
-    rows = {"training": np.flatnonzero(part == TRAIN),
-            "validation": np.flatnonzero(part == VALIDATION), "test": np.flatnonzero(part == TEST)}
-    for name, own in rows.items():
+    rows = [np.flatnonzero(part == k) for k in (TRAIN, VALIDATION, TEST)]
+    for name, own in zip(("training", "validation", "test"), rows, strict=True):
         require(len(own) > 0, f"no session is left for {name}: change days, lower min_support or "
                               "give more data.")
-    return SessionSplit(*(of_rows(log, [own]) for own in rows.values()), log, notes)
+    return SessionSplit(*(of_rows(log, [own]) for own in rows), log, notes)
 
 
 def _note(log, step, rows):
@@ -142,14 +129,15 @@ def keep_rows(log, rows):
     """
     user, users, _ = _renumber(log.user[rows], log.users)
     item, items, kept = _renumber(log.item[rows], log.items)
-    made = log._replace(user=user, users=users, item=item, items=items,
-                        behaviour=freeze(log.behaviour[rows]))
-    if log.time is not None:
-        made = made._replace(time=freeze(log.time[rows]))
-    if log.held is not None:
-        made = made._replace(held=freeze(log.held[rows]))
+    columns = {name: freeze(column[rows]) for name in ("behaviour", "time", "held")
+               if (column := getattr(log, name)) is not None}
+    made = log._replace(user=user, users=users, item=item, items=items, **columns)
     if log.attributes is not None:
-        made = made._replace(attributes=_attributes_of(log.attributes, kept))
+        ptr, value, names = log.attributes
+        size = np.diff(ptr)[kept]
+        made = made._replace(attributes=Attributes(
+            freeze(np.append(0, np.cumsum(np.append(0, size)))),
+            freeze(value[ranges(ptr[kept], size)]), names))
     if log.category is not None:
         category, categories, _ = _renumber(log.category[rows], log.categories)
         made = made._replace(category=category, categories=categories)
@@ -164,14 +152,6 @@ def _renumber(column, names):
     return freeze(number[column]), freeze(names[np.append(0, kept)]), kept
 
 
-def _attributes_of(attributes, items):
-    """Attributes of these items [M] alone, which become 1..M."""
-    size = np.diff(attributes.ptr)[items]
-    ptr = np.append(0, np.cumsum(np.append(0, size)))
-    value = attributes.value[ranges(attributes.ptr[items], size)]
-    return Attributes(freeze(ptr), freeze(value), attributes.names)
-
-
 def cut_sessions(log, gap=1800):
     """The log with sessions for users, cut wherever more than `gap` seconds pass.
 
@@ -180,7 +160,7 @@ def cut_sessions(log, gap=1800):
     require(log.time is not None,
             "this log has no times, so its events cannot be cut into sessions.")
     new = (np.diff(log.user) != 0) | (np.diff(log.time) > gap)
-    first = np.append(True, new)  # [n] begins a session
+    first = np.append(True, new)  # [n]
     user = log.user[first]  # [S]
     number = np.arange(len(user)) - np.searchsorted(user, user) + 1  # [S] from 1 for each user
     raws = log.users[user].tolist()
@@ -195,8 +175,7 @@ def cut_sessions(log, gap=1800):
 def as_split(parts, cold=None):
     """A SessionSplit as a Split, with a case for every prefix of a held-out session.
 
-    cold [N+1] bool, as `cold` gives it: these items are kept out of refit, too, or it would make
-    them known.
+    cold [N+1] bool, as `cold` gives it: these items are kept out of refit, too.
     """
     log, known = parts.log, np.union1d(parts.train.user, parts.validation.user)
     rows = np.flatnonzero(np.isin(log.user, known))
@@ -210,9 +189,9 @@ def cold(split, share, rng):
     """Hold `share` of the items out of training, then sessions shorter than two.
 
     The items stay in the catalogue, and in validation and test. An item whose last sessions were
-    dropped with them is as unknown to the model, so it counts as cold, too. 0 < share < 1; rng:
-    np.random.Generator. -> (SessionSplit, cold [N+1] bool: no click in the new training part).
-    Raises InputError for another share, or if no session is left.
+    dropped with them is as unknown to the model, so it counts as cold, too.
+    -> (SessionSplit, cold [N+1] bool: no click in the new training part).
+    Raises InputError for a share that is not between 0 and 1, or if no session is left.
     """
     require(0 < share < 1, f"the share of cold items is {share}: give one between 0 and 1.")
     log, items = split.log, len(split.log.items) - 1

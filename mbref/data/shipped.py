@@ -1,7 +1,4 @@
-"""What travels with mbref: small logs, golden cases and recorded states of the releases.
-
-An installed package holds them inside; in a clone they stand beside it.
-"""
+"""What travels with mbref, inside an installed package and beside it in a clone."""
 from importlib.resources import files
 from pathlib import Path
 

@@ -1,18 +1,18 @@
 """Files of fixed splits: training lists, held-out targets and negatives that others have drawn."""
 import numpy as np
 
-from mbref.data.arrays import read_arrays, require_within
+from mbref.data.arrays import read_arrays
 from mbref.data.log import Log
 from mbref.data.sequences import NO_NPZ
-from mbref.errors import InputError
+from mbref.errors import MOST, InputError
 
-# what is read of a file: kinds and number of axes of each array
+# kinds and number of axes of each array that is read
 LISTS = {"tr_item": ("iu", 1), "tr_beh": ("iu", 1), "ptr": ("iu", 1), "target": ("iu", 1),
          "usernum": ("iu", 0), "itemnum": ("iu", 0), "neg_clean": ("iu", 3),
          "neg_release": ("iu", 3)}
 EVENTS = {"item": ("iu", 1), "time": ("iuf", 1), "ptr": ("iu", 1), "neg": ("iu", 1),
           "cate": ("iu", 1), "test_neg100": ("iu", 2)}
-MOST = 10**8  # items, or categories
+SHOP = ("buy", "cart", "fav", "pv")
 
 
 def read_training_lists(path):
@@ -28,22 +28,21 @@ def read_training_lists(path):
         require_equal(file["usernum"], len(file["target"]), len(ptr) - 1,
                       *(file[name].shape[1] for name in negatives))
         require_equal(len(file["tr_item"]), len(file["tr_beh"]))
-        require_within({"itemnum": items}, 1, MOST)
-        require_within({name: file[name] for name in ("tr_item", "target")}, 1, items)
-        require_within({name: file[name] for name in negatives}, 0, items)  # 0 = none was left
-        require_within({"tr_beh": file["tr_beh"]}, 0, 3)
+        require_within(file, 1, MOST, "itemnum")
+        require_within(file, 1, items, "tr_item", "target")
+        require_within(file, 0, items, *negatives)  # 0 = none was left
+        require_within(file, 0, 3, "tr_beh")
     except NO_NPZ as error:
         raise InputError(f"{path} is no split file ({error}): "
                          "give .npz with tr_item, tr_beh, ptr, target.") from error
     users = np.arange(1, len(ptr))
-    user = np.concatenate([np.repeat(users, np.diff(ptr)), users])  # the targets go last
-    item = np.append(file["tr_item"], file["target"])
-    behaviour = np.append(file["tr_beh"] + 1, np.ones_like(users))
+    user = np.append(np.repeat(users, np.diff(ptr)), users)
+    order = np.argsort(user, kind="stable")  # a user's target goes last
+    item = np.append(file["tr_item"], file["target"])[order]
+    behaviour = np.append(file["tr_beh"] + 1, np.ones_like(users))[order]
     ids = [np.arange(size + 1).astype(str) for size in (len(users), items)]
-    order = np.argsort(user, kind="stable")
-    shop = ("buy", "cart", "fav", "pv")
-    columns = (column[order] for column in (user, item, behaviour))
-    return Log(*columns, None, None, *ids, None, shop, ()), {n: file[n] for n in negatives}
+    log = Log(user[order], item, behaviour, None, None, *ids, None, SHOP, ())
+    return log, {name: file[name] for name in negatives}
 
 
 def read_event_lists(path):
@@ -57,9 +56,9 @@ def read_event_lists(path):
         item, time, ptr, negative, category, more = (file[name] for name in EVENTS)
         require_equal(len(item), len(time), len(negative))
         require_equal(len(more), len(ptr) - 1)
-        require_within({"item": item, "neg": negative, "test_neg100": more}, 0, len(category) - 1)
-        require_within({"cate": category}, 0, MOST)
-        require_within({"time": time}, 0, 2**53)
+        require_within(file, 0, len(category) - 1, "item", "neg", "test_neg100")
+        require_within(file, 0, MOST, "cate")
+        require_within(file, 0, 2**53, "time")
     except NO_NPZ as error:
         raise InputError(f"{path} is no split file ({error}): "
                          "give .npz with item, time, ptr, neg, cate.") from error
@@ -85,6 +84,13 @@ def read_lists(path, declared, rows, least):
     return file
 
 
+def require_within(file, least, most, *names):
+    """Raise ValueError unless all numbers of these arrays lie in least .. most; nan does not."""
+    for name in names:
+        if not np.all((file[name] >= least) & (file[name] <= most)):
+            raise ValueError(f"{name} must hold numbers of {least} to {most}")
+
+
 def require_equal(*lengths):
     """Raise ValueError unless all are the same."""
     if len({int(length) for length in lengths}) > 1:
@@ -93,7 +99,6 @@ def require_equal(*lengths):
 
 def with_negatives(split, log, negative):
     """A leave-one-out split of any events with fixed negatives [n] of them."""
-    # 1 = the user's last
-    from_end = np.searchsorted(log.user, log.user, side="right") - np.arange(len(log.user))
+    from_end = np.searchsorted(log.user, log.user, side="right") - np.arange(len(log.user))  # 1..
     return split._replace(train=split.train._replace(negative=negative[from_end > 2]),
                           refit=split.refit._replace(negative=negative[from_end > 1]))

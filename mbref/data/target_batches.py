@@ -8,10 +8,7 @@ from mbref.errors import require
 
 
 def fill_groups(config):
-    """Set what a new Config leaves out: tables and groups of a plain log, and no actions anywhere.
-
-    Raises InputError if there are neither items nor groups, or not as many actions as groups.
-    """
+    """Set what a new Config leaves out: tables and groups of a plain log, no actions anywhere."""
     sizes = (("item", config.items), ("category", config.categories))
     tables = config.tables or tuple((name, size) for name, size in sizes if size)
     groups = config.groups or (tuple(name for name, _ in tables),)

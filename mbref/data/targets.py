@@ -1,9 +1,8 @@
 """What rankers of one target read: its history with time gaps, and the candidates to score.
 
 ATRank, DMRAN and their baselines use the gap between every event and the target, so each target has
-a row of its own; windows.py is for models that read a history once for all its positions.
-
-Shapes: M targets, B batch, L longest history of it, C candidates, N items, F features.
+a row of its own. Shapes: M targets, B batch, L longest history of it, C candidates, N items, F
+features.
 """
 from typing import NamedTuple
 
@@ -13,8 +12,7 @@ from mbref.data import sequences
 
 
 class History(NamedTuple):
-    """What came before the target among one group of objects, oldest first; shorter ones end in 0.
-    """
+    """What came before the target in one group of objects, oldest first; shorter ones end in 0."""
 
     item: np.ndarray       # [B, L]
     behaviour: np.ndarray  # [B, L] 1..K
@@ -38,7 +36,7 @@ def examples(events, items, rng, pairs=False):
     does not hold. -> one array of rows: [2M, 2] (event, candidate), positive and negative apart as
     in ATRank's release; with pairs=True [M, 3] (event, positive, negative).
     """
-    first = np.repeat(events.ptr[:-1], np.diff(events.ptr))
+    first = events.ptr[sequences.owner(events)]
     event = np.flatnonzero(np.arange(len(first)) > first)  # [M]
     negative = events.negative
     if negative is None:  # Deviation DMRAN D16: none of the user's items, drawn once
@@ -69,8 +67,7 @@ def training_batch(events, rows, length, items, unit=1):
 
 
 def ranking_batch(events, cases, length, items, unit=1):
-    """The whole sequences `cases` [B], each seen from the moment at which its held-out event comes.
-    """
+    """The sequences `cases` [B], each seen from the moment at which its held-out event comes."""
     start, stop = events.ptr[cases], events.ptr[cases + 1]
     now = None if events.time is None else events.now[cases]
     history = cut(events, np.maximum(start, stop - length), stop, now, unit)

@@ -1,6 +1,7 @@
 """Windows, padded on the left, for models that read a history once for all its positions.
 
-Shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
+A model takes examples, training_batch and ranking_batch as its own; its config says items and
+length. Shapes: n events, S sequences, B batch, L window length, K behaviour types, N items.
 """
 from typing import NamedTuple
 
@@ -11,8 +12,7 @@ from mbref.nn import masks
 
 
 class Next(NamedTuple):
-    """What the loss compares at every position: the event that came next, and an item that did not.
-    """
+    """What the loss compares at a position: the event that came next, and an item that did not."""
 
     item: np.ndarray             # [B, L] 0 = nothing to predict here
     behaviour: np.ndarray        # [B, L]
@@ -23,8 +23,7 @@ class Next(NamedTuple):
 
 
 class ItemCounts(NamedTuple):
-    """How often each user of a batch met each item: M pairs that met are listed, by row and item.
-    """
+    """How often each user of a batch met each item: the M pairs that met, by row and item."""
 
     row: np.ndarray     # [M] in the batch
     item: np.ndarray    # [M]
@@ -53,10 +52,14 @@ def windows(sequences, length, newest_only=False):
     """
     cuts = []
     for s, (start, end) in enumerate(zip(sequences.ptr[:-1], sequences.ptr[1:] - 1, strict=True)):
-        stops = range(end, start, -length)
-        stops = stops[:1] if newest_only else stops
+        stops = range(end, start, -length)[:1 if newest_only else None]
         cuts += [(s, max(stop - length, start), stop) for stop in stops]
     return np.array(cuts, int).reshape(-1, 3)
+
+
+def examples(events, config, rng):
+    """Rows to draw training batches from, one array a task: all windows [W, 3]."""
+    return [windows(events, config.length)]
 
 
 def pad_left(values, first, stop, length):
@@ -65,16 +68,16 @@ def pad_left(values, first, stop, length):
     return pick_rows(values, row, row >= first[:, None])
 
 
-def training_batch(sequences, cuts, length, items, rng, counts="running"):
-    """Windows `cuts` [B, 3] as a Batch with its Next, a uniform negative a position."""
-    s, first, stop = cuts.T
+def training_batch(events, rows, config, rng, counts="running"):
+    """Windows `rows` [B, 3], each event with its counts so far, the next and a drawn negative."""
+    s, first, stop = rows.T
     kept, s = np.unique(s, return_inverse=True)  # a sequence with several of the windows once
-    sequences, shift = take(sequences, kept)
-    first, stop = first + shift[s], stop + shift[s]
+    sequences, shift = take(events, kept)
+    first, stop, length = first + shift[s], stop + shift[s], config.length
     batch = _inputs(sequences, s, first, stop, length, counts)
     item, behaviour = (pad_left(x, first + 1, stop + 1, length)
                        for x in (sequences.item, sequences.behaviour))
-    negative = draw_negatives(rng, sequences, s, item, items)
+    negative = draw_negatives(rng, sequences, s, item, config.items)
     if counts == "window":
         K = sequences.counts.shape[1]
         item_counts, negative_counts = (window_counts(x, batch.item, batch.behaviour, K)
@@ -87,18 +90,18 @@ def training_batch(sequences, cuts, length, items, rng, counts="running"):
     return batch._replace(next=follow, at=np.flatnonzero(item))
 
 
-def ranking_batch(held_history, cases, length, items, counts="running"):
-    """The newest events of sequences `cases` [B], and the counts of every item."""
-    first, stop = held_history.ptr[cases], held_history.ptr[cases + 1]
-    newest = np.maximum(first, stop - length)
-    batch = _inputs(held_history, cases, newest, stop, length, counts)
+def ranking_batch(events, cases, config, counts="running"):
+    """The newest events of the sequences `cases` [B], and how often each user met every item."""
+    first, stop = events.ptr[cases], events.ptr[cases + 1]
+    newest = np.maximum(first, stop - config.length)
+    batch = _inputs(events, cases, newest, stop, config.length, counts)
     first = newest if counts == "window" else first
     at, row = ranges(first, stop - first), np.repeat(np.arange(len(cases)), stop - first)
-    pairs, pair = np.unique(row * (items + 1) + held_history.item[at], return_inverse=True)
-    met = np.zeros((len(pairs), held_history.counts.shape[1]), np.float32)  # [M, K]
-    np.add.at(met, (pair, held_history.behaviour[at] - 1), 1)
-    history = ItemCounts(*np.divmod(pairs, items + 1), met, np.zeros_like(met, shape=met.shape[1]))
-    return batch._replace(history=history)
+    pairs, pair = np.unique(row * (config.items + 1) + events.item[at], return_inverse=True)
+    met = np.zeros((len(pairs), events.counts.shape[1]), np.float32)  # [M, K]
+    np.add.at(met, (pair, events.behaviour[at] - 1), 1)
+    none = np.zeros(met.shape[1], np.float32)
+    return batch._replace(history=ItemCounts(*np.divmod(pairs, config.items + 1), met, none))
 
 
 def _inputs(sequences, s, first, stop, length, counts):
@@ -111,10 +114,7 @@ def _inputs(sequences, s, first, stop, length, counts):
 
 
 def window_counts(candidates, item, behaviour, behaviours):
-    """Counts of candidates[:, t] in the window up to and including t.
-
-    candidates, item, behaviour [B, L] -> [B, L, K].
-    """
+    """Counts of candidates[:, t] in the window up to and including t.  [B, L] each -> [B, L, K]."""
     length = item.shape[1]
     same = (candidates[:, :, None] == item[:, None, :]) & (item > 0)[:, None, :]  # [B, L, L]
     met = same & masks.causal(length, item)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 
 from mbref.data.indicators import add_counts, own_counts
-from mbref.data.window_batches import examples, ranking_batch, training_batch
+from mbref.data.windows import examples, ranking_batch, training_batch
 from mbref.errors import require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention, in_one_pass

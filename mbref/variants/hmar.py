@@ -47,13 +47,13 @@ def examples(events, config, rng):
 
 def training_batch(events, rows, config, rng):
     """Windows `rows` with the counts and the positives that the config asks for."""
-    made = windows.training_batch(events, rows, config.length, config.items, rng, config.counts)
+    made = windows.training_batch(events, rows, config, rng, config.counts)
     return change_batch(made, config)
 
 
 def ranking_batch(events, cases, config):
     """The newest events of the sequences `cases`, with counts as the config asks for."""
-    made = windows.ranking_batch(events, cases, config.length, config.items, config.counts)
+    made = windows.ranking_batch(events, cases, config, config.counts)
     return change_batch(made, config)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mbref.data import item_text as metadata
-from mbref.data.item_text import random_vectors, text_vectors
+from mbref.data.item_text import random_vectors
 from mbref.data.log import Attributes
 from mbref.errors import InputError
 from tests.optional import require
@@ -24,6 +24,14 @@ def random_tokens(seed, items=50):
     chance = np.arange(1, len(VOCABULARY) + 1) ** -0.8
     chance /= chance.sum()
     return [[], *(rng.choice(VOCABULARY, size=rng.integers(9), p=chance).tolist() for _ in range(items))]
+
+
+def text_vectors(tokens, *arguments, **more):
+    """The vectors of lists of tokens, or of Attributes."""
+    if isinstance(tokens, list):
+        names = [token for here in tokens[1:] for token in here]
+        tokens = Attributes(np.cumsum([0, 0, *map(len, tokens[1:])]), np.arange(len(names)), names)
+    return metadata.text_vectors(tokens, *arguments, **more)
 
 
 def hashed(tokens, columns):
@@ -136,8 +144,7 @@ def test_chunks_do_not_matter(monkeypatch):
 
 
 def test_nothing_depends_on_the_hash_seed_of_python():
-    code = ("from tests.data.test_item_text import random_tokens\n"
-            "from mbref.data.item_text import text_vectors\n"
+    code = ("from tests.data.test_item_text import random_tokens, text_vectors\n"
             "print(text_vectors(random_tokens(5), range(1, 41), 64, 6).tobytes().hex())")
     expected = text_vectors(random_tokens(5), range(1, 41), 64, 6)
     for seed in ("0", "1", "12345"):

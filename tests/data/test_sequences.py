@@ -1,6 +1,7 @@
 """mbref.data.sequences: splits, counts, windows, negatives and batches against lists written by hand and slow loops."""
 import tracemalloc
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,6 +44,11 @@ def held(part):
     """{user: (history items, held-out item, seen)}."""
     history = items_of(part.history)
     return {u: (history[u], int(i), bool(s)) for u, i, s in zip(history, part.item, part.seen, strict=True)}
+
+
+def sizes(length, items):
+    """What a batch asks of a config."""
+    return SimpleNamespace(length=length, items=items)
 
 
 def same(a, b):
@@ -249,7 +255,7 @@ def test_the_validation_event_and_what_follows_change_no_training_array(seed):
     new = leave_one_out(log._replace(item=item, behaviour=behaviour), "buy")
     assert len(old.validation.item) and not same(old.refit, new.refit)
     assert same((old.train, old.validation.history), (new.train, new.validation.history))
-    batches = [windows.training_batch(s.train, windows.windows(s.train, 4), 4, 6, np.random.default_rng(1)) for s in (old, new)]
+    batches = [windows.training_batch(s.train, windows.windows(s.train, 4), sizes(4, 6), np.random.default_rng(1)) for s in (old, new)]
     assert same(batches[0][:4] + (batches[0].next,), batches[1][:4] + (batches[1].next,))
 
 
@@ -300,7 +306,7 @@ def test_every_event_but_the_first_is_predicted_once(length):
 def test_training_batch_by_hand():
     sequences = sq.from_rows(np.array([4] * 5), np.array([1, 2, 1, 3, 1]), np.array([2, 1, 2, 2, 1]), 2)
     cuts = np.array([[0, 1, 4], [0, 0, 1]])
-    batch = windows.training_batch(sequences, cuts, 4, 9, np.random.default_rng(0))
+    batch = windows.training_batch(sequences, cuts, sizes(4, 9), np.random.default_rng(0))
     assert batch.user.tolist() == [4, 4]
     assert batch.item.tolist() == [[0, 2, 1, 3], [0, 0, 0, 1]]
     assert batch.behaviour.tolist() == [[0, 1, 2, 2], [0, 0, 0, 2]]
@@ -308,7 +314,7 @@ def test_training_batch_by_hand():
     assert batch.next.item.tolist() == [[0, 1, 3, 1], [0, 0, 0, 2]]
     assert batch.next.behaviour.tolist() == [[0, 2, 2, 1], [0, 0, 0, 1]]
     assert batch.next.counts.tolist() == [[[0, 0], [0, 1], [0, 0], [0, 2]], [[0, 0], [0, 0], [0, 0], [0, 0]]]
-    window = windows.training_batch(sequences, cuts, 4, 9, np.random.default_rng(0), "window")
+    window = windows.training_batch(sequences, cuts, sizes(4, 9), np.random.default_rng(0), "window")
     assert window.counts.tolist() == [[[0, 0], [1, 0], [0, 1], [0, 1]], [[0, 0], [0, 0], [0, 0], [0, 1]]]
     assert window.next.counts.tolist() == [[[0, 0], [0, 0], [0, 0], [0, 1]], [[0, 0], [0, 0], [0, 0], [0, 0]]]
     assert window.history is None and same(window.next[:2], batch.next[:2])
@@ -319,7 +325,7 @@ def test_training_batch_against_a_loop(seed):
     log = random_log(seed)
     sequences = sq.from_rows(log.user, log.item, log.behaviour, 3)
     cuts, length = windows.windows(sequences, 4), 6
-    batch = windows.training_batch(sequences, cuts, length, 6, np.random.default_rng(seed))
+    batch = windows.training_batch(sequences, cuts, sizes(length, 6), np.random.default_rng(seed))
     for b, (s, first, stop) in enumerate(cuts):
         start, end = sequences.ptr[s], sequences.ptr[s + 1]
         item, behaviour = log.item[start:end].tolist(), log.behaviour[start:end].tolist()
@@ -345,7 +351,7 @@ def test_many_windows_of_one_long_user_cost_no_more_than_the_user():
     events = sq.from_rows(np.ones(n, int), rng.integers(1, 50, n), rng.integers(1, 4, n), 3)
     cuts = windows.windows(events, 10)[:64]
     tracemalloc.start()
-    windows.training_batch(events, cuts, 10, 50, rng)
+    windows.training_batch(events, cuts, sizes(10, 50), rng)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 10 * sum(x.nbytes for x in events if x is not None)  # a copy a window would be 64
@@ -359,14 +365,14 @@ def counts_of_all(batch, items):
 
 def test_ranking_batch_by_hand():
     history = sq.from_rows(np.array([3] * 4 + [5]), np.array([2, 2, 1, 2, 4]), np.array([1, 2, 2, 2, 1]), 2)
-    batch = windows.ranking_batch(history, np.array([1, 0]), 3, 4)
+    batch = windows.ranking_batch(history, np.array([1, 0]), sizes(3, 4))
     assert batch.user.tolist() == [5, 3] and batch.next is None
     assert batch.item.tolist() == [[0, 0, 4], [2, 1, 2]]
     assert batch.counts.tolist() == [[[0, 0], [0, 0], [1, 0]], [[1, 1], [0, 1], [1, 2]]]
     none, buy = [0, 0], [1, 0]
     assert counts_of_all(batch, 4) == [[none, none, none, none, buy], [none, [0, 1], [1, 2], none, none]]
     assert batch.history.row.tolist() == [0, 1, 1] and batch.history.counts.dtype == np.float32
-    window = windows.ranking_batch(history, np.array([1, 0]), 3, 4, "window")
+    window = windows.ranking_batch(history, np.array([1, 0]), sizes(3, 4), "window")
     assert window.counts.tolist() == [[[0, 0], [0, 0], [1, 0]], [[0, 1], [0, 1], [0, 2]]]
     assert counts_of_all(window, 4) == [[none, none, none, none, buy], [none, [0, 1], [0, 2], none, none]]
 
@@ -374,7 +380,7 @@ def test_ranking_batch_by_hand():
 def test_counts_to_rank_from_do_not_grow_with_the_catalogue():
     """A whole array would be 2.4 GB."""
     history = sq.from_rows(np.array([3] * 4 + [5]), np.array([2, 2, 1, 2, 4]), np.array([1, 2, 2, 2, 1]), 2)
-    small, large = (windows.ranking_batch(history, np.array([1, 0]), 3, items) for items in (4, 10**8))
+    small, large = (windows.ranking_batch(history, np.array([1, 0]), sizes(3, items)) for items in (4, 10**8))
     assert same(small.history, large.history) and counts_of_all(small, 4) == counts_of_all(large, 4)
 
 
@@ -387,7 +393,7 @@ def test_drawn_events_are_ranked_from_what_they_were():
     assert len(which) == 4 < len(held.item) and (np.diff(which) > 0).all()
     assert same((some.item, some.seen, some.history.oracle, some.history.user),
                 (held.item[which], held.seen[which], held.history.oracle[which], held.history.user[which]))
-    assert same(windows.ranking_batch(some.history, np.arange(4), 3, 9), windows.ranking_batch(held.history, which, 3, 9))
+    assert same(windows.ranking_batch(some.history, np.arange(4), sizes(3, 9)), windows.ranking_batch(held.history, which, sizes(3, 9)))
     assert same(draw_cases(held, 4, np.random.default_rng(0)), some)
     assert same(draw_cases(held, 999, np.random.default_rng(0)), held)
     assert len({tuple(draw_cases(held, 4, np.random.default_rng(seed)).item) for seed in range(5)}) > 1
@@ -395,7 +401,7 @@ def test_drawn_events_are_ranked_from_what_they_were():
 
 def test_ranking_batch_of_an_empty_history():
     empty = sq.from_rows(*np.empty((3, 0), int), 2)._replace(ptr=np.zeros(2, int), user=np.array([3]))
-    batch = windows.ranking_batch(empty, np.array([0]), 3, 4)
+    batch = windows.ranking_batch(empty, np.array([0]), sizes(3, 4))
     assert batch.item.tolist() == [[0, 0, 0]] and batch.counts.shape == (1, 3, 2) and counts_of_all(batch, 4) == [5 * [[0, 0]]]
 
 
@@ -425,7 +431,7 @@ def test_negatives_of_tiny_catalogues():
     positive = np.array([[0, 1]])
     for items, want in ((1, [[0, 0]]), (2, [[0, 2]])):
         assert sq.draw_negatives(np.random.default_rng(0), sequences, np.array([0]), positive, items).tolist() == want
-    batch = windows.training_batch(sequences, np.array([[0, 0, 1]]), 2, 1, np.random.default_rng(0))
+    batch = windows.training_batch(sequences, np.array([[0, 0, 1]]), sizes(2, 1), np.random.default_rng(0))
     assert batch.next.item.tolist() == [[0, 1]] and batch.next.negative.tolist() == [[0, 0]]
     assert not batch.next.negative_counts.any()
 
@@ -434,7 +440,7 @@ def test_negatives_depend_on_the_generator_alone():
     log = random_log(1)
     sequences = sq.from_rows(log.user, log.item, log.behaviour, 3)
     cuts = windows.windows(sequences, 5)
-    one, two, other = (windows.training_batch(sequences, cuts, 5, 6, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, two, other = (windows.training_batch(sequences, cuts, sizes(5, 6), np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert same(one.next, two.next) and not same(one.next, other.next)
 
 

@@ -25,7 +25,7 @@ from mbref.data.readers.build import Reading
 from mbref.data.readers.lines import digest_of
 from mbref.data.readers.shops import TABLES, read_shop
 from mbref.data.readers.table import read_csv
-from mbref.errors import InputError
+from mbref.errors import require
 
 __all__ = ["FORMATS", "OF_READING", "digest_of", "read", "read_table", "read_task"]
 OF_READING = ("columns", "no_header", "behaviours", "sample_users", "keep_repeats", "test")
@@ -34,25 +34,23 @@ FORMATS = (*OTHERS, *TABLES)
 
 
 def read(path, format, behaviours=None, **choices):
-    """Read the log at `path`; `format` is one of FORMATS.
+    """The Log at `path`; `format` is one of FORMATS.
 
     `behaviours`, a sequence of names, replaces the format's own vocabulary; its order gives the
     index. `choices` are further fields of build.Reading. Users, items and categories are numbered
     from 1 by raw id, in numeric order if all are integers, else in text order: the numbers do not
-    depend on the order of the rows. Returns a Log. Raises InputError, one sentence with file, line
-    and mend, for what does not fit the format.
+    depend on the order of the rows. Raises InputError, one sentence with file, line and mend, for
+    what does not fit the format.
     """
-    if format not in FORMATS:
-        raise InputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
-    reading = Reading(None if behaviours is None else behaviours, **choices)
     if format in TABLES:
-        return read_shop(path, format, reading)
-    return OTHERS[format](path, reading)
+        return read_shop(path, format, Reading(behaviours, **choices))
+    require(format in OTHERS, f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
+    return OTHERS[format](path, Reading(behaviours, **choices))
 
 
 def read_task(task, path):
-    """The log in a file written as that of a runs.Task, which names columns and behaviours in text:
-    "user=visitorid,item=itemid" and "buy,cart"."""
+    """The log in a file written as that of a runs.Task, which has columns and behaviours as text.
+    """
     columns = dict(pair.partition("=")[::2] for pair in task.columns.split(",") if pair)
     behaviours = tuple(task.behaviours.split(",")) if task.behaviours else None
     return read(path, task.format, behaviours, columns=columns, header=not task.no_header,
@@ -60,10 +58,10 @@ def read_task(task, path):
 
 
 def read_table(path, columns, behaviours=None, **choices):
-    """Read any table: columns {"user": "visitorid", "item": "itemid", "time": "timestamp", ...}.
+    """The Log of any table: columns {"user": "visitorid", "item": "itemid", "time": "timestamp"}.
 
     Ours are user, item, time, behaviour, rating, category and label; without a header
     (header=False) a column is given by its number from 1. behaviours: their names in the order that
-    is wanted. -> Log.
+    is wanted.
     """
     return read(path, "csv", behaviours, columns=columns, **choices)

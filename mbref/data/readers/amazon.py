@@ -5,7 +5,6 @@ A review is a positive event, called "review"; so K = 1, as ATRank and S3-Rec ha
 import ast
 import json
 import re
-from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
@@ -14,11 +13,12 @@ import numpy as np
 from mbref.data.readers import build, lines as text
 from mbref.data.readers.columns import LONGEST_FIELD, Column, of_texts
 from mbref.data.readers.events import RATED, rating_to_behaviour
-from mbref.data.readers.times import LATEST, number
+from mbref.data.readers.times import LATEST, iso_time, number
 from mbref.errors import InputError, require
 
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
 META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+DAY = re.compile(r"(\d\d?)\s+(\d\d?),\s*(\d{4})", re.ASCII)  # 09 13, 2009
 LONGEST_LITERAL = 1 << 16  # letters of a line in Python's spelling; longer ones take minutes
 
 
@@ -27,12 +27,9 @@ def amazon(path, reading):
 
     Read are reviewerID, asin and unixReviewTime, or reviewTime ("09 13, 2009") where that is
     missing; of 2023 user_id, parent_asin and timestamp (milliseconds). behaviours=RATED (in any
-    order) asks for the stars, overall or rating, as behaviours by rating_to_behaviour. Categories:
-    see _item_category.
-
-    A review equal to an earlier one in user, item and time is dropped. Source:
-    https://cseweb.ucsd.edu/~jmcauley/datasets.html (files reviews_Books_5.json.gz,
-    Books_5.json.gz).
+    order) asks for the stars, overall or rating, as behaviours by rating_to_behaviour. A review
+    equal to an earlier one in user, item and time is dropped. Source:
+    https://cseweb.ucsd.edu/~jmcauley/datasets.html (reviews_Books_5.json.gz, Books_5.json.gz).
     """
     names, notes, broken = reading.behaviours, [], {}
     require(names is None or sorted(names) == sorted(RATED), f"behaviours {names!r} do not fit "
@@ -48,7 +45,8 @@ def amazon(path, reading):
         good += 1
         if item in wanted:
             category[item] = last
-    text.report_broken(metadata, broken, good, notes)
+    if good or broken:
+        text.report_broken(metadata, broken, good, notes)
     return build.with_item_categories(log, metadata, category.items(), notes)
 
 
@@ -150,23 +148,17 @@ def _raw_id(record, names):
 
 def _milliseconds(record):
     """Milliseconds since 1970 of a review, from its first field with a time. Raises ValueError."""
+    value = -1
     if record.get("unixReviewTime") is not None:
         value = number(str(record["unixReviewTime"])) * 1000
     elif record.get("timestamp") is not None:
         value = number(str(record["timestamp"]))
-    else:
-        value = _day_seconds(str(record.get("reviewTime"))) * 1000
+    elif found := DAY.fullmatch(str(record.get("reviewTime"))):
+        month, day, year = found.groups()
+        value = iso_time(f"{year}-{month:0>2}-{day:0>2}") // 1000
     if not 0 <= value < LATEST * 1000:  # false for nan, too
         raise ValueError("it has no valid unixReviewTime, timestamp or reviewTime")
     return int(value)
-
-
-def _day_seconds(day):
-    """Seconds at the start of a day "09 13, 2009" in UTC; nan if it is none."""
-    try:
-        return datetime.strptime(day, "%m %d, %Y").replace(tzinfo=timezone.utc).timestamp()
-    except ValueError:
-        return float("nan")
 
 
 def _metadata(path):

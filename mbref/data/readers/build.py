@@ -4,15 +4,15 @@ A part of events holds the Columns `line`, `user`, `item`, `behaviour` and, wher
 `category` and `time`: numbers in units that all parts share.
 """
 import re
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.data.log import Attributes, Log
-from mbref.data.readers.columns import Column, of_texts, texts_of
+from mbref.data.readers.columns import Column, of_texts, take, texts_of
 from mbref.data.readers.events import drop
-from mbref.data.readers.lines import name_of, no_events, report_broken
-from mbref.data.readers.sample import sample_parts
+from mbref.data.readers.lines import name_of, report_broken
 from mbref.data.readers.times import LATEST, UNITS, in_seconds, suspicions, units_per_second
 from mbref.errors import require
 
@@ -39,10 +39,11 @@ def log(path, parts, vocabularies, notes, broken, reading, per_second=None, same
     Events are sorted by their whole times before fractions of a second go. same: what makes two
     events of a user at one time repeats.
     """
-    held, rows = sample_parts(parts, reading.sample_users, notes, name_of(path))
-    if not rows:
+    if reading.sample_users:
+        parts = sample_parts(parts, reading.sample_users, notes, name_of(path))
+    held = list(parts)
+    if not count_rows(held):
         report_broken(path, broken, 0, notes)
-        raise no_events(path, notes)
     events = {name: _join([part.pop(name) for part in held]) for name in list(held[0])}
     events, names = _number_behaviours(path, events, vocabularies, broken, notes)
     if "time" in events:
@@ -54,6 +55,34 @@ def log(path, parts, vocabularies, notes, broken, reading, per_second=None, same
         events = drop(events, "time", (time < 0) | (time >= most), problem, broken)
     report_broken(path, broken, len(events["line"].values), notes)
     return _number(path, events, names, per_second, notes, reading, same)
+
+
+def count_rows(parts):
+    """How many rows the parts hold together."""
+    return sum(len(part["line"].values) for part in parts)
+
+
+def sample_parts(parts, count, notes, name):
+    """The parts with the events of `count` users alone, those whose ids have the lowest hashes.
+
+    So they are the same ones in every run and in whatever order the rows come. A user who is not
+    among them now never will be: the file is read once. A note says what share was kept.
+    """
+    held, rows, lowest = [], 0, np.empty(0, np.uint64)
+    for part in parts:
+        user = texts_of(part["user"])
+        codes = [int.from_bytes(blake2b(raw.encode(), digest_size=8).digest(), "big")
+                 for raw in user.names]
+        part["hash"] = Column(np.array(codes, np.uint64)[user.values])
+        rows += len(user.values)
+        lowest = np.unique(np.append(lowest, part["hash"].values))[:count]
+        held.append(take(part, part["hash"].values <= lowest[-1:]))
+    held = [take(part, part["hash"].values <= lowest[-1:]) for part in held]
+    if rows:
+        kept = count_rows(held)
+        notes.append(f"{name}: kept {len(lowest):,} users and {kept:,} of {rows:,} events "
+                     f"({kept / rows:.1%})")
+    return held
 
 
 def _join(columns):
@@ -96,27 +125,27 @@ def _number_behaviours(path, events, vocabularies, broken, notes):
 def _number(path, events, names, per_second, notes, reading, same):
     """The Log of events that are all good."""
     _note_scientific(path, events, notes)
-    users, user = number_ids(events.pop("user"))
-    items, item = number_ids(events.pop("item"))
-    categories, category = number_ids(events["category"]) if "category" in events else (None, None)
-    columns = dict(user=user, item=item, behaviour=events["behaviour"].values, category=category)
-    if "time" in events:
-        columns["time"] = events["time"].values
+    raws, columns = {}, {}
+    for name in ("user", "item", "category"):
+        if name in events:
+            raws[name], columns[name] = number_ids(events.pop(name))
+    columns |= {name: events[name].values for name in ("behaviour", "time") if name in events}
     del events
-    order = _order(user, columns.get("time"))
+    order = _order(columns["user"], columns.get("time"))
     if order is not None:
-        columns = {name: None if x is None else x[order] for name, x in columns.items()}
+        columns = {name: column[order] for name, column in columns.items()}
     if "time" in columns:
         if not reading.keep_repeats:
             columns = _drop_repeats(path, columns, same, notes)
         seconds = in_seconds(columns["time"], per_second)
         notes += [f"{name_of(path)}: {words}" for words in suspicions(columns["time"], seconds)]
         columns["time"] = seconds
-    if categories is not None and len(categories) == 1:
-        categories = columns["category"] = None
-    columns = {name: None if x is None else freeze(x) for name, x in columns.items()}
-    return Log(**{"time": None, **columns}, users=users, items=items, categories=categories,
-               behaviours=names, notes=tuple(notes))
+    if len(raws.get("category", ())) == 1:  # no item has one
+        del raws["category"], columns["category"]
+    columns = {name: freeze(column) for name, column in columns.items()}
+    return Log(columns["user"], columns["item"], columns["behaviour"], columns.get("time"),
+               columns.get("category"), raws["user"], raws["item"], raws.get("category"), names,
+               tuple(notes))
 
 
 def _order(user, time):
@@ -141,7 +170,7 @@ def _drop_repeats(path, columns, same, notes):
     tie = (np.diff(user) == 0) & (np.diff(time) == 0)
     rows = np.flatnonzero(np.append(tie, False) | np.append(False, tie))
     group = np.cumsum(~np.append(False, tie))[rows]
-    same = [name for name in same if columns[name] is not None]
+    same = [name for name in same if name in columns]
     keys = [columns[name][rows] for name in same] + [group]
     order = np.lexsort(keys)  # stable: the first of the file stays
     again = np.all([np.diff(key[order]) == 0 for key in keys], axis=0)
@@ -150,7 +179,7 @@ def _drop_repeats(path, columns, same, notes):
         return columns
     notes.append(f"{name_of(path)}: dropped {len(repeats)} of {len(user)} events, each repeats "
                  f"another one in {', '.join(('user', *same))} and time")
-    return {name: None if x is None else np.delete(x, repeats) for name, x in columns.items()}
+    return {name: np.delete(column, repeats) for name, column in columns.items()}
 
 
 def _note_scientific(path, events, notes):
@@ -172,7 +201,7 @@ def note_no_categories(log, source):
 def note_several(source, count, what, first=""):
     """[] or the note on `count` items with more than one category."""
     have = "item has" if count == 1 else "items have"
-    return [f"{source.name}: {count} {have} more than one category{first}, {what}"] * (count > 0)
+    return [f"{source.name}: {count} {have} more than one category{first}, {what}"] if count else []
 
 
 def with_item_categories(log, source, found, notes):
@@ -211,11 +240,14 @@ def number_ids(column):
     values, names = column
     if names is None and len(values):
         low, span = values.min(), values.max() - values.min()
-        if 0 <= span < 4 * len(values) + 10**6:  # a table of all that lies between is not too large
+        if 0 <= span < 4 * len(values) + 10**6:  # a table of all that lies between: no sorting
             seen = np.zeros(span + 1, bool)
             seen[values - low] = True
-            numbers = np.cumsum(seen, dtype=np.int32).take(values - low).astype(np.int64)
-            return order_ids(map(str, (np.flatnonzero(seen) + low).tolist())), numbers
+            raws, place = np.flatnonzero(seen) + low, np.cumsum(seen, dtype=np.int32) - 1
+            place = place.take(values - low)
+        else:
+            raws, place = np.unique(values, return_inverse=True)
+        return freeze(np.array(["", *map(str, raws.tolist())])), place.astype(np.int64) + 1
     values, names = texts_of(column)
     raws = order_ids(name for name in names if name)
     number = {raw: k for k, raw in enumerate(raws.tolist())}

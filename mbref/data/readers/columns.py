@@ -89,16 +89,18 @@ def parse(path, first, data, layout, broken, notes):
     part = load_table(data, layout) if data.endswith(b"\n") else None
     if part is None:
         return parse_lines(path, first, data, layout, broken, notes)
-    line = np.arange(first, first + data.count(b"\n"), dtype=np.int32)
-    return {"line": Column(line), **part}
+    rows = len(next(iter(part.values())).values)
+    return {"line": Column(np.arange(first, first + rows, dtype=np.int32)), **part}
 
 
 def load_table(data, layout):
     """{name: Column} by NumPy's parser, or None if parse_lines could give something else."""
     try:
-        text, separator = data.decode().replace("\r\n", "\n"), layout.separator
+        text, separator = data.decode(), layout.separator
     except UnicodeDecodeError:
         return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
     if separator == "::" and "\t" not in text:
         text, separator = text.replace("::", "\t"), "\t"
     if len(separator) > 1 or "\0" in text or "\ufeff" in text:
@@ -115,8 +117,9 @@ def load_table(data, layout):
         for name, at in layout.places.items():
             dtype[at] = (name, types[name])
         table = _load(lines, dtype, separator)
-        if table is not None and not any(_may_be_cut(table[name]) for name in types):
-            return {name: _column(table[name].copy()) for name in types}
+        columns = {} if table is None else {name: table[name].copy() for name in types}
+        if columns and not any(map(_may_be_cut, columns.values())):
+            return {name: _column(values) for name, values in columns.items()}
     return None
 
 

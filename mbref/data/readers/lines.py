@@ -26,12 +26,6 @@ def line_error(path, line, problem):
     return InputError(f"{name_of(path)} line {line}: {problem}")
 
 
-def no_events(path, notes=()):
-    """InputError for a file without events; notes may say where they went."""
-    return InputError(". ".join([f"{name_of(path)}: holds no events (it is empty, or has only a "
-                                 "header or a cut line), give a file with at least one", *notes]))
-
-
 @contextmanager
 def opened(path):
     """The file, open for bytes, unpacked if it is gzip. Raises InputError if it cannot be read."""
@@ -58,8 +52,7 @@ def opened(path):
 def chunks(path):
     """Yield (number of its first line, bytes of whole lines); the last line may lack its break.
 
-    Raises InputError for a file that cannot be read or unpacked to its end, or a line that is
-    longer than LONGEST.
+    Raises InputError as `opened`, or for a line that is longer than LONGEST.
     """
     line, rest = 1, b""
     np.empty(8 * CHUNK, np.uint8)  # freed at once: malloc now keeps what each chunk frees
@@ -111,10 +104,9 @@ def lines_of(first, data):
 
 def cut_line(path, line, found, width):
     """The note on a last line without a line break."""
+    what = "kept, but it has no line break, so its last field may be cut"
     if found < width:
         what = f"dropped, {found} of {width} fields and no line break (a truncated file)"
-    else:
-        what = "kept, but it has no line break, so its last field may be cut"
     return f"{name_of(path)} line {line}: {what}"
 
 
@@ -126,9 +118,13 @@ def add_broken(broken, kind, line, count=1, problem=None):
 
 
 def report_broken(path, broken, good, notes):
-    """Note each kind of broken row; raise InputError if all are, or more than a few."""
+    """Note each kind of broken row. Raises InputError without a good row, or for too many others.
+    """
     kinds = sorted(broken.values(), key=lambda kind: (-kind[0], kind[1]))
     bad = sum(count for count, _, _ in kinds)
+    require(good or bad, ". ".join([f"{name_of(path)}: holds no events (it is empty, or has only a "
+                                    "header or a cut line), give a file with at least one",
+                                    *notes]))
     if bad and (not good or bad > max(FIRST_BROKEN, BROKEN_SHARE * (good + bad))):
         reasons = "; ".join(f"line {line}: {problem}" + (f" ({count} such rows)" * (count > 1))
                             for count, line, problem in kinds[:3])

@@ -88,8 +88,7 @@ def read_shop(path, format, reading):
 
 
 def with_item_file(log, source):
-    """The log with the categories of a RecBole .item file: of its first column in CATEGORY_FIELDS.
-    """
+    """The log with the categories of a RecBole .item file: its first column in CATEGORY_FIELDS."""
     _, head, _ = next(lines_of(*next(chunks(source), (1, b""))), (1, "", True))
     types = dict(field.split(":")[:2] for field in split_fields(head or "", "\t") if ":" in field)
     field = next((name for name in types if name in CATEGORY_FIELDS), None)
@@ -110,8 +109,7 @@ def with_categories_of(log, source, table, kind=""):
 
 
 def first_element(value, kind):
-    """The first whole element of a text that lists several: a printed list or set, a|b, or words.
-    """
+    """The first whole element of a text that lists several: a printed list or set, a|b, words."""
     quoted = re.match(r"""[\[({]?\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""", value)
     if quoted:
         return quoted[1] if quoted[1] is not None else quoted[2]

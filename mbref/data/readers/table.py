@@ -15,15 +15,24 @@ from itertools import chain
 from math import isnan
 from typing import NamedTuple
 
+import numpy as np
+
 from mbref.data.readers import build, lines as text
-from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, list_texts, parse, split_fields
+from mbref.data.readers.columns import (
+    SEPARATOR_NAMES,
+    Column,
+    Layout,
+    list_texts,
+    of_texts,
+    parse,
+    split_fields,
+)
 from mbref.data.readers.events import RATED, events_of
-from mbref.data.readers.lines import line_error
-from mbref.data.readers.parquet import parquet_parts
 from mbref.data.readers.times import iso_time, number
-from mbref.errors import InputError
+from mbref.errors import InputError, require
 
 WIDEST_TABLE = 10_000  # columns
+PARQUET_ROWS = 1 << 17  # that are read at a time
 OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
 
 
@@ -44,10 +53,9 @@ class Table(NamedTuple):
 def read_csv(path, reading):
     """The Log of any table, with the columns of `reading`, see readers.read_table."""
     columns = reading.columns or {}
-    if not {"user", "item"} <= set(columns) <= set(OURS):
-        raise InputError("--columns must name user and item, user=visitorid,item=itemid for "
-                         f"instance, and may name {', '.join(OURS[2:])}: it names "
-                         f"{', '.join(columns) or 'nothing'}")
+    require({"user", "item"} <= set(columns) <= set(OURS),
+            "--columns must name user and item, user=visitorid,item=itemid for instance, and may "
+            f"name {', '.join(OURS[2:])}: it names {', '.join(columns) or 'nothing'}")
     table = Table({name: (str(column),) for name, column in columns.items()},
                   tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
     return read_log(path, table, "csv", reading)
@@ -79,10 +87,10 @@ def vocabularies_of(format, table, behaviours):
     if behaviours is None:
         return table.vocabularies if "behaviour" in table.columns else (RATED, (table.event,))
     names = tuple(behaviours)
-    if isinstance(behaviours, str) or not names or len(set(names)) < len(names):
-        raise InputError(f"behaviours must be a sequence of different names, not {behaviours!r}")
-    if "behaviour" not in table.columns:
-        raise InputError(f"format {format} has no behaviour names, leave --behaviours out")
+    require(names and not isinstance(behaviours, str) and len(set(names)) == len(names),
+            f"behaviours must be a sequence of different names, not {behaviours!r}")
+    require("behaviour" in table.columns,
+            f"format {format} has no behaviour names, leave --behaviours out")
     return (names,)
 
 
@@ -95,28 +103,33 @@ def rows(path, table, format, broken, notes):
     for first, data in text.chunks(path):
         if layout is None:
             line, head, _ = next(text.lines_of(first, data), (first, "", True))
-            if head is None:
-                raise line_error(path, line, text.NO_TEXT)
-            if not head:
+            if head == "":
                 continue
+            try:
+                layout, is_header, words = layout_of(head, table, format)
+            except InputError as problem:
+                raise text.line_error(path, line, problem) from None
+            if words:
+                notes.append(f"{text.name_of(path)}{words.format(line)}")
             data, first = data.split(b"\n", line - first)[-1], line
-            layout, is_header = layout_of(path, line, head, table, format, notes)
-            if format == "csv":
-                notes.append(f"{text.name_of(path)}: columns are separated by "
-                             f"{SEPARATOR_NAMES[layout.separator]}")
             if is_header:
                 data, first = data.partition(b"\n")[2], line + 1
         if data:
             yield parse(path, first, data, layout, broken, notes)
 
 
-def layout_of(path, line, head, table, format, notes):
-    """-> (Layout, is this line a header?). Raises InputError if the columns are not found."""
-    if head.startswith('{"'):
-        raise line_error(path, line, "is JSON: reviews of Amazon are read by --format amazon, "
-                                     "other JSON is not")
-    if table.header == "numbers":
-        return numbered_columns(path, line, head, table), False
+def layout_of(head, table, format):
+    """The first line -> (Layout, is this line a header?, a note on line {} or "").
+
+    Raises InputError, a sentence on the line, if the columns are not found.
+    """
+    require(head is not None, text.NO_TEXT)
+    require(not head.startswith('{"'), "is JSON: reviews of Amazon are read by --format amazon, "
+                                       "other JSON is not")
+    if format == "csv":
+        layout = (named_columns if table.header == "named" else numbered_columns)(head, table)
+        name = SEPARATOR_NAMES[layout.separator]
+        return layout, table.header == "named", f": columns are separated by {name}"
     width = len(table.columns)
     separator = next((s for s in table.separators if len(split_fields(head, s)) == width),
                      table.separators[0])
@@ -125,48 +138,41 @@ def layout_of(path, line, head, table, format, notes):
     is_event = len(fields) < width or not all(
         isnan(parse(field)) for field in fields for parse in parsers)
     if table.header == "named" or table.header == "none" and not is_event:
-        return named_columns(path, line, head, table, format), True
-    if table.header == "any" and fields[-1] in {name for v in table.vocabularies for name in v}:
-        notes.append(f"{text.name_of(path)} line {line}: skipped as the header, but it looks "
-                     "like an event")
+        return named_columns(head, table, format), True, ""
+    looks = table.header == "any" and fields[-1] in {n for v in table.vocabularies for n in v}
     places = {name: at for at, name in enumerate(table.columns)}
-    return Layout(separator, width, places), table.header == "any"
+    return Layout(separator, width, places), table.header == "any", (
+        " line {}: skipped as the header, but it looks like an event" if looks else "")
 
 
-def numbered_columns(path, line, head, table):
+def numbered_columns(head, table):
     """The Layout of columns that are given by their numbers from 1. Raises InputError."""
     separator = max(SEPARATOR_NAMES, key=lambda separator: len(split_fields(head, separator)))
     width = len(split_fields(head, separator))
-    for name, (at,) in table.columns.items():
-        if not (at.isdecimal() and 1 <= int(at) <= width):
-            raise line_error(path, line, f"column {name}={at}: without a header give a number from "
-                                         f"1 to {width} (columns are separated by "
-                                         f"{SEPARATOR_NAMES[separator]})")
-    return Layout(separator, width, {name: int(at) - 1 for name, (at,) in table.columns.items()})
+    places, missing = find_columns([str(n + 1) for n in range(width)], table)
+    require(not missing, f"column {missing}={table.columns.get(missing, ('',))[0]}: without a "
+                         f"header give a number from 1 to {width} (columns are separated by "
+                         f"{SEPARATOR_NAMES[separator]})")
+    return Layout(separator, width, places)
 
 
-def named_columns(path, line, head, table, format):
+def named_columns(head, table, format="csv"):
     """The Layout that a header says. Raises InputError if one of the columns is missing."""
     for separator in (*table.separators, *SEPARATOR_NAMES):
         names = split_fields(head, separator)
-        if len(names) > WIDEST_TABLE:
-            raise line_error(path, line, f"has {len(names):,} columns, this is no log")
+        require(len(names) <= WIDEST_TABLE, f"has {len(names):,} columns, this is no log")
         if table.typed:
             names = [name.split(":")[0].strip() for name in names]
         places, missing = find_columns(names, table)
         if not missing:
             break
-    else:
-        raise line_error(path, line, missing_column(head, table, format))
-    if separator not in table.separators:
-        raise line_error(path, line, f"its columns are separated by {SEPARATOR_NAMES[separator]}, "
-                                     f"and format {format} expects "
-                                     f"{SEPARATOR_NAMES[table.separators[0]]}: replace them, or "
-                                     "use --format csv")
+    require(not missing, missing and missing_column(head, table, format))
+    require(separator in table.separators,
+            f"its columns are separated by {SEPARATOR_NAMES[separator]}, and format {format} "
+            f"expects {SEPARATOR_NAMES[table.separators[0]]}: replace them, or use --format csv")
     for at in places.values():
-        if names.count(names[at]) > 1:
-            raise line_error(path, line, f"the header has more than one column {names[at]}, "
-                                         "rename one")
+        require(names.count(names[at]) == 1,
+                f"the header has more than one column {names[at]}, rename one")
     return Layout(separator, len(names), places)
 
 
@@ -175,14 +181,15 @@ def find_columns(names, table):
     known = {plain(name): at for at, name in reversed(list(enumerate(names)))}
     known |= {name: at for at, name in enumerate(names)}
     places, missing = {}, None
-    wanted = table.columns if "label" in table.columns else {**table.columns, "label": ("label",)}
-    for ours, spellings in wanted.items():
+    for ours, spellings in table.columns.items():
         found = [known[s] for spelling in spellings for s in (spelling, plain(spelling))
                  if s in known]
-        if found and not (ours == "label" and found[0] in places.values()):
+        if found:
             places[ours] = found[0]
-        elif ours not in (*table.optional, "label") and missing is None:
-            missing = ours
+        elif ours not in table.optional:
+            missing = missing or ours
+    if "label" in known and known["label"] not in places.values():
+        places.setdefault("label", known["label"])
     return places, missing
 
 
@@ -214,6 +221,48 @@ def pairs(path, table, notes):
     for part in rows(path, table, "of " + path.name, broken, notes):
         found += zip(list_texts(part["item"]), list_texts(part["text"]), strict=True)
     text.report_broken(path, broken, len(found), notes)
-    if not found:
-        raise text.no_events(path)
     return found
+
+
+# Parquet files.
+
+def parquet_parts(path, columns):
+    """Yield parts with the columns {ours: theirs}; `line` is the row from 1.
+
+    Raises InputError without pyarrow, for a damaged file, or for a column that is not there.
+    """
+    name = text.name_of(path)
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise InputError(f"{name}: is a Parquet file, install pyarrow to read it") from None
+    with text.opened(path):  # says what is wrong with a path
+        pass
+    first = 1
+    try:
+        file = ParquetFile(path)
+        there = file.schema_arrow.names
+        for theirs in columns.values():
+            require(theirs in there,
+                    f"{name}: has no column {theirs}, it has {', '.join(there)[:300]}")
+        for batch in file.iter_batches(PARQUET_ROWS, columns=list(dict.fromkeys(columns.values()))):
+            yield {"line": Column(np.arange(first, first + len(batch))),
+                   **{ours: of_arrow(batch.column(theirs)) for ours, theirs in columns.items()}}
+            first += len(batch)
+    except (ArrowException, OSError) as error:
+        words = str(error).partition("\n")[0][:200]
+        raise InputError(f"{name}: is no Parquet file that can be read ({words})") from None
+
+
+def of_arrow(column):
+    """A Column of an Arrow array; times become microseconds since 1970, missing values "".
+
+    Numbers with a fraction become texts, as they would stand in a file of lines.
+    """
+    import pyarrow.types as types
+    if types.is_timestamp(column.type) or types.is_date(column.type):
+        column = column.cast("timestamp[us]").cast("int64")
+    if types.is_integer(column.type) and not column.null_count:
+        return Column(column.to_numpy(zero_copy_only=False).astype(np.int64))
+    return of_texts("" if value is None else str(value) for value in column.to_pylist())
