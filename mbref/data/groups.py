@@ -18,7 +18,7 @@ import numpy as np
 from mbref.data.readers.build import freeze, order_ids
 from mbref.data.readers.columns import list_texts
 from mbref.data.readers.events import drop_empty
-from mbref.data.readers.lines import line_error
+from mbref.data.readers.lines import Findings, line_error
 from mbref.data.readers.table import Table, rows
 from mbref.data.readers.times import LATEST, number
 from mbref.errors import require
@@ -134,11 +134,12 @@ def _rows(path, columns, full, notes):
 
     full: the columns that may not be empty.
     """
-    table, broken = Table({name: (name,) for name in columns}, (",",)), {}
-    for part in rows(path, table, "of groups", broken, notes):
-        part = drop_empty(part, full, broken)
-        if broken:
-            _, line, problem = min(broken.values(), key=lambda kind: kind[1])
+    found = Findings(path, notes, {})
+    table = Table({name: (name,) for name in columns}, (",",))
+    for part in rows(found, table, "of groups"):
+        part = drop_empty(part, full, found.broken)
+        if found.broken:
+            _, line, problem = min(found.broken.values(), key=lambda kind: kind[1])
             raise line_error(path, line, problem)
         yield from zip(part["line"].values.tolist(),
                        *(list_texts(part[name]) for name in columns), strict=True)

@@ -7,6 +7,7 @@ import pytest
 
 from mbref.data.readers import read, read_table
 from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
+from mbref.data.readers.lines import Findings
 from mbref.errors import InputError
 from tests.optional import given, st
 
@@ -286,13 +287,13 @@ def test_both_parsers_give_the_same_log(tmp_path_factory, rows):
 
 def compare_parsers(data, separator):
     """Assert that what load_table gives, if anything, is what parse_lines gives.  -> was there anything?"""
-    layout, broken, notes = Layout(separator, 2, {"user": 0, "item": 1}), {}, []
+    layout, found = Layout(separator, 2, {"user": 0, "item": 1}), Findings("x", [], {})
     quick = load_table(data, layout)
     if quick is None:
         return False
-    slow = parse_lines("x", 1, data, layout, broken, notes)
+    slow = parse_lines(found, 1, data, layout)
     line = slow.pop("line").values
-    assert not broken and not notes and line.tolist() == [*range(1, len(line) + 1)]
+    assert not found.broken and not found.notes and line.tolist() == [*range(1, len(line) + 1)]
     for name in slow:
         assert (quick[name].names is None) == (slow[name].names is None)
         one, other = texts_of(quick[name]), texts_of(slow[name])

@@ -31,23 +31,22 @@ def amazon(path, reading):
     equal to an earlier one in user, item and time is dropped. Source:
     https://cseweb.ucsd.edu/~jmcauley/datasets.html (reviews_Books_5.json.gz, Books_5.json.gz).
     """
-    names, notes, broken = reading.behaviours, [], {}
+    names, found = reading.behaviours, text.Findings(path, [], {})
     require(names is None or sorted(names) == sorted(RATED), f"behaviours {names!r} do not fit "
             f"format amazon: leave them out or give {', '.join(RATED)}.")
-    reviews = _records(path, _review if names is None else _review_by_stars, broken, notes)
-    log = build.log(path, _parts(reviews), (tuple(names or ("review",)),), notes, broken, reading,
-                    1000, same=("item",))
+    parts = _parts(_records(found, _review if names is None else _review_by_stars))
+    log = build.log(found, parts, (tuple(names or ("review",)),), reading, 1000, ("item",))
     metadata = _metadata(Path(path))
     if not metadata.exists():
         return build.note_no_categories(log, metadata)
-    wanted, notes, broken, good, category = set(log.items.tolist()), [], {}, 0, {}
-    for _, (item, last) in _records(metadata, _item_category, broken, notes):
+    found, wanted, good, category = text.Findings(metadata, [], {}), set(log.items.tolist()), 0, {}
+    for _, (item, last) in _records(found, _item_category):
         good += 1
         if item in wanted:
             category[item] = last
-    if good or broken:
-        text.report_broken(metadata, broken, good, notes)
-    return build.with_item_categories(log, metadata, category.items(), notes)
+    if good or found.broken:
+        text.report_broken(found, good)
+    return build.with_item_categories(log, found, category.items())
 
 
 def s3rec(path, reading):
@@ -60,15 +59,15 @@ def s3rec(path, reading):
     """
     require(reading.behaviours is None,
             "format s3rec has no behaviour names, leave --behaviours out")
-    notes, broken = [], {}
-    parts = _parts(_sequence_events(path, broken, notes))
-    log = build.log(path, parts, (("review",),), notes, broken, reading)
+    found = text.Findings(path, [], {})
+    log = build.log(found, _parts(_sequence_events(found)), (("review",),), reading)
     source = Path(path).with_name(Path(path).stem + "_item2attributes.json")
     if not source.exists():
         return build.note_no_categories(log, source)
     lists = _attribute_lists(source)
-    found = ((item, ids[-1]) for item, ids in lists.items() if ids)
-    return build.with_item_categories(build.with_attributes(log, lists), source, found, [])
+    last = ((item, ids[-1]) for item, ids in lists.items() if ids)
+    log = build.with_attributes(log, lists)
+    return build.with_item_categories(log, text.Findings(source, [], {}), last)
 
 
 def _parts(events, size=1 << 16):
@@ -83,13 +82,13 @@ def _parts(events, size=1 << 16):
 
 # Raw reviews: JSON lines.
 
-def _records(path, convert, broken, notes):
+def _records(found, convert):
     """Yield (line, convert(record)) of the lines that hold a record {field: value}.
 
     `convert` raises ValueError with the reason for a record it cannot use. Such lines, and those
-    that are no record, go to `broken`.
+    that are no record, are counted as broken.
     """
-    for first, data in text.chunks(path):
+    for first, data in text.chunks(found.path):
         lines = list(text.lines_of(first, data))
         try:  # all at once: 58 MB/s where json.loads a line does 26
             records = json.loads(f"[{','.join(content for _, content, _ in lines)}]")
@@ -101,10 +100,10 @@ def _records(path, convert, broken, notes):
                 yield line, convert(records[at] if at_once else _record(content))
             except ValueError as reason:
                 if ended or (content or "").endswith("}"):
-                    text.add_broken(broken, str(reason), line)
+                    text.add_broken(found.broken, str(reason), line)
                 else:
-                    notes.append(f"{text.name_of(path)} line {line}: dropped, it is incomplete and "
-                                 "has no line break (a truncated file)")
+                    text.note(found, "dropped, it is incomplete and has no line break (a "
+                                     "truncated file)", line)
 
 
 def _record(content):
@@ -182,24 +181,23 @@ def _item_category(record):
 
 # S3-Rec.
 
-def _sequence_events(path, broken, notes):
+def _sequence_events(found):
     """Yield (line, (raw user, raw item, "review")) of S3-Rec's lines."""
     seen, again = set(), 0
-    for first, data in text.chunks(path):
+    for first, data in text.chunks(found.path):
         for line, content, ended in text.lines_of(first, data):
             user, *items = (content or "").split(" ")
             if not ended:
-                notes.append(text.cut_line(path, line, 1 + len(items), 2))
+                text.note_cut(found, line, 1 + len(items), 2)
             problem = _sequence_problem(content, user, items)
             if problem and ended:
-                text.add_broken(broken, problem, line)
+                text.add_broken(found.broken, problem, line)
             if not problem:
                 yield from ((line, (user, item, "review")) for item in items)
                 again += user in seen
                 seen.add(user)
     if again:
-        notes.append(f"{text.name_of(path)}: joined {again} lines to an earlier line of the same "
-                     "user")
+        text.note(found, f"joined {again} lines to an earlier line of the same user")
 
 
 def _sequence_problem(content, user, items):

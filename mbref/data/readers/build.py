@@ -12,7 +12,7 @@ import numpy as np
 from mbref.data.log import Attributes, Log
 from mbref.data.readers.columns import Column, of_texts, take, texts_of
 from mbref.data.readers.events import drop
-from mbref.data.readers.lines import name_of, report_broken
+from mbref.data.readers.lines import name_of, note, report_broken
 from mbref.data.readers.times import LATEST, UNITS, in_seconds, suspicions, units_per_second
 from mbref.errors import require
 
@@ -31,7 +31,7 @@ class Reading(NamedTuple):
     keep_repeats: bool = False       # keep a row that repeats another one exactly
 
 
-def log(path, parts, vocabularies, notes, broken, reading, per_second=None, same=REPEATS):
+def log(found, parts, vocabularies, reading, per_second=None, same=REPEATS):
     """The Log of parts. Raises InputError if there is no event, or too many rows are broken.
 
     vocabularies: tuples of behaviour names, of which that with the most events counts; () = the
@@ -40,21 +40,21 @@ def log(path, parts, vocabularies, notes, broken, reading, per_second=None, same
     events of a user at one time repeats.
     """
     if reading.sample_users:
-        parts = sample_parts(parts, reading.sample_users, notes, name_of(path))
+        parts = sample_parts(parts, reading.sample_users, found)
     held = list(parts)
     if not count_rows(held):
-        report_broken(path, broken, 0, notes)
+        report_broken(found, 0)
     events = {name: _join([part.pop(name) for part in held]) for name in list(held[0])}
-    events, names = _number_behaviours(path, events, vocabularies, broken, notes)
+    events, names = _number_behaviours(found, events, vocabularies)
     if "time" in events:
         time = events["time"].values
         if per_second is None and (per_second := units_per_second(time)) > 1:
-            notes.append(f"{name_of(path)}: times are read as {UNITS[per_second]}")
+            note(found, f"times are read as {UNITS[per_second]}")
         most = LATEST * per_second
         problem = f"time {{}} is not in 0..{most} {UNITS[per_second]} since 1970"
-        events = drop(events, "time", (time < 0) | (time >= most), problem, broken)
-    report_broken(path, broken, len(events["line"].values), notes)
-    return _number(path, events, names, per_second, notes, reading, same)
+        events = drop(events, "time", (time < 0) | (time >= most), problem, found.broken)
+    report_broken(found, len(events["line"].values))
+    return _number(found, events, names, per_second, reading, same)
 
 
 def count_rows(parts):
@@ -62,7 +62,7 @@ def count_rows(parts):
     return sum(len(part["line"].values) for part in parts)
 
 
-def sample_parts(parts, count, notes, name):
+def sample_parts(parts, count, found):
     """The parts with the events of `count` users alone, those whose ids have the lowest hashes.
 
     So they are the same ones in every run and in whatever order the rows come. A user who is not
@@ -80,8 +80,8 @@ def sample_parts(parts, count, notes, name):
     held = [take(part, part["hash"].values <= lowest[-1:]) for part in held]
     if rows:
         kept = count_rows(held)
-        notes.append(f"{name}: kept {len(lowest):,} users and {kept:,} of {rows:,} events "
-                     f"({kept / rows:.1%})")
+        note(found, f"kept {len(lowest):,} users and {kept:,} of {rows:,} events "
+                    f"({kept / rows:.1%})")
     return held
 
 
@@ -96,35 +96,34 @@ def _join(columns):
     return Column(np.concatenate(values), list(codes))
 
 
-def _number_behaviours(path, events, vocabularies, broken, notes):
+def _number_behaviours(found, events, vocabularies):
     """-> (the events with numbers for behaviours, those of no vocabulary left out; the names)."""
     behaviour = texts_of(events["behaviour"])
-    found = sorted(behaviour.names)
+    there = sorted(behaviour.names)
     if not vocabularies:
-        require(len(found) <= MOST_BEHAVIOURS,
-                f"{name_of(path)}: has {len(found)} different behaviours, such as {found[0]!r}: "
-                "give another column for them, or none")
-        vocabularies = (tuple(found),)
-        if len(found) > 1:
-            notes.append(f"{name_of(path)}: behaviours in the order {', '.join(found)}; "
-                         "--behaviours gives another")
+        require(len(there) <= MOST_BEHAVIOURS,
+                f"{name_of(found.path)}: has {len(there)} different behaviours, such as "
+                f"{there[0]!r}: give another column for them, or none")
+        vocabularies = (tuple(there),)
+        if len(there) > 1:
+            note(found, f"behaviours in the order {', '.join(there)}; --behaviours gives another")
     count = dict(zip(behaviour.names, np.bincount(behaviour.values).tolist(), strict=True))
     names = max(vocabularies, key=lambda names: sum(count.get(name, 0) for name in names))
     unknown = [name for name in behaviour.names if name not in names]
-    among = (names,) if len(unknown) < len(found) else vocabularies
+    among = (names,) if len(unknown) < len(there) else vocabularies
     allowed = " or ".join(f"({', '.join(names)})" for names in among)
     events = {**events, "behaviour": behaviour}
     for name in unknown:
         bad = events["behaviour"].values == events["behaviour"].names.index(name)
         events = drop(events, "behaviour", bad,
-                      f"behaviour {name!r} is unknown, allowed here are {allowed}", broken)
+                      f"behaviour {name!r} is unknown, allowed here are {allowed}", found.broken)
     number = np.array([names.index(name) + 1 for name in events["behaviour"].names], np.int64)
     return {**events, "behaviour": Column(number[events["behaviour"].values])}, names
 
 
-def _number(path, events, names, per_second, notes, reading, same):
+def _number(found, events, names, per_second, reading, same):
     """The Log of events that are all good."""
-    _note_scientific(path, events, notes)
+    _note_scientific(found, events)
     raws, columns = {}, {}
     for name in ("user", "item", "category"):
         if name in events:
@@ -136,16 +135,17 @@ def _number(path, events, names, per_second, notes, reading, same):
         columns = {name: column[order] for name, column in columns.items()}
     if "time" in columns:
         if not reading.keep_repeats:
-            columns = _drop_repeats(path, columns, same, notes)
+            columns = _drop_repeats(found, columns, same)
         seconds = in_seconds(columns["time"], per_second)
-        notes += [f"{name_of(path)}: {words}" for words in suspicions(columns["time"], seconds)]
+        for words in suspicions(columns["time"], seconds):
+            note(found, words)
         columns["time"] = seconds
     if len(raws.get("category", ())) == 1:  # no item has one
         del raws["category"], columns["category"]
     columns = {name: freeze(column) for name, column in columns.items()}
     return Log(columns["user"], columns["item"], columns["behaviour"], columns.get("time"),
                columns.get("category"), raws["user"], raws["item"], raws.get("category"), names,
-               tuple(notes))
+               tuple(found.notes))
 
 
 def _order(user, time):
@@ -164,7 +164,7 @@ def _order(user, time):
     return keys & (1 << bits) - 1
 
 
-def _drop_repeats(path, columns, same, notes):
+def _drop_repeats(found, columns, same):
     """The columns, sorted by user and time, without events that repeat one of the same time."""
     user, time = columns["user"], columns["time"]
     tie = (np.diff(user) == 0) & (np.diff(time) == 0)
@@ -177,51 +177,51 @@ def _drop_repeats(path, columns, same, notes):
     repeats = rows[order[1:][again]]
     if not len(repeats):
         return columns
-    notes.append(f"{name_of(path)}: dropped {len(repeats)} of {len(user)} events, each repeats "
-                 f"another one in {', '.join(('user', *same))} and time")
+    note(found, f"dropped {len(repeats)} of {len(user)} events, each repeats another one in "
+                f"{', '.join(('user', *same))} and time")
     return {name: np.delete(column, repeats) for name, column in columns.items()}
 
 
-def _note_scientific(path, events, notes):
+def _note_scientific(found, events):
     """Note ids that a spreadsheet seems to have rounded."""
     for name in ("user", "item"):
-        found = [raw for raw in events[name].names or () if SCIENTIFIC.fullmatch(raw)]
-        if found:
-            notes.append(f"{name_of(path)}: {len(found)} {name} ids look like numbers in "
-                         f"scientific notation, such as {found[0]}: a spreadsheet may have rounded "
-                         "them")
+        raws = [raw for raw in events[name].names or () if SCIENTIFIC.fullmatch(raw)]
+        if raws:
+            note(found, f"{len(raws)} {name} ids look like numbers in scientific notation, such as "
+                        f"{raws[0]}: a spreadsheet may have rounded them")
 
 
 def note_no_categories(log, source):
     """The log with a note that the file `source` would hold the categories."""
-    note = f"{source.name}: there is no such file beside the log, so items have no categories"
-    return log._replace(notes=(*log.notes, note))
+    words = f"{source.name}: there is no such file beside the log, so items have no categories"
+    return log._replace(notes=(*log.notes, words))
 
 
-def note_several(source, count, what, first=""):
-    """[] or the note on `count` items with more than one category."""
+def note_several(found, count, what, first=""):
+    """Note that `count` items have more than one category."""
     have = "item has" if count == 1 else "items have"
-    return [f"{source.name}: {count} {have} more than one category{first}, {what}"] if count else []
+    if count:
+        note(found, f"{count} {have} more than one category{first}, {what}")
 
 
-def with_item_categories(log, source, found, notes):
-    """The log with its items' categories, found [(raw item, raw category), ...] in a file `source`.
+def with_item_categories(log, found, pairs):
+    """The log with its items' categories, pairs [(raw item, raw category), ...] in a file.
 
     Of several for one item the last counts; an item without one gets 0; notes say of how many.
     """
     wanted, category, changed = set(log.items.tolist()), {}, set()
-    for item, raw in found:
+    for item, raw in pairs:
         if item in wanted and raw:
             changed |= {item} if category.get(item, raw) != raw else set()
             category[item] = raw
-    notes = [*log.notes, *notes, *note_several(source, len(changed), "the last is kept")]
+    note_several(found, len(changed), "the last is kept")
     raws = (category.get(raw, "") for raw in log.items.tolist())
     categories, of_item = number_ids(of_texts(raws))  # of_item [N + 1]
     if unknown := int((of_item[1:] == 0).sum()):
-        notes.append(f"{source.name}: has no category for {unknown} of {len(log.items) - 1} items, "
-                     "they get 0 (unknown)")
+        note(found, f"has no category for {unknown} of {len(log.items) - 1} items, they get 0 "
+                    "(unknown)")
     return log._replace(category=freeze(of_item[log.item]), categories=categories,
-                        notes=tuple(notes))
+                        notes=(*log.notes, *found.notes))
 
 
 def with_attributes(log, lists):

@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.data.readers.lines import NO_TEXT, add_broken, cut_line, lines_of
+from mbref.data.readers.lines import NO_TEXT, add_broken, lines_of, name_of, note_cut, opened
+from mbref.errors import InputError, require
 
 SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "single spaces",
                    "|": "bars", "::": "double colons"}
 FEW = 8  # different texts that are looked for one by one
 EDGE = re.compile(r"^\s|[^\S\n]$", re.MULTILINE)  # a blank line, or blanks around a line
+PARQUET_ROWS = 1 << 17  # that are read at a time
 LONGEST_FIELD = 200  # characters of an id
 SHORT, LONG = "U16", "U64"  # texts that NumPy's parser reads; longer ones are read by line
 # of 64 bits, written in the only way that gives it back
@@ -81,14 +83,11 @@ def take(part, keep):
     return kept
 
 
-def parse(path, first, data, layout, broken, notes):
-    """Bytes of lines from number `first` on -> a part.
-
-    What cannot be read goes to `broken` and `notes`, see lines.py.
-    """
+def parse(found, first, data, layout):
+    """Bytes of lines from number `first` on -> a part; what cannot be read goes to `found`."""
     part = load_table(data, layout) if data.endswith(b"\n") else None
     if part is None:
-        return parse_lines(path, first, data, layout, broken, notes)
+        return parse_lines(found, first, data, layout)
     rows = len(next(iter(part.values())).values)
     return {"line": Column(np.arange(first, first + rows, dtype=np.int32)), **part}
 
@@ -176,19 +175,19 @@ def split_fields(text, separator):
     return [field.strip() for field in fields]
 
 
-def parse_lines(path, first, data, layout, broken, notes):
+def parse_lines(found, first, data, layout):
     """The same as parse, line by line."""
     at, rows = [], []
     for line, text, ended in lines_of(first, data):
         fields = split_fields(text or "", layout.separator)
-        found = len(fields) - (not fields[-1] and not ended)  # "a,b," is cut after its second
+        width = len(fields) - (not fields[-1] and not ended)  # "a,b," is cut after its second
         if text is not None and not ended:
-            notes.append(cut_line(path, line, found, layout.width))
-            if found < layout.width:
+            note_cut(found, line, width, layout.width)
+            if width < layout.width:
                 continue
-        problem = NO_TEXT if text is None else _problem(text, fields, found, layout)
+        problem = NO_TEXT if text is None else _problem(text, fields, width, layout)
         if problem:
-            add_broken(broken, problem, line)
+            add_broken(found.broken, problem, line)
         else:
             at.append(line)
             rows.append([fields[place] for place in layout.places.values()])
@@ -197,15 +196,57 @@ def parse_lines(path, first, data, layout, broken, notes):
             **{name: of_texts(texts) for name, texts in zip(layout.places, columns, strict=True)}}
 
 
-def _problem(text, fields, found, layout):
+def _problem(text, fields, width, layout):
     """What is wrong with a line of so many fields, or None."""
-    if found == layout.width:
+    if width == layout.width:
         too_long = any(len(fields[place]) > LONGEST_FIELD for place in layout.places.values())
         return f"a field has more than {LONGEST_FIELD} characters" if too_long else None
-    others = (name for separator, name in SEPARATOR_NAMES.items() if separator != layout.separator
-              and len(split_fields(text, separator)) == layout.width)
-    name = next(others, None)
-    mend = (f"but separated by {name}: replace them, or choose another format" if name else
-            "mend the line or choose another format")
-    return (f"{found} {'field' if found == 1 else 'fields'} where {layout.width} separated by "
+    other = next((name for separator, name in SEPARATOR_NAMES.items() if separator !=
+                  layout.separator and len(split_fields(text, separator)) == layout.width), None)
+    mend = "mend the line or choose another format"
+    if other:
+        mend = f"but separated by {other}: replace them, or choose another format"
+    return (f"{width} {'field' if width == 1 else 'fields'} where {layout.width} separated by "
             f"{SEPARATOR_NAMES[layout.separator]} are expected, {mend}")
+
+
+def parquet_parts(path, columns):
+    """Yield parts with the columns {ours: theirs}; `line` is the row from 1.
+
+    Raises InputError without pyarrow, for a damaged file, or for a column that is not there.
+    """
+    name = name_of(path)
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise InputError(f"{name}: is a Parquet file, install pyarrow to read it") from None
+    with opened(path):  # says what is wrong with a path
+        pass
+    first = 1
+    try:
+        file = ParquetFile(path)
+        there = file.schema_arrow.names
+        for theirs in columns.values():
+            require(theirs in there,
+                    f"{name}: has no column {theirs}, it has {', '.join(there)[:300]}")
+        for batch in file.iter_batches(PARQUET_ROWS, columns=list(dict.fromkeys(columns.values()))):
+            yield {"line": Column(np.arange(first, first + len(batch))),
+                   **{ours: of_arrow(batch.column(theirs)) for ours, theirs in columns.items()}}
+            first += len(batch)
+    except (ArrowException, OSError) as error:
+        words = str(error).partition("\n")[0][:200]
+        raise InputError(f"{name}: is no Parquet file that can be read ({words})") from None
+
+
+def of_arrow(column):
+    """A Column of an Arrow array; times become microseconds since 1970, missing values "".
+
+    Numbers with a fraction become texts, as they would stand in a file of lines.
+    """
+    import pyarrow.types as types
+    if types.is_timestamp(column.type) or types.is_date(column.type):
+        column = column.cast("timestamp[us]").cast("int64")
+    if types.is_integer(column.type) and not column.null_count:
+        return Column(column.to_numpy(zero_copy_only=False).astype(np.int64))
+    return of_texts("" if value is None else str(value) for value in column.to_pylist())

@@ -1,7 +1,9 @@
 """From the columns of a table to events: no empty ids, ratings as behaviours, times as numbers."""
+from math import isnan
+
 import numpy as np
 
-from mbref.data.readers.columns import Column, map_texts, take
+from mbref.data.readers.columns import Column, list_texts, map_texts, take
 from mbref.data.readers.lines import add_broken
 from mbref.data.readers.times import LATEST, iso_time, number, numbers_of
 
@@ -25,6 +27,12 @@ def rating_to_behaviour(rating):
     if rating >= 4:
         return "pos"
     return "neg" if rating <= 2 else "neutral"
+
+
+def is_iso(part):
+    """Is the first time of a part written in ISO 8601?"""
+    times = list_texts(part["time"]) if "time" in part else []
+    return bool(times) and not isnan(iso_time(times[0]))
 
 
 def events_of(part, table, broken, shown):

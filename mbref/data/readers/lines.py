@@ -5,6 +5,7 @@ import stat
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -102,33 +103,45 @@ def lines_of(first, data):
             yield line, text, line < first + len(raws) - 1
 
 
-def cut_line(path, line, found, width):
-    """The note on a last line without a line break."""
-    what = "kept, but it has no line break, so its last field may be cut"
-    if found < width:
-        what = f"dropped, {found} of {width} fields and no line break (a truncated file)"
-    return f"{name_of(path)} line {line}: {what}"
+class Findings(NamedTuple):
+    """What is found out about a file while it is read."""
+
+    path: Path
+    notes: list   # sentences
+    broken: dict  # {kind: [count, line of the first, what is wrong with it]}, of rows
 
 
-# Broken rows: {kind: [count, line of the first, what is wrong with it]}.
+def note(found, words, line=None):
+    """Add a note on a file, or on one of its lines."""
+    where = name_of(found.path) if line is None else f"{name_of(found.path)} line {line}"
+    found.notes.append(f"{where}: {words}")
+
+
+def note_cut(found, line, fields, width):
+    """Note a last line without a line break."""
+    words = "kept, but it has no line break, so its last field may be cut"
+    if fields < width:
+        words = f"dropped, {fields} of {width} fields and no line break (a truncated file)"
+    note(found, words, line)
+
 
 def add_broken(broken, kind, line, count=1, problem=None):
     """Count `count` broken rows of a kind, of which the first is on `line`."""
     broken.setdefault(kind, [0, line, problem or kind])[0] += count
 
 
-def report_broken(path, broken, good, notes):
+def report_broken(found, good):
     """Note each kind of broken row. Raises InputError without a good row, or for too many others.
     """
-    kinds = sorted(broken.values(), key=lambda kind: (-kind[0], kind[1]))
-    bad = sum(count for count, _, _ in kinds)
-    require(good or bad, ". ".join([f"{name_of(path)}: holds no events (it is empty, or has only a "
-                                    "header or a cut line), give a file with at least one",
-                                    *notes]))
+    kinds = sorted(found.broken.values(), key=lambda kind: (-kind[0], kind[1]))
+    bad, name = sum(count for count, _, _ in kinds), name_of(found.path)
+    require(good or bad, ". ".join([f"{name}: holds no events (it is empty, or has only a header "
+                                    "or a cut line), give a file with at least one", *found.notes]))
     if bad and (not good or bad > max(FIRST_BROKEN, BROKEN_SHARE * (good + bad))):
         reasons = "; ".join(f"line {line}: {problem}" + (f" ({count} such rows)" * (count > 1))
                             for count, line, problem in kinds[:3])
-        raise InputError(f"{name_of(path)} {reasons}. Of {good + bad:,} rows {bad:,} are broken, "
-                         "and at most one in a thousand is skipped")
-    notes.extend(f"{name_of(path)}: skipped {count} of {good + bad} rows as broken (the first is "
-                 f"line {line}: {problem})" for count, line, problem in kinds)
+        raise InputError(f"{name} {reasons}. Of {good + bad:,} rows {bad:,} are broken, and at "
+                         "most one in a thousand is skipped")
+    for count, line, problem in kinds:
+        note(found, f"skipped {count} of {good + bad} rows as broken (the first is line {line}: "
+                    f"{problem})")

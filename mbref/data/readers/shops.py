@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from mbref.data.readers import build
-from mbref.data.readers.columns import split_fields
+from mbref.data.readers.columns import list_texts, split_fields
 from mbref.data.readers.events import RATED
-from mbref.data.readers.lines import chunks, lines_of
-from mbref.data.readers.table import Table, pairs, read_log
+from mbref.data.readers.lines import Findings, chunks, lines_of, note, report_broken
+from mbref.data.readers.table import Table, read_log, rows
 
 SHOP = ("buy", "cart", "fav", "pv")
 USER, ITEM = ("user", "user_id", "uid"), ("item", "item_id", "iid")
@@ -83,7 +83,7 @@ def read_shop(path, format, reading):
     if format == "yoochoose" and log.category is not None:
         return with_last_category(log, path)
     if "category" in TABLES[format].columns and log.category is not None:
-        return log._replace(notes=(*log.notes, *moved_items(path, log)))
+        return with_moved_items(log, path)
     return log
 
 
@@ -103,9 +103,18 @@ def with_categories_of(log, source, table, kind=""):
     """The log with the categories in a file of items, of several elements the first whole one."""
     if not source.exists():
         return build.note_no_categories(log, source)
-    notes = []
-    found = [(item, first_element(value, kind)) for item, value in pairs(source, table, notes)]
-    return build.with_item_categories(log, source, found, notes)
+    found = Findings(source, [], {})
+    whole = [(item, first_element(value, kind)) for item, value in pairs(found, table)]
+    return build.with_item_categories(log, found, whole)
+
+
+def pairs(found, table):
+    """[(item, text), ...] of a file beside the log, whose Table names the columns item and text."""
+    every = []
+    for part in rows(found, table, "of " + found.path.name):
+        every += zip(list_texts(part["item"]), list_texts(part["text"]), strict=True)
+    report_broken(found, len(every))
+    return every
 
 
 def first_element(value, kind):
@@ -120,14 +129,13 @@ def with_tokens(log, source):
     """The log with the tokens of Diginetica's products.csv as attributes, if that is there."""
     if not source.exists():
         return log
-    notes, wanted = [], set(log.items.tolist())
+    found, wanted = Findings(source, [], {}), set(log.items.tolist())
     lists = {item: [token for token in tokens.split(",") if token]
-             for item, tokens in pairs(source, PRODUCTS, notes) if item in wanted}
+             for item, tokens in pairs(found, PRODUCTS) if item in wanted}
     log = build.with_attributes(log, lists)
-    nameless = int((np.diff(log.attributes.ptr)[1:] == 0).sum())
-    if nameless:
-        notes.append(f"{source.name}: has no tokens for {nameless} of {len(log.items) - 1} items")
-    return log._replace(notes=(*log.notes, *notes))
+    if nameless := int((np.diff(log.attributes.ptr)[1:] == 0).sum()):
+        note(found, f"has no tokens for {nameless} of {len(log.items) - 1} items")
+    return log._replace(notes=(*log.notes, *found.notes))
 
 
 def with_last_category(log, source):
@@ -137,15 +145,18 @@ def with_last_category(log, source):
     of_item = np.zeros(len(log.items), np.int64)
     of_item[log.item[known]] = log.category[known]  # of several for one item the last stays
     several = np.unique(log.item[known][log.category[known] != of_item[log.item[known]]])
-    found = zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True)
-    notes = build.note_several(source, len(several), "the last is kept")
-    return build.with_item_categories(log, source, found, notes)
+    found = Findings(source, [], {})
+    build.note_several(found, len(several), "the last is kept")
+    pairs = zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True)
+    return build.with_item_categories(log, found, pairs)
 
 
-def moved_items(source, log):
-    """[] or the note on items that occur under several categories."""
+def with_moved_items(log, source):
+    """The log with a note on items that occur under several categories."""
     of_item = np.zeros(len(log.items), np.int32)
     of_item[log.item] = log.category  # one of its categories
     moved = np.unique(log.item[of_item[log.item] != log.category])
     first = f" (the first is item {log.items[moved[0]]})" if len(moved) else ""
-    return build.note_several(source, len(moved), "each event keeps its own", first)
+    found = Findings(source, [*log.notes], {})
+    build.note_several(found, len(moved), "each event keeps its own", first)
+    return log._replace(notes=tuple(found.notes))

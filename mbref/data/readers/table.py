@@ -15,24 +15,13 @@ from itertools import chain
 from math import isnan
 from typing import NamedTuple
 
-import numpy as np
-
 from mbref.data.readers import build, lines as text
-from mbref.data.readers.columns import (
-    SEPARATOR_NAMES,
-    Column,
-    Layout,
-    list_texts,
-    of_texts,
-    parse,
-    split_fields,
-)
-from mbref.data.readers.events import RATED, events_of
+from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, parquet_parts, parse, split_fields
+from mbref.data.readers.events import RATED, events_of, is_iso
 from mbref.data.readers.times import iso_time, number
 from mbref.errors import InputError, require
 
 WIDEST_TABLE = 10_000  # columns
-PARQUET_ROWS = 1 << 17  # that are read at a time
 OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
 
 
@@ -63,20 +52,19 @@ def read_csv(path, reading):
 
 def read_log(path, table, format, reading):
     """The Log of a file that is written as `table` says; `format` is its name for messages."""
-    broken, shown, notes = {}, {}, []
+    found, shown = text.Findings(path, [], {}), {}
     vocabularies = vocabularies_of(format, table, reading.behaviours)
-    parts = rows(path, table, format, broken, notes)
+    parts = rows(found, table, format)
     first = next(parts, None)
-    times = list_texts(first["time"]) if first and "time" in first else []
-    if table.clock == "any" and times and not isnan(iso_time(times[0])):
+    if table.clock == "any" and first and is_iso(first):
         table = table._replace(clock="ISO")
-        notes.append(f"{text.name_of(path)}: times are ISO 8601, of UTC unless they name a zone")
+        text.note(found, "times are ISO 8601, of UTC unless they name a zone")
     unit = 10**6 if table.clock in ("ISO", "day") else None
-    events = (events_of(part, table, broken, shown) for part in chain([first], parts) if part)
-    log = build.log(path, events, vocabularies, notes, broken, reading, unit)
-    return log._replace(notes=log.notes + tuple(
-        f"{text.name_of(path)}: {count} rows are no events, their label is 0 (the first is line "
-        f"{line})" for count, line, _ in shown.values()))
+    events = (events_of(part, table, found.broken, shown) for part in chain([first], parts) if part)
+    log = build.log(found, events, vocabularies, reading, unit)
+    for count, line, _ in shown.values():
+        text.note(found, f"{count} rows are no events, their label is 0 (the first is line {line})")
+    return log._replace(notes=tuple(found.notes))
 
 
 def vocabularies_of(format, table, behaviours):
@@ -94,42 +82,36 @@ def vocabularies_of(format, table, behaviours):
     return (names,)
 
 
-def rows(path, table, format, broken, notes):
+def rows(found, table, format):
     """Yield the parts of a file, see columns.py."""
-    if format == "csv" and str(path).endswith(".parquet"):
-        yield from parquet_parts(path, {ours: names[0] for ours, names in table.columns.items()})
+    if format == "csv" and str(found.path).endswith(".parquet"):
+        columns = {ours: names[0] for ours, names in table.columns.items()}
+        yield from parquet_parts(found.path, columns)
         return
     layout = None
-    for first, data in text.chunks(path):
+    for first, data in text.chunks(found.path):
         if layout is None:
             line, head, _ = next(text.lines_of(first, data), (first, "", True))
             if head == "":
                 continue
             try:
-                layout, is_header, words = layout_of(head, table, format)
+                layout, is_header = layout_of(found, line, head, table, format)
             except InputError as problem:
-                raise text.line_error(path, line, problem) from None
-            if words:
-                notes.append(f"{text.name_of(path)}{words.format(line)}")
+                raise text.line_error(found.path, line, problem) from None
             data, first = data.split(b"\n", line - first)[-1], line
             if is_header:
                 data, first = data.partition(b"\n")[2], line + 1
         if data:
-            yield parse(path, first, data, layout, broken, notes)
+            yield parse(found, first, data, layout)
 
 
-def layout_of(head, table, format):
-    """The first line -> (Layout, is this line a header?, a note on line {} or "").
-
-    Raises InputError, a sentence on the line, if the columns are not found.
-    """
+def layout_of(found, line, head, table, format):
+    """The first line -> (Layout, is it a header?). Raises InputError, a sentence on that line."""
     require(head is not None, text.NO_TEXT)
     require(not head.startswith('{"'), "is JSON: reviews of Amazon are read by --format amazon, "
                                        "other JSON is not")
-    if format == "csv":
-        layout = (named_columns if table.header == "named" else numbered_columns)(head, table)
-        name = SEPARATOR_NAMES[layout.separator]
-        return layout, table.header == "named", f": columns are separated by {name}"
+    if table.header == "numbers":
+        return numbered_columns(found, head, table), False
     width = len(table.columns)
     separator = next((s for s in table.separators if len(split_fields(head, s)) == width),
                      table.separators[0])
@@ -138,14 +120,14 @@ def layout_of(head, table, format):
     is_event = len(fields) < width or not all(
         isnan(parse(field)) for field in fields for parse in parsers)
     if table.header == "named" or table.header == "none" and not is_event:
-        return named_columns(head, table, format), True, ""
-    looks = table.header == "any" and fields[-1] in {n for v in table.vocabularies for n in v}
+        return named_columns(found, head, table, format), True
+    if table.header == "any" and fields[-1] in {name for v in table.vocabularies for name in v}:
+        text.note(found, "skipped as the header, but it looks like an event", line)
     places = {name: at for at, name in enumerate(table.columns)}
-    return Layout(separator, width, places), table.header == "any", (
-        " line {}: skipped as the header, but it looks like an event" if looks else "")
+    return Layout(separator, width, places), table.header == "any"
 
 
-def numbered_columns(head, table):
+def numbered_columns(found, head, table):
     """The Layout of columns that are given by their numbers from 1. Raises InputError."""
     separator = max(SEPARATOR_NAMES, key=lambda separator: len(split_fields(head, separator)))
     width = len(split_fields(head, separator))
@@ -153,10 +135,11 @@ def numbered_columns(head, table):
     require(not missing, f"column {missing}={table.columns.get(missing, ('',))[0]}: without a "
                          f"header give a number from 1 to {width} (columns are separated by "
                          f"{SEPARATOR_NAMES[separator]})")
+    text.note(found, f"columns are separated by {SEPARATOR_NAMES[separator]}")
     return Layout(separator, width, places)
 
 
-def named_columns(head, table, format="csv"):
+def named_columns(found, head, table, format):
     """The Layout that a header says. Raises InputError if one of the columns is missing."""
     for separator in (*table.separators, *SEPARATOR_NAMES):
         names = split_fields(head, separator)
@@ -173,6 +156,8 @@ def named_columns(head, table, format="csv"):
     for at in places.values():
         require(names.count(names[at]) == 1,
                 f"the header has more than one column {names[at]}, rename one")
+    if format == "csv":
+        text.note(found, f"columns are separated by {SEPARATOR_NAMES[separator]}")
     return Layout(separator, len(names), places)
 
 
@@ -213,56 +198,3 @@ def missing_column(head, table, format):
     mend = ("give --no-header if columns are meant by number" if missing.isdecimal() else
             "add it or choose another format")
     return f"the header has no column {missing}, {mend}; it has {', '.join(names)[:300]}"
-
-
-def pairs(path, table, notes):
-    """[(item, text), ...] of a file beside the log, whose Table names the columns item and text."""
-    broken, found = {}, []
-    for part in rows(path, table, "of " + path.name, broken, notes):
-        found += zip(list_texts(part["item"]), list_texts(part["text"]), strict=True)
-    text.report_broken(path, broken, len(found), notes)
-    return found
-
-
-# Parquet files.
-
-def parquet_parts(path, columns):
-    """Yield parts with the columns {ours: theirs}; `line` is the row from 1.
-
-    Raises InputError without pyarrow, for a damaged file, or for a column that is not there.
-    """
-    name = text.name_of(path)
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise InputError(f"{name}: is a Parquet file, install pyarrow to read it") from None
-    with text.opened(path):  # says what is wrong with a path
-        pass
-    first = 1
-    try:
-        file = ParquetFile(path)
-        there = file.schema_arrow.names
-        for theirs in columns.values():
-            require(theirs in there,
-                    f"{name}: has no column {theirs}, it has {', '.join(there)[:300]}")
-        for batch in file.iter_batches(PARQUET_ROWS, columns=list(dict.fromkeys(columns.values()))):
-            yield {"line": Column(np.arange(first, first + len(batch))),
-                   **{ours: of_arrow(batch.column(theirs)) for ours, theirs in columns.items()}}
-            first += len(batch)
-    except (ArrowException, OSError) as error:
-        words = str(error).partition("\n")[0][:200]
-        raise InputError(f"{name}: is no Parquet file that can be read ({words})") from None
-
-
-def of_arrow(column):
-    """A Column of an Arrow array; times become microseconds since 1970, missing values "".
-
-    Numbers with a fraction become texts, as they would stand in a file of lines.
-    """
-    import pyarrow.types as types
-    if types.is_timestamp(column.type) or types.is_date(column.type):
-        column = column.cast("timestamp[us]").cast("int64")
-    if types.is_integer(column.type) and not column.null_count:
-        return Column(column.to_numpy(zero_copy_only=False).astype(np.int64))
-    return of_texts("" if value is None else str(value) for value in column.to_pylist())
