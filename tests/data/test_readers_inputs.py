@@ -260,6 +260,24 @@ def test_a_sample_is_the_same_for_every_order_and_spelling(tmp_path):
     assert len(whole.users) == 201
 
 
+def test_broken_rows_of_a_sample_are_a_share_of_the_whole_file(tmp_path):
+    rows = [f"{n % 100},{n},1,pv,{T + n}" for n in range(3000)]
+    rows[5], rows[700] = "1,2,3", "1,2,3"  # more than one in a thousand of the 30 events that are kept
+    log = read(saved(tmp_path, "\n".join(rows) + "\n"), "taobao", sample_users=1)
+    assert len(log.user) == 30 and any("skipped 2 of 3000 rows as broken" in note for note in log.notes)
+
+
+def test_a_sample_of_broken_rows_alone_is_refused(tmp_path):
+    outcomes = []
+    for broken, good in (("7", "8"), ("8", "7")):  # one of the two is the user who is kept
+        path = saved(tmp_path, f"{broken},1,1,pv,-5\n" + f"{good},1,1,pv,{T}\n" * 3)
+        try:
+            outcomes.append(read(path, "taobao", sample_users=1).users.tolist())
+        except InputError as error:
+            outcomes.append(str(error)[:28])
+    assert "log.csv line 1: time -5 is n" in outcomes and (["", "7"] in outcomes or ["", "8"] in outcomes)
+
+
 # The two parsers.
 
 FIELD = st.sampled_from(["1", "20", "01", "+1", "-1", " 3", "x", "", "1.0", "9" * 20, "y z", '"4"', '"a""b"', "1e3", "é"])
@@ -302,7 +320,7 @@ def compare_parsers(data, separator):
 
 
 NUMBERS = [b"1", b"20", b"0", b"-1", b"01", b"9" * 18, b"9" * 19, b"-" + b"9" * 18]
-ODD = [b" 3", b"x", b"", b'"4"', b'"', b'"04"', b'"a""b', b'4"5', b"\xc3\xa9", b"\xff", b"\xef\xbb\xbf", b"\0", b" ", b"\t", b"::", b"pv", b"\r",
+ODD = [b" 3", b"x", b"", b'"4"', b'"', b'"04"', b'"a""b', b'4"5', b"\xc2\xa004", b"\xc3\xa9", b"\xff", b"\xef\xbb\xbf", b"\0", b" ", b"\t", b"::", b"pv", b"\r",
        b"l" * 201, b"abcdefghi"]
 ROW = st.tuples(st.sampled_from(NUMBERS), st.one_of(st.sampled_from(NUMBERS), st.sampled_from(ODD)))
 
@@ -319,7 +337,7 @@ def test_numpys_parser_gives_what_lines_give_or_nothing(rows, separator, crlf):
     (b"01,+3\n-2,1\n", ","), (b"00,1\n0,1\n", ","), (b"1,:\n2,/\n", ","), (b"1,2\r\n3,pv\r\n", ","),
     (b"".join(b"%d,name%d\n" % (n, n) for n in range(20)), ","), (b"1,abcdefgh\n1,abcdefghi\n", ","),
     (b'1,"2\n', ","), (b'1,"a,b"\n', ","), (b'1,"a""b"\n', ","), (b'1,"01"\n"2",3\n', ","), (b'"-5",a"b\n', ","),
-    (b"0.5,0\n-1,00\n", ",")])
+    (b"0.5,0\n-1,00\n", ","), ("1,2\n\xa003,4\n".encode(), ",")])
 def test_what_numpys_parser_can_read(data, separator):
     assert compare_parsers(data, separator)
 

@@ -2,16 +2,19 @@
 
     csv        any table with named columns: `columns` says which, see read_table
     taobao     UserBehavior.csv of Tianchi data set 649: user,item,category,behaviour,seconds
-    hmar       the text files of the HMAR release: a header line, then "user item behaviour"
+    hmar       the HMAR release (arXiv 2405.09638): a header line, then "user item behaviour"
     recbole    RecBole atomic files: x.inter with a typed header and x.item for the categories
     movielens  u.data, ratings.dat or ratings.csv of MovieLens: user, item, rating, seconds
     amazon     Amazon reviews as JSON lines, and meta_x.json for the categories
     s3rec      the S3-Rec release: x.txt with "user item item ..." and x_item2attributes.json
-    sasrec     SASRec's "user item" lines
-    rechorus   ReChorus: tab-separated user_id, item_id, time and item_meta.csv for the categories
-    diginetica train-item-views.csv of CIKM Cup 2016, product-categories.csv and products.csv
+    sasrec     the "user item" lines of SASRec (github kang205/SASRec)
+    rechorus   ReChorus (github THUwangcy/ReChorus): tab-separated user_id, item_id, time, and
+               item_meta.csv for the categories
+    diginetica train-item-views.csv of CIKM Cup 2016, a session for a user, at milliseconds of a
+               day; product-categories.csv for the categories, products.csv for the attributes
     yoochoose  yoochoose-clicks.dat of RecSys Challenge 2015: session,time,item,category
-    sessionrec the files of session-rec: tab-separated SessionId, ItemId, Time
+    sessionrec the files of session-rec (github rn5l/session-rec): tab-separated SessionId, ItemId,
+               Time
     retailrocket, rees46, jdata   the events of these shops, comma-separated with header
 
 A file is UTF-8 text, plain or gzip; a byte order mark, CRLF line ends and blank lines are accepted,

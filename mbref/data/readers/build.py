@@ -39,11 +39,10 @@ def log(found, parts, vocabularies, reading, per_second=None, same=REPEATS):
     Events are sorted by their whole times before fractions of a second go. same: what makes two
     events of a user at one time repeats.
     """
-    if reading.sample_users:
-        parts = sample_parts(parts, reading.sample_users, found)
-    held = list(parts)
-    if not count_rows(held):
+    held, rows = sample_parts(parts, reading.sample_users, found)
+    if not rows:
         report_broken(found, 0)
+    out = rows - count_rows(held)
     events = {name: _join([part.pop(name) for part in held]) for name in list(held[0])}
     events, names = _number_behaviours(found, events, vocabularies)
     if "time" in events:
@@ -53,7 +52,8 @@ def log(found, parts, vocabularies, reading, per_second=None, same=REPEATS):
         most = LATEST * per_second
         problem = f"time {{}} is not in 0..{most} {UNITS[per_second]} since 1970"
         events = drop(events, "time", (time < 0) | (time >= most), problem, found.broken)
-    report_broken(found, len(events["line"].values))
+    good = len(events["line"].values)
+    report_broken(found, good and out + good)
     return _number(found, events, names, per_second, reading, same)
 
 
@@ -63,26 +63,29 @@ def count_rows(parts):
 
 
 def sample_parts(parts, count, found):
-    """The parts with the events of `count` users alone, those whose ids have the lowest hashes.
+    """(the parts with the events of `count` users alone, 0 = all; the number of all events).
 
-    So they are the same ones in every run and in whatever order the rows come. A user who is not
-    among them now never will be: the file is read once. A note says what share was kept.
+    Those users are kept whose ids have the lowest hashes, the same ones in every run and in
+    whatever order the rows come. A user who is not among them now never will be: the file is read
+    once. A note says what share was kept.
     """
     held, rows, lowest = [], 0, np.empty(0, np.uint64)
     for part in parts:
-        user = texts_of(part["user"])
-        codes = [int.from_bytes(blake2b(raw.encode(), digest_size=8).digest(), "big")
-                 for raw in user.names]
-        part["hash"] = Column(np.array(codes, np.uint64)[user.values])
-        rows += len(user.values)
-        lowest = np.unique(np.append(lowest, part["hash"].values))[:count]
-        held.append(take(part, part["hash"].values <= lowest[-1:]))
-    held = [take(part, part["hash"].values <= lowest[-1:]) for part in held]
-    if rows:
+        rows += len(part["line"].values)
+        if count:
+            user = texts_of(part["user"])
+            codes = [int.from_bytes(blake2b(raw.encode(), digest_size=8).digest(), "big")
+                     for raw in user.names]
+            part["hash"] = Column(np.array(codes, np.uint64)[user.values])
+            lowest = np.unique(np.append(lowest, part["hash"].values))[:count]
+            part = take(part, part["hash"].values <= lowest[-1:])
+        held.append(part)
+    if count and rows:
+        held = [take(part, part["hash"].values <= lowest[-1:]) for part in held]
         kept = count_rows(held)
         note(found, f"kept {len(lowest):,} users and {kept:,} of {rows:,} events "
                     f"({kept / rows:.1%})")
-    return held
+    return held, rows
 
 
 def _join(columns):

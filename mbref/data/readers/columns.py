@@ -19,6 +19,7 @@ SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "single 
 FEW = 8  # different texts that are looked for one by one
 EDGE = re.compile(r"^\s|[^\S\n]$", re.MULTILINE)  # a blank line, or blanks around a line
 PARQUET_ROWS = 1 << 17  # that are read at a time
+WIDE_BLANK = re.compile(r"[^\S\x00-\x7f]")  # a blank that is no ASCII
 LONGEST_FIELD = 200  # characters of an id
 SHORT, LONG = "U16", "U64"  # texts that NumPy's parser reads; longer ones are read by line
 # of 64 bits, written in the only way that gives it back
@@ -111,7 +112,8 @@ def load_table(data, layout):
     kinds = {name: "i8" if INTEGER.fullmatch(first.get(at, "")) else SHORT
              for name, at in layout.places.items()}
     texts = dict.fromkeys(kinds, LONG)
-    for types in (texts,) if has_odd_numbers(data, separator) else (kinds, texts):
+    odd = has_odd_numbers(data, separator) or not text.isascii() and WIDE_BLANK.search(text)
+    for types in (texts,) if odd else (kinds, texts):
         dtype = [(f"{at}", "U1") for at in range(layout.width)]
         for name, at in layout.places.items():
             dtype[at] = (name, types[name])

@@ -15,59 +15,47 @@ USER, ITEM = ("user", "user_id", "uid"), ("item", "item_id", "iid")
 TIME = ("time", "timestamp")
 CATEGORY_FIELDS = ("class", "genre", "genres", "category", "categories")
 
-TABLES = {
-    # Tianchi data set 649, "User Behavior Data from Taobao"; an event keeps its line's category
+TABLES = {  # where the files come from is in readers/__init__.py
+    # an event keeps its line's category
     "taobao": Table({"user": USER, "item": ITEM, "category": ("category", "category_id"),
                      "behaviour": ("behaviour", "behavior", "behavior_type", "type"),
                      "time": TIME}, (",",), "none", vocabularies=(SHOP,)),
-    # the HMAR release (arXiv 2405.09638): in order of time, without times; of the vocabularies that
-    # have all names of a file the first counts
+    # in order of time; of the vocabularies that have all names of a file the first counts
     "hmar": Table({"user": USER, "item": ITEM, "behaviour": ()}, (" ",), "any",
                   vocabularies=(SHOP, RATED, ("pos", "tip", "neutral", "neg"))),
-    # RecBole's atomic files; categories are in x.item beside x.inter
     "recbole": Table({"user": ("user_id", "session_id"), "item": ("item_id", "product_id"),
                       "rating": ("rating",), "time": ("timestamp",)}, typed=True,
                      optional=("rating", "time")),
-    # GroupLens: u.data of 100K, ratings.dat of 1M and 10M, ratings.csv of the later ones
     "movielens": Table({"user": USER, "item": (*ITEM, "movie_id"), "rating": ("rating",),
                         "time": TIME}, ("\t", "::", ","), "none"),
-    # ReChorus (github THUwangcy/ReChorus); categories are in item_meta.csv beside it
     "rechorus": Table({"user": ("user_id",), "item": ("item_id",), "time": ("time",)}),
-    # the "user item" lines of SASRec (github kang205/SASRec), in order of time
-    "sasrec": Table({"user": USER, "item": ITEM}, (" ", "\t"), "none"),
-    # RetailRocket's events.csv
+    "sasrec": Table({"user": USER, "item": ITEM}, (" ", "\t"), "none"),  # in order of time
     "retailrocket": Table({"user": ("visitorid",), "item": ("itemid",), "behaviour": ("event",),
                            "time": ("timestamp",)}, (",",),
                           vocabularies=(("transaction", "addtocart", "view"),)),
-    # REES46's eCommerce behaviour data, a file a month
     "rees46": Table({"user": ("user_id",), "item": ("product_id",), "behaviour": ("event_type",),
                      "time": ("event_time",), "category": ("category_id",)}, (",",), clock="any",
                     vocabularies=(("purchase", "cart", "remove_from_cart", "view"),)),
-    # JDATA 2016: types 1 view, 2 into the cart, 3 out of it, 4 purchase, 5 favourite, 6 click
+    # types 1 view, 2 into the cart, 3 out of it, 4 purchase, 5 favourite, 6 click
     "jdata": Table({"user": ("user_id",), "item": ("sku_id",), "behaviour": ("type",),
                     "time": ("time",), "category": ("cate",)}, (",",), clock="any",
                    vocabularies=(("4", "2", "3", "5", "1", "6"),)),
-    # session-rec (github rn5l/session-rec), what its preprocessing writes
     "sessionrec": Table({"user": ("SessionId",), "item": ("ItemId",), "time": ("Time",)}),
-    # RecSys Challenge 2015: "0" is no category, "S" a special offer of any
+    # "0" is no category, "S" a special offer of any
     "yoochoose": Table({"user": ("session", "session_id"), "time": TIME, "item": ITEM,
                         "category": ("category",)}, (",",), "none", clock="ISO",
                        unknown=("0", "S")),
-    # CIKM Cup 2016 track 2: a session for a user, at milliseconds of a day; nobody knows who the
-    # visitor was, so a user id is not read; both spellings are in circulation
-    "diginetica": Table({"user": ("sessionId", "session_id"), "item": ("itemId", "item_id"),
-                         "timeframe": ("timeframe",), "time": ("eventdate",)}, (";",),
-                        event="view", clock="day"),
+    # nobody knows who the visitor of a session was: a user id is not read
+    "diginetica": Table({"user": ("sessionId",), "item": ("itemId",), "timeframe": ("timeframe",),
+                         "time": ("eventdate",)}, (";",), event="view", clock="day"),
 }
-# files of items beside the log: name, columns
-CATEGORIES = {
+CATEGORIES = {  # files of items beside the log
     "diginetica": ("product-categories.csv",
-                   Table({"item": ("itemId", "item_id"), "text": ("categoryId", "category_id")},
-                         (";",))),
+                   Table({"item": ("itemId",), "text": ("categoryId",)}, (";",))),
     "rechorus": ("item_meta.csv", Table({"item": ("item_id",), "text": ("i_category",)})),
 }
 # its tokens are the hashed words of a product's name, with commas between
-PRODUCTS = Table({"item": ("itemId", "item_id"), "text": ("product.name.tokens",)}, (";",))
+PRODUCTS = Table({"item": ("itemId",), "text": ("product.name.tokens",)}, (";",))
 
 
 def read_shop(path, format, reading):
