@@ -1,7 +1,7 @@
 """Rows of delimited text -> columns: by NumPy's parser, or line by line where that cannot.
 
-Both give the same; only the second can say what is wrong with a line. A part is what some rows
-hold: {name: Column}, among them `line`, where in the file they stand.
+Both give the same; only the second can say what is wrong with a line. Parquet files come last.
+A part is what some rows hold: {name: Column}, among them `line`, where in the file they stand.
 """
 import csv
 import re
@@ -213,7 +213,7 @@ def _problem(text, fields, width, layout):
 
 
 def parquet_parts(path, columns):
-    """Yield parts with the columns {ours: theirs}; `line` is the row from 1.
+    """Yield parts with the columns {ours: theirs} of a Parquet file; `line` is the row from 1.
 
     Raises InputError without pyarrow, for a damaged file, or for a column that is not there.
     """

@@ -98,6 +98,8 @@ def rows(found, table, format):
                 layout, is_header = layout_of(found, line, head, table, format)
             except InputError as problem:
                 raise text.line_error(found.path, line, problem) from None
+            if format == "csv":
+                text.note(found, f"columns are separated by {SEPARATOR_NAMES[layout.separator]}")
             data, first = data.split(b"\n", line - first)[-1], line
             if is_header:
                 data, first = data.partition(b"\n")[2], line + 1
@@ -111,7 +113,7 @@ def layout_of(found, line, head, table, format):
     require(not head.startswith('{"'), "is JSON: reviews of Amazon are read by --format amazon, "
                                        "other JSON is not")
     if table.header == "numbers":
-        return numbered_columns(found, head, table), False
+        return numbered_columns(head, table), False
     width = len(table.columns)
     separator = next((s for s in table.separators if len(split_fields(head, s)) == width),
                      table.separators[0])
@@ -120,14 +122,14 @@ def layout_of(found, line, head, table, format):
     is_event = len(fields) < width or not all(
         isnan(parse(field)) for field in fields for parse in parsers)
     if table.header == "named" or table.header == "none" and not is_event:
-        return named_columns(found, head, table, format), True
+        return named_columns(head, table, format), True
     if table.header == "any" and fields[-1] in {name for v in table.vocabularies for name in v}:
         text.note(found, "skipped as the header, but it looks like an event", line)
     places = {name: at for at, name in enumerate(table.columns)}
     return Layout(separator, width, places), table.header == "any"
 
 
-def numbered_columns(found, head, table):
+def numbered_columns(head, table):
     """The Layout of columns that are given by their numbers from 1. Raises InputError."""
     separator = max(SEPARATOR_NAMES, key=lambda separator: len(split_fields(head, separator)))
     width = len(split_fields(head, separator))
@@ -135,11 +137,10 @@ def numbered_columns(found, head, table):
     require(not missing, f"column {missing}={table.columns.get(missing, ('',))[0]}: without a "
                          f"header give a number from 1 to {width} (columns are separated by "
                          f"{SEPARATOR_NAMES[separator]})")
-    text.note(found, f"columns are separated by {SEPARATOR_NAMES[separator]}")
     return Layout(separator, width, places)
 
 
-def named_columns(found, head, table, format):
+def named_columns(head, table, format):
     """The Layout that a header says. Raises InputError if one of the columns is missing."""
     for separator in (*table.separators, *SEPARATOR_NAMES):
         names = split_fields(head, separator)
@@ -149,15 +150,14 @@ def named_columns(found, head, table, format):
         places, missing = find_columns(names, table)
         if not missing:
             break
-    require(not missing, missing and missing_column(head, table, format))
+    else:
+        raise InputError(missing_column(head, table, format))
     require(separator in table.separators,
             f"its columns are separated by {SEPARATOR_NAMES[separator]}, and format {format} "
             f"expects {SEPARATOR_NAMES[table.separators[0]]}: replace them, or use --format csv")
     for at in places.values():
         require(names.count(names[at]) == 1,
                 f"the header has more than one column {names[at]}, rename one")
-    if format == "csv":
-        text.note(found, f"columns are separated by {SEPARATOR_NAMES[separator]}")
     return Layout(separator, len(names), places)
 
 
