@@ -78,7 +78,6 @@ def read_catalogue(path, notes):
     """objects.csv -> {(group, raw object): {feature: raw id, "" where unknown}}, in order."""
     catalogue, lines = {}, {}
     for line, group, raw, *features in _rows(path, OBJECT_COLUMNS, OBJECT_COLUMNS[:2], notes):
-        _require_group(path, line, group)
         features = dict(zip(OBJECT_COLUMNS[2:], features, strict=True))
         for name, value in features.items():
             if value and name not in FEATURES[group]:
@@ -95,7 +94,6 @@ def read_events(path, catalogue, notes):
     """events.csv -> [(raw user, group, raw object, action, seconds), ...], at least one."""
     events = []
     for line, user, group, raw, action, time in _rows(path, EVENT_COLUMNS, EVENT_COLUMNS, notes):
-        _require_group(path, line, group)
         if action not in ACTIONS[group]:
             raise line_error(path, line, f"action {action!r} is unknown, the actions of group "
                                          f"{group} are {', '.join(ACTIONS[group])}")
@@ -141,11 +139,10 @@ def _rows(path, columns, full, notes):
         if found.broken:
             _, line, problem = min(found.broken.values(), key=lambda kind: kind[1])
             raise line_error(path, line, problem)
-        yield from zip(part["line"].values.tolist(),
-                       *(list_texts(part[name]) for name in columns), strict=True)
-
-
-def _require_group(path, line, group):
-    if group not in ACTIONS:
-        raise line_error(path, line,
-                         f"group {group!r} is unknown, choose one of {', '.join(ACTIONS)}")
+        texts = (list_texts(part[name]) for name in columns)
+        for line, *row in zip(part["line"].values.tolist(), *texts, strict=True):
+            group = row[columns.index("group")]
+            if group not in ACTIONS:
+                raise line_error(path, line, f"group {group!r} is unknown, choose one of "
+                                             f"{', '.join(ACTIONS)}")
+            yield line, *row

@@ -36,11 +36,9 @@ def examples_in_pairs(events, config, rng):
 
 def training_batch(events, rows, config, rng):
     """Rows of `examples` as a Batch of data/targets.py; nothing more is drawn."""
-    make = maker(events).training_batch
-    return make(events, rows, config.length, config.items, config.unit)
+    return maker(events).training_batch(events, rows, config.length, config.items, config.unit)
 
 
 def ranking_batch(events, cases, config):
     """The histories `cases`, each seen from the moment of its held-out event."""
-    make = maker(events).ranking_batch
-    return make(events, cases, config.length, config.items, config.unit)
+    return maker(events).ranking_batch(events, cases, config.length, config.items, config.unit)
