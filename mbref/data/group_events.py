@@ -12,7 +12,6 @@ from mbref.data.groups import GroupLog
 
 class GroupEvents(NamedTuple):
     """A log, what a model reads of it and what it predicts."""
-
     log: GroupLog
     rows: np.ndarray           # [M] rows of the log that are targets in training
     read: tuple[int, ...]      # the groups whose history is read, in the model's order
@@ -21,7 +20,6 @@ class GroupEvents(NamedTuple):
 
 class GroupSplit(NamedTuple):
     """Rows of the log by their place in their user's life."""
-
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray

@@ -36,7 +36,6 @@ class GroupLog(NamedTuple):
     features are numbered from 1 by raw id, in numeric order if all are integers, else in text
     order. Objects without an event are kept: objects.csv is the catalogue.
     """
-
     user: np.ndarray  # [n] 1..U
     group: np.ndarray  # [n] 0..G-1; group g is called groups[g]
     object: np.ndarray  # [n] 1..N_g, numbered within its group

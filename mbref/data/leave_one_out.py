@@ -12,7 +12,6 @@ from mbref.errors import require
 
 class Held(NamedTuple):
     """Held-out events, one a row: the history that a model may see, and the item it has to find."""
-
     history: Sequences     # sequence i is what came before the held-out event i
     item: np.ndarray       # [S] the held-out item
     seen: np.ndarray       # [S] True where the item already occurs in that history
@@ -20,7 +19,6 @@ class Held(NamedTuple):
 
 class Split(NamedTuple):
     """Leave-one-out: train on `train`, choose on `validation`, report on `test`."""
-
     train: Sequences       # every user's events before the validation event
     validation: Held       # the last target event but one
     test: Held             # the last target event

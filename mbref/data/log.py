@@ -9,7 +9,6 @@ class Attributes(NamedTuple):
 
     N items, A attributes, nnz pairs of both; read-only.
     """
-
     ptr: np.ndarray  # [N + 2] starts at 0; item 0, the padding, has none
     value: np.ndarray  # [nnz] 1..A
     names: np.ndarray  # [A + 1] raw ids as text; entry 0 is "" (padding)
@@ -21,7 +20,6 @@ class Log(NamedTuple):
     Sorted by user, then by time; equal times, and formats without times, keep the order of the
     file.
     """
-
     user: np.ndarray  # [n] 1..U
     item: np.ndarray  # [n] 1..N
     behaviour: np.ndarray  # [n] 1..K; behaviour k is called behaviours[k - 1]

@@ -16,7 +16,6 @@ NO_NPZ = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, Ru
 
 class Sequences(NamedTuple):
     """Ragged event lists, one a sequence."""
-
     ptr: np.ndarray        # [S+1] where each sequence starts
     user: np.ndarray       # [S] 1..U
     item: np.ndarray       # [n] 1..N

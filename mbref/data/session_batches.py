@@ -13,7 +13,6 @@ from mbref.errors import require
 
 class Batch(NamedTuple):
     """Sessions from their first click on, 0 after their end."""
-
     item: np.ndarray                   # [B, L]
     category: np.ndarray               # [N+1] of every item, 0 = unknown
     text: np.ndarray                   # [N+1, M] a fixed vector of every item's text, M may be 0

@@ -24,7 +24,6 @@ NOWHERE, TRAIN, VALIDATION, TEST = range(4)
 
 class SessionSplit(NamedTuple):
     """Train on `train`, choose on `validation`, report on `test`; all in the numbers of `log`."""
-
     train: Sequences          # every item of the log occurs here
     validation: Sequences     # later sessions
     test: Sequences           # the latest ones

@@ -13,7 +13,6 @@ from mbref.data import sequences
 
 class History(NamedTuple):
     """What came before the target in one group of objects, oldest first; shorter ones end in 0."""
-
     item: np.ndarray       # [B, L]
     behaviour: np.ndarray  # [B, L] 1..K
     gap: np.ndarray        # [B, L] whole days (or other units) between the event and the target
@@ -21,7 +20,6 @@ class History(NamedTuple):
 
 class Batch(NamedTuple):
     """One row a target. Of a plain log, the items are the only group."""
-
     histories: tuple[History, ...]        # one a group
     features: tuple[np.ndarray, ...]      # one a group: [N+1, F] ids of each object: itself, ...
     group: int = 0                        # of the candidates

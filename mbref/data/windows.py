@@ -13,7 +13,6 @@ from mbref.nn import masks
 
 class Next(NamedTuple):
     """What the loss compares at a position: the event that came next, and an item that did not."""
-
     item: np.ndarray             # [B, L] 0 = nothing to predict here
     behaviour: np.ndarray        # [B, L]
     counts: np.ndarray           # [B, L, K] of `item`, strictly before it came
@@ -24,7 +23,6 @@ class Next(NamedTuple):
 
 class ItemCounts(NamedTuple):
     """How often each user of a batch met each item: the M pairs that met, by row and item."""
-
     row: np.ndarray     # [M] in the batch
     item: np.ndarray    # [M]
     counts: np.ndarray  # [M, K]
@@ -33,7 +31,6 @@ class ItemCounts(NamedTuple):
 
 class Batch(NamedTuple):
     """Histories padded on the left with 0 to one length: the newest event is always at L - 1."""
-
     user: np.ndarray       # [B]
     item: np.ndarray       # [B, L]
     behaviour: np.ndarray  # [B, L]

@@ -23,7 +23,6 @@ REPEATS = ("item", "behaviour", "category")  # what two events of one user and t
 
 class Reading(NamedTuple):
     """How to read a file, where its format leaves a choice."""
-
     behaviours: tuple | None = None  # names in the order of their numbers
     columns: dict | None = None      # of format csv: {"user": name or number of the column, ...}
     header: bool = True              # of format csv: are there names in the first line?

@@ -29,14 +29,12 @@ TOO_LARGE = 9 * 10**18  # for INTEGER
 
 class Column(NamedTuple):
     """One field of many rows: numbers, or codes of the texts in `names`."""
-
     values: np.ndarray  # [n]
     names: list | None = None  # different texts
 
 
 class Layout(NamedTuple):
     """How a line is cut: `width` fields, of which {name: position} are read."""
-
     separator: str
     width: int
     places: dict

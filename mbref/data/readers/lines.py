@@ -105,7 +105,6 @@ def lines_of(first, data):
 
 class Findings(NamedTuple):
     """What is found out about a file while it is read."""
-
     path: Path
     notes: list   # sentences
     broken: dict  # {kind: [count, line of the first, what is wrong with it]}, of rows

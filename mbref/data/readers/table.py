@@ -27,7 +27,6 @@ OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
 
 class Table(NamedTuple):
     """How a format writes a log."""
-
     columns: dict  # ours (user, item, behaviour, rating, time, category) -> spellings in a header
     separators: tuple = ("\t",)      # that may stand between fields
     header: str = "named"  # "named"; "any" words; "none" or, if it is there, named; "numbers" given
