@@ -5,7 +5,7 @@ So `--help` and a mistyped option answer at once. A test compares the names belo
 import argparse
 
 from mbref.bench.options import add_bench
-from mbref.course.options import add_exercises
+from mbref.course.options import add_exercises, add_site
 from mbref.data.options import DEVICES, DTYPES, MODELS, add_settings, add_task, positive, refuse
 from mbref.tables.options import add_reproduce, add_sweep, add_worlds
 
@@ -31,7 +31,7 @@ def parser():
     top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="command")
     for add in (add_runs, add_reproduce, add_sweep, add_worlds, add_bench, add_parity, add_cases,
-                add_check, add_export, add_exercises):
+                add_check, add_export, add_exercises, add_site):
         add(commands)
     for p in (top, *commands.choices.values()):
         p.error = refuse

@@ -12,3 +12,11 @@ def add_exercises(commands):
     p.add_argument("--only", action="append", default=[], metavar="NAME",
                    help="of this set, such as hmar; may be repeated")
     p.set_defaults(run="mbref.course.commands.run_exercises")
+
+
+def add_site(commands):
+    """The command that makes pages of the notebooks."""
+    p = commands.add_parser("site", help="the notebooks as linked pages that need no network")
+    p.add_argument("--out", default="out/site", metavar="DIR",
+                   help="folder of the pages (default: out/site)")
+    p.set_defaults(run="mbref.course.site.run_site")

@@ -1,0 +1,66 @@
+"""python -m mbref site: the notebooks as linked pages, which ask nothing of any server."""
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mbref.data import shipped
+from mbref.errors import InputError, require
+
+ROUTE = {"Lectures, in this order": ("00", "01", "04", "02", "03", "05", "06"),
+         "Alongside": ("07",),
+         "For the curious": ("08", "09"),
+         "Afterwards": ("10", "11", "12")}
+EXERCISES, OTHERS = "Exercises", "Other notebooks"
+
+
+def run_site(options):
+    """`site`: make all pages, then write them."""
+    folder, out = shipped.PACKAGE.parent / "notebooks", Path(options.out)
+    require(folder.is_dir() and not shipped.is_installed(),
+            "site makes pages of the notebooks, which an installed mbref does not bring: "
+            "run it in a clone.")
+    require(not out.is_file(), f"--out {out} is a file: give a folder.")
+    pages = make_pages(folder)
+    write(out, pages)
+    print(f"wrote {len(pages)} pages; open {out / 'index.html'} in a browser.")
+
+
+def make_pages(folder):
+    """A page of each notebook in a folder, and one that lists them.  -> {file name: text}.
+
+    Raises InputError where a package is missing, a notebook damaged or an equation not understood.
+    """
+    try:
+        from mbref.course import pages
+    except ImportError as error:
+        raise InputError(f"site needs {error.name}, which is not installed: "
+                         "pip install nbconvert latex2mathml.") from error
+    paths = [*folder.glob("*.ipynb"), *folder.glob("exercises/*.ipynb")]
+    return pages.make_all(sort_notebooks(paths))
+
+
+def sort_notebooks(paths):
+    """Notebooks in their order.  -> {part of the route: their paths}, no part empty."""
+    places = {number: part for part, numbers in ROUTE.items() for number in numbers}
+    route = [*places]
+    parts = {part: [] for part in (*ROUTE, EXERCISES, OTHERS)}
+    for path in sorted(paths):
+        other = EXERCISES if path.parent.name == "exercises" else OTHERS
+        parts[places.get(path.stem[:2], other)].append(path)
+    for part in ROUTE:
+        parts[part].sort(key=lambda path: route.index(path.stem[:2]))
+    return {part: paths for part, paths in parts.items() if paths}
+
+
+def write(folder, pages):
+    """Write {file name: text} into a folder, which is made; all of them, or none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as part:
+            for name, text in pages.items():
+                (Path(part) / name).write_text(text, encoding="utf-8")
+            for name in pages:
+                os.replace(Path(part) / name, folder / name)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): "
+                         "free some space or give another folder.") from error
