@@ -1,10 +1,12 @@
 """TeX to MathML, which browsers draw themselves: latex2mathml, and what it leaves to be mended."""
 import re
+from html import unescape
 
 from latex2mathml.converter import convert
 
 from mbref.errors import InputError, require
 
+LONG = 24  # letters of an equation within a line, which a phone may be too narrow for
 FUNCTION = re.compile(
     r"(\\(?:log|exp|tanh|max|min|operatorname\{\w+\})(?![a-zA-Z])(?:_\w|_\{[^{}]*\})?)"
     r"(\s*(?:\\[bB]igg?l?)?\s*[(\[])?")
@@ -31,7 +33,13 @@ def to_mathml(tex, display="block"):
         raise InputError(f"the equation {tex!r} is no TeX ({type(error).__name__}).") from error
     require("<mi>\\" not in found and "<mi>&<" not in found,
             f"the equation {tex!r} has a command that latex2mathml does not know.")
-    return f'<span class="equation">{found}</span>' if display == "block" else found
+    kind = "equation" if display == "block" else "long" if len(letters_of(found)) > LONG else ""
+    return f'<span class="{kind}">{found}</span>' if kind else found
+
+
+def letters_of(mathml):
+    """What is left without the tags."""
+    return unescape(re.sub("<[^>]*>", "", mathml))
 
 
 def replace(text, rules):
