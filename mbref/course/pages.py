@@ -31,6 +31,7 @@ class Chapter(NamedTuple):
     """A notebook as HTML."""
     file: str  # the name of its page
     title: str  # with the notebook's number, if it has one
+    label: str  # the title, cut at its colon if there is a number
     lead: str  # the paragraph that says what it is for
     body: str
     sections: list
@@ -49,7 +50,7 @@ def make_all(places):
     before, after = [None, *chapters], [*chapters[1:], None]
     pages = {chapter.file: page.render(chapter=chapter, before=one, after=next_one)
              for one, chapter, next_one in zip(before, chapters, after, strict=False)}
-    texts = [(chapter.file, chapter.title, *section)
+    texts = [(chapter.file, chapter.label, *section)
              for chapter in chapters for section in chapter.sections]
     contents = jinja.get_template("contents.html").render(parts=parts, texts=texts)
     return {"index.html": contents, **pages}
@@ -75,7 +76,8 @@ def read_chapter(path):
     lead = next((p for p in paragraphs if "After this you can" in p.text), paragraphs[0])
     number, _, name = path.stem.partition("_")
     title = f"{number} {sections[0].heading}" if name else sections[0].heading
-    return Chapter(f"{path.stem}.html", title, lead.decode_contents(), str(soup), sections)
+    label = title.partition(":")[0] if name else title
+    return Chapter(f"{path.stem}.html", title, label, lead.decode_contents(), str(soup), sections)
 
 
 def render(path):

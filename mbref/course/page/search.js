@@ -1,4 +1,4 @@
-// Sections of all pages, [file, title of the page, id, heading, text with it], that hold every word.
+// Sections of all pages, [file, label of the page, id, heading, text with it], that hold every word.
 const sections = JSON.parse(document.getElementById("texts").textContent);
 const form = document.querySelector("form");
 const field = document.getElementById("words");
@@ -11,11 +11,11 @@ function find(words) {
   });
 }
 
-function makeItem([file, title, id, heading, text], word) {
+function makeItem([file, label, id, heading, text], word) {
   const item = document.createElement("li");
   const link = document.createElement("a");
   link.href = `${file}#${encodeURIComponent(id)}`;
-  link.textContent = title.endsWith(heading) ? title : `${title.split(":")[0]}: ${heading}`;
+  link.textContent = `${label}: ${heading}`;
   const from = Math.max(0, text.toLowerCase().indexOf(word) - 60);
   const around = document.createElement("p");
   around.textContent = (from ? "… " : "") + text.slice(from, from + 160) + " …";
