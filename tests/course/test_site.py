@@ -102,6 +102,8 @@ def test_a_page_says_what_it_is(soups):
     assert len(titles) == len(set(titles))
     for soup in soups.values():
         assert soup.html["lang"] == "en" and soup.find("meta", attrs={"name": "viewport"})
+        assert "default-src 'none'" in soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+        assert all(link["aria-label"] for link in soup("a", class_="anchor-link"))
         assert len(soup("h1")) == len(soup("main")) == 1 and soup.main["id"] == soup.select_one(".skip")["href"][1:]
 
 
@@ -154,6 +156,7 @@ def test_an_equation_is_read_as_it_is_written(tex, said):
 @needs_packages
 @pytest.mark.parametrize("tex, spaces", [
     (r"\log p", 1), (r"y \log p", 2), (r"y \log(p)", 1), (r"\log_2 (x)", 0), (r"\operatorname{softmax}_s \Big(x\Big)", 0),
+    (r"\operatorname{softmax}\!\big(x\big)", 0),
     (r"\operatorname{relu}\big[x\big]", 0), (r"(\log p)", 1), (r"\logarithm", None), (r"-\log \hat b", 1)])
 def test_a_function_stands_off_an_argument_without_brackets(tex, spaces):
     from mbref.course.equations import to_mathml
@@ -172,6 +175,13 @@ def test_bars_do_not_stretch_and_functions_are_upright(packages):
     bars = [mo for mo in found("mo") if mo.text == "\N{DOUBLE VERTICAL LINE}"]
     assert [mo["stretchy"] for mo in bars] == ["false"] * 2
     assert [mi.text for mi in found("mi")] == ["relu", "a", "b"]
+    slash, = (mo for mo in found("mo") if mo.text == "/")
+    assert slash["lspace"] == slash["rspace"] == "0"
+
+
+def test_a_prime_is_no_exponent(packages):
+    from mbref.course.equations import to_mathml
+    assert "sup" not in to_mathml("c'_{j'}")
 
 
 # Faults.
@@ -281,8 +291,9 @@ def test_a_browser_shows_every_page_whole_and_asks_for_nothing(pages, soups, see
 
 def test_the_search_finds_sections(soups, seen):
     both, = {tuple(report["found"]) for report in seen[0] if report["found"]}
-    want = [(page, place) for page, _, place, _, text in json.loads(soups["index.html"].find(id="texts").string)
-            if "softmax" in text.lower() and "attention" in text.lower()]
+    texts = json.loads(soups["index.html"].find(id="texts").string)
+    assert len(texts) == sum(len(soup("a", class_="anchor-link")) for soup in soups.values())
+    want = [text for *_, text in texts if "softmax" in text.lower() and "attention" in text.lower()]
     assert len(both) == min(len(want), 50) > 3
     for link in both:
         page, _, place = link.partition("#")
