@@ -11,6 +11,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
+from mbref.course.commands import make_copy
 from mbref.course.equations import to_mathml
 from mbref.errors import InputError, require
 
@@ -94,8 +95,6 @@ def read(path):
     """A notebook; of an exercise a student's copy, which holds no solution.  -> NotebookNode."""
     if path.parent.name != EXERCISES:
         return nbformat.read(path, as_version=4)
-    from mbref.course.commands import make_copy
-
     return nbformat.reads(make_copy(path).decode("utf-8"), as_version=4)
 
 

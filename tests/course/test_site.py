@@ -127,7 +127,6 @@ def test_an_alternative_text_is_that_of_the_cell(tmp_path, packages):
 
 
 def test_of_an_exercise_what_a_student_gets(tmp_path, packages):
-    pytest.importorskip("mbref.course.commands")
     path = write_notebook(tmp_path / "exercises/a.ipynb", "# A")
     notebook = json.loads(path.read_text())
     notebook["cells"].append({"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None,
