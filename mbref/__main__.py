@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from mbref.errors import InputError
+from mbref.errors import InputError, require
 from mbref.options import parser
 
 
@@ -47,9 +47,8 @@ def main(arguments=None):
 
 def require_words(arguments):
     """Raise InputError if an argument is empty."""
-    if "" in arguments:
-        number = arguments.index("") + 1
-        raise InputError(f"argument {number} is empty: is a shell variable not set?")
+    for number, word in enumerate(arguments, start=1):
+        require(word, f"argument {number} is empty: is a shell variable not set?")
 
 
 def drop_output():
@@ -58,10 +57,7 @@ def drop_output():
 
 
 def cut_values(sentence):
-    """The sentence with every quotation, and every other word, cut at 80 characters.
-
-    A path is as many words as it has parts.
-    """
+    """The sentence with quotations, and words between slashes, cut at 80 characters."""
     sentence = re.sub(r"""(?<!\w)(['"])((?:(?!\1).){80})(?:(?!\1).)+\1""", r"\1\2...\1", sentence)
     return re.sub(r"([^\s/]{80})[^\s/]{4,}", r"\1...", sentence)
 

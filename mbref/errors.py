@@ -24,31 +24,17 @@ def require_choice(config, **choices):
         require(value in allowed, f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
 
 
-def require_types(values):
-    """Raise TypeError unless every field of a dataclass is of the kind that it declares."""
-    for field in fields(values):
-        value, kind = vars(values)[field.name], getattr(field.type, "__origin__", field.type)
-        known = (int, float) if kind is float else kind
-        if not isinstance(value, known) or isinstance(value, bool) and kind is not bool:
-            raise TypeError(f"{field.name} is {value!r}")
-
-
-def require_least(settings, name, least):
-    """Raise InputError if a whole number of the settings is too small."""
-    value = getattr(settings, name)
-    require(value >= least, f"{name} is {value}: it must be at least {least}.")
-
-
 def require_ranges(config):
     """Raise InputError unless every number of a model's Config lies in the range its kind implies.
 
     Whole numbers count: at least 1, or 0 where that is the default. Others weigh: finite and 0 or
-    more, `dropout` less than 1. `width` is a multiple of `heads`; `target` and `weights` fit the
-    number of `behaviours`.
+    more, `dropout` less than 1. `width` must fit `heads`; `target` and `weights` the `behaviours`.
     """
     values = vars(config)
     for field in fields(config):
-        require_range(field.name, values[field.name], field.default)
+        value = values[field.name]
+        for part in value if isinstance(value, tuple) else (value,):
+            require_range(field.name, part, field.default)
     width, heads = values.get("width", 0), values.get("heads", 1)
     require(width % heads == 0, f"width is {width}: it must be a multiple of heads, {heads}.")
     behaviours = values.get("behaviours", 1)
@@ -58,11 +44,8 @@ def require_ranges(config):
 
 
 def require_range(name, value, default):
-    """Raise InputError unless one number, or each of several, lies in its range."""
-    if isinstance(value, tuple):
-        for part in value:
-            require_range(name, part, default)
-    elif isinstance(value, float) or isinstance(default, float):
+    """Raise InputError unless a value lies in its range, if it is a number."""
+    if isinstance(value, float) or isinstance(default, float):
         most, words = (1, "less than 1") if name == "dropout" else (float("inf"), "a number")
         require(0 <= value < most, f"{name} is {value}: it must be at least 0 and {words}.")
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -74,11 +57,10 @@ def require_range(name, value, default):
 @contextmanager
 def without_interrupt():
     """Ctrl-C, and a signal that does the same, waits until the block has ended."""
-    caught = []
-    stops = [number for number in signal.valid_signals()
-             if signal.getsignal(number) is signal.default_int_handler]
-    if threading.current_thread() is not threading.main_thread():  # they come to that one alone
-        stops = []
+    caught, stops = [], []
+    if threading.current_thread() is threading.main_thread():  # they come to this one alone
+        stops = [number for number in signal.valid_signals()
+                 if signal.getsignal(number) is signal.default_int_handler]
     for number in stops:
         signal.signal(number, lambda *found: caught.append(found))
     try:

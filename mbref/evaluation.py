@@ -1,8 +1,8 @@
 """Held-out events ranked by any scorer: over the whole catalogue, and among sampled negatives.
 
 A scorer is a function (history, cases) -> scores [B, N] of all items 1..N for those cases; a scorer
-of candidates takes these too, (history, cases, candidates [B, C]) -> [B, C]. Every table's numbers
-come from here, for trained models and plain baselines alike, on the same cases and negatives.
+of candidates takes these too, (history, cases, candidates [B, C]) -> [B, C]. Models and plain
+baselines alike are such scorers, ranked on the same cases and negatives.
 """
 from typing import NamedTuple
 
@@ -73,25 +73,25 @@ def auc(score, held, negatives, batch_size=64, progress=False):
     score: of candidates. Eq. 23 of DMRAN, with as many negatives as there are; 0 is none.
     -> {"AUC": ties count half, "AUC strict": ties count 0, as in ATRank's release}.
     """
-    values = []  # Deviation DMRAN D20: scores in the place of p
+    values = {"AUC": [], "AUC strict": []}  # Deviation DMRAN D20: scores in the place of p
     for cases in batches(len(held.item), batch_size, progress):
         candidates = target_first(held, cases, negatives)  # [B, 1+m]
-        scores, positive = score(held.history, cases, candidates), np.zeros(candidates.shape, bool)
-        positive[:, 0] = True
-        values.append([metrics.auc(scores, positive, ties, candidates > 0)
-                       for ties in ("half", "strict")])
-    half, strict = (metrics.macro_auc(users).mean for users in np.concatenate(values, axis=1))
-    return {"AUC": float(half), "AUC strict": float(strict)}
+        scores = score(held.history, cases, candidates)
+        positive = np.tile(np.arange(candidates.shape[1]) == 0, (len(cases), 1))
+        for found, ties in zip(values.values(), ("half", "strict"), strict=True):
+            found.append(metrics.auc(scores, positive, ties, candidates > 0))
+    return {name: float(metrics.macro_auc(np.concatenate(found)).mean)
+            for name, found in values.items()}
 
 
 def validation(model, config, split, candidates="all", measure="NDCG@10", count=0):
     """What training maximises on the validation events: AUC, or NDCG@10 or MRR@20 by full ranking.
 
-    count: how many of the events, drawn once and the same for all models; 0 for all.
-    -> function of params.
+    count: so many of the events, the same for all models; 0 for all. -> function of params.
     """
     held = split.validation
-    held = draw_cases(held, count, np.random.default_rng(0)) if count else held
+    if count:
+        held = draw_cases(held, count, np.random.default_rng(0))
     if measure == "AUC":
         negatives = negatives_of_cases(held, split.items, seed=1, count=20)  # not those of the test
         return lambda params: auc(candidate_scorer(model, params, config), held, negatives)["AUC"]
@@ -115,15 +115,14 @@ def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
     that is there itself counts as a miss. -> list of 1 + len(negatives) Rivals.
     """
-    batch_size, parts = batch_size or cases_at_once(items), []
-    for cases in batches(len(held.item), batch_size, progress):
-        scores, target = score(held.history, cases), held.item[cases]
+    parts = []
+    for cases in batches(len(held.item), batch_size or cases_at_once(items), progress):
+        scores, first = score(held.history, cases), np.zeros(len(cases), int)
         # Deviation HierSRec D16: items of the history stay candidates unless asked otherwise
         allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
-        part = [metrics.greater_and_ties(scores, target - 1, allowed)]
+        part = [metrics.greater_and_ties(scores, held.item[cases] - 1, allowed)]
         for one in negatives:
             chosen = target_first(held, cases, one)  # [B, 1+m]
-            first = np.zeros(len(cases), int)
             part.append(metrics.greater_and_ties(take(scores, chosen), first, chosen > 0))
         parts.append(part)
     return [Rivals(*np.concatenate(p, axis=1)) for p in zip(*parts, strict=True)]
@@ -138,23 +137,16 @@ def unseen(history, cases, items):
 
 
 def negatives_of_cases(held, items, seed, count=99):
-    """`count` distinct uniform negatives a case, the same for all models.  -> [S, count].
-
-    None is in the case's history or its target.
-    """
+    """`count` uniform negatives a case that are neither met before nor its target.  [S, count]."""
     seen = [[*newest(held.history, c), held.item[c]] for c in range(len(held.item))]
     return negatives_of_users(np.random.default_rng(seed), items, seen, count)
 
 
 def summary(found, which=slice(None), k=10):
-    """Mean HR, NDCG and MRR at k over the cases `which`, expected over ties.  -> {"HR@10": ...}.
-
-    Without cases nan.
-    """
+    """Mean HR, NDCG and MRR at k over the cases `which`, nan without any.  -> {"HR@10": ...}."""
     g, e = found.greater[which], found.ties[which]
-    if len(g) == 0:
-        return {f"{name}@{k}": float("nan") for name in METRICS}
-    return {f"{name}@{k}": float(np.mean(metric(g, e, k))) for name, metric in METRICS.items()}
+    return {f"{name}@{k}": float(metrics.mean_and_spread(metric(g, e, k)).mean)
+            for name, metric in METRICS.items()}
 
 
 def report(score, held, items, candidates="all", negatives=None, k=10, progress=False):

@@ -1,9 +1,8 @@
 """How a ranking is judged: hit rate, MRR, NDCG, recall, AUC and the spread of the results.
 
 A target's place is held as two counts: g other candidates score strictly more, e others score the
-same. With ties its rank is not one number but any of 1 + g .. 1 + g + e, and what is done about it
-is always said: the default is the mean over random tie-breaking, so a model that scores everything
-0 earns what chance earns. Sampled negatives: data/negatives.py.
+same, so its rank is any of 1 + g .. 1 + g + e. The default is the mean over random tie-breaking: a
+model that scores everything 0 earns what chance earns. Sampled negatives: data/negatives.py.
 
 Letters: B cases (users or sessions), C candidates, k the cut-off of "@k".
 """
@@ -13,11 +12,9 @@ import numpy as np
 
 from mbref.errors import require
 
-# The g of a target that was no candidate: a count above every cut-off k, so every metric is 0.
-# The number of candidates C would not do, since k > C is legal and would turn the miss into a hit.
+# The g of a target that was no candidate: above every cut-off k, which may exceed C, so every
+# metric is 0.
 MISS = 2**62
-
-
 MacroAuc = namedtuple("MacroAuc", "mean skipped")
 MeanAndSpread = namedtuple("MeanAndSpread", "mean sd")
 PairedDifference = namedtuple("PairedDifference", "mean low high")
@@ -26,8 +23,8 @@ PairedDifference = namedtuple("PairedDifference", "mean low high")
 def greater_and_ties(scores, target, allowed=None):
     """Place of each target among its candidates.
 
-    scores: [B, C] finite numbers, higher is better, compared as given: float32 scores tie where
-        float32 does. Pass logits, not probabilities, since a saturated sigmoid makes ties.
+    scores: [B, C] finite numbers, higher is better; pass logits, not probabilities, since a
+        saturated sigmoid makes ties.
     target: [B] column of the target.
     allowed: [B, C] bool or None; a candidate outside is ignored (its score must still be finite).
     Returns g, e: [B] ints, the other candidates scored strictly greater and equal. A target outside
@@ -35,7 +32,11 @@ def greater_and_ties(scores, target, allowed=None):
     Raises InputError for NaN or infinite scores, a wrong shape, or a target that is no column.
     """
     scores, allowed = _require_scores(scores, allowed)
-    target = _require_target(target, scores.shape)
+    given, target = target, np.asarray(target).astype(np.int64)  # an empty list comes as float
+    require(target.shape == scores.shape[:1]
+            and ((target >= 0) & (target < scores.shape[1]) & (target == given)).all(),
+            f"target must be [{len(scores)}] columns in 0..{scores.shape[1] - 1}, "
+            "one per row of scores.")
     case = np.arange(len(scores))
     own = scores[case, target][:, None]                                        # [B, 1]
     other = allowed.copy()
@@ -62,11 +63,9 @@ def hit_rate(g, e, k, ties="expected"):
     """HR@k = [rank <= k] per case, shape of g; with one target also Recall@k, or P@k of sessions.
 
     g, e: [B] from `greater_and_ties`; k: positive int, may exceed the number of candidates.
-    ties: "expected", the mean over random tie-breaking (evaluation: McSherry & Najork 2008);
-    "pessimistic", the worst rank; "optimistic", the best rank, there only to show the bracket:
-    never report it, since it calls a constant scorer perfect. The metric at the mean rank is not
-    offered: 1 / mean rank is not the mean of 1 / rank.
-    Raises InputError for another name or a k below 1.
+    ties: "expected", the mean over random tie-breaking (McSherry & Najork 2008); "pessimistic", the
+    worst rank; "optimistic", the best rank, there only to show the bracket: never report it, since
+    it calls a constant scorer perfect. Raises InputError for another name or a k below 1.
     """
     return _gain_at_place(np.ones(_require_k(k)), g, e, ties)
 
@@ -86,7 +85,7 @@ def ndcg(g, e, k, ties="expected"):
 
 def _discount(k):
     """What ranks 1..k earn in DCG, [k]."""
-    return 1 / np.log2(np.arange(1, _require_k(k) + 1) + 1)
+    return 1 / np.log2(np.arange(2, _require_k(k) + 2))
 
 
 def _gain_at_place(gain, g, e, ties):
@@ -106,14 +105,13 @@ def recall_many(scores, positive, k, allowed=None):
     """Recall@k = hits / |R_u| per case, [B], expected over ties; R_u: the case's positives.
 
     scores: [B, C]; positive: [B, C] bool; allowed: [B, C] bool or None, a positive outside it is a
-    miss and stays in |R_u|. The denominator is not min(k, |R_u|), so a case with |R_u| > k cannot
-    reach 1. A case without positives is undefined: nan.
+    miss and stays in |R_u|. A case with |R_u| > k cannot reach 1; one without positives is nan.
     Raises InputError as `greater_and_ties` and `hit_rate` do.
     """
     scores, allowed = _require_scores(scores, allowed)
     positive = _require_mask("positive", positive, scores.shape)
     hit = hit_rate(*_greater_and_ties_of_all(scores, allowed), k)              # [B, C]
-    return _ratio_or_nan((hit * positive).sum(axis=1), positive.sum(axis=1))   # [B]
+    return _ratio((hit * positive).sum(axis=1), positive.sum(axis=1))          # [B]
 
 
 def ndcg_many(scores, positive, k, allowed=None):
@@ -126,10 +124,10 @@ def ndcg_many(scores, positive, k, allowed=None):
     gain = ndcg(*_greater_and_ties_of_all(scores, allowed), k)                 # [B, C]
     ideal = np.concatenate([[0.0], np.cumsum(_discount(k))])                   # [k + 1]
     ideal = ideal[np.minimum(positive.sum(axis=1), k)]                         # [B]
-    return _ratio_or_nan((gain * positive).sum(axis=1), ideal)
+    return _ratio((gain * positive).sum(axis=1), ideal)
 
 
-def _ratio_or_nan(part, whole):
+def _ratio(part, whole):
     """part / whole, nan where whole is 0.  2 [B] -> [B]."""
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
@@ -139,9 +137,8 @@ def auc(scores, positive, ties="half", allowed=None):
 
     scores: [B, C]; positive: [B, C] bool, the other candidates are the negatives; allowed: [B, C]
     bool or None, a candidate outside is in neither set. ties: "half", a tied pair counts 1/2
-    (Mann-Whitney: a constant scorer gets .5), or "strict", it counts 0 (eq. 23 to the letter: a
-    constant scorer gets 0). A user without positives or without negatives is undefined: nan.
-    Raises InputError for another `ties` and as `greater_and_ties` does.
+    (Mann-Whitney), or "strict", it counts 0 (eq. 23 to the letter). A user without positives or
+    without negatives is nan. Raises InputError for another `ties` and as `greater_and_ties` does.
     """
     _require_ties(ties, ("half", "strict"))
     scores, allowed = _require_scores(scores, allowed)
@@ -153,14 +150,13 @@ def auc(scores, positive, ties="half", allowed=None):
         if len(wanted) and len(unwanted):
             beaten = np.searchsorted(unwanted, wanted, side="left")       # negatives strictly below
             met = np.searchsorted(unwanted, wanted, side="right")         # negatives below or tied
-            # Halfway between the two is the positive's mid-rank among the negatives.
             won = beaten if ties == "strict" else (beaten + met) / 2
             values[b] = won.mean() / len(unwanted)
     return values
 
 
 def macro_auc(values):
-    """Mean of per-user AUCs [B], every user of weight 1 (DMRAN eq. 23), and how many are undefined.
+    """Mean of per-user AUCs [B] that are not nan, each of weight 1 (DMRAN eq. 23).
 
     Returns MacroAuc(mean, skipped); the mean is nan when no user is left. Neither the average
     weighted by positives (GAUC) nor the AUC of all users' pairs pooled is this number.
@@ -185,10 +181,9 @@ def paired_bootstrap(a, b, rng, n=1000):
 
     a, b: [B] values of two models on the SAME cases in the same order, a case being a user or a
     session (events of one session are correlated). rng: np.random.Generator; n: resamples.
-    Returns PairedDifference(mean, low, high).
-    Raises InputError for no case, unequal shapes, nan, or n < 1.
+    Returns PairedDifference(mean, low, high). Raises InputError for values that are no such.
     """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    a, b = (np.asarray(values, dtype=float) for values in (a, b))
     require(a.ndim == 1 and a.shape == b.shape and len(a) > 0 and n >= 1,
             f"a and b must be [B] of the same B >= 1 and n >= 1, not {a.shape}, {b.shape}, {n}.")
     gap = a - b
@@ -216,14 +211,6 @@ def _require_mask(name, mask, shape):
     require(mask.dtype == bool and mask.shape == shape,
             f"{name} must be bool of shape {shape}, as scores, not {mask.dtype} {mask.shape}.")
     return mask
-
-
-def _require_target(target, shape):
-    given, target = target, np.asarray(target).astype(np.int64)  # an empty list comes as float
-    require(target.shape == shape[:1]
-            and ((target >= 0) & (target < shape[1]) & (target == given)).all(),
-            f"target must be [{shape[0]}] columns in 0..{shape[1] - 1}, one per row of scores.")
-    return target
 
 
 def _require_k(k):

@@ -48,12 +48,6 @@ def optional(model, name):
     return vars(model).get(name, OPTIONAL[name])
 
 
-def require_model(model):
-    """Raise InputError unless the module has all the names of a model."""
-    missing = [name for name in REQUIRED if name not in vars(model)]
-    require(not missing, f"{model.__name__} is no model: it has no {', '.join(missing)}.")
-
-
 def settings(model, texts):
     """The texts {field: text} of a training over those that the model wants.  -> {field: text}."""
     return {**optional(model, "SETTINGS"), **texts}

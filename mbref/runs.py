@@ -1,8 +1,8 @@
 """A run folder: what was asked (`run.json`), the search for the steps, the final model.
 
 `search.npz` is trained on what precedes the validation events; `final.npz` again from the start, as
-many steps as were best, on everything before the test events. Both are checkpoints of training.py,
-so each can be resumed. Here, too: which models there are, and a model's Config for a log.
+many steps as were best, on all before the test events. Both are checkpoints of training.py. Here,
+too: which models there are, and a model's Config for a log.
 """
 import os
 from dataclasses import MISSING, asdict, dataclass, fields, replace
@@ -23,7 +23,7 @@ from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
 from mbref.data.newer import with_test_file
 from mbref.data.readers import digest_of, read_task
-from mbref.errors import InputError, require, require_types
+from mbref.errors import InputError, require
 from mbref.nn.device import open_device
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
@@ -72,10 +72,9 @@ OF_SESSIONS = ("gap", "days", "min_support", "text", "cold")
 
 
 def open_task(task, counts="running"):
-    """Read the log of a task.  -> (log, task with its digest, split).
+    """-> (the log of a task, for sessions the part that is split; the task with its digest; split).
 
-    A split of sessions leaves out part of the log. Raises InputError if it is not the file trained
-    on, or if nothing is left to test.
+    Raises InputError if it is not the file trained on, or if nothing is left to test.
     """
     files = [path for path in (task.data, task.test) if path]
     log, *of_test = [read_task(task, path) for path in files]
@@ -103,10 +102,9 @@ def split_sessions(log, task):
 
 
 def with_text(split, log, kind, seed=0):
-    """The split with a vector of text for every item, made from training items alone.
+    """The split with a vector for the text of every item, where the log has texts.
 
-    Without attributes of the log there are none. kind: "words"; "random" for the control,
-    directions drawn anew by `seed`; "none". Raises InputError for another.
+    kind: "words", made from training items alone; "random", as a control; "none".
     """
     require(kind in TEXTS, f"text is {kind!r}: choose one of {', '.join(TEXTS)}.")
     if kind == "none" or log.attributes is None:
@@ -181,15 +179,12 @@ def parse_settings(model_name, texts):
 
 
 def train(model_name, folder, task, overrides, settings, describe, progress=True, device="cpu"):
-    """Start a run in a new folder and finish it as `resume` does.
-
-    Raises InputError if the folder holds a run.
-    """
+    """Start a run and finish it as `resume` does. Raises InputError for a folder with a run."""
     folder = Path(folder)
     open_device(device)  # before anything is written
-    is_run = os.path.exists(folder / "run.json")  # unlike Path.exists, False for a name too long
-    require(not is_run, f"{folder} already holds a run: go on with it by --resume {folder}, "
-                        "or give another --out.")
+    # unlike Path.exists, False for a name too long
+    require(not os.path.exists(folder / "run.json"), f"{folder} already holds a run: go on with it "
+            f"by --resume {folder}, or give another --out.")
     task = replace(task, data=os.path.realpath(task.data),  # for any folder to evaluate
                    test=task.test and os.path.realpath(task.test))
     log, task, split = open_task(task)
@@ -213,8 +208,8 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
 def limit_validation(settings, split):
     """The settings, with fewer validation cases where ranking all would take long.
 
-    Sizes alone decide, so that runs repeat: at most 200, or as many as rows are trained on between
-    two validations, fewer in proportion where there are over 20,000 items.
+    At most 200, or as many as rows are trained on between two validations, fewer in proportion
+    where there are over 20,000 items.
     """
     most = max(200, settings.batch_size * settings.evaluate_every // (1 + split.items // 20_000))
     enough = settings.validation_cases or len(split.validation.item) <= most
@@ -222,19 +217,13 @@ def limit_validation(settings, split):
 
 
 def load(folder):
-    """What `run.json` says.  -> (model, task, config, settings).
-
-    Raises InputError if it is missing or damaged.
-    """
+    """What `run.json` says: model, task, config, settings. Raises InputError if it is damaged."""
     path = Path(folder) / "run.json"
     try:
         about = read_json(path)
         model = find_model(about["model"], about["config"])
-        config, settings = as_tuples(about["config"]), as_tuples(about["settings"])
-        found = Task(**about["task"]), model.Config(**config), training.Settings(**settings)
-        for part in found:
-            require_types(part)
-        return model, *found
+        return (model, read_fields(Task, about["task"]), read_fields(model.Config, about["config"]),
+                read_fields(training.Settings, about["settings"]))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no run (no run.json): "
                          "give the folder that `train --out` wrote.") from error
@@ -244,11 +233,18 @@ def load(folder):
         raise InputError(f"{path} is damaged ({error}): train again.") from error
 
 
-def as_tuples(value):
-    """What JSON gives back of a Config's fields, with tuples again where it has lists."""
-    if isinstance(value, dict):
-        return {name: as_tuples(part) for name, part in value.items()}
-    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
+def read_fields(kind, values):
+    """A dataclass from what JSON gave of it. Raises TypeError for a value of another kind."""
+    def as_tuples(value):
+        return tuple(map(as_tuples, value)) if isinstance(value, list) else value
+
+    made = kind(**{name: as_tuples(value) for name, value in values.items()})
+    for field in fields(kind):
+        value, wanted = vars(made)[field.name], getattr(field.type, "__origin__", field.type)
+        known = (int, float) if wanted is float else wanted
+        if not isinstance(value, known) or isinstance(value, bool) and wanted is not bool:
+            raise TypeError(f"{field.name} is {value!r}")
+    return made
 
 
 def resume(folder, describe, progress=True, device="cpu"):
@@ -275,7 +271,7 @@ def open_log(model, task, config):
 
 
 class Run(NamedTuple):
-    """A finished run: its final model, and the log it was trained on."""
+    """A finished run."""
 
     model: object
     params: dict

@@ -17,7 +17,7 @@ from mbref import evaluation
 from mbref.data.arrays import read_arrays
 from mbref.data.files import write_whole
 from mbref.data.sequences import NO_NPZ
-from mbref.errors import InputError, require, require_choice, require_least, without_interrupt
+from mbref.errors import InputError, require, require_choice, without_interrupt
 from mbref.nn import optim
 from mbref.nn.device import device_of, to_device
 from mbref.nn.lookup import add_shards, value_and_grad
@@ -46,13 +46,15 @@ class Settings:
 
     def __post_init__(self):
         require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "MRR@20", "AUC"))
-        for name in ("steps", "batch_size", "evaluate_every", "threads"):
-            require_least(self, name, 1)
-        for name in ("seed", "drop_step", "patience", "validation_cases"):
-            require_least(self, name, 0)
-        for name, value in (("rate", self.rate), ("clip", self.clip),
-                            *(("rates", rate) for rate in self.rates)):
-            require(0 < value < float("inf"), f"{name} is {value}: it must be a positive number.")
+        for least, names in ((1, ("steps", "batch_size", "evaluate_every", "threads")),
+                             (0, ("seed", "drop_step", "patience", "validation_cases"))):
+            for name in names:
+                value = getattr(self, name)
+                require(value >= least, f"{name} is {value}: it must be at least {least}.")
+        for name, values in (("rate", [self.rate]), ("clip", [self.clip]), ("rates", self.rates)):
+            for value in values:
+                require(0 < value < float("inf"),
+                        f"{name} is {value}: it must be a positive number.")
         require(0 <= self.beta2 < 1,
                 f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
 
@@ -68,7 +70,6 @@ class State(NamedTuple):
 
 
 TREES = ("params", "moments", "best")
-
 
 def begin(model, config, settings, device="cpu"):
     """State before the first step, on a device; parameters drawn from default_rng(seed)."""
@@ -90,19 +91,18 @@ def rule(settings, step=0, task=0):
 def rows_of_step(tasks, settings, step):
     """The task and the rows of one step.
 
-    tasks: arrays of rows as from model.examples. Every epoch has its own order of rows, and of
-    tasks if there are several; a batch belongs to one task, as in ATRank's all2all.
+    Every epoch has its own order of rows and of tasks, the arrays of rows of model.examples; a
+    batch belongs to one task, as in ATRank's all2all.
     """
     size = settings.batch_size
     batches = [max(1, len(rows) // size) for rows in tasks]
     epoch, at = divmod(step, sum(batches))
     rng = np.random.default_rng([settings.seed, 0, epoch])
     orders = [rng.permutation(len(rows)) for rows in tasks]
-    turns = np.repeat(np.arange(len(tasks)), batches)
-    turns = rng.permutation(turns) if len(tasks) > 1 else turns
+    turns = rng.permutation(np.repeat(np.arange(len(tasks)), batches))  # of one task always 0
     task = int(turns[at])
-    at = int(np.sum(turns[:at] == task))
-    return task, tasks[task][orders[task][at * size : (at + 1) * size]]
+    first = size * int(np.sum(turns[:at] == task))
+    return task, tasks[task][orders[task][first:first + size]]
 
 
 def train_step(model, config, settings, events, tasks, state):
@@ -133,8 +133,7 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
 
     A `state` goes on where its arrays are, a new one on `device`. validate(params) -> number, the
     higher the better; None trains all steps and keeps the last parameters. save(state) is called
-    every `evaluate_every` steps and after the last, and on Ctrl-C, which then goes on to the caller
-    as KeyboardInterrupt.
+    every `evaluate_every` steps, after the last, and on Ctrl-C, which then goes on to the caller.
     Raises InputError if there is nothing to train on or the loss is no longer finite.
     """
     tasks = model.examples(events, config, np.random.default_rng([settings.seed, 2]))
@@ -146,7 +145,8 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     try:
         with bar:
             while state.step < settings.steps and not is_over(state, settings):
-                due = is_due(state.step + 1, settings)
+                step = state.step + 1  # after which the state is saved, and validated, if due
+                due = step % settings.evaluate_every == 0 or step == settings.steps
                 old = copy_state(state) if due else state
                 with without_interrupt():
                     new, loss = train_step(model, config, settings, events, tasks, old)
@@ -166,14 +166,8 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
 
 def copy_state(state):
     """The state with arrays of its own to write the next step into; that of `best` is read only."""
-    params, moments = (optim.tree_map(lambda a: a.copy(), tree)
-                       for tree in (state.params, state.moments))
-    return state._replace(params=params, moments=moments)
-
-
-def is_due(step, settings):
-    """Is the state saved after this step, and validated if it can be?"""
-    return step % settings.evaluate_every == 0 or step == settings.steps
+    return state._replace(**{name: optim.tree_map(lambda a: a.copy(), state._asdict()[name])
+                             for name in ("params", "moments")})
 
 
 def record(state, loss, metric):
@@ -187,8 +181,8 @@ def record(state, loss, metric):
 
 def is_over(state, settings):
     """True when the best validation lies `patience` or more validations back."""
-    metrics = [v[2] for v in state.validations]
-    return 0 < settings.patience <= len(metrics) - 1 - int(np.argmax(metrics)) if metrics else False
+    metrics = [v[2] for v in state.validations] or [0]
+    return 0 < settings.patience <= len(metrics) - 1 - int(np.argmax(metrics))
 
 
 def best_step(state):
@@ -204,18 +198,15 @@ def describe(final, search=None):
 
 def save_checkpoint(path, state, config, settings):
     """Write everything a resumed run needs to `path` (.npz). Raises InputError if it cannot."""
-    trees = {part: to_device(state._asdict()[part], "cpu") for part in TREES}
-    arrays = {name: a for part, tree in trees.items() for name, a in optim.leaves(tree, part)}
+    state = to_device(state, "cpu")
+    arrays = dict(leaf for part in TREES for leaf in optim.leaves(state._asdict()[part], part))
     about = dict(step=state.step, validations=state.validations,
                  config=asdict(config), settings=asdict(settings))
     write_whole(path, lambda file: np.savez(file, about=json.dumps(about), **arrays))
 
 
 def load_checkpoint(path, model, config, settings, device="cpu"):
-    """A State from a file, on a device.
-
-    Raises InputError if the file is missing, cut, or of another model, config or settings.
-    """
+    """A State from a file, on a device. Raises InputError for one of another run, or damaged."""
     try:
         arrays = read_arrays(path, {"about": ("U", 0), "[!a]*": ("f", None)})
         about = json.loads(str(arrays["about"]))
@@ -226,7 +217,11 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
         empty = begin(model, config, settings)._asdict()
         trees = {part: optim.fill(empty[part], arrays, part) for part in TREES}
         state = State(about["step"], validations=tuple(map(tuple, about["validations"])), **trees)
-        require_progress(state)
+        steps = [0, *(step for step, _, _ in state.validations), state.step]
+        numbers = [number for _, *both in state.validations for number in both]
+        kinds = [int] * len(steps) + [float] * len(numbers)
+        if [*map(type, steps + numbers)] != kinds or sorted(steps) != steps:
+            raise ValueError("a step or a validation is no number")
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: the run is not finished, "
                          "go on by `train --resume`.") from error
@@ -238,21 +233,11 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
     return to_device(state, device)
 
 
-def require_progress(state):
-    """Raise ValueError unless a state's step and validations are such as fit gives."""
-    steps = [0, *(step for step, _, _ in state.validations), state.step]
-    numbers = [number for _, *both in state.validations for number in both]
-    kinds = [int] * len(steps) + [float] * len(numbers)
-    if [*map(type, steps + numbers)] != kinds or sorted(steps) != steps:
-        raise ValueError("a step or a validation is no number")
-
-
 def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True,
                      device="cpu"):
-    """Find the number of steps on a split's validation events, then train anew that long.
+    """As `fit_twice`, by a split's validation events and finally on all before the test events.
 
-    The final model learns from all before the test events. Without validation events all steps are
-    used. The rest as in `fit_twice`.
+    Without validation events all steps are used.
     """
     validate = None
     if len(split.validation.item):
@@ -271,12 +256,12 @@ def fit_twice(model, config, settings, train, refit, validate, folder=None, prog
     -> (final State, search State).
     """
     def run(name, settings, events, validate):
-        path, state, save = folder and Path(folder) / name, None, None
-        if path and path.exists():
-            state = load_checkpoint(path, model, config, settings, device)
-        if path:
-            def save(state):
-                save_checkpoint(path, state, config, settings)
+        state, save = None, None
+        if folder:
+            path = Path(folder) / name
+            save = lambda state: save_checkpoint(path, state, config, settings)
+            if path.exists():
+                state = load_checkpoint(path, model, config, settings, device)
         return fit(model, config, settings, events, validate, state, save, progress, device)
 
     search = run("search.npz", settings, train, validate)
@@ -285,10 +270,7 @@ def fit_twice(model, config, settings, train, refit, validate, folder=None, prog
 
 
 def load_final(folder, model, config, settings, device="cpu"):
-    """The finished model of a run folder, on a device.  -> State.
-
-    Raises InputError if training has not ended.
-    """
+    """The finished model of a folder.  -> State on a device. Raises InputError if it is not."""
     search = load_checkpoint(Path(folder) / "search.npz", model, config, settings)
     settings = replace(settings, steps=max(best_step(search), 1))  # 0: stopped in its first step
     final = load_checkpoint(Path(folder) / "final.npz", model, config, settings, device)

@@ -40,7 +40,7 @@ def variants(name):
 
 
 def test_it_is_a_model():
-    protocol.require_model(trainable)
+    assert set(protocol.REQUIRED) <= set(vars(trainable))
     assert runs.MODELS["hmar_released"] is trainable
 
 
