@@ -17,7 +17,9 @@ def run_worlds(options):
     if options.make is None:
         require(not (options.signal or options.users),
                 "--signal and --users say what --make writes: give --make, too.")
-        print("\n".join(describe(name, world) for name, world in worlds.items()))
+        for name, world in worlds.items():
+            first = " ".join(world.__doc__.partition("\n\n")[0].partition(": ")[2].split())
+            print(f"{name:8}{first} Signals: {', '.join(world.SIGNALS)}; {world.USERS} users.")
         return
     folder = Path(options.make or "tiny_data/worlds")  # of a clone, never of an installed package
     for name, world in worlds.items():
@@ -26,12 +28,6 @@ def run_worlds(options):
                                          f"{', '.join(world.SIGNALS)}; name one world by --only.")
         files = known.make(world, signal, options.users or world.SHIPPED)
         print(*write(folder / name, files), sep="\n")
-
-
-def describe(name, world):
-    """A line on a world: what its page says first, and the signals to choose from."""
-    first = " ".join(world.__doc__.partition("\n\n")[0].partition(": ")[2].split())
-    return f"{name:8}{first} Signals: {', '.join(world.SIGNALS)}; {world.USERS} users."
 
 
 def write(folder, files):

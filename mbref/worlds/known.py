@@ -1,5 +1,4 @@
-"""What the worlds with a known best answer share: last, counts, kinds, hints, stamp, hops, dims and
-aisles.
+"""What the worlds with a known best answer share.
 
 Each is a page with the rule in words and as a formula, and these names:
 
@@ -66,10 +65,7 @@ def draw_item(rng, chances, events, signal):
 
 
 def draw_shopper(rng, chances, signal, N, T, shares):
-    """One user's T events (item, behaviour, 0), the last of them a buy, behaviour 1.
-
-    Behaviours come by their shares; a buy is drawn from chances, all else evenly from N items.
-    """
+    """T events (item, behaviour, 0) by shares; buys, as the last, by chances, others evenly."""
     events = []
     for step in range(T):
         kind = 1 if step == T - 1 else 1 + draw(rng, shares)
@@ -79,12 +75,8 @@ def draw_shopper(rng, chances, signal, N, T, shares):
 
 
 def make(world, signal=None, users=None, seed=1):
-    """The files of a world: of its first signal and all its users, or as said.
-
-    The first users are the same however many there are.  -> {file name: text}.
-    """
-    rng = np.random.default_rng(seed)
-    signal = signal or world.SIGNALS[0]
+    """{file name: text} of a world; the first users are the same however many there are."""
+    rng, signal = np.random.default_rng(seed), signal or world.SIGNALS[0]
     return world.write([world.draw_user(rng, signal) for _ in range(users or world.USERS)], signal)
 
 
@@ -95,10 +87,7 @@ def newest(past, kinds):
 
 
 def mix(share, chosen):
-    """`share` evenly over the items that are `chosen` [N+1], the rest over all.  -> [N+1].
-
-    Where none is chosen all items are equally likely.
-    """
+    """`share` evenly over the `chosen` items [N+1], the rest over all.  -> [N+1]."""
     even = np.ones(len(chosen)) / (len(chosen) - 1)
     even[0] = 0
     return share * chosen / chosen.sum() + (1 - share) * even if chosen.any() else even
@@ -111,8 +100,7 @@ def pasts_of(history, cases):
     part, _ = take(history, cases)
     time = np.zeros_like(part.item) if part.time is None else part.time
     now = np.zeros(len(cases), int) if history.now is None else history.now[cases]
-    cuts = part.ptr[1:-1]
-    columns = (np.split(x, cuts) for x in (part.item, part.behaviour, time))
+    columns = (np.split(x, part.ptr[1:-1]) for x in (part.item, part.behaviour, time))
     return [Past(*one) for one in zip(*columns, now, strict=True)]
 
 

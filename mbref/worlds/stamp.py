@@ -12,20 +12,11 @@ by itself, vanilla attention, does not see it.
 
 Without the signal (`newest`) q is the query of the newest hour, whatever the coupon.
 """
-from mbref.worlds.hints import (
-    CATEGORY,
-    COUPON,
-    FORMAT as FORMAT,
-    ITEM,
-    LOG as LOG,
-    QUERY,
-    SURE,
-    TARGET as TARGET,
-    N,
-    write as write_groups,
-)
+from mbref.worlds import hints
+from mbref.worlds.hints import CATEGORY, COUPON, ITEM, QUERY, SURE
 from mbref.worlds.known import DAY, HOUR, START, draw_item, mix, whole
 
+FORMAT, TARGET, LOG = hints.FORMAT, hints.TARGET, hints.LOG
 SIGNALS = "coupon", "newest"
 USERS, SHIPPED = 800, 120
 QUERIES, COUPONS, ROUNDS, GAPS = 20, 5, 5, (31, 7, 1)
@@ -53,4 +44,4 @@ def draw_user(rng, signal="coupon"):
 
 def write(people, signal):
     """events.csv and objects.csv of data/groups.py."""
-    return write_groups(people, signal, (N, QUERIES, COUPONS))
+    return hints.write(people, signal, (hints.N, QUERIES, COUPONS))
