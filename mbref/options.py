@@ -6,10 +6,9 @@ import argparse
 
 from mbref.bench.options import add_bench
 from mbref.course.options import add_exercises, add_site
-from mbref.data.options import DEVICES, DTYPES, MODELS, add_settings, add_task, positive, refuse
-from mbref.tables.options import add_reproduce, add_sweep, add_worlds
+from mbref.data import options as shared
+from mbref.data.options import MODELS, add_settings, add_task, positive
 
-SIDES, FORMS = ("paper", "released"), ("paper", "variant", "release", "all")
 ONLY = "a family (hmar), a component (hmar.code) or a case"
 CHECK = "Exit code 0: all pass, or fail as --xfail says; 1: some fail; 2: nothing could be run."
 CHECK_FLAGS = {"--forward-only": "ask for no gradients and no training steps",
@@ -17,6 +16,8 @@ CHECK_FLAGS = {"--forward-only": "ask for no gradients and no training steps",
 CHECK_FILES = {"--xfail": "cases, components or families that are known to fail, one a line",
                "--json": "write the report here, too", "--junit": "as JUnit XML",
                "--results": "arrays that another program wrote, see export"}
+REPRODUCE = """Without --data: train all papers' models on worlds with a known best answer and write
+one report. With --data: a paper's table, its model, ablations and baselines, on that log."""
 PARITY = """Compute anew what recorded states of the authors' releases hold, compare array by array.
 Error: the largest difference relative to the largest absolute value of the array, or to a
 thousandth of its group's. Arrays that are left out are listed with the reason and not counted.
@@ -30,11 +31,11 @@ def parser():
         prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="command")
-    for add in (add_runs, add_reproduce, add_sweep, add_worlds, add_bench, add_parity, add_cases,
-                add_check, add_export, add_exercises, add_site):
+    for add in (add_runs, add_recommend, add_reproduce, add_sweep_and_worlds, add_bench,
+                add_parity_and_cases, add_check, add_exercises, add_site):
         add(commands)
     for p in (top, *commands.choices.values()):
-        p.error = refuse
+        p.error = shared.refuse
     return top
 
 
@@ -61,8 +62,6 @@ def add_runs(commands):
     add_device(p)
     p.set_defaults(run="mbref.tables.commands.evaluate")
 
-    add_recommend(commands)
-
 
 def add_recommend(commands):
     """The command that names the best items."""
@@ -83,8 +82,57 @@ def add_recommend(commands):
     p.set_defaults(run="mbref.tables.commands.recommend")
 
 
-def add_parity(commands):
-    """The command that recomputes what the releases computed."""
+def add_reproduce(commands):
+    """The command that makes a paper's table."""
+    p = commands.add_parser("reproduce", description=REPRODUCE,
+                            help="do the papers' mechanisms work? Or a paper's table on a log")
+    p.add_argument("--paper", choices=shared.PAPERS, help="(default: all; of a log: hmar)")
+    p.add_argument("--out", help="folder of the results (default: out/report; of a log: out/PAPER)")
+    p.add_argument("--seeds", type=positive, help="(default: 3; with --quick: 1)")
+    p.add_argument("--only", action="append", default=[], metavar="NAME",
+                   help="this mechanism, or of a log this row, only; may be repeated")
+    p.add_argument("--quick", action="store_true", help="without a log: fewer users and steps")
+    p.add_argument("--real", metavar="DIR", help="the models on the public logs in this folder")
+    p.add_argument("--split", metavar="FILE",
+                   help="fixed training lists, targets and negatives, instead of a log")
+    p.add_argument("--at", type=positive, nargs="+", default=[], metavar="STEP",
+                   help="report after these numbers of steps, without choosing by validation")
+    add_pool(p)
+    add_task(p)
+    add_settings(p)
+    p.set_defaults(run="mbref.tables.commands.run_reproduce")
+
+
+def add_pool(p):
+    """Where trainings run."""
+    p.add_argument("--jobs", type=positive, default=2, help="trainings at a time (default: 2)")
+    p.add_argument("--scheduler", metavar="ADDRESS",
+                   help="of a Dask cluster that does the trainings, such as tcp://10.0.0.1:8786")
+
+
+def add_sweep_and_worlds(commands):
+    """The commands that compare settings, and that write logs with a known best answer."""
+    p = commands.add_parser("sweep", help="settings of a model compared on validation events")
+    p.add_argument("model", choices=MODELS)
+    p.add_argument("--grid", action="append", default=[], metavar="NAME=VALUE,...",
+                   help="what to try of one setting, as --set has it; may be repeated")
+    p.add_argument("--out", help="folder for results.json (default: out/sweep)")
+    p.add_argument("--seeds", type=positive, default=3)
+    add_pool(p)
+    add_task(p)
+    add_settings(p)
+    p.set_defaults(run="mbref.tables.sweep.run_sweep")
+
+    p = commands.add_parser("worlds", help="logs with a known best answer: list them, make them")
+    p.add_argument("--make", nargs="?", const="", metavar="DIR", help="default: ./tiny_data/worlds")
+    p.add_argument("--only", action="append", default=[], metavar="NAME", help="may be repeated")
+    p.add_argument("--signal", help="what decides the next item (default: each world's first)")
+    p.add_argument("--users", type=positive, help="(default: as in tiny_data)")
+    p.set_defaults(run="mbref.worlds.commands.run_worlds")
+
+
+def add_parity_and_cases(commands):
+    """The commands on what comes with mbref: recorded states of the releases, golden cases."""
     p = commands.add_parser(
         "parity", description=PARITY,
         help="do we compute what the authors' releases computed? Recorded states say")
@@ -92,13 +140,17 @@ def add_parity(commands):
                    help="recorded state of a release (.npz); default: all that come with mbref")
     p.set_defaults(run="mbref.tables.commands.run_parity")
 
-
-def add_cases(commands):
-    """The command on the golden cases themselves."""
     p = commands.add_parser("cases", help="list the golden cases")
     p.add_argument("--only", action="append", metavar="NAME", help=ONLY)
     p.add_argument("--version", action="store_true", help="print the version of the cases alone")
     p.set_defaults(run="mbref.check.commands.list_cases")
+
+    p = commands.add_parser("export", help="write what the cases give, for another program")
+    p.add_argument("folder", metavar="DIR")
+    p.add_argument("--only", action="append", metavar="NAME")
+    p.add_argument("--raw", action="store_true", help="little-endian files in place of .npz")
+    add_fresh(p)
+    p.set_defaults(run="mbref.check.commands.export")
 
 
 def add_check(commands):
@@ -106,10 +158,13 @@ def add_check(commands):
     p = commands.add_parser("check", epilog=CHECK, help="check an implementation, or mbref itself")
     p.add_argument("file", nargs="?", metavar="IMPL.py", help="functions; the file is run")
     p.add_argument("--only", action="append", metavar="NAME", help=f"{ONLY}; may be repeated")
-    p.add_argument("--form", choices=FORMS, help="default: paper; of mbref itself, all")
-    p.add_argument("--side", choices=SIDES, help="of the departures; that of both is taken, too")
-    p.add_argument("--dtype", action="append", choices=DTYPES, help="default: both; of results one")
-    p.add_argument("--device", choices=DEVICES, default="cpu", help="cuda: NumPy runs as CuPy")
+    p.add_argument("--form", choices=("paper", "variant", "release", "all"),
+                   help="default: paper; of mbref itself, all")
+    p.add_argument("--side", choices=("paper", "released"),
+                   help="of the departures; that of both is taken, too")
+    p.add_argument("--dtype", action="append", choices=shared.DTYPES,
+                   help="default: both; of results one")
+    add_device(p)
     p.add_argument("--timeout", type=float, metavar="S", help="seconds a case, in a child process")
     p.add_argument("--summary", nargs="+", metavar="FILE", help="only make a table of --json files")
     add_fresh(p)
@@ -127,17 +182,7 @@ def add_fresh(p):
     p.add_argument("--count", type=positive, default=1, help="fresh cases a component (default 1)")
 
 
-def add_export(commands):
-    """The command that writes cases for a program in another language."""
-    p = commands.add_parser("export", help="write what the cases give, for another program")
-    p.add_argument("folder", metavar="DIR")
-    p.add_argument("--only", action="append", metavar="NAME")
-    p.add_argument("--raw", action="store_true", help="little-endian files in place of .npz")
-    add_fresh(p)
-    p.set_defaults(run="mbref.check.commands.export")
-
-
 def add_device(p):
     """Where a model computes, which changes nothing else."""
-    p.add_argument("--device", choices=DEVICES, default="cpu",
+    p.add_argument("--device", choices=shared.DEVICES, default="cpu",
                    help="cuda: on a GPU, with CuPy (default: cpu)")

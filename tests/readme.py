@@ -46,11 +46,8 @@ Table and figure: {made}; `python -m tests.readme` makes them anew.
 
 def line(row):
     """A row of the table."""
-    on = row["ON"]
-    cells = (f"{row['paper']}: {row['mechanism']}", f"{row['world']}, {row['measure']}", f"{on['full']['mean']:.3f}",
-             f"{on['without']['mean']:.3f}", f"{on['ceiling']:.3f}", mechanisms.interval(on),
-             mechanisms.interval(row["OFF"]), row["verdict"])
-    return "| " + " | ".join(cells) + " |"
+    cells = mechanisms.cells_of_row(row)
+    return "| " + " | ".join([*cells[:5], *cells[7:]]) + " |"
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def test_train_evaluate_recommend(tmp_path):
     code, out, err = call("evaluate", tmp_path / "run")
     assert (code, err) == (0, "")
     assert out.splitlines()[1] == "note: for 4 test events fewer negatives could be drawn than the columns say"
-    rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()[3:]}
+    rows = {line[:25].strip(): line[25:].split() for line in out.splitlines()[3:]}
     assert list(rows) == ["random", "popularity, events", "popularity, users", "co-occurrence, last item",
                           "co-occurrence, last 10", "co-occurrence, popularity", "seen before", "category recency",
                           "this run"]

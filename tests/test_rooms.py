@@ -38,8 +38,7 @@ ROOMS = {
 }
 EXCEPTIONS = {  # (file, file or room that it uses, too)
     ("data.windows", "nn.masks"),
-    # which import nothing but these
-    ("options", "bench.options"), ("options", "course.options"), ("options", "tables.options"),
+    ("options", "bench.options"), ("options", "course.options"),  # which import nothing but these
     ("evaluation", "baselines.counting"),        # what the newest events of a history are
     *(("training", f"nn.{name}") for name in ("lookup", "optim", "shards")),
     ("evaluation", "nn.device"), ("training", "nn.device"), ("runs", "nn.device"),

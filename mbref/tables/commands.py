@@ -1,8 +1,4 @@
-"""What the commands do: python -m mbref train | evaluate | recommend | reproduce | parity.
-
-Each takes the parsed options and returns an exit code, None for 0. The commands of the kit are in
-check/commands.py.
-"""
+"""What train, evaluate, recommend, reproduce and parity do: options -> exit code, None for 0."""
 import sys
 import time
 from dataclasses import replace
@@ -15,16 +11,10 @@ from mbref import protocol, runs
 from mbref.data import newer, shipped
 from mbref.data.leave_one_out import draw_cases
 from mbref.data.readers import OF_READING
-from mbref.errors import InputError, require
+from mbref.errors import require
 from mbref.released import parity
-from mbref.tables import (
-    recommend as recommending,
-    reproduce,
-    rows,
-    sessions,
-    whole_catalogue,
-    world_report,
-)
+from mbref.tables import recommend as recommending, reproduce, rows, sessions
+from mbref.tables import whole_catalogue, world_report
 from mbref.tables.jobs import open_pool, train_all
 from mbref.tables.kind import describe_log
 
@@ -41,15 +31,13 @@ def task_of(options):
 
 
 def make_task(options, data, format, target, split):
-    """The Task of this log with all other options.
-
-    Raises InputError for one that the split has no use for.
-    """
-    names = {*runs.OF_SESSIONS, *OF_READING} & set(vars(options))
-    for name in names & {*runs.OF_SESSIONS}:
-        require(split != "leave-one-out", f"--{name.replace('_', '-')} is for sessions: "
-                                          "give --split-by session-rec or srgnn with it.")
-    given = {name: vars(options)[name] for name in names}
+    """The Task of this log. Raises InputError for an option that the split has no use for."""
+    given = {name: value for name, value in vars(options).items()
+             if name in (*runs.OF_SESSIONS, *OF_READING)}
+    for name in given:
+        require(split != "leave-one-out" or name not in runs.OF_SESSIONS,
+                f"--{name.replace('_', '-')} is for sessions: "
+                "give --split-by session-rec or srgnn with it.")
     if "test" in given and split != "leave-one-out":  # the file's authors have chosen the items
         given.setdefault("min_support", 1)
     return runs.Task(data, format, target, options.drop_target_history, options.candidates,
@@ -58,14 +46,11 @@ def make_task(options, data, format, target, split):
 
 def overrides_of(options):
     """--set, --seed, --steps, --threads, --validation-cases, where given.  -> {field: text}."""
-    texts = {}
     for pair in options.set:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"--set {pair[:80]}: write NAME=VALUE, such as --set width=32.")
-        texts[name] = value
-    names = ("seed", "steps", "threads", "validation_cases")
-    given = {name: vars(options).get(name) for name in names}
+        require("=" in pair, f"--set {pair[:80]}: write NAME=VALUE, such as --set width=32.")
+    texts = dict(pair.split("=", 1) for pair in options.set)
+    given = {name: vars(options).get(name)
+             for name in ("seed", "steps", "threads", "validation_cases")}
     return texts | {name: str(value) for name, value in given.items() if value is not None}
 
 
@@ -81,7 +66,7 @@ def train(options):
             "--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
-            refuse_others(options, "model", "device")
+            refuse_others(options)
             runs.resume(folder, describe, device=options.device)
         else:
             overrides, settings = runs.parse_settings(options.model, overrides_of(options))
@@ -96,12 +81,12 @@ def train(options):
     print(f"done: python -m mbref evaluate {quote(str(folder))}")
 
 
-def refuse_others(options, *more):
-    """Raise InputError if --resume came with an option that the run has decided, but for `more`."""
+def refuse_others(options):
+    """Raise InputError if --resume came with an option that the run has decided."""
     for name, value in vars(options).items():
-        require(name in ("resume", "run", "default_of", *more) or value == options.default_of(name),
-                "--resume goes on with a run as it was begun: "
-                f"leave --{name.replace('_', '-')} out.")
+        require(name in ("resume", "run", "default_of", "model", "device")
+                or value == options.default_of(name), "--resume goes on with a run as it was "
+                f"begun: leave --{name.replace('_', '-')} out.")
 
 
 def evaluate(options):
@@ -110,32 +95,25 @@ def evaluate(options):
     For HierSRec on sessions a second one: all items beside the items of likely categories.
     """
     run = runs.open_run(options.folder, options.device)
-    describe(run.log, run.split)
+    model, params, config, task, log, split = run
+    describe(log, split)
     if options.cases:
-        run = run._replace(split=fewer_cases(run.split, options.cases))
-    measures = ["ranking", *(["AUC"] if protocol.validates_by(run.model) == "AUC" else [])]
-    print_ranking([whole_catalogue.make_problem(run.log, run.task, run.split, measure)
-                   for measure in measures], run)
-    if sessions.applies(run.model, run.config, run.task, run.log):
-        problem = whole_catalogue.Problem(run.log, run.task, run.split, {})
-        found = sessions.report_of(run.split, run.log, run.model, run.config,
-                                   runs.load_search(options.folder), run.params)
-        print("\n" + one_run({**sessions.plain_rows(problem), "this run": found},
-                             sessions.columns(problem)))
-
-
-def print_ranking(problems, run):
-    """One table of several problems on the same log: plain baselines, and the run last."""
-    for note in {whole_catalogue.few_negatives(problem) for problem in problems} - {""}:
-        print(f"note: {note}")
+        split = fewer_cases(split, options.cases)
+    measures = ["ranking", *(["AUC"] if protocol.validates_by(model) == "AUC" else [])]
+    problems = [whole_catalogue.make_problem(log, task, split, one) for one in measures]
     found, columns = {}, []
     for problem in problems:
-        every = {**whole_catalogue.plain_rows(problem), "this run": whole_catalogue.report_of(
-            problem, run.split, run.model, run.params, run.config, progress=True)}
-        for name, figures in every.items():
+        of_run = whole_catalogue.report_of(problem, split, model, params, config, progress=True)
+        for name, figures in {**whole_catalogue.plain_rows(problem), "this run": of_run}.items():
             found.setdefault(name, {}).update(figures)
         columns += whole_catalogue.columns(problem)
-    print(one_run(found, [*columns, "ties"]))
+    notes = whole_catalogue.few_negatives(problems[-1])  # which have those of the first, too
+    print("\n".join([*notes, one_run(found, [*columns, "ties"])]))
+    if sessions.applies(model, config, task, log):
+        problem, search = problems[0], runs.load_search(options.folder)
+        found = {**sessions.plain_rows(problem), "this run": sessions.report_of(
+            split, log, model, config, search, params)}
+        print("\n" + one_run(found, sessions.columns(problem)))
 
 
 def fewer_cases(split, count):
@@ -163,8 +141,7 @@ def recommend(options):
                                    options.k, text=run.split.refit.text)
     for rank, (item, score, reasons) in enumerate(found, start=1):
         because = "; ".join(f"{raw} ({' '.join(names)}) {fall:.2f}" for raw, names, fall in reasons)
-        because = f"because of {because}" if because else ""
-        print(f"{rank:3}  {item:>12}  {score:8.3f}  {because}")
+        print(f"{rank:3}  {item:>12}  {score:8.3f}  {'because of ' * bool(because)}{because}")
     print("score: the model's logit. because of: history items, their events, "
           "and the fall of the score without them.")
 
@@ -173,21 +150,21 @@ def log_to_recommend_from(run, options):
     """-> (the log of the run with newer or given events, raw user id); says what is left out."""
     require(options.items is not None or options.behaviours is None,
             "--behaviours are those of --items: give these, too.")
-    log, notes = run.log, []
+    log, user, notes = run.log, options.user, []
     if options.data:
         require(not run.task.gap, "this run has cut its users into sessions: "
                                   "give the newer events by --items.")
-        log, notes = newer.add_events(
-            log, runs.read_task(replace(run.task, sample_users=0), options.data))
+        newer_log = runs.read_task(replace(run.task, sample_users=0), options.data)
+        log, notes = newer.add_events(log, newer_log)
     if options.items is not None:
-        items = options.items.split(",")
-        names = options.behaviours.split(",") if options.behaviours else [
-            log.behaviours[0] if run.task.target == "any" else run.task.target] * len(items)
+        items, user = options.items.split(","), newer.NEW_USER
+        usual = log.behaviours[0] if run.task.target == "any" else run.task.target
+        names = options.behaviours.split(",") if options.behaviours else [usual] * len(items)
         log, more = newer.add_events(log, newer.new_user(log, items, names))
         notes = [*notes, *more]
     for note in notes:
         print(f"note: {note}")
-    return log, options.user if options.items is None else newer.NEW_USER
+    return log, user
 
 
 def run_reproduce(options):
@@ -206,20 +183,21 @@ def run_reproduce(options):
     paper = rows.PAPERS[name]
     kind = reproduce.KINDS[paper.kind]
     problem = kind.open(log_of(options, name, paper))
+    problem = problem._replace(at=at) if at else problem
     jobs = reproduce.jobs_of(name, options.seeds or 3, overrides_of(options), options.only, at)
     for job in jobs:  # a wrong value shows before the first training, not in the middle
-        kind.config_of(problem, job)
+        kind.try_config(problem, job)
     folder = reproduce.open_folder(options.out or Path("out") / name)
     print(*kind.describe(problem), sep="\n")
     with open_pool(options.jobs, options.scheduler) as pool:
-        results = train_all(kind, problem, jobs, pool, folder / reproduce.FINISHED)
-    found = reproduce.collect(kind.about(problem), kind.plain_rows(problem, at), results,
+        results = train_all(kind.train_and_report, problem, jobs, pool, folder)
+    found = reproduce.collect(kind.about(problem), kind.plain_rows(problem), results,
                               paper.published)
     try:  # before anything is printed: the reader may be gone
         paths = [reproduce.save(found, folder),
-                 *reproduce.draw_figures(paper, found, folder, kind.figure_columns(problem, at))]
+                 *reproduce.draw_figures(paper, found, folder, kind.figure_columns(problem))]
     finally:  # and it is printed even where the disk is full
-        print(reproduce.table(found, kind.columns(problem, at)))
+        print(reproduce.table(found, kind.columns(problem)))
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, paths))}")
 
 

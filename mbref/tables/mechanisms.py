@@ -1,14 +1,15 @@
 """Does a paper's mechanism work? On a world that needs it, and on one that does not.
 
-For each mechanism the full model and the one without it are trained on the world with its signal
-(ON) and without it (OFF), with several seeds. The difference is paired over users; "way" is how far
-the full model comes from chance, 0, to the ceiling, 1. The verdict is decided by the numbers.
+The full model and the one without the mechanism are trained on the world with its signal (ON) and
+without it (OFF), with several seeds. The difference is paired over users; "way" is how far the full
+model comes from chance, 0, to the ceiling, 1. The verdict is decided by the numbers.
 """
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref import metrics
+from mbref.tables.reproduce import align
 from mbref.tables.world_cells import MATCHED, MEASURE, Cell
 from mbref.worlds.commands import WORLDS
 
@@ -49,6 +50,8 @@ OTHERS_STEPS = "300"
 QUICK = ("A quick run: half of the users, a third of the steps, no other papers' models. That is "
          "too short for some mechanisms to show: it tries the code, the full run is the finding.")
 VALIDATIONS = 5  # of one training, evenly spread over its steps
+HEADS = ("mechanism", "world, measure", "full", "without", "ceiling", "chance", "way",
+         "difference ON", "difference OFF", "verdict")
 
 
 class Mechanism(NamedTuple):
@@ -88,10 +91,7 @@ MECHANISMS = (
 
 
 def cells_of(mechanism, seeds, quick=False):
-    """{(part, role): a list of trainings, each a list of cells, one a seed}.
-
-    part: "ON", "OFF" or "early"; role: "full" or "without".
-    """
+    """{("ON", "OFF" or "early"; "full" or "without"): trainings, each a list of cells}."""
     parts = {"ON": ({}, ""), "OFF": ({}, mechanism.off)}
     if mechanism.early:
         parts["early"] = {"steps": mechanism.early}, ""
@@ -108,16 +108,14 @@ def own_cells(world, changes, seeds, quick=False, signal=""):
 
 
 def cells_on(world, model, fields, seeds, quick=False, signal=""):
-    """One training on a world, by its first signal unless said: a cell a seed.
-
-    quick: half the users and a third of the steps.
-    """
+    """One training, by the world's first signal unless said: a cell a seed."""
     name, _, cold = world.partition(", ")
     signal, users = signal or WORLDS[name].SIGNALS[0], WORLDS[name].USERS // 2 if quick else None
-    steps = int(fields["steps"]) // (3 if quick else 1)
-    fields = fields | {
-        "steps": str(steps), "evaluate_every": str(max(1, steps // VALIDATIONS)),
-        "drop_step": str(steps * int(fields.get("drop_step", 0)) // int(fields["steps"]))}
+    whole = int(fields["steps"])
+    steps = whole // 3 if quick else whole
+    drop = steps * int(fields.get("drop_step", 0)) // whole
+    fields = fields | {"steps": str(steps), "evaluate_every": str(max(1, steps // VALIDATIONS)),
+                       "drop_step": str(drop)}
     read = fields.pop("read", "a2i")
     return [Cell(name, signal, model, tuple(fields.items()), seed, bool(cold), read, users)
             for seed in range(seeds)]
@@ -126,10 +124,7 @@ def cells_on(world, model, fields, seeds, quick=False, signal=""):
 # From the trainings to a row.
 
 def compare(mechanism, cells, found):
-    """One row: {"ON": figures, "OFF": figures, "verdict": words}.
-
-    cells: of cells_of; found {Cell: what world_cells.train gave}.
-    """
+    """One row: {"ON": figures, "OFF": figures, "verdict": words}.  found {Cell: its results}."""
     row = {}
     for part in dict.fromkeys(part for part, _ in cells):
         full, without = (choose(cells[part, role], found) for role in ("full", "without"))
@@ -148,29 +143,20 @@ def choose(several, found):
 
 def difference(full, without):
     """Figures of two models with the same cases, each a list over seeds."""
-    users = [np.mean([result["users"] for result in results], axis=0)
-             for results in (full, without)]  # two of [U]
-    gap = metrics.paired_bootstrap(*users, np.random.default_rng(0))
-    row = {"ceiling": full[0]["ceiling"], "chance": full[0]["chance"], "bound": full[0]["bound"],
-           "coverage": mean_coverage([result["coverage"] for result in full]),
-           "difference": gap.mean, "low": gap.low, "high": gap.high}
-    for name, results, mean in zip(("full", "without"), (full, without), map(np.mean, users),
-                                   strict=True):
+    gap = metrics.paired_bootstrap(*(np.mean([result["users"] for result in results], axis=0)
+                                     for results in (full, without)), np.random.default_rng(0))
+    row = {name: full[0][name] for name in ("ceiling", "chance", "bound", "coverage")}
+    row |= {"difference": gap.mean, "low": gap.low, "high": gap.high}
+    if row["coverage"]:
+        row["coverage"] = {who: np.mean([result["coverage"][who] for result in full],
+                                        axis=0).tolist() for who in row["coverage"]}
+    for name, results in (("full", full), ("without", without)):
         seeds = [float(np.mean(result["users"])) for result in results]
-        row[name] = {"mean": float(mean), "seeds": seeds,
-                     "sd": metrics.mean_and_spread(seeds).sd,
+        row[name] = {**metrics.mean_and_spread(seeds)._asdict(), "seeds": seeds,
                      "curves": [result["validation"] for result in results]}
     reach = row["ceiling"] - row["chance"]  # 0 where nothing can be foretold
     row["way"] = (row["full"]["mean"] - row["chance"]) / reach if reach > 0 else float("nan")
     return row
-
-
-def mean_coverage(curves):
-    """The mean over seeds of what world_cells.cover gave, None where it gave none."""
-    if None in curves:
-        return None
-    return {name: np.mean([curve[name] for curve in curves], axis=0).tolist()
-            for name in curves[0]}
 
 
 def judge(mechanism, row):
@@ -186,24 +172,24 @@ def judge(mechanism, row):
         words = "does not show"
     if off["low"] > NOTHING:
         words += f"; without the signal {off['difference']:+.3f} stay"
-    reason = mechanism.reason if on["low"] <= 0 else ""
-    return f"{words}: {reason}" if reason else words
+    return f"{words}: {mechanism.reason}" if mechanism.reason and on["low"] <= 0 else words
+
+
+def cells_of_row(row):
+    """A row with its "paper", "mechanism" and "world" as texts, below HEADS."""
+    on = row["ON"]
+    numbers = on["full"]["mean"], on["without"]["mean"], on["ceiling"], on["chance"]
+    return [f"{row['paper']}: {row['mechanism']}", f"{row['world']}, {row['measure']}",
+            *(f"{number:.3f}" for number in numbers), f"{on['way']:.0%}", interval(on),
+            interval(row["OFF"]), row["verdict"]]
 
 
 def table(rows):
-    """The rows as text, each with its "paper" and "mechanism"."""
-    heads = ("full", "without", "ceiling", "chance", "way", "ON, difference", "OFF, difference")
-    lines = [f"{'':10}{'':26}{'':9}" + "".join(f"{head:>{width(head)}}" for head in heads)
-             + "  verdict"]
-    for row in rows:
-        on, off = row["ON"], row["OFF"]
-        cells = [f"{on['full']['mean']:.3f}", f"{on['without']['mean']:.3f}",
-                 f"{on['ceiling']:.3f}", f"{on['chance']:.3f}", f"{on['way']:.0%}",
-                 interval(on), interval(off)]
-        lines.append(f"{row['paper']:10}{row['mechanism']:26}{row['measure']:9}" + "".join(
-            f"{cell:>{width(head)}}" for cell, head in zip(cells, heads, strict=True))
-            + f"  {row['verdict']}")
-    return "\n".join([*lines, *notes(rows)])
+    """The rows as text, and the notes."""
+    lines = [HEADS, *map(cells_of_row, rows)]
+    texts = align([cells for *cells, _ in lines]).splitlines()
+    return "\n".join([*(f"{text}  {verdict}" for text, (*_, verdict)
+                        in zip(texts, lines, strict=True)), *notes(rows)])
 
 
 def notes(rows):
@@ -217,11 +203,6 @@ def notes(rows):
             yield (f"{paper}, gate: the one likeliest category, {gate['chance']:.1%} of the items, "
                    f"holds the next item in {gate['model']:.3f} of the cases; by the rule behind "
                    f"the log {gate['rule']:.3f}, by chance {gate['chance']:.3f}.")
-
-
-def width(head):
-    """Of a column, by its head."""
-    return 26 if "difference" in head else 9
 
 
 def interval(part):

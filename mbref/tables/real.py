@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from mbref import evaluation, metrics, training
-from mbref.errors import require
 from mbref.tables import commands, mechanisms, reproduce, rows, sweep, whole_catalogue
 from mbref.tables.jobs import open_pool, train_all
 from mbref.tables.kind import plain_scorers
@@ -19,10 +18,11 @@ def run_real(options):
     """`reproduce --real`: a table a log, and results.json."""
     reproduce.refuse(options, ("data", "split", "format", "target", "paper", "quick", "at"),
                      "--real has logs and models of its own")
-    for row in options.only:
-        require(row in mechanisms.OTHERS, f"--only {row!r} is no row of these tables: "
-                                          f"choose from {', '.join(mechanisms.OTHERS)}.")
-    problems = [open_log(options, log) for log in rows.REAL]
+    reproduce.require_one_of(options.only, mechanisms.OTHERS, "row of these tables")
+    tasks = [commands.make_task(options, str(Path(options.real) / log.path), log.format,
+                                log.target, "leave-one-out") for log in rows.REAL]
+    problems = [whole_catalogue.open_problem(replace(task, candidates=log.candidates))
+                for task, log in zip(tasks, rows.REAL, strict=True)]
     folder, found = reproduce.open_folder(options.out or Path("out") / "real"), {}
     with open_pool(options.jobs, options.scheduler) as pool:
         for log, problem in zip(rows.REAL, problems, strict=True):
@@ -33,35 +33,27 @@ def run_real(options):
     print(f"wrote {reproduce.save(found, folder)}")
 
 
-def open_log(options, log):
-    """The whole_catalogue.Problem of one log. Raises InputError if it is not in the folder."""
-    task = commands.make_task(options, str(Path(options.real) / log.path), log.format, log.target,
-                              "leave-one-out")
-    return whole_catalogue.open_problem(replace(task, candidates=log.candidates))
-
-
 def compare(options, log, problem, pool, folder):
     """The table of one log, as reproduce.collect has it."""
-    plain = {row: rank(problem, problem.split, score) for row, score in plain_scorers(
-        problem.split.refit, problem.split.items).items()}
-    best = max(plain, key=lambda row: np.mean(metrics.ndcg(*plain[row], 10)))
+    split = problem.split
+    plain = {row: rank(problem, score)
+             for row, score in plain_scorers(split.refit, split.items).items()}
+    best = max(plain, key=lambda row: np.mean(plain[row]))
     models = [row for row in log.models if not options.only or row in options.only]
     trained = [result for row in models for result in train_best(
         options, problem, row, pool, folder)]
-    about = whole_catalogue.about(problem)
-    about |= {"columns": whole_catalogue.columns(problem), "seen share": float(
-        problem.split.test.seen.mean()), "intervals": [
-            f"{row}: {difference(trained, row, plain[best])} NDCG@10 against {best}, 95% paired"
-            for row in models]}
+    about = whole_catalogue.about(problem) | {
+        "columns": whole_catalogue.columns(problem), "seen share": float(split.test.seen.mean()),
+        "intervals": [f"{row}: {difference(trained, row, plain[best])} NDCG@10 against {best}, "
+                      "95% paired" for row in models]}
     return reproduce.collect(about, whole_catalogue.plain_rows(problem), trained)
 
 
 def difference(trained, row, plain):
     """How far a row is from a plain baseline, mean over seeds, as text with its interval."""
     cases = [facts["cases"] for job, _, facts in trained if job.row == row]
-    gap = metrics.paired_bootstrap(np.mean(cases, axis=0), metrics.ndcg(*plain, 10),
-                                   np.random.default_rng(0))
-    return mechanisms.interval({"difference": gap.mean, "low": gap.low, "high": gap.high})
+    gap = metrics.paired_bootstrap(np.mean(cases, axis=0), plain, np.random.default_rng(0))
+    return mechanisms.interval(dict(difference=gap.mean, low=gap.low, high=gap.high))
 
 
 def train_best(options, problem, row, pool, folder):
@@ -69,24 +61,24 @@ def train_best(options, problem, row, pool, folder):
     model, fields = mechanisms.OTHERS[row]
     texts = fields | rows.REAL_SETTINGS | commands.overrides_of(options)
     several = [sweep.jobs_of(model, texts, point, 1) for point in sweep.grid_of(rows.REAL_GRID)]
-    (best,), _ = sweep.choose(whole_catalogue.RANKING, problem, several, pool, folder)
-    kind = whole_catalogue.RANKING._replace(train_and_report=train_and_rank)
-    jobs = [best._replace(row=row, settings=replace(best.settings, seed=best.settings.seed + seed))
-            for seed in range(options.seeds or 3)]
-    return train_all(kind, problem, jobs, pool, folder / reproduce.FINISHED)
+    (best,), _ = sweep.choose(problem, several, pool, folder)
+    jobs = reproduce.of_seeds(best._replace(row=row), options.seeds or 3)
+    return train_all(train_and_rank, problem, jobs, pool, folder)
 
 
-def train_and_rank(problem, job, progress=False):
+def train_and_rank(problem, job):
     """As whole_catalogue.train_and_report, with the NDCG@10 of every case among the facts."""
     model, config, split = whole_catalogue.ready_job(problem, job)
     final, search = training.search_and_refit(
-        model, config, job.settings, split, problem.task.candidates, progress=progress)
+        model, config, job.settings, split, problem.task.candidates, progress=False)
     figures = whole_catalogue.report_of(problem, split, model, final.params, config)
-    places = rank(problem, split, evaluation.item_scorer(model, final.params, config))
-    facts = training.describe(final, search)
-    return figures, facts | {"cases": metrics.ndcg(*places, 10).tolist()}
+    score = evaluation.item_scorer(model, final.params, config)
+    cases = rank(problem._replace(split=split), score)
+    return figures, training.describe(final, search) | {"cases": cases.tolist()}
 
 
-def rank(problem, split, score):
-    """Where the test items stand among all candidates.  -> evaluation.Rivals."""
-    return evaluation.count_rivals(score, split.test, split.items, problem.task.candidates)[0]
+def rank(problem, score):
+    """NDCG@10 of each test case among all candidates.  -> [S]."""
+    split = problem.split
+    places, = evaluation.count_rivals(score, split.test, split.items, problem.task.candidates)
+    return metrics.ndcg(*places, 10)

@@ -32,23 +32,22 @@ class Recommendation(NamedTuple):
 def recommend(model, params, config, task, log, user, k, reasons=2, text=None):
     """The k best items for a raw user id, from the user's whole log.  -> k Recommendations.
 
-    Items the user has met are left out if the task ranks "unseen" candidates. An item of the newest
-    `length` events is a reason as far as the score falls when all its events are taken out of the
-    history. text: [N+1, M] vectors of the items' texts, for a model that was trained with them.
+    An item of the newest `length` events is a reason as far as the score falls when all its events
+    are taken out of the history. text: [N+1, M] vectors, for a model that was trained with them.
     Raises InputError for an unknown user, or one who has met every item where "unseen" ones count.
     """
     rows = rows_of(log, user, task)
     require_vector(config, log.user[rows[0]], user)
     window = rows[-config.length :]
     met = np.unique(log.item[window])
-    every = score_without(model, params, config, log, rows, [None, *met], text)
+    every = score_without(model, params, config, log, rows, [0, *met], text)  # 0 is no item
     scores, falls = every[0], every[0] - every[1:]  # [N], [met, N]
     best = best_items(scores, k, log.item[rows] if task.candidates == "unseen" else ())
     require(len(best), f"user {user!r} has met every item of the log, and this run recommends "
                        "unseen items: train with --candidates all to rank those as well.")
-    why = [reasons_for(falls[:, i - 1], met, log, window)[:reasons] for i in best[:k]]
+    why = [reasons_for(falls[:, i - 1], met, log, window)[:reasons] for i in best]
     return [Recommendation(str(log.items[i]), float(scores[i - 1]), of_item)
-            for i, of_item in zip(best[:k], why, strict=True)]
+            for i, of_item in zip(best, why, strict=True)]
 
 
 def best_items(scores, k, left_out=()):
@@ -63,8 +62,9 @@ def best_items(scores, k, left_out=()):
 
 def rows_of(log, user, task):
     """The rows of a raw user id in the log. Raises InputError for an unknown user."""
-    found = np.flatnonzero(log.users[1:] == str(user)) + 1
-    if len(found) == 0:
+    number = np.flatnonzero(log.users[1:] == str(user)) + 1
+    rows = np.flatnonzero(np.isin(log.user, number))
+    if len(rows) == 0:
         require(user != NEW_USER, "none of the items is in the log of this run: "
                                   "give items as they stand there.")
         known = "give a user id as it stands in the file"
@@ -72,7 +72,7 @@ def rows_of(log, user, task):
             known = ("this run knows sessions that are long enough, "
                      f"such as {str(log.users[-1])!r}: give one of those")
         raise InputError(f"user {user!r} is not in the log: {known}.")
-    return np.flatnonzero(log.user == found[0])
+    return rows
 
 
 def require_vector(config, number, user):
@@ -83,44 +83,35 @@ def require_vector(config, number, user):
 
 
 def write_all(run, log, k, path):
-    """Write the k best items of every user of the log: lines user,rank,item,score, best first.
-
-    The file is there when all users are. Raises InputError if it cannot be written.
-    """
+    """Write the k best items of every user: user,rank,item,score. Raises InputError."""
     require_vector(run.config, len(log.users) - 1, log.users[-1])
     score = evaluation.item_scorer(run.model, run.params, run.config)
-    starts = np.append(np.flatnonzero(np.diff(log.user, prepend=0)), len(log.user))
-    lists = np.split(np.arange(len(log.user)), starts[1:-1])
+    lists = np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1)
+    size = evaluation.cases_at_once(len(log.items) - 1)
 
     def write(file):
         text = io.TextIOWrapper(file, "utf-8", newline="")
         lines = csv.writer(text)
         lines.writerow(("user", "rank", "item", "score"))
-        size = evaluation.cases_at_once(len(log.items) - 1)
         for at in tqdm(range(0, len(lists), size), unit="block"):
             block = lists[at:at + size]
-            for rows, scores in zip(block, score_users(run, log, score, block), strict=True):
-                lines.writerows(best_lines(log, rows, scores, k, run.task.candidates))
+            last = [rows[-1] for rows in block]
+            events = read_at(log, block, last, run.split.refit.text)
+            for rows, scores in zip(block, score(events, np.arange(len(block))), strict=True):
+                met = log.item[rows] if run.task.candidates == "unseen" else ()
+                lines.writerows((log.users[log.user[rows[0]]], rank, log.items[i],
+                                 f"{scores[i - 1]:.6g}")
+                                for rank, i in enumerate(best_items(scores, k, met), start=1))
         text.flush()
         text.detach()
 
     write_whole(path, write)
 
 
-def best_lines(log, rows, scores, k, candidates):
-    """(raw user, rank, raw item, score) of the k best items of the user of these rows."""
-    best = best_items(scores, k, log.item[rows] if candidates == "unseen" else ())
-    user = log.users[log.user[rows[0]]]
-    return [(user, rank, log.items[i], f"{scores[i - 1]:.6g}")
-            for rank, i in enumerate(best, start=1)]
-
-
-def score_users(run, log, score, lists):
-    """Scores [users, N] of all items after the events of each of these lists of rows."""
-    events = sequences.of_rows(log, lists)
-    now = None if log.time is None else log.time[[rows[-1] for rows in lists]]
-    events = events._replace(now=now, text=run.split.refit.text)
-    return score(events, np.arange(len(lists)))
+def read_at(log, lists, last, text):
+    """Lists of log rows as Sequences, which are read at the time of the rows `last`."""
+    now = None if log.time is None else log.time[last]
+    return sequences.of_rows(log, lists)._replace(now=now, text=text)
 
 
 def reasons_for(falls, met, log, window):
@@ -135,15 +126,11 @@ def reasons_for(falls, met, log, window):
 
 
 def score_without(model, params, config, log, rows, removed, text=None):
-    """Scores of all items from the events `rows`, once for each item of `removed` without it.
-
-    -> [R, N].
-    """
-    keep = [rows[log.item[rows] != item] if item is not None else rows for item in removed]
+    """Scores of all items from the events `rows` without each item of `removed`.  -> [R, N]."""
     score, scores = evaluation.item_scorer(model, params, config), []
-    for part in keep:
-        events = sequences.of_rows(log, [part])
-        events = events._replace(now=None if log.time is None else log.time[rows[-1:]], text=text)
+    for item in removed:
+        part = rows[log.item[rows] != item]
+        events = read_at(log, [part], rows[-1:], text)
         if len(part) == 0:  # nothing is left: an empty history of the same user
             events = events._replace(ptr=np.zeros(2, int), user=log.user[rows[:1]])
         scores.append(score(events, np.array([0]))[0])

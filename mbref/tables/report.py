@@ -21,8 +21,9 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 62rem; margin: auto; pad
 h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
-td { white-space: nowrap; } td.words { white-space: normal; min-width: 14rem; }
-th:first-child, td:first-child, .words { text-align: left; } tr.own { background: var(--soft); }
+td { white-space: nowrap; } th:first-child, td:first-child { text-align: left; }
+.words td:last-child { white-space: normal; min-width: 14rem; text-align: left; }
+tr.own { background: var(--soft); }
 figure { margin: 1.5rem 0; } figcaption { font-size: .85rem; }
 img { max-width: 100%; height: auto; background: white; border-radius: .3rem; padding: .3rem; }
 </style>
@@ -49,8 +50,6 @@ $rest
 </body>
 </html>
 """)
-HEADS = ("mechanism", "world, measure", "full", "without", "ceiling", "chance", "way",
-         "difference ON", "difference OFF", "verdict")
 # what a figure shows, by its file's name
 CAPTIONS = {
     "mechanisms": "Difference that each mechanism makes, with the signal (filled) and without it "
@@ -61,28 +60,28 @@ CAPTIONS = {
                 "steps is where it is highest",
     "coverage": "HierSRec: how often the next item is of the likeliest categories, against the "
                 "share of the items that these hold",
-    "sweep_hops": "DMRAN on hops: AUC against r, the number of hops; dotted the ceiling",
-    "sweep_redundancy": "DMRAN on hops: AUC against lambda_3, the weight of the redundancy "
-                        "penalty; dotted the ceiling",
-    "sweep_theta": "HMAR on kinds: AUC against theta, the weight of the class loss; dotted the "
-                   "ceiling",
-    **{name: f"{name}: every model on the worlds of this paper; hollow what does not learn"
-       for name in ("atrank", "dmran", "hiersrec", "hmar")},
 }
 
 
 def write(results, figures, folder):
-    """Write the page with these figures (paths of PNGs).  -> its path.
-
-    Raises InputError if it cannot be written.
-    """
-    images = {path.stem: image(path) for path in figures}
+    """Write the page with these figures.  paths of PNGs -> that of the page. Raises InputError."""
+    captions = CAPTIONS | {
+        f"sweep_{one['name']}": f"On {one['world']}: {one['measure']} against {one['label']}; "
+                                "dotted the ceiling" for one in results["sweeps"]} | {
+        paper.lower(): f"{paper}: every model on the worlds of this paper; hollow what does not "
+                       "learn" for paper in results["tables"]}
+    images = {path.stem: image(path, captions[path.stem]) for path in figures}
     first = [images.pop(name) for name in ("mechanisms", "ceilings")]
     tables = [f"<h2>{paper}</h2>\n<div class=wide>{paper_table(paper, table)}</div>"
               f"{images.pop(paper.lower())}" for paper, table in results["tables"].items()]
-    found = results["mechanisms"]
+    found, made = results["mechanisms"], (f"Steps chosen on validation, {results['seeds']} seeds, "
+                                          "made by python -m mbref reproduce")
+    how = f"{made}; one seed of the other papers' models."
+    if results["quick"]:
+        how = f"{mechanisms.QUICK} {made} --quick."
     text = PAGE.substitute(
-        how=escape(describe(results)), mechanisms=mechanism_table(found), figures="\n".join(first),
+        how=escape(how), figures="\n".join(first),
+        mechanisms=html_table(mechanisms.HEADS, map(mechanisms.cells_of_row, found), kind="words"),
         notes="".join(f"<p>{escape(note)}</p>" for note in mechanisms.notes(found)),
         tables="\n".join(tables), rest="\n".join(images.values()))
     path = folder / "report.html"
@@ -90,52 +89,27 @@ def write(results, figures, folder):
     return path
 
 
-def describe(results):
-    """A sentence on how all was trained."""
-    made = (f"Steps chosen on validation, {results['seeds']} seeds, "
-            "made by python -m mbref reproduce")
-    if results["quick"]:
-        return f"{mechanisms.QUICK} {made} --quick."
-    return f"{made}; one seed of the other papers' models."
-
-
-def image(path):
+def image(path, caption):
     """A figure with its caption, inline."""
-    data, caption = base64.b64encode(path.read_bytes()).decode(), escape(CAPTIONS[path.stem])
+    data, caption = base64.b64encode(path.read_bytes()).decode(), escape(caption)
     return (f'<figure><img alt="{caption}. The numbers are in the tables and in results.json." '
             f'src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>')
 
 
-def mechanism_table(found):
-    """The mechanism table; `found` as in results.json."""
-    def cells(row):
-        on, off = row["ON"], row["OFF"]
-        numbers = (f"{value:.3f}" for value in (on["full"]["mean"], on["without"]["mean"],
-                                                on["ceiling"], on["chance"]))
-        return (f"{row['paper']}: {row['mechanism']}", f"{row['world']}, {row['measure']}",
-                *numbers, f"{on['way']:.0%}", mechanisms.interval(on), mechanisms.interval(off),
-                row["verdict"])
-
-    return html_table(HEADS, map(cells, found), words=1)
-
-
 def paper_table(paper, table):
     """One paper's table, its own model marked."""
-    columns = reproduce.all_columns(table, table["about"]["columns"])
-    lines = [(name, *(reproduce.cell_of(row, column).strip() or "–" for column in columns))
-             for name, row in table["rows"].items()]
-    note = f"<p>{rows.PUBLISHED_NOTE}</p>" if columns[-1].startswith("paper") else ""
-    return html_table(("", *columns), lines, own=paper) + note
+    heads, *lines = reproduce.lines_of(table, table["about"]["columns"])
+    note = f"<p>{rows.PUBLISHED_NOTE}</p>" if heads[-1].startswith("paper") else ""
+    return html_table(heads, lines, own=paper) + note
 
 
-def html_table(heads, lines, own=None, words=0):
-    """A table; the row `own` is marked, the last `words` columns are sentences."""
-    def line(cells):
-        kinds = [""] * (len(cells) - words) + [" class=words"] * words
-        row = "".join(f"<td{kind}>{escape(cell)}</td>"
-                      for kind, cell in zip(kinds, cells, strict=True))
-        return f"<tr{' class=own' if cells[0] == own else ''}>{row}</tr>"
-
+def html_table(heads, lines, own=None, kind="numbers"):
+    """A table of texts; the row `own` is marked."""
+    body = []
+    for cells in lines:
+        mark = " class=own" if cells[0] == own else ""
+        texts = "".join(f"<td>{escape(cell.strip()) or '–'}</td>" for cell in cells)
+        body.append(f"<tr{mark}>{texts}</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "\n".join(map(line, lines))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (f"<table class={kind}><thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join(body)}</tbody></table>")

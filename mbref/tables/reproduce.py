@@ -10,63 +10,65 @@ from tempfile import TemporaryFile
 from mbref import metrics, runs
 from mbref.data.files import write_json
 from mbref.errors import InputError, require
-from mbref.tables import groups, rows, session_figures, sessions, whole_catalogue
-from mbref.tables.jobs import Job
+from mbref.tables import groups, rows, sessions, whole_catalogue
+from mbref.tables.jobs import FINISHED, Job
 
 # a table's kind, by its name in tables/rows.py
 KINDS = {"ranking": whole_catalogue.RANKING, "AUC": whole_catalogue.AUC, "groups": groups.KIND,
          "sessions": sessions.KIND}
-FINISHED = "finished"  # the folder of trainings in that of the results
 
 
 def jobs_of(paper, seeds, texts, only=(), at=()):
     """Every (row, seed) to train; `texts` {field: text} change every row that has the field.
 
-    What a row says itself goes before that. Raises InputError for a row or a field that nothing
-    has.
+    What a row says itself goes first. Raises InputError for a row or a field that nothing has.
     """
     table = rows.PAPERS[paper].rows
-    for name in only:
-        require(name in table,
-                f"--only {name!r} is no row of this table: choose from {', '.join(table)}.")
-    require_known(texts, table)
-    jobs = []
-    for row in dict.fromkeys(only) or table:
-        model, changes = table[row]
-        own = {name: text for name, text in texts.items() if name in runs.field_names(model)}
-        overrides, settings = runs.parse_settings(model, {**own, **changes})
-        settings = replace(settings, steps=at[-1]) if at else settings
-        jobs += [Job(row, model, overrides, replace(settings, seed=settings.seed + i), at)
-                 for i in range(seeds)]
-    return jobs
-
-
-def require_known(texts, table):
-    """Raise InputError unless some model of the table has each field of `texts`."""
+    require_one_of(only, table, "row of this table")
     known = {name for model, _ in table.values() for name in runs.field_names(model)}
     for name in texts:
         require(name in known, f"--set {name}: no model of this table has it; "
                                f"choose from {', '.join(sorted(known))}.")
+    jobs = []
+    for row in dict.fromkeys(only) or table:
+        model, changes = table[row]
+        own = {name: text for name, text in texts.items() if name in runs.field_names(model)}
+        overrides, settings = runs.parse_settings(model, own | changes)
+        settings = replace(settings, steps=at[-1]) if at else settings
+        jobs += of_seeds(Job(row, model, overrides, settings), seeds)
+    return jobs
+
+
+def require_one_of(only, known, what):
+    """Raise InputError unless all that --only names is known."""
+    for name in only:
+        require(name in known, f"--only {name!r} is no {what}: choose from {', '.join(known)}.")
+
+
+def of_seeds(job, seeds):
+    """The job with each of so many seeds, from its own on."""
+    first = job.settings.seed
+    return [job._replace(settings=replace(job.settings, seed=first + i)) for i in range(seeds)]
 
 
 def collect(about, plain, results, published=()):
     """Everything as one dict for results.json.
 
-    about: what is said of the log; plain {row: figures}; results: list of (Job, figures, facts of
-    the training); published {row: {column: number}} of the paper.
+    about: what is said of the log; plain {row: figures}; results: (Job, figures, facts) of each
+    training; published {row: {column: number}} of the paper.
     """
-    published = dict(published)
     found = {name: {"seeds": [figures], "mean": figures, "sd": dict.fromkeys(figures, 0.0)}
              for name, figures in plain.items()}
     for row in dict.fromkeys(job.row for job, _, _ in results):
         found[row] = collect_row([result for result in results if result[0].row == row])
-        found[row] |= {"published": published[row]} if row in published else {}
+        if row in published:
+            found[row]["published"] = published[row]
     return {"about": about, "rows": found}
 
 
 def collect_row(results):
     """One row of the table from the (Job, figures, facts) of its seeds."""
-    job, (seeds, facts) = results[0][0], zip(*(result[1:] for result in results), strict=True)
+    (job, *_), seeds, facts = zip(*results, strict=True)
     return {"model": job.model, "overrides": job.overrides, "settings": asdict(job.settings),
             "training": list(facts), **spread(seeds)}
 
@@ -81,20 +83,25 @@ def spread(seeds):
 
 def table(results, columns):
     """The rows as text: mean and, of several seeds, spread; last what the paper printed."""
-    printed = len(columns)
-    columns = all_columns(results, columns)
-    lines = [f"{'':28}" + "".join(f"{column:>26}" for column in columns)]
-    for name, row in results["rows"].items():
-        cells = "".join(f"{cell_of(row, column):>26}" for column in columns)
-        lines.append(f"{name:28}" + cells.rstrip())
-    lines += [rows.PUBLISHED_NOTE] if len(columns) > printed else []
-    return "\n".join(lines)
+    lines = lines_of(results, columns)
+    note = [rows.PUBLISHED_NOTE] if len(lines[0]) > 1 + len(columns) else []
+    return "\n".join([align(lines), *note])
 
 
-def all_columns(results, columns):
-    """These columns and those that the paper printed."""
-    return [*columns, *dict.fromkeys(column for row in results["rows"].values()
-                                     for column in row.get("published", {}))]
+def lines_of(results, columns):
+    """The rows as texts below their heads, with the columns that the paper printed."""
+    printed = [column for row in results["rows"].values() for column in row.get("published", {})]
+    columns = [*columns, *dict.fromkeys(printed)]
+    return [["", *columns], *([name, *(cell_of(row, column) for column in columns)]
+                              for name, row in results["rows"].items())]
+
+
+def align(lines):
+    """Lines of texts as one text, every column as wide as it needs and numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(f"{name:{widths[0]}}" + "".join(
+        f"  {cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)).rstrip()
+        for name, *cells in lines)
 
 
 def cell_of(row, column):
@@ -148,27 +155,20 @@ def draw_figures(paper, results, folder, columns):
     """PNG figures: `columns` of every row, sweeps, shares, validation while training.  -> paths."""
     from mbref.tables import plots  # only a figure brings matplotlib
 
-    folder, found = Path(folder), results["rows"]
+    found = results["rows"]
     paths = [plots.rows(results, folder / "table.png", columns)]
     for sweep in paper.sweeps:
-        values = values_of(sweep, found)
+        # --set may have changed the value of the model's own row
+        values = {float(found[row]["overrides"].get(sweep.field, value)): row
+                  for value, row in sweep.values.items() if row in found}
         if len(values) > 1:
             path = folder / f"{sweep.name}.png"
-            paths.append(plots.sweep(results, path, values, sweep.label, columns[0]))
+            paths.append(plots.sweep(results, path, dict(sorted(values.items())), sweep.label,
+                                     columns[0]))
     curves = [name for name in paper.curves if name in found]
     if curves:
-        paths.append(plots.shares(results, folder / "shares.png", curves, session_figures.SHARES))
+        paths.append(plots.shares(results, folder / "shares.png", curves, sessions.SHARES))
     in_sweeps = {row for sweep in paper.sweeps for row in sweep.values.values()} - {paper.own}
     curves = [name for name, row in found.items() if name not in in_sweeps and row.get("training")
               and row["training"][0]["validation"]]
     return [*paths, plots.learning(results, folder / "learning.png", curves)] if curves else paths
-
-
-def values_of(sweep, found):
-    """{value: row} of a sweep's rows that were trained, in rising order.
-
-    --set may have changed the value of the model's own row.
-    """
-    values = {float(found[row]["overrides"].get(sweep.field, value)): row
-              for value, row in sweep.values.items() if row in found}
-    return dict(sorted(values.items()))

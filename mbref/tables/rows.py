@@ -13,9 +13,8 @@ ATRANK = {f"att-{read}2{predicted}": ("atrank", {}) for read, predicted in (
 ITEM = {"tasks": "item"}
 HIERSREC = {
     "SASRec": ("sasrec", {"validate": "MRR@20"}),
-    "ID only": ("hiersrec", {**ITEM, "inputs": "id"}),
-    "ID + category": ("hiersrec", {**ITEM, "inputs": "id+category"}),
-    "ID + text": ("hiersrec", {**ITEM, "inputs": "id+text"}),
+    **{row: ("hiersrec", {**ITEM, "inputs": inputs}) for row, inputs in (
+        ("ID only", "id"), ("ID + category", "id+category"), ("ID + text", "id+text"))},
     "no MTL": ("hiersrec", ITEM),
     "no metadata": ("hiersrec", {"inputs": "id"}),
     "flat MTL": ("hiersrec", {"hier": "none"}),
@@ -33,9 +32,7 @@ HMAR = {
     "without behaviour encoder": ("hmar", {"merge": "bypass"}),
     "without indicators": ("hmar", {"indicator": "false"}),
     "without multi-task loss": ("hmar", {"theta": "0"}),
-    "theta 0.2": ("hmar", {"theta": "0.2"}),
-    "theta 0.5": ("hmar", {"theta": "0.5"}),
-    "theta 1": ("hmar", {"theta": "1"}),
+    **{f"theta {x}": ("hmar", {"theta": x}) for x in ("0.2", "0.5", "1")},
 }
 DMRAN = {
     "BPR-MF": ("bpr_mf", {**AUC, "rate": "0.01"}),
@@ -88,8 +85,7 @@ class Sweep(NamedTuple):
 
 SWEEPS = {
     "theta": Sweep("theta", "theta", {
-        0: "without multi-task loss", 0.1: "HMAR", 0.2: "theta 0.2", 0.5: "theta 0.5",
-        1: "theta 1"},
+        0: "without multi-task loss", 0.1: "HMAR", **{x: f"theta {x}" for x in (0.2, 0.5, 1)}},
         "theta, weight of the class loss"),
     "hops": Sweep("hops", "hops", {
         r: "DMRAN" if r == 10 else f"r = {r}" for r in (2, 5, 8, 10, 15, 20)},

@@ -1,22 +1,29 @@
 """HierSRec's table: the next click, ranked among all items and among those of likely categories.
 
-Source: the abstract of arXiv 2309.06533; what it leaves open is ours. session_figures.py says how
-the two rankings are judged, what a two-head scorer is and what the shapes' letters mean.
+Source: the abstract of arXiv 2309.06533; what it leaves open is ours. Both rankings come from the
+same scores. A target outside the candidates is a miss that stays in the denominator.
+
+A two-head scorer is a function (history, cases) -> scores of all items [B, N], and log p of the
+next category [B, C], class 0 = unknown, or None where nothing predicts that.
 """
 from dataclasses import asdict, replace
 
 import numpy as np
 
-from mbref import evaluation, protocol, runs, training
+from mbref import evaluation, metrics, protocol, runs, training
+from mbref.candidates import choose, rank
 from mbref.errors import require
 from mbref.nn import optim
-from mbref.tables import rows, session_figures, whole_catalogue
+from mbref.tables import rows, whole_catalogue
 from mbref.tables.kind import Kind, plain_scorers, ready_model
 
+CUT = 20
 SHOWN = 0.04  # of the items are candidates, the example of the paper's abstract
+SHARES = (0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0)  # wanted of the items, as a mean over sessions
+LENGTHS = {"1 click": (1, 1), "2 clicks": (2, 2), "3-5 clicks": (3, 5), "6+ clicks": (6, np.inf)}
 
 
-def from_log(task):
+def open_problem(task):
     """A Problem without negatives from a log file. Raises InputError for one without this table."""
     require(task.split != "leave-one-out",
             "this table splits sessions by date: give --split-by session-rec or srgnn.")
@@ -30,10 +37,14 @@ def from_log(task):
 
 def applies(model, config, task, log):
     """Can candidates be chosen by this model's own prediction of the next category?  -> bool."""
-    if protocol.optional(model, "score_categories") is None:
-        return False
-    predicts = protocol.optional(model, "predicts_categories")(config)
-    return predicts and task.split != "leave-one-out" and log.category is not None
+    is_cut = task.split != "leave-one-out"
+    return is_cut and log.category is not None and predicts_categories(model, config)
+
+
+def predicts_categories(model, config):
+    """Does the model predict the next category from the session alone?  -> bool."""
+    heads = protocol.optional(model, "score_categories")
+    return heads is not None and protocol.optional(model, "predicts_categories")(config)
 
 
 def split_of(problem, job):
@@ -46,14 +57,12 @@ def split_of(problem, job):
 def config_of(problem, job):
     """The model's Config for one job. Raises InputError for a value that it does not take."""
     model, config = ready_model(problem, job)
-    if job.row == rows.MATCHED:
-        return match_width(model, config, replace(config, hier="soft"))
-    return config
+    return match_width(model, config) if job.row == rows.MATCHED else config
 
 
-def match_width(model, config, wanted):
-    """`config` with a larger width, a multiple of heads, and about the parameters of `wanted`."""
-    size, wider = count_parameters(model, wanted), config
+def match_width(model, config):
+    """`config` with the width that gives about as many parameters as hier=soft has."""
+    size, wider = count_parameters(model, replace(config, hier="soft")), config
     while count_parameters(model, wider) < size:
         config, wider = wider, replace(wider, width=wider.width + wider.heads)
     return min(wider, config, key=lambda c: abs(count_parameters(model, c) - size))
@@ -65,50 +74,45 @@ def count_parameters(model, config):
     return sum(a.size for _, a in optim.leaves(params))
 
 
-def train_and_report(problem, job, progress=False):
-    """One row's figures for one seed.  -> ({column: number}, {"steps": ..., "validation": ...}).
+def train_and_report(problem, job):
+    """One row's figures for one seed.  -> ({column: number}, facts of the training).
 
     K is chosen with the model that did not train on the validation sessions.
     """
     model = runs.find_model(job.model, job.overrides)
     config, split = config_of(problem, job), split_of(problem, job)
-    final, search = training.search_and_refit(model, config, job.settings, split, progress=progress)
+    final, search = training.search_and_refit(model, config, job.settings, split, progress=False)
     facts = {"parameters": count_parameters(model, config), "config": asdict(config)}
     figures = report_of(split, problem.log, model, config, search.best, final.params)
     return figures, training.describe(final, search) | facts
 
 
 def report_of(split, log, model, config, searched, final):
-    """Figures of the `final` parameters, as session_figures.report; K is by those of the search."""
-    choosing, tested = (two_heads(model, forget_ids(model, params, events, split.items), config)
-                        for params, events in ((searched, split.train), (final, split.refit)))
-    return session_figures.report(split, log, choosing, tested)
+    """`report` of `final` parameters, K by those of the search; ids not trained on are unknown."""
+    scorers = [two_heads(model, forget_ids(model, params, events, split.items), config)
+               for params, events in ((searched, split.train), (final, split.refit))]
+    return report(split, log, *scorers)
 
 
 def forget_ids(model, params, events, items):
-    """Parameters that know items which `events` do not hold by their category and text alone."""
+    """Parameters that know items which `events` do not hold by their features alone."""
     known = np.bincount(events.item, minlength=items + 1) > 0  # [N+1]
     return protocol.optional(model, "forget_ids")(params, known)
 
 
-def plain_rows(problem, at=()):
-    """Figures of chance and of all that only counts."""
+def plain_rows(problem):
+    """Figures of chance and of all that only counts.  -> {row: {column: number}}."""
     split = problem.split
-    scorers = plain_scorers(split.refit, split.items)
-    return {name: session_figures.report(split, problem.log, *[one_head(score)] * 2)
-            for name, score in scorers.items()}
+    return {name: report(split, problem.log, *[one_head(score)] * 2)
+            for name, score in plain_scorers(split.refit, split.items).items()}
 
 
 def two_heads(model, params, config):
     """A trained model as a two-head scorer."""
-    if protocol.optional(model, "score_categories") is None:
+    score = protocol.optional(model, "score_categories")
+    if score is None:
         return one_head(evaluation.item_scorer(model, params, config))
-
-    def score(history, cases):
-        batch = model.ranking_batch(history, cases, config)
-        return model.score_categories(params, batch, config)
-
-    return score
+    return lambda history, cases: score(params, model.ranking_batch(history, cases, config), config)
 
 
 def one_head(score):
@@ -116,18 +120,104 @@ def one_head(score):
     return lambda history, cases: (score(history, cases), None)
 
 
-def columns(problem, at=()):
+def columns(problem):
     """The columns of a table on the screen: all items, then candidates of about 4%, or the next."""
-    reachable = session_figures.reachable(problem.split, problem.log)
-    share = min(share for share in reachable if share >= SHOWN)
+    share = min(share for share in reachable(problem.split) if share >= SHOWN)
     names = "MRR@20", "Recall@20", "coverage", "share"
     return ["MRR@20", "Recall@20", *(f"{name} at {share:.0%}" for name in names)]
 
 
-def figure_columns(problem, at=()):
-    """The columns worth a figure."""
-    return columns(problem)[:4]
+# The figures of a row.
+
+def reachable(split):
+    """Those of SHARES that whole categories can make.
+
+    These are not below the mean share of the validation targets' own categories. So a column
+    "at 4%" is 4% to within half a category, and a log of few large categories has no such column.
+    """
+    sizes = np.bincount(split.train.category[1:])  # 0: without one
+    least = sizes[split.train.category[split.validation.item]].mean() / split.items
+    return tuple(share for share in SHARES if share >= min(least, 1))
 
 
-KIND = Kind(from_log, whole_catalogue.describe, config_of, train_and_report, plain_rows,
-            whole_catalogue.about, columns, figure_columns)
+def report(split, log, choosing, tested):
+    """Every figure of a table row, of the test cases.  -> {column: number}.
+
+    choosing, tested: two-head scorers. "MRR@20" is of the full ranking; "MRR@20 at 4%" among the
+    items of K categories, K being the one whose mean share on the validation sessions is closest to
+    4% by the scorer `choosing`; "MRR@20 at 4%, 1 click" of those cases. "share" is what the test
+    sessions then rank; "gained" and "lost" are the two terms of what the choice changes in Recall.
+    """
+    shares, groups = reachable(split), group_cases(split)
+    index = choose.index_of(split.train.category, len(log.categories))
+    ks = choose_ks(choosing, split.validation, index, shares)
+    found = rank_targets(tested, split.test, split.train.category, ks)
+    full, _ = found.pop("")
+    row = {name: value for name, value in figures(full, groups).items()
+           if not name.startswith("coverage")}
+    for kind, (places, amounts) in found.items():
+        gap = rank.gap(full, places, CUT)
+        row |= figures(places, groups, kind=kind)
+        row |= {f"share{kind}": float(np.mean(amounts)),
+                f"lowest share{kind}": float(np.min(amounts)),
+                f"highest share{kind}": float(np.max(amounts)),
+                f"K{kind}": ks[kind], f"gained{kind}": gap.gained, f"lost{kind}": gap.lost}
+    return row | {f"cases{group}": int(which.sum()) for group, which in groups.items()}
+
+
+def figures(places, groups, k=CUT, kind=""):
+    """Recall, MRR, NDCG and coverage of each group of cases.  -> {"MRR@20 at 4%, 1 click": ...}."""
+    return {f"{name}{kind}{group}": value for group, which in groups.items()
+            for name, value in rank.report(*(x[which] for x in places), k=k).items()}
+
+
+def group_cases(split):
+    """The test cases by clicks so far, and by whether the final model trained on their target.
+
+    -> {suffix of a column: [S] bool}, groups with cases; warm and cold only if some item is cold
+    """
+    size, target = np.diff(split.test.history.ptr), split.test.item
+    groups = {"": np.ones(len(size), bool)}
+    groups |= {f", {name}": (size >= low) & (size <= high) for name, (low, high) in LENGTHS.items()}
+    cold = np.bincount(split.refit.item, minlength=split.items + 1)[target] == 0
+    groups |= {", warm": ~cold, ", cold": cold} if cold.any() else {}
+    return {name: which for name, which in groups.items() if which.any()}
+
+
+def choose_ks(score, held, index, shares=SHARES, batch_size=64):
+    """For every wanted share, the K of choose.topk whose mean share is closest to it.
+
+    -> {" at 4%": K}, empty if the two-head scorer predicts no categories
+    """
+    batches = evaluation.batches(len(held.item), batch_size)
+    logp = [score(held.history, cases)[1] for cases in batches]
+    if not logp or logp[0] is None:
+        return {}
+    logp = np.concatenate(logp)
+    return {f" at {share:.0%}": choose.k_of_share(logp, share, index) for share in shares}
+
+
+def rank_targets(score, held, category, ks, batch_size=64):
+    """Where held-out items stand among all items, and among those of the K likeliest categories.
+
+    score: a two-head scorer. category: of every item [N+1]. ks: {name: K}.
+    -> {"", and each name: (Standing, shares of the items that the sessions rank [S])}
+    Raises InputError for scores that are not finite.
+    """
+    parts = {name: [] for name in ("", *ks)}
+    for cases in evaluation.batches(len(held.item), batch_size):
+        scores, logp = score(held.history, cases)
+        column = held.item[cases] - 1
+        for name in parts:
+            allowed = np.ones(scores.shape, bool)  # [B, N]
+            if name:
+                allowed = choose.topk(logp, ks[name])[:, category[1:]]
+            inside = allowed[np.arange(len(cases)), column]
+            parts[name].append((*metrics.greater_and_ties(scores, column, allowed), inside,
+                                allowed.mean(axis=1)))
+    found = {name: [*map(np.concatenate, zip(*part, strict=True))] for name, part in parts.items()}
+    return {name: (rank.Standing(*places), share) for name, (*places, share) in found.items()}
+
+
+KIND = Kind(open_problem, whole_catalogue.describe, config_of, train_and_report, plain_rows,
+            whole_catalogue.about, columns, lambda problem: columns(problem)[:4])

@@ -3,7 +3,6 @@
 Every combination of the grid is trained with every seed on what precedes the validation events; of
 the one with the highest mean the test events are shown, once, and of no other.
 """
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -26,18 +25,19 @@ def run_sweep(options):
     require(len(problem.split.validation.item), "there are no validation events to choose by: "
                                                 "give a longer log.")
     for job, *_ in several:
-        kind.config_of(problem, job)
+        kind.try_config(problem, job)
     folder = reproduce.open_folder(options.out or Path("out") / "sweep")
     print(*kind.describe(problem), sep="\n")
     with open_pool(options.jobs, options.scheduler) as pool:
-        best, searched = choose(kind, problem, several, pool, folder)
-        tested = train_all(kind, problem, best, pool, folder / reproduce.FINISHED)
+        best, searched = choose(problem, several, pool, folder)
+        tested = train_all(kind.train_and_report, problem, best, pool, folder)
+    row = best[0].row
     found = reproduce.collect(kind.about(problem), kind.plain_rows(problem), searched)
-    found["rows"][best[0].row]["test"] = reproduce.collect_row(tested)
-    chosen = found["rows"] | {"chosen": found["rows"][best[0].row]["test"]}
-    path = reproduce.save(found | {"chosen": best[0].row}, folder)
+    found["rows"][row]["test"] = reproduce.collect_row(tested)
+    chosen = found["rows"] | {"chosen": found["rows"][row]["test"]}
+    path = reproduce.save(found | {"chosen": row}, folder)
     print(reproduce.table({"rows": chosen}, [validation_column(best[0]), *kind.columns(problem)]))
-    print(f"chosen on validation: {best[0].row}; wrote {path}")
+    print(f"chosen on validation: {row}; wrote {path}")
 
 
 def grid_of(texts):
@@ -45,8 +45,8 @@ def grid_of(texts):
     require(texts, "--grid is missing: say what to try, such as --grid rate=1e-3,3e-3.")
     values = {}
     for text in texts:
-        name, equals, several = text.partition("=")
-        require(equals and all(several.split(",")),
+        name, _, several = text.partition("=")
+        require(all(several.split(",")),
                 f"--grid {text[:80]}: write NAME=VALUE,VALUE, such as --grid rate=1e-3,3e-3.")
         require(name not in values, f"--grid {name} is given twice: put all its values into one.")
         values[name] = several.split(",")
@@ -54,14 +54,10 @@ def grid_of(texts):
 
 
 def jobs_of(model, texts, point, seeds):
-    """One combination of the grid, with the `texts` of all: a Job a seed.
-
-    Raises InputError for a bad setting.
-    """
+    """One combination of the grid over `texts`: a Job a seed. Raises InputError."""
     overrides, settings = runs.parse_settings(model, texts | point)
     row = ", ".join(f"{name}={text}" for name, text in point.items())
-    return [Job(row, model, overrides, replace(settings, seed=settings.seed + seed))
-            for seed in range(seeds)]
+    return reproduce.of_seeds(Job(row, model, overrides, settings), seeds)
 
 
 def validation_column(job):
@@ -69,24 +65,20 @@ def validation_column(job):
     return f"{job.settings.validate}, validation"
 
 
-def validate(problem, job, progress=False):
+def validate(problem, job):
     """Train on what precedes the validation events.  -> ({column: the best}, facts)."""
     model, config, split = whole_catalogue.ready_job(problem, job)
     measure = evaluation.validation(model, config, split, problem.task.candidates,
                                     job.settings.validate, job.settings.validation_cases)
-    state = training.fit(model, config, job.settings, split.train, measure, progress=progress)
+    state = training.fit(model, config, job.settings, split.train, measure, progress=False)
     best = max(metric for _, _, metric in state.validations)
     return {validation_column(job): best}, training.describe(state, state)
 
 
-def choose(kind, problem, several, pool, folder):
-    """Compare settings, each a list of jobs over the seeds, on validation events.
-
-    -> (the jobs of the best, what was found as train_all gives it).
-    """
-    kind = kind._replace(train_and_report=validate)
+def choose(problem, several, pool, folder):
+    """-> (of lists of jobs over seeds the best on validation, all (Job, figures, facts))."""
     every = [job._replace(row=f"search: {job.row}") for jobs in several for job in jobs]
-    found = train_all(kind, problem, every, pool, folder / reproduce.FINISHED)
+    found = train_all(validate, problem, every, pool, folder)
     figures = [figure for _, row, _ in found for figure in row.values()]
     best = np.argmax(np.reshape(figures, (len(several), -1)).mean(axis=1))
     return several[best], [(job._replace(row=job.row.removeprefix("search: ")), *result)

@@ -1,11 +1,10 @@
 """One training on a world with a known best answer: from the world's files to figures per case.
 
 A case is a next target item after a past that was held out of training. Its figure is the mean of
-the world's measure over all next items, each as often as it comes (worlds.known.expected), so that
-no chance of a drawn target blurs it, and the same of the true distribution is the ceiling. The
-number of steps is chosen on validation cases, by the items that came, as on any log.
+the world's measure over all next items, each as often as it comes (worlds.known.expected), and the
+same of the true distribution is the ceiling. The number of steps is chosen on validation cases, by
+the items that came, as on any log.
 """
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref import evaluation, protocol, runs, training
+from mbref import evaluation, runs, training
 from mbref.data import group_events
 from mbref.data.groups import read_groups
 from mbref.errors import require
@@ -49,6 +48,7 @@ class Ground(NamedTuple):
     split: object          # leave_one_out.Split or group_events.GroupSplit
     cases: np.ndarray      # [S] numbers of the cases; in a log of groups rows
     user: np.ndarray       # [S] whose case it is: users or sessions, the unit of resampling
+    items: tuple           # Sequences of items alone: the past of each case, and what trains
     p: np.ndarray          # [S, N] the true distribution
     allowed: np.ndarray    # [S, N] the candidates
     best: np.ndarray       # [S, N] what can be known: p, of cold items without their popularity
@@ -72,15 +72,15 @@ def open_ground(name, signal, cold=False, users=None):
 def open_groups(world, signal, log):
     """A Ground of a log of groups; the cases are the test rows of items."""
     split = group_events.split(log)
-    cases = split.test[log.group[split.test] == ITEM]
+    train, cases = (rows[log.group[rows] == ITEM] for rows in (split.train, split.test))
+    items = groups.own_past(log, ITEM, cases), group_events.own_events(log, train)
     p = known.best_of(world, signal, known.pasts_of_rows(log, cases))
-    return Ground(log, None, split, cases, log.user[cases], p, np.ones(p.shape, bool), p)
+    return Ground(log, None, split, cases, log.user[cases], items, p, np.ones(p.shape, bool), p)
 
 
 def open_plain(world, signal, log, task, split):
     """A Ground of items alone; candidates are all, those the user does not have, or cold ones."""
-    history = split.test.history
-    cases = np.arange(len(split.test.item))
+    history, cases = split.test.history, np.arange(len(split.test.item))
     pasts = known.pasts_of(history, cases)
     p = known.best_of(world, signal, pasts)
     require(p.shape[1] == split.items, f"some item of {world.__name__} never occurs: more users.")
@@ -88,15 +88,11 @@ def open_plain(world, signal, log, task, split):
     if world.FORMAT in ("rechorus", "taobao"):  # nothing is bought twice
         allowed = evaluation.unseen(history, cases, split.items) & (p.max(axis=0) > 0)
     if task.cold:
-        allowed &= ~knows(split.train, split.items)[1:]
+        allowed &= np.bincount(split.train.item, minlength=split.items + 1)[1:] == 0
         best = np.array([aisles.chances(past, signal, aisles.EVEN)[1:] for past in pasts])
     blind = np.array([dims.blind(past, signal)[1:] for past in pasts]) if world is dims else None
-    return Ground(log, task, split, cases, history.user, p, allowed, best, blind)
-
-
-def knows(events, items):
-    """Which items these events hold.  -> [N + 1]."""
-    return np.bincount(events.item, minlength=items + 1) > 0
+    return Ground(log, task, split, cases, history.user, (history, split.train), p, allowed, best,
+                  blind)
 
 
 # Training.
@@ -109,24 +105,28 @@ def train(cell):
     its beginning, "gate"}; of cells of PLAIN what count_plainly says
     """
     ground = open_ground(cell.world, cell.signal, cell.cold, cell.users)
+    measure = MEASURE[cell.world]
     if cell.model in (PLAIN,):  # no model that could be asked
-        return count_plainly(ground, MEASURE[cell.world])
-    fields = {"validate": MEASURE[cell.world], "patience": "0", "seed": str(cell.seed),
-              **dict(cell.fields)}
-    matched = fields.get("width") == MATCHED and fields.pop("width")
+        return count_plainly(ground, measure)
+    fields = {"validate": measure, "patience": "0", "seed": str(cell.seed), **dict(cell.fields)}
     overrides, settings = runs.parse_settings(cell.model, fields)
     model = runs.find_model(cell.model, overrides)
-    fit = fit_groups if ground.task is None else partial(fit_plain, matched=bool(matched))
+    fit = fit_groups if ground.task is None else fit_plain
     state, scores, coverage = fit(ground, cell, model, overrides, settings)
-    figures, ceiling, chance, bound = (
-        None if guess is None else mean_by_user(ground, known.expected(
-            guess, ground.p, MEASURE[cell.world], ground.allowed))
-        for guess in (scores, ground.best, 0 * scores, ground.blind))
-    return {"users": figures.tolist(), "ceiling": ceiling.mean(), "chance": chance.mean(),
-            "bound": None if bound is None else bound.mean(),
-            "steps": training.best_step(state), "coverage": coverage,
+    users, *means = (by_user(ground, measure, one)
+                     for one in (scores, ground.best, 0 * scores, ground.blind))
+    ceiling, chance, bound = (None if one is None else one.mean() for one in means)
+    return {"users": users.tolist(), "ceiling": ceiling, "chance": chance, "bound": bound,
             "gate": coverage and {name: curve[0] for name, curve in coverage.items()},
-            "validation": [(step, metric) for step, _, metric in state.validations]}
+            "coverage": coverage, "steps": training.best_step(state),
+            "validation": training.describe(state, state)["validation"]}
+
+
+def by_user(ground, measure, scores):
+    """The measure of scores [S, N] for each user.  -> [U], None without scores."""
+    if scores is None:
+        return None
+    return mean_by_user(ground, known.expected(scores, ground.p, measure, ground.allowed))
 
 
 def mean_by_user(ground, values):
@@ -135,32 +135,42 @@ def mean_by_user(ground, values):
     return np.bincount(place, values) / cases
 
 
-def fit_plain(ground, cell, model, overrides, settings, matched=False):
+def count_plainly(ground, measure):
+    """Figures of all that only counts, of chance and of the ceiling.  -> {row: mean over users}."""
+    (history, events), cases = ground.items, np.arange(len(ground.cases))
+    scorers = plain_scorers(events, ground.p.shape[1])
+    scores = {"ceiling": ground.best} | {
+        name: score(history, cases) for name, score in scorers.items()}
+    return {name: float(by_user(ground, measure, one).mean()) for name, one in scores.items()}
+
+
+def fit_plain(ground, cell, model, overrides, settings):
     """Train on a log of items.  -> (State, scores [S, N], coverage)."""
-    split = ground.split
+    split, matched = ground.split, overrides.get("width") == MATCHED
+    overrides = {name: text for name, text in overrides.items() if text != MATCHED}
     config = runs.make_config(model, split, ground.log, ground.task, overrides)
-    if matched:
-        config = sessions.match_width(model, config, replace(config, hier="soft"))
-    ready = partial(protocol.optional(model, "forget_ids"), known=knows(split.train, split.items))
+    config = sessions.match_width(model, config) if matched else config
+
+    def ready(params):
+        return sessions.forget_ids(model, params, split.train, split.items)
+
     measure = evaluation.validation(model, config, split, measure=settings.validate)
     state = training.fit(model, config, settings, split.train,
                          lambda params: measure(ready(params)), progress=False)
     score = evaluation.item_scorer(model, ready(state.best), config)
     coverage = None
-    if protocol.optional(model, "score_categories") and protocol.optional(
-            model, "predicts_categories")(config):
-        coverage = cover(ground, model, ready(state.best), config)
+    if sessions.predicts_categories(model, config):
+        coverage = cover(ground, sessions.two_heads(model, ready(state.best), config))
     return state, score_cases(partial(score, split.test.history), ground.cases), coverage
 
 
-def cover(ground, model, params, config):
+def cover(ground, score):
     """How often the next item is of the K likeliest categories, for K = 1..C.
 
-    -> {"model": [C], "rule": [C], "chance": [C]}
+    score: of two heads, as in sessions.py. -> {"model": [C], "rule": [C], "chance": [C]}
     """
     history, category = ground.split.test.history, ground.split.train.category[1:]  # [N]
-    logp = score_cases(lambda cases: model.score_categories(
-        params, model.ranking_batch(history, cases, config), config)[1], ground.cases)
+    logp = score_cases(lambda cases: score(history, cases)[1], ground.cases)
     p = ground.p @ (category[:, None] == np.arange(1, logp.shape[1]))  # [S, C]
     orders = {"model": np.argsort(-logp[:, 1:], axis=1), "rule": np.argsort(-p, axis=1)}
     curves = {name: np.cumsum(np.take_along_axis(p, order, axis=1), axis=1).mean(axis=0)
@@ -169,39 +179,19 @@ def cover(ground, model, params, config):
     return {name: curve.tolist() for name, curve in curves.items()}
 
 
-def count_plainly(ground, measure):
-    """Figures of all that only counts, of chance and of the ceiling.  -> {row: mean over users}."""
-    split, items = ground.split, ground.p.shape[1]
-    if ground.task is None:
-        log = ground.log
-        history = groups.own_past(log, ITEM, ground.cases)
-        events = group_events.own_events(log, split.train[log.group[split.train] == ITEM])
-    else:
-        history, events = split.test.history, split.train
-    cases = np.arange(len(ground.cases))
-    scores = {"ceiling": ground.best} | {
-        name: score(history, cases) for name, score in plain_scorers(events, items).items()}
-    return {name: float(mean_by_user(ground, known.expected(
-        one, ground.p, measure, ground.allowed)).mean()) for name, one in scores.items()}
-
-
 def fit_groups(ground, cell, model, overrides, settings):
-    """Train on a log of groups, of which `read` are read, to predict items."""
+    """Train on a log of groups, of which `read` are read, to predict items.  As fit_plain."""
     log, split = ground.log, ground.split
     read, predict = groups.groups_of(log, f"att-{cell.read}")
     config = groups.make_config(log, read, overrides)
     events = group_events.GroupEvents(log, split.train, read, predict)
-    rows = split.validation[log.group[split.validation] == ITEM]
-    given = groups.candidates(log, rows, ITEM, count=20, seed=1)
-
-    def validate(params):
-        scorer = groups.score_with(model, params, events, config)
-        return groups.auc(scorer, log, rows, (given,), ITEM)
+    cases = groups.draw_cases(log, split.validation, ITEM, count=20, seed=1)
+    validate = groups.validation(model, config, events, [cases])
+    state = training.fit(model, config, settings, events, validate, progress=False)
 
     def score_all(rows):
         return model.score_all(state.best, model.ranking_batch(events, rows, config), config)
 
-    state = training.fit(model, config, settings, events, validate, progress=False)
     return state, score_cases(score_all, ground.cases), None
 
 

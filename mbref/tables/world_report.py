@@ -1,15 +1,26 @@
 """python -m mbref reproduce: does each mechanism of each paper do what it is there for?
 
-All papers are trained on worlds with a known best answer. Every training is an independent cell
-that goes through a pool of tables/jobs.py and is kept as soon as it is finished.
+All papers are trained on worlds with a known best answer, every training an independent cell.
+Beside the mechanisms every paper has a table, with a column for each of its worlds and these rows:
+the ceiling, chance, all that only counts, two baselines and the other papers' models that can read
+the world, trained once (not by --quick), and the paper's own model, trained with every seed.
 """
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
-from mbref.errors import require
-from mbref.tables import jobs, mechanisms, reproduce, world_tables
-from mbref.tables.world_cells import Cell, train
+import numpy as np
+
+from mbref.tables import jobs, mechanisms, reproduce, rows
+from mbref.tables.mechanisms import OTHERS, OTHERS_STEPS, cells_on, own_cells
+from mbref.tables.world_cells import MEASURE, PLAIN, Cell, train
+from mbref.worlds.commands import WORLDS
+
+PRINTED = {"DMRAN": rows.PUBLISHED}  # in the papers, of other data
+SWEEPS = tuple(rows.Sweep(name, name, {x: f"{x:g}" for x in values}, label, world)
+               for name, values, label, world in (
+    ("hops", (1, 2, 4, 8, 16), "r, number of hops", "hops"),
+    ("redundancy", (0, 0.01, 0.1, 1), "lambda_3, weight of the redundancy penalty", "hops"),
+    ("theta", (0, 0.1, 1, 5), "theta, weight of the class loss", "kinds")))
 
 
 def run_worlds(options):
@@ -19,7 +30,10 @@ def run_worlds(options):
                                "validation_cases", "drop_target_history"),
                      "without --data all is trained on worlds of its own")
     seeds = options.seeds or (1 if options.quick else 3)
-    chosen = choose(options.paper, options.only)
+    of_paper = {m.name: m for m in mechanisms.MECHANISMS
+                if options.paper in (None, m.paper.lower())}
+    reproduce.require_one_of(options.only, of_paper, "mechanism here")
+    chosen = [m for m in of_paper.values() if m.name in (options.only or of_paper)]
     folder = reproduce.open_folder(options.out or Path("out") / "report")
     with jobs.open_pool(options.jobs, options.scheduler) as pool:
         results, paths = make_report(folder, chosen, seeds, options.quick, pool)
@@ -31,15 +45,6 @@ def run_worlds(options):
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, paths))}")
 
 
-def choose(paper, names):
-    """The mechanisms of a paper, or all, and of these names. Raises InputError for another name."""
-    of_paper = [m for m in mechanisms.MECHANISMS if paper in (None, m.paper.lower())]
-    for name in names:
-        require(name in [m.name for m in of_paper],
-                f"--only {name!r}: choose from {', '.join(m.name for m in of_paper)}.")
-    return [m for m in of_paper if not names or m.name in names]
-
-
 def make_report(folder, chosen=mechanisms.MECHANISMS, seeds=3, quick=False, pool=2):
     """Train what these mechanisms and the tables of their papers need, and write the report.
 
@@ -48,23 +53,20 @@ def make_report(folder, chosen=mechanisms.MECHANISMS, seeds=3, quick=False, pool
     -> (results, paths of what is written).
     """
     folder = reproduce.open_folder(folder)
-    worlds = world_tables.worlds_of(chosen)
+    worlds = worlds_of(chosen)
     compared = [mechanisms.cells_of(m, seeds, quick) for m in chosen]
-    tables = {paper: world_tables.cells_of_table(paper, columns, seeds, quick)
+    tables = {paper: cells_of_table(paper, columns, seeds, quick)
               for paper, columns in worlds.items()}
-    sweeps = [sweep for sweep in world_tables.SWEEPS
-              if not quick and any(sweep.world in columns for columns in worlds.values())]
-    swept = [world_tables.cells_of_sweep(sweep) for sweep in sweeps]
-    found = train_cells([compared, tables, swept], pool, folder)
+    swept = [(sweep, cells_of_sweep(sweep)) for sweep in SWEEPS
+             if not quick and any(sweep.world in columns for columns in worlds.values())]
+    found = train_cells([compared, tables, [cells for _, cells in swept]], pool, folder)
     results = {
         "quick": quick, "seeds": seeds,
         "mechanisms": [{"paper": m.paper, "mechanism": m.name, "world": m.world,
                         **mechanisms.compare(m, cells, found)}
                        for m, cells in zip(chosen, compared, strict=True)],
-        "tables": {paper: world_tables.collect_table(paper, cells, found)
-                   for paper, cells in tables.items()},
-        "sweeps": [world_tables.collect_sweep(sweep, cells, found)
-                   for sweep, cells in zip(sweeps, swept, strict=True)]}
+        "tables": {paper: collect_table(paper, cells, found) for paper, cells in tables.items()},
+        "sweeps": [collect_sweep(sweep, cells, found) for sweep, cells in swept]}
     return results, write_all(results, folder)
 
 
@@ -76,24 +78,87 @@ def train_cells(needed, pool, folder):
         parts = value.values() if isinstance(value, dict) else value
         return set().union(*map(cells_in, parts))
 
-    kind = SimpleNamespace(train_and_report=train_cell)
+    def cost(cell):  # the longest first, those of one world side by side
+        return cell.world == "aisles", cell.world, cell.signal, repr(cell)
+
     cells = sorted(cells_in(needed), key=cost, reverse=True)
-    return dict(jobs.train_all(kind, None, cells, pool, folder / reproduce.FINISHED))
+    return dict(jobs.train_all(train_cell, None, cells, pool, folder))
 
 
-def cost(cell):
-    """What the longest trainings come first by, those of one world side by side."""
-    return cell.world == "aisles", cell.world, cell.signal, repr(cell)
-
-
-def train_cell(problem, cell, progress=False):
-    """What tables/jobs.py asks of a kind of table; a cell opens its own problem."""
+def train_cell(problem, cell):
+    """What tables/jobs.py asks for; a cell opens its own problem."""
     return (train(cell),)
 
 
 def write_all(results, folder):
     """results.json, the figures and the page that holds them all.  -> paths."""
-    from mbref.tables import report, world_plots  # only a figure brings matplotlib
+    from mbref.tables import plots, report  # only a figure brings matplotlib
 
-    figures = world_plots.draw(results, folder)
+    figures = plots.report(results, folder)
     return [reproduce.save(results, folder), *figures, report.write(results, figures, folder)]
+
+
+# The papers' tables, and sweeps.
+
+def worlds_of(chosen):
+    """{paper: {world: column of its table}} of some mechanisms."""
+    found = {m.paper: {} for m in chosen}
+    for m in chosen:
+        world = m.world.partition(", ")[0]
+        found[m.paper][world] = f"{world}, {MEASURE[world]}"
+    return found
+
+
+def can_read(row, world):
+    """Can this one of OTHERS be trained on this world?"""
+    format = WORLDS[world].FORMAT  # that of hmar has no categories
+    return format != "groups" and (format != "hmar" or row != "HierSRec")
+
+
+def cells_of_table(paper, columns, seeds, quick=False):
+    """The trainings of a table; columns {world: column}.  -> {row: {column: cells, one a seed}}."""
+    cells = {PLAIN: {column: cells_on(world, PLAIN, {"steps": "1"}, 1, quick)
+                     for world, column in columns.items()}}
+    for row, (model, fields) in ({} if quick else OTHERS).items():
+        of_row = {column: cells_on(world, model, fields | {"steps": OTHERS_STEPS}, 1)
+                  for world, column in columns.items() if can_read(row, world)}
+        if of_row and row != paper:
+            cells[row] = of_row
+    return cells | {paper: {column: own_cells(world, {}, seeds, quick)
+                            for world, column in columns.items()}}
+
+
+def collect_table(paper, cells, found):
+    """A table as reproduce.collect has it.  found {Cell: what world_cells.train gave}."""
+    plain, printed = {}, PRINTED.get(paper, {})
+    for column, (cell,) in cells[PLAIN].items():
+        for row, figure in found[cell].items():
+            plain.setdefault(row, {})[column] = figure
+    table = reproduce.collect({"paper": paper, "columns": list(cells[PLAIN])}, plain, [])
+    for row, of_row in cells.items():
+        if row != PLAIN:
+            published = {"published": printed[row]} if row in printed else {}
+            table["rows"][row] = collect_cells(of_row, found) | published
+    return table
+
+
+def collect_cells(of_row, found):
+    """One row from its trainings {column: cells, one a seed}."""
+    seeds = [{column: float(np.mean(found[cell]["users"]))
+              for column, cell in zip(of_row, cells, strict=True)}
+             for cells in zip(*of_row.values(), strict=True)]
+    return {"model": next(iter(of_row.values()))[0].model, **reproduce.spread(seeds)}
+
+
+def cells_of_sweep(sweep):
+    """The trainings of a sweep, one a value.  -> {row: [cell]}."""
+    return {text: own_cells(sweep.world, {sweep.field: text}, 1) for text in sweep.values.values()}
+
+
+def collect_sweep(sweep, cells, found):
+    """What plots.sweep draws, with the ceiling."""
+    measure, ((first,), *_) = MEASURE[sweep.world], cells.values()
+    return {"name": sweep.name, "world": sweep.world, "label": sweep.label, "measure": measure,
+            "ceiling": found[first]["ceiling"],
+            "rows": {text: collect_cells({measure: of_value}, found)
+                     for text, of_value in cells.items()}}

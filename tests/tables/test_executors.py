@@ -2,7 +2,6 @@
 import os
 import signal
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -28,8 +27,8 @@ def die_once(folder, job):
 
 def test_what_a_killed_worker_was_at_is_trained_again(tmp_path):
     several, seen = reproduce.jobs_of("hmar", 8, {}, ["HMAR"]), []
-    jobs.run_jobs(SimpleNamespace(train_and_report=die_once), tmp_path, several, 2,
-                  lambda job, figures, facts: seen.append((job.settings.seed, figures["seed"])))
+    jobs.run_jobs(die_once, tmp_path, several, 2,
+                  lambda job, result: seen.append((job.settings.seed, result[0]["seed"])))
     assert (tmp_path / "died").exists() and sorted(seen) == [(seed, seed) for seed in range(8)]
 
 

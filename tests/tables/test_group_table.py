@@ -8,7 +8,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from mbref import evaluation, training
+from mbref import evaluation, runs, training
 from mbref.__main__ import main
 from mbref.baselines import counting
 from mbref.data import split_files, targets
@@ -57,10 +57,10 @@ def test_config_of_a_mode():
 
 
 def test_candidates_are_the_target_and_objects_its_user_never_meets():
-    for g, given in enumerate(PROBLEM.test):
-        rows = PROBLEM.split.test[LOG.group[PROBLEM.split.test] == g]
-        assert given[:, 0].tolist() == LOG.object[rows].tolist() and given.shape[1] == 100
-        for row, (_, *others) in zip(rows, given.tolist(), strict=True):
+    for g, (cases, given) in enumerate(PROBLEM.test):
+        assert cases.tolist() == PROBLEM.split.test[LOG.group[PROBLEM.split.test] == g].tolist()
+        assert given[:, 0].tolist() == LOG.object[cases].tolist() and given.shape[1] == 100
+        for row, (_, *others) in zip(cases, given.tolist(), strict=True):
             own = set(LOG.object[(LOG.user == LOG.user[row]) & (LOG.group == g)].tolist())
             others = [i for i in others if i]
             assert len(set(others)) == len(others) == min(99, len(LOG.objects[g]) - 1 - len(own))
@@ -70,8 +70,8 @@ def test_candidates_are_the_target_and_objects_its_user_never_meets():
 def test_auc_of_a_group_is_scikit_learns_over_all_pairs_together():
     metrics = require("sklearn.metrics")
     rng, rows = np.random.default_rng(0), PROBLEM.split.validation
-    own = rows[LOG.group[rows] == 1]
-    given = PROBLEM.validation[1]
+    own, given = PROBLEM.validation[1]
+    assert own.tolist() == rows[LOG.group[rows] == 1].tolist()
     scores = rng.integers(0, 5, given.shape) + 2.0 * (np.arange(given.shape[1]) == 0)
 
     def score(cases, candidates):
@@ -81,8 +81,7 @@ def test_auc_of_a_group_is_scikit_learns_over_all_pairs_together():
 
     real, label = given > 0, np.tile(np.arange(given.shape[1]) == 0, (len(given), 1))
     want = metrics.roc_auc_score(label[real], scores[real])
-    assert modes.auc(score, LOG, rows, PROBLEM.validation, 1,
-                     batch_size=7) == pytest.approx(want, abs=1e-12)
+    assert modes.auc(score, own, given, batch_size=7) == pytest.approx(want, abs=1e-12)
 
 
 def test_past_of_a_case_is_its_users_own_group_before_it():
@@ -101,7 +100,7 @@ def test_plain_rows():
     assert all(value == pytest.approx(0.5) for value in rows["random"].values())
     known = np.concatenate([PROBLEM.split.train, PROBLEM.split.validation])
     count = Counter(LOG.object[known][LOG.group[known] == 1].tolist())
-    right, wrong = PROBLEM.test[1][:, 0], PROBLEM.test[1][:, 1:].ravel()
+    right, wrong = PROBLEM.test[1][1][:, 0], PROBLEM.test[1][1][:, 1:].ravel()
     pairs = [(count[a] > count[b]) + 0.5 * (count[a] == count[b]) for a in right for b in wrong[wrong > 0][::7]]
     assert rows["popularity, events"]["AUC query"] == pytest.approx(np.mean(pairs), abs=0.01)
 
@@ -205,7 +204,7 @@ def fixed(tmp_path):
 
 
 def test_fixed_targets_by_hand(fixed):
-    problem = ranked.from_event_lists(fixed)
+    problem = ranked.open_problem(runs.Task(str(fixed), "split", "any"), "AUC")
     split = problem.split
     # user 2 has no history
     assert split.test.item.tolist() == [4, 1] and split.test.history.user.tolist() == [1, 3]
@@ -297,6 +296,6 @@ def test_validation_by_auc_uses_other_negatives_than_the_test():
                             score=lambda params, batch, given, config: asked.append(given)
                             or np.zeros(given.shape))
     assert evaluation.validation(model, None, split, measure="AUC")(None) == 0.5
-    test = ranked.uniform_negatives(split, "AUC")
+    test = ranked.make_problem(None, None, split, "AUC").negatives
     assert asked[0].shape == (30, 21)
     assert all(asked[0][:, 1:].tolist() != sets[0][:, :20].tolist() for sets in test.values())

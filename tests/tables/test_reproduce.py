@@ -57,7 +57,7 @@ def test_table_files_and_processes(log, tmp_path, capsys):
 
 def test_chance_is_exact(log):
     task = runs.Task(str(log), "taobao", "buy")
-    problem = ranked.from_log(task)
+    problem = ranked.open_problem(task)
     rows = ranked.plain_rows(problem)
     assert rows["random"]["HR@10"] == pytest.approx(10 / problem.split.items)
     assert rows["random"]["HR@10 (99 uniform neg.)"] == pytest.approx(10 / 100) and rows["random"]["ties"] == 1
@@ -87,8 +87,8 @@ def test_test_events_with_too_few_negatives_are_counted():
     full, first = np.full((3, 4), 7), np.array([[7, 7, 7, 0], [7] * 4, [7] * 4])
     last = np.array([[7] * 4, [7] * 4, [7, 7, 0, 0]])
     problem = ranked.Problem(None, None, None, {"4 neg.": [full, first], "others": [last]})
-    assert ranked.few_negatives(problem).startswith("for 2 test events")
-    assert ranked.few_negatives(problem._replace(negatives={"4 neg.": [full]})) == ""
+    assert ranked.few_negatives(problem)[0].startswith("note: for 2 test events")
+    assert ranked.few_negatives(problem._replace(negatives={"4 neg.": [full]})) == []
 
 
 def test_what_has_no_value_is_null(tmp_path):
@@ -163,7 +163,7 @@ def test_a_split_file_that_is_none(tmp_path, capsys):
 
 def test_whole_log_counts_reach_the_model(log):
     """With the leak the training histories know the future, so the same seed ends elsewhere."""
-    problem = ranked.from_log(runs.Task(str(log), "taobao", "buy"))
+    problem = ranked.open_problem(runs.Task(str(log), "taobao", "buy"))
     texts = {"steps": "30", "width": "8", "length": "5", "evaluate_every": "10", "rate": "0.02"}
     clean, leaky = (reproduce.jobs_of("hmar", 1, texts | {"counts": counts}, ["HMAR"])[0]
                     for counts in ("running", "whole-log"))

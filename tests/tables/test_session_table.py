@@ -1,7 +1,6 @@
 """HierSRec's table: figures of candidates by hand and by definition, K, cold items, rows, runs."""
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from mbref.data.leave_one_out import Held
 from mbref.data.sequences import from_rows
 from mbref.errors import InputError
 from mbref.papers import hiersrec as paper
-from mbref.tables import reproduce, rows as table_rows, session_figures, sessions
+from mbref.tables import reproduce, rows as table_rows, sessions
 from mbref.data.shipped import tiny_data
 from mbref.tables.recommend import recommend
 from mbref.variants import hiersrec as variants
@@ -35,7 +34,7 @@ SHOWN = ["MRR@20 at 10%", "Recall@20 at 10%", "coverage at 10%", "share at 10%"]
 
 @pytest.fixture(scope="module")
 def problem():
-    return sessions.from_log(TASK)
+    return sessions.open_problem(TASK)
 
 
 def held_of(items, clicks=1):
@@ -51,19 +50,20 @@ def scorer_of(scores, logp):
 
 
 def test_places_by_hand():
-    index = choose.index_of(np.array([0, 1, 1, 2, 2, 2]), 3)  # items 1, 2 | 3, 4, 5; class 0 empty
+    category = np.array([0, 1, 1, 2, 2, 2])  # items 1, 2 | 3, 4, 5; class 0 empty
     scores = np.array([[5., 1, 4, 4, 0], [5., 1, 4, 4, 0], [5., 1, 4, 4, 0]])
     logp = np.log(np.array([[.1, .2, .7]] * 3))
-    policies = {"one": partial(choose.topk, K=1), "all": partial(choose.topk, K=9)}
-    full, among = session_figures.rank_targets(scorer_of(scores, logp), held_of([3, 1, 5]), index,
-                                               policies, batch_size=2)
+    among = sessions.rank_targets(scorer_of(scores, logp), held_of([3, 1, 5]), category,
+                                  {"one": 1, "all": 9}, batch_size=2)
+    full, share = among[""]
+    assert share.tolist() == [1] * 3
     assert full.greater.tolist() == [1, 0, 4] and full.ties.tolist() == [1, 0, 0]
     assert full.inside.all()
     places, share = among["one"]  # only items 3, 4, 5 are candidates: the best item, 1, is a miss
     assert places.greater.tolist() == [0, metrics.MISS, 2] and places.ties.tolist() == [1, 0, 0]
     assert places.inside.tolist() == [True, False, True] and share.tolist() == [0.6] * 3
     groups = {"": np.ones(3, bool), ", last": np.arange(3) == 2}
-    found = session_figures.figures(places, groups, k=2, kind=" at x")
+    found = sessions.figures(places, groups, k=2, kind=" at x")
     assert found["Recall@2 at x"] == pytest.approx(1 / 3)
     assert found["coverage at x"] == pytest.approx(2 / 3)
     assert found["MRR@2 at x"] == pytest.approx((0.75 + 0 + 0) / 3)  # place 1 or 2; a miss; place 3
@@ -79,34 +79,33 @@ def test_places_are_those_of_a_mask():
     index, scores = choose.index_of(category, 7), rng.integers(0, 9, (30, 40)) * 1.0
     logp = rng.normal(size=(30, 7))
     target = rng.integers(1, 41, 30)
-    policies = {K: partial(choose.topk, K=K) for K in (1, 3)}
-    full, among = session_figures.rank_targets(scorer_of(scores, logp), held_of(target), index,
-                                               policies, batch_size=7)
-    masks = {K: choose.items_of(choose.topk(logp, K), index) for K in (1, 3)}
-    for places, allowed in [(full, None), *((among[K][0], masks[K]) for K in (1, 3))]:
-        greater, ties = metrics.greater_and_ties(scores, target - 1, allowed)
+    among = sessions.rank_targets(scorer_of(scores, logp), held_of(target), category,
+                                  {"one": 1, "three": 3}, batch_size=7)
+    masks = {"": None, **{name: choose.items_of(choose.topk(logp, K), index)
+                          for name, K in (("one", 1), ("three", 3))}}
+    for name, (places, _) in among.items():
+        greater, ties = metrics.greater_and_ties(scores, target - 1, masks[name])
         assert places.greater.tolist() == greater.tolist()
         assert places.ties.tolist() == ties.tolist()
 
 
 def test_scores_that_are_not_finite():
-    index = choose.index_of(np.array([0, 0, 0]), 1)
     with pytest.raises(InputError, match="finite"):
-        session_figures.rank_targets(lambda history, cases: (np.array([[np.nan, 1.0]]), None),
-                                     held_of([1]), index, {})
+        sessions.rank_targets(lambda history, cases: (np.array([[np.nan, 1.0]]), None),
+                              held_of([1]), np.zeros(3, int), {})
 
 
 def test_k_is_that_of_the_validation_sessions():
     index = choose.index_of(np.array([0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2]), 3)  # sizes 1, 2, 7
     logp = np.log(np.array([[.5, .4, .1]]))
-    ks = session_figures.choose_ks(lambda history, cases: (None, logp), held_of([1]), index,
+    ks = sessions.choose_ks(lambda history, cases: (None, logp), held_of([1]), index,
                                    (0.01, 0.25, 1.0))
-    assert ks == {0.01: 1, 0.25: 2, 1.0: 3}
+    assert ks == {" at 1%": 1, " at 25%": 2, " at 100%": 3}
     other = np.log(np.array([[.5, .4, .1], [.1, .2, .7]]))  # K = 1, 2: .1, .3 and .7, .9: .4, .6
-    ks = session_figures.choose_ks(lambda history, cases: (None, other[cases]), held_of([1, 1]),
+    ks = sessions.choose_ks(lambda history, cases: (None, other[cases]), held_of([1, 1]),
                                    index, (0.3, 0.6), 1)
-    assert ks == {0.3: 1, 0.6: 2}
-    assert session_figures.choose_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
+    assert ks == {" at 30%": 1, " at 60%": 2}
+    assert sessions.choose_ks(lambda history, cases: (None, None), held_of([1]), index) == {}
 
 
 def untrained(problem):
@@ -119,21 +118,21 @@ def untrained(problem):
 def test_report_of_two_heads_and_of_one(problem):
     rows = sessions.plain_rows(problem)
     together, score = rows["co-occurrence, last item"], untrained(problem)
-    best = session_figures.report(problem.split, problem.log, score, score)
+    best = sessions.report(problem.split, problem.log, score, score)
     assert rows["random"]["Recall@20"] == pytest.approx(20 / problem.split.items)
     assert best["MRR@20"] == best["MRR@20 at 100%"]
     assert best["coverage at 100%"] == best["share at 100%"] == 1
     assert not any(" at " in column for column in together)
-    shares = session_figures.reachable(problem.split, problem.log)
+    shares = sessions.reachable(problem.split)
     for kind in (f" at {share:.0%}" for share in shares):
         assert best[f"Recall@20{kind}"] <= best[f"coverage{kind}"]
         change = best[f"Recall@20{kind}"] - best["Recall@20"]
         assert change == pytest.approx(best[f"gained{kind}"] - best[f"lost{kind}"])
         assert best[f"lowest share{kind}"] <= best[f"share{kind}"] <= best[f"highest share{kind}"]
-    sizes = [best[f"cases, {name}"] for name in session_figures.LENGTHS]
+    sizes = [best[f"cases, {name}"] for name in sessions.LENGTHS]
     assert sum(sizes) == best["cases"] == len(problem.split.test.item)
     weighted = sum(n * best[f"MRR@20, {name}"]
-                   for n, name in zip(sizes, session_figures.LENGTHS, strict=True))
+                   for n, name in zip(sizes, sessions.LENGTHS, strict=True))
     assert weighted / best["cases"] == pytest.approx(best["MRR@20"])
 
 
@@ -159,7 +158,7 @@ def test_cold_items_are_in_no_training_session():
     assert np.array_equal(known, np.bincount(split.refit.item, minlength=split.items + 1) > 0)
     assert (~known[1:]).mean() >= 0.149 and len(split.test.item) == 916
     assert (split.train.text[1:][~known[1:]] != 0).any()
-    groups = session_figures.group_cases(split)
+    groups = sessions.group_cases(split)
     assert np.array_equal(groups[", cold"], ~known[split.test.item])
     assert np.all(groups[", warm"] ^ groups[", cold"])
 
@@ -214,10 +213,10 @@ def test_items_never_trained_on_are_their_metadata_alone():
 
 def test_shares_that_whole_categories_can_make(problem):
     """Of 12 categories of 30 to 60 items none is 4%; a column is within half a category of it."""
-    assert session_figures.reachable(problem.split, problem.log) == (0.1, 0.25, 0.5, 1.0)
+    assert sessions.reachable(problem.split) == (0.1, 0.25, 0.5, 1.0)
     assert sessions.columns(problem) == ["MRR@20", "Recall@20", *SHOWN]
     score = untrained(problem)
-    best = session_figures.report(problem.split, problem.log, score, score)
+    best = sessions.report(problem.split, problem.log, score, score)
     assert not any(" at 4%" in column for column in best)
     for share in (0.1, 0.25, 0.5, 1.0):
         assert best[f"share at {share:.0%}"] == pytest.approx(share, abs=60 / 379 / 2)
@@ -251,9 +250,9 @@ def test_k_is_of_the_search_and_figures_of_the_final_model(problem):
     searched["category"]["b"][:] = np.arange(13)  # the same categories for all
     row = sessions.report_of(problem.split, problem.log, model, config, searched, final)
     scorers = [sessions.two_heads(model, params, config) for params in (searched, final)]
-    assert row == session_figures.report(problem.split, problem.log, *scorers)
+    assert row == sessions.report(problem.split, problem.log, *scorers)
     for pair in ([scorers[0]] * 2, [scorers[1]] * 2):
-        assert row != session_figures.report(problem.split, problem.log, *pair)
+        assert row != sessions.report(problem.split, problem.log, *pair)
 
 
 def test_recommend_reads_the_texts(tmp_path, capsys):
@@ -277,10 +276,10 @@ def test_recommend_reads_the_texts(tmp_path, capsys):
 
 
 def test_shown_is_the_share_of_the_abstract_where_it_is_in_reach(problem, monkeypatch):
-    monkeypatch.setattr(session_figures, "reachable", lambda split, log: session_figures.SHARES)
+    monkeypatch.setattr(sessions, "reachable", lambda split: sessions.SHARES)
     names = "MRR@20", "Recall@20", "coverage", "share"
     assert sessions.columns(problem)[2:] == [f"{name} at 4%" for name in names]
-    assert sessions.figure_columns(problem) == sessions.columns(problem)[:4]
+    assert sessions.KIND.figure_columns(problem) == sessions.columns(problem)[:4]
 
 
 def test_without_an_own_prediction_there_are_no_candidates(problem):

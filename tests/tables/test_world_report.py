@@ -10,7 +10,7 @@ import pytest
 
 from mbref.errors import InputError
 from mbref.options import parser
-from mbref.tables import mechanisms, reproduce, rows, world_cells, world_report, world_tables
+from mbref.tables import mechanisms, reproduce, rows, world_cells, world_report
 from mbref.tables.mechanisms import MECHANISMS
 from mbref.tables.world_cells import MEASURE, PLAIN, Cell
 from mbref.worlds import known
@@ -49,28 +49,28 @@ def run(*arguments):
 
 def test_every_model_of_a_table_can_read_its_worlds():
     """HierSRec needs categories, and nothing but ATRank reads groups."""
-    columns = world_tables.worlds_of(MECHANISMS)
+    columns = world_report.worlds_of(MECHANISMS)
     assert columns["ATRank"] == {"hints": "hints, AUC", "stamp": "stamp, AUC"}
-    assert set(world_tables.cells_of_table("ATRank", columns["ATRank"], 3)) == {PLAIN, "ATRank"}
-    hmar = world_tables.cells_of_table("HMAR", columns["HMAR"], 3)
+    assert set(world_report.cells_of_table("ATRank", columns["ATRank"], 3)) == {PLAIN, "ATRank"}
+    hmar = world_report.cells_of_table("HMAR", columns["HMAR"], 3)
     assert list(hmar) == [PLAIN, "BPR-MF", "SASRec", "ATRank", "DMRAN", "HMAR"]
     assert [len(cells) for cells in hmar["HMAR"].values()] == [3] * 3 and len(hmar["SASRec"]["last, NDCG@10"]) == 1
-    dmran = world_tables.cells_of_table("DMRAN", columns["DMRAN"], 1)
+    dmran = world_report.cells_of_table("DMRAN", columns["DMRAN"], 1)
     assert list(dmran)[-3:] == ["HierSRec", "HMAR", "DMRAN"]
-    assert list(world_tables.cells_of_table("DMRAN", columns["DMRAN"], 1, quick=True)) == [PLAIN, "DMRAN"]
+    assert list(world_report.cells_of_table("DMRAN", columns["DMRAN"], 1, quick=True)) == [PLAIN, "DMRAN"]
 
 
 def test_what_tables_and_sweeps_share_with_mechanisms_is_trained_once():
     hops = next(m for m in MECHANISMS if m.name == "several hops")
     full, without = (mechanisms.cells_of(hops, 1)["ON", role][0] for role in ("full", "without"))
-    sweep = world_tables.cells_of_sweep(world_tables.SWEEPS[0])
+    sweep = world_report.cells_of_sweep(world_report.SWEEPS[0])
     assert sweep["8"] == full and sweep["1"] == without
-    assert world_tables.cells_of_table("DMRAN", {"hops": "hops, AUC"}, 1)["DMRAN"]["hops, AUC"] == full
+    assert world_report.cells_of_table("DMRAN", {"hops": "hops, AUC"}, 1)["DMRAN"]["hops, AUC"] == full
 
 
 @pytest.mark.trains
 @pytest.mark.parametrize(("world", "row"), [(world, row) for world in ("kinds", "dims", "aisles")
-                                            for row in mechanisms.OTHERS if world_tables.can_read(row, world)])
+                                            for row in mechanisms.OTHERS if world_report.can_read(row, world)])
 def test_other_papers_models_train_there(world, row):
     model, fields = mechanisms.OTHERS[row]
     small = fields | {"steps": "1", "evaluate_every": "1", "drop_step": "0"}
@@ -146,7 +146,7 @@ def test_printed_numbers_stand_beside_ours(tmp_path, trained):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--only", "gate keeper"], "--only 'gate keeper': choose from behaviour encoder"),
+    (["--only", "gate keeper"], "--only 'gate keeper' is no mechanism here: choose from behaviour encoder"),
     (["--paper", "dmran", "--only", "class loss"], "choose from several hops"),
     (["--steps", "9"], "leave --steps out"), (["--set", "width=8"], "leave --set out")])
 def test_what_cannot_be_asked_for(tmp_path, arguments, sentence):
