@@ -181,9 +181,10 @@ def paired_bootstrap(a, b, rng, n=1000):
 
     a, b: [B] values of two models on the SAME cases in the same order, a case being a user or a
     session (events of one session are correlated). rng: np.random.Generator; n: resamples.
-    Returns PairedDifference(mean, low, high). Raises InputError for values that are no such.
+    Returns PairedDifference(mean, low, high).
+    Raises InputError for no case, unequal shapes, nan, or n < 1.
     """
-    a, b = (np.asarray(values, dtype=float) for values in (a, b))
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     require(a.ndim == 1 and a.shape == b.shape and len(a) > 0 and n >= 1,
             f"a and b must be [B] of the same B >= 1 and n >= 1, not {a.shape}, {b.shape}, {n}.")
     gap = a - b
