@@ -21,7 +21,6 @@ METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
 class Rivals(NamedTuple):
     """Of each held-out item how many candidates score more, and how many others the same.  [S]."""
-
     greater: np.ndarray
     ties: np.ndarray
 

@@ -44,7 +44,6 @@ OF_THE_LOG = {"items", "users", "behaviours", "categories", "text", "target", "t
 @dataclass(frozen=True)
 class Task:
     """Which log, and what is held out of it."""
-
     data: str
     format: str
     target: str
@@ -272,7 +271,6 @@ def open_log(model, task, config):
 
 class Run(NamedTuple):
     """A finished run."""
-
     model: object
     params: dict
     config: object

@@ -27,7 +27,6 @@ from mbref.nn.shards import on_threads
 @dataclass(frozen=True)
 class Settings:
     """How a model is trained; nothing here changes what it computes."""
-
     seed: int = 0
     steps: int = 1000              # at most
     batch_size: int = 64           # rows of model.examples in a step
@@ -61,7 +60,6 @@ class Settings:
 
 class State(NamedTuple):
     """A run after `step` steps."""
-
     step: int
     params: dict
     moments: dict        # of the optimiser

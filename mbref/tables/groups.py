@@ -23,7 +23,6 @@ class GroupProblem(NamedTuple):
 
     The cases of a group: rows of the log [S], candidates [S, 1+m], the right one first, 0 is none.
     """
-
     path: str
     log: GroupLog
     split: group_events.GroupSplit

@@ -36,7 +36,6 @@ KILLED = ("a worker was killed, perhaps for want of memory: give the command aga
 
 class Job(NamedTuple):
     """One training: a row of the table and a seed."""
-
     row: str
     model: str
     overrides: dict

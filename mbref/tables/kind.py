@@ -14,7 +14,6 @@ from mbref.baselines import counting
 
 class Kind(NamedTuple):
     """The functions of one kind of table; each file of a kind ends in its own."""
-
     open: Callable              # (runs.Task) -> problem; raises InputError for an unfit log
     describe: Callable          # (problem) -> sentences on the log, to print before training
     try_config: Callable        # (problem, job); raises InputError for a value of --set

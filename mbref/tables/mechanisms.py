@@ -56,7 +56,6 @@ HEADS = ("mechanism", "world, measure", "full", "without", "ceiling", "chance", 
 
 class Mechanism(NamedTuple):
     """What is compared; fields are what differs from TRAINS of the world."""
-
     paper: str
     name: str
     world: str

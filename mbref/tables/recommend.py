@@ -15,7 +15,6 @@ from mbref.errors import InputError, require
 
 class Reason(NamedTuple):
     """An item of the history, what the user did with it, and how far the score falls without it."""
-
     item: str
     behaviours: list
     fall: float
@@ -23,7 +22,6 @@ class Reason(NamedTuple):
 
 class Recommendation(NamedTuple):
     """A raw item id, its logit, and what in the history carried it, most important first."""
-
     item: str
     score: float
     reasons: list

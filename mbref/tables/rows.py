@@ -75,7 +75,6 @@ PUBLISHED_NOTE = "paper: AUC as the paper printed it, on Amazon data: other data
 
 class Sweep(NamedTuple):
     """Rows that differ in one setting, for a figure."""
-
     name: str      # of the file
     field: str     # of the Config
     values: dict   # {value: row}
@@ -101,7 +100,6 @@ SWEEPS = {
 
 class RealLog(NamedTuple):
     """A public log, where it lies in the folder of --real, and what others reach on it."""
-
     name: str
     path: str
     format: str
@@ -129,7 +127,6 @@ REAL = (
 
 class Paper(NamedTuple):
     """What `reproduce` trains for a paper, and what the paper says."""
-
     kind: str               # of its table, of reproduce.KINDS
     own: str                # the row of the paper's own model
     rows: dict

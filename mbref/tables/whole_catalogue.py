@@ -18,7 +18,6 @@ from mbref.tables.kind import Kind, describe_log, plain_scorers, ready_model
 
 class Problem(NamedTuple):
     """The same cases and negatives for every row."""
-
     log: Log
     task: runs.Task
     split: Split

@@ -29,7 +29,6 @@ PLAIN = "plain baselines"  # in the place of a model
 
 class Cell(NamedTuple):
     """One training."""
-
     world: str
     signal: str
     model: str
@@ -42,7 +41,6 @@ class Cell(NamedTuple):
 
 class Ground(NamedTuple):
     """What all trainings on one world share: S test cases, N items."""
-
     log: object
     task: object           # runs.Task, None for a log of groups
     split: object          # leave_one_out.Split or group_events.GroupSplit

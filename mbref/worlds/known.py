@@ -29,7 +29,6 @@ MEASURES = {"NDCG@10": lambda g, e, n: metrics.ndcg(g, e, 10),
 
 class Past(NamedTuple):
     """What one user did: n events, oldest first, and when the next one comes."""
-
     item: np.ndarray   # [n] 1..N; in a log of groups the object
     kind: np.ndarray   # [n] behaviour 1..K; in a log of groups the group 0..G-1
     time: np.ndarray   # [n] seconds since 1970, 0 where the log has none
