@@ -239,8 +239,9 @@ def heat(ax, grid, title, rows=(), columns=(), top=1.0, numbers=False):
     return picture
 
 
-def heats(grids, rows=(), columns=(), size=(8.4, 3.9), axes=("", ""), bar=True, **more):
-    """Several maps of one kind side by side, {title: grid}.  -> their axes."""
+def heats(grids, rows=(), columns=(), size=(8.4, 3.9), axes=("", ""), bar="weight",
+          **more):
+    """Several maps of one kind side by side, {title: grid}; bar: what they show.  -> axes."""
     fig, found = plt.subplots(1, len(grids), figsize=size, sharey=True, squeeze=False,
                               layout="constrained")
     for ax, (title, grid) in zip(found[0], grids.items(), strict=True):
@@ -248,7 +249,7 @@ def heats(grids, rows=(), columns=(), size=(8.4, 3.9), axes=("", ""), bar=True, 
         ax.set_xlabel(axes[0])
     found[0, 0].set_ylabel(axes[1])
     if bar:
-        fig.colorbar(picture, ax=found[0], label="weight")
+        fig.colorbar(picture, ax=found[0], label=bar)
     return found[0]
 
 

@@ -234,12 +234,16 @@ def keep(name, make):
 
 
 def text(found, models):
-    """The table as text: HR@10 / NDCG@10, mean of the seeds, and HR@10's spread if several."""
+    """The table as text: HR@10 / NDCG@10, mean of the seeds, and HR@10's spread if several.
+
+    models: {model: head of its column}.
+    """
     def cell(row):
         hit, gain = (metrics.mean_and_spread([pair[i] for pair in row]) for i in (0, 1))
-        return f"{hit.mean:.3f} / {gain.mean:.3f}" + (f" ± {hit.sd:.3f}" if len(row) > 1 else "")
+        spread = f" ± {hit.sd:.3f}" if len(row) > 1 else ""
+        return f"{hit.mean:.3f} / {gain.mean:.3f}{spread}".replace("0.", ".")
 
-    rows = [("", *models)]
+    rows = [("", *models.values())]
     rows += [(name, *(cell(row[model]) for model in models)) for name, row in found.items()]
     widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
     return "\n".join(row[0].ljust(32) + "".join(map(str.rjust, row[1:], widths[1:]))
