@@ -12,33 +12,26 @@ def run_apart(functions, backend, chosen, dtypes, gradients, seconds):
     """
     require("fork" in multiprocessing.get_all_start_methods(),
             "--timeout needs a system that forks processes, such as Linux: leave it out.")
-    jobs = run.list_jobs(functions, chosen, dtypes)
+    context, jobs = multiprocessing.get_context("fork"), run.list_jobs(functions, chosen, dtypes)
     while jobs:
-        yield from run_until_lost(functions, backend, jobs, gradients, seconds)
-
-
-def run_until_lost(functions, backend, jobs, gradients, seconds):
-    """Results from one child, until it is lost or `jobs`, from which they are taken, are done."""
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe(duplex=False)
-    args = there, functions, backend, [*jobs], gradients
-    child = context.Process(target=send_results, args=args, daemon=True)
-    child.start()
-    there.close()
-    why = ""
-    while jobs and not why:
-        result, why = receive(child, here, seconds)
-        case, dtype, _ = jobs.pop(0)
-        yield result or run.stop(case, dtype, gradients, why)
-    child.kill()
-    child.join()
+        here, there = context.Pipe(duplex=False)
+        args = there, functions, backend, jobs, gradients
+        child = context.Process(target=send_results, args=args, daemon=True)
+        child.start()
+        there.close()
+        why = ""
+        while jobs and not why:
+            (case, dtype, _), *jobs = jobs
+            result, why = receive(child, here, seconds)
+            yield result or run.fail(case, dtype, gradients, why)
+        child.kill()
+        child.join()
 
 
 def send_results(pipe, functions, backend, jobs, gradients):
     """The child's part."""
     for case, dtype, steps in jobs:
-        pipe.send(run.run_case(case, functions[case.component], backend, dtype, gradients,
-                               steps=steps))
+        pipe.send(run.run_case(case, functions[case.component], backend, dtype, gradients, steps))
 
 
 def receive(child, pipe, seconds):

@@ -7,7 +7,7 @@ from mbref.check import casefile, exchange, fresh, report, run, summary
 from mbref.check.apart import run_apart
 from mbref.check.compare import TOLERANCE
 from mbref.check.components.registry import own_functions
-from mbref.data.files import write_json
+from mbref.data.files import write_json, write_whole
 from mbref.errors import InputError, require
 from mbref.nn.device import open_device
 
@@ -29,27 +29,31 @@ def check(options):
     if options.summary:
         return print("\n".join(summary.tabulate_class(options.summary)))
     chosen = choose_cases(options)
-    known, strange = read_expected_failures(options.xfail, chosen)
+    known, strange = read_expected_failures(options.xfail)
     found, results = find_results(options, chosen), []
     first = next(found, None)
     where = f"results in {options.results}" if options.results else "a function in that file"
     require(first, f"none of the chosen cases has {where}: give another --only or --side.")
     for line in report.text(keep(chain([first], found), results, options.exitfirst, known), known):
         print(line, flush=True)
-    left_out = list_left_out(options, chosen, results) if options.fresh is None else []
-    for line in [*left_out, *explain_fresh(options, results), *strange]:
+    more = list_left_out if options.fresh is None else explain_fresh
+    for line in [*more(options, chosen, results), *strange]:
         print(line)
-    write_reports(options, results, known)
+    if options.json:
+        write_json(options.json, report.as_json(results, known))
+    if options.junit:
+        text = summary.as_junit(results, known).encode("utf-8")
+        write_whole(options.junit, lambda file: file.write(text))
     statuses = {report.find_status(result, known) for result in results}
     return int("FAIL" in statuses or options.strict and ("XPASS" in statuses or bool(strange)))
 
 
-def explain_fresh(options, results):
+def explain_fresh(options, chosen, results):
     """How to see fresh cases that fail again.  -> lines."""
     names = sorted({result.case.component for result in results if not result.passed})
     return [f"{name} failed on cases drawn from seed {options.fresh}: python -m mbref export DIR "
             f"--fresh {options.fresh} --count {options.count} --only {name}/ writes them with the "
-            "answers" for name in names if options.fresh is not None]
+            "answers" for name in names]
 
 
 def choose_cases(options):
@@ -71,62 +75,42 @@ def keep(found, results, exit_first, known):
             return
 
 
-def write_reports(options, results, known):
-    """The files that are asked for."""
-    if options.json:
-        write_json(options.json, report.as_json(results, known))
-    if options.junit:
-        try:
-            Path(options.junit).write_text(summary.as_junit(results, known))
-        except OSError as error:
-            raise InputError(f"cannot write {options.junit} ({error.strerror}).") from error
-
-
 def list_left_out(options, chosen, results):
     """What was not checked, so that nobody takes it for checked.  -> lines."""
-    done = {result.case.id for result in results}
-    absent = [case for case in chosen if case.id not in done]
-    ids = {case.id for case in chosen}
-    others = sum(case.id not in ids for case in casefile.cases(options.only, options.side)
-                 if case.component in {result.case.component for result in results})
-    return [*list_absent(options, absent, results),
-            *([f"{others} cases of other forms were left out: --form all takes them"]
-              if others else [])]
-
-
-def list_absent(options, absent, results):
-    """Which of the chosen cases were not checked.  -> lines."""
-    if options.results:
-        strange = exchange.find_strangers(Path(options.results))
-        names = report.list_names([case.id for case in absent])
-        lines = [f"no results for {len(absent)} of the chosen cases: {names}"] if absent else []
-        names = report.list_names(strange)
-        return lines + ([f"these have no case's name: {names}"] if strange else [])
-    families = {family(result.case) for result in results}
+    done, lines = {result.case.id for result in results}, []
     functions = {result.case.component for result in results}
-    names = sorted({case.component for case in absent if family(case) in families} - functions)
-    return [f"no function for {report.list_names(names)}"] if names and options.file else []
-
-
-def family(case):
-    """"hmar" of "hmar.code"."""
-    return case.component.partition(".")[0]
+    absent = [case for case in chosen if case.id not in done]
+    if options.results and absent:
+        names = report.list_names([case.id for case in absent])
+        lines.append(f"no results for {len(absent)} of the chosen cases: {names}")
+    strange = exchange.find_strangers(Path(options.results)) if options.results else []
+    if strange:
+        lines.append(f"these have no case's name: {report.list_names(strange)}")
+    families = {name.partition(".")[0] for name in functions}
+    names = {case.component for case in absent} - functions
+    names = sorted(name for name in names if name.partition(".")[0] in families)
+    if names and options.file:
+        lines.append(f"no function for {report.list_names(names)}")
+    ids = {case.id for case in chosen}
+    others = sum(case.id not in ids and case.component in functions
+                 for case in casefile.cases(options.only, options.side))
+    if others:
+        lines.append(f"{others} cases of other forms were left out: --form all takes them")
+    return lines
 
 
 def find_results(options, chosen):
     """Results of a file of functions, of a folder of arrays, or of mbref itself.  -> iterator."""
     require(not (options.file and options.results),
             "give either a file of functions or --results, not both.")
-    dtypes, gradients = options.dtype or sorted(TOLERANCE, reverse=True), not options.forward_only
+    gradients = not options.forward_only
     if options.results:
-        require(len(dtypes) == 1 or not options.dtype,
-                "with --results give one --dtype: that of the results.")
-        dtype = options.dtype[0] if options.dtype else "float64"
-        return exchange.compare_results(Path(options.results), chosen, dtype, gradients)
+        dtypes = options.dtype or ["float64"]
+        require(len(dtypes) == 1, "with --results give one --dtype: that of the results.")
+        return exchange.compare_results(Path(options.results), chosen, dtypes[0], gradients)
+    dtypes, functions, backend = options.dtype or list(TOLERANCE), own_functions(), "numpy"
     if options.file:
         functions, backend = run.load_implementation(options.file)
-    else:
-        functions, backend = own_functions(), "numpy"
     if options.timeout:
         return run_apart(functions, backend, chosen, dtypes, gradients, options.timeout)
     if options.device != "cpu":
@@ -136,25 +120,28 @@ def find_results(options, chosen):
         backend = "cupy"
         functions = {name: f for name, f in functions.items() if not name.startswith(ON_HOST)}
     results = run.run(functions, backend, chosen, dtypes, gradients)
-    return results if options.file else map(run.require_all, results)
+    if options.file:
+        return results
+    # mbref itself has all the taps that it asks for
+    return (result._replace(missing=result.not_offered) for result in results)
 
 
-def read_expected_failures(path, chosen):
+def read_expected_failures(path):
     """Ids of the cases that a file's lines take in; # begins a comment.  -> set, lines that tell
     of names that there are not."""
     if path is None:
         return set(), []
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}): give a text file, one case or "
                          "component a line.") from error
-    lines, ids = list(filter(None, lines)), [case.id for case in casefile.cases()]
-    strange = [f"{path} names {line}, which is no case: {casefile.suggest(line)}"
-               for line in lines if not any(casefile.matches(id, line) for id in ids)]
-    return {case.id for case in chosen for line in lines
-            if casefile.matches(case.id, line)}, strange
+    names = {line.partition("#")[0].strip() for line in lines} - {""}
+    found = {name: {case.id for case in casefile.cases() if casefile.matches(case.id, name)}
+             for name in sorted(names)}
+    return set().union(*found.values()), [
+        f"{path} names {name}, which is no case: {casefile.suggest(name)}"
+        for name, ids in found.items() if not ids]
 
 
 def export(options):

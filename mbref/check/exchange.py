@@ -22,7 +22,6 @@ DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "b
 
 def export(folder, cases, raw):
     """Write inputs, params and cotangents of the cases, and the manifest; of fresh ones all."""
-    write_case = write_raw if raw else write_npz
     try:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = (casefile.ROOT / "manifest.json").read_bytes()
@@ -31,22 +30,19 @@ def export(folder, cases, raw):
             arrays = casefile.arrays(case)
             given = {k: a for k, a in arrays.items()
                      if group(k) in casefile.GIVEN or "arrays" in case.entry}
-            write_case(folder / case.id, given)
+            (folder / case.id).parent.mkdir(exist_ok=True)
             if raw:
-                add_config(folder / case.id / "arrays.json", case)
+                config = casefile.settings(case.component) | case.config
+                write_raw(folder / case.id, given, config=config)
+            else:
+                write_whole(f"{folder / case.id}.npz", partial(np.savez, **given))
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another folder.") from error
 
 
-def write_npz(path, arrays):
-    """Arrays to path.npz."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(f"{path}.npz", lambda file: np.savez(file, **arrays))
-
-
-def write_raw(path, arrays):
-    """Arrays to path/arrays.json and one file an array."""
+def write_raw(path, arrays, **more):
+    """Arrays to one file each, and to path/arrays.json what these are, and `more`."""
     path.mkdir(parents=True, exist_ok=True)
     entries = {}
     for key, a in arrays.items():
@@ -54,13 +50,7 @@ def write_raw(path, arrays):
         content = np.ascontiguousarray(a, DTYPES[a.dtype.name]).tobytes()
         write_whole(path / name, lambda file, content=content: file.write(content))
         entries[key] = {"file": name, "dtype": a.dtype.name, "shape": list(a.shape)}
-    write_json(path / "arrays.json", entries)
-
-
-def add_config(path, case):
-    """All settings of a case to its arrays.json."""
-    config = casefile.settings(case.component) | case.config
-    write_json(path, read_json(path) | {"config": config})
+    write_json(path / "arrays.json", entries | more)
 
 
 def read_results(path):
@@ -70,33 +60,27 @@ def read_results(path):
     """
     npz, listing = Path(f"{path}.npz"), path / "arrays.json"
     if npz.is_file():
-        return read_npz(npz)
+        try:
+            with zipfile.ZipFile(npz) as z:
+                names = [name.removesuffix(".npy") for name in z.namelist()]
+                return read_each({name: name for name in names}, partial(unpack, z))
+        except Exception as error:  # as in read_each
+            raise InputError(f"{npz} is no .npz file ({error}).") from error
     if not path.is_dir():
         return None
     try:
-        entries = read_json(listing).items()
-    except (OSError, ValueError, AttributeError) as error:
+        entries = read_json(listing)
+        entries.pop("config", None)  # was given
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{listing} is no list of arrays ({error}): "
                          "see tiny_data/cases/README.md.") from error
-    arrays = [(name, entry) for name, entry in entries if name != "config"]  # was given
-    return read_each(arrays, lambda entry: read_raw(path, entry))
-
-
-def read_npz(path):
-    """The arrays of an .npz file, as read_results gives them."""
-    try:
-        with zipfile.ZipFile(path) as z:
-            names = [name.removesuffix(".npy") for name in z.namelist()]
-            return read_each(zip(names, names, strict=True), partial(unpack, z))
-    except Exception as error:  # as in read_each
-        raise InputError(f"{path} is no .npz file ({error}).") from error
+    return read_each(entries, partial(read_raw, path))
 
 
 def read_each(entries, read):
-    """read(entry) of every array.  entries: (name, entry).  -> arrays, reasons of those that fail.
-    """
+    """read(entry) of every array.  -> arrays, reasons of those that fail."""
     arrays, problems = {}, {}
-    for name, entry in entries:
+    for name, entry in entries.items():
         try:
             arrays[name] = read(entry)
         except Exception as error:  # a stranger's file may be damaged in any way; others must go on
@@ -126,15 +110,14 @@ def compare_results(folder, cases, dtype, gradients):
     for case in cases:
         if not run.is_for(case, dtype):
             continue
-        want = casefile.answers(casefile.arrays(case), gradients)
         try:
             found = read_results(folder / case.id)
         except InputError as error:  # the other cases must go on
-            yield run.fail(case, want, dtype, str(error))
+            yield run.fail(case, dtype, gradients, str(error))
             continue
         if found is not None:
-            got, problems = found
-            yield run.judge(case, want, got, dtype, problems)
+            want = casefile.answers(casefile.arrays(case), gradients)
+            yield run.judge(case, want, found[0], dtype, found[1])
 
 
 def find_strangers(folder):

@@ -1,4 +1,5 @@
 """What the checker says: a line a case, more where it fails, one at the end; or all as JSON."""
+from collections import Counter
 from itertools import groupby
 
 from mbref.check import hints
@@ -38,15 +39,12 @@ def details(result):
         derived = {group(name) for name in result.missing} <= {"grads", "steps"}
         advice = "; --forward-only does without" if derived else ""
         lines.append(f"not offered      {list_names(result.missing)}{advice}")
-    flags = [(name, manifest()["flags"][name]) for name in result.case.flags]
-    return lines + [f"{name}: {of['situation']}; catches {of['catches']}; effect: {of['effect']}"
-                    for name, of in flags if is_miscalculated(result)]
-
-
-def is_miscalculated(result):
-    """Did it compute something wrong, or raise, so that it matters what the case is for?"""
-    return (result.note.startswith("it raised")
-            or any(row.problem in ("", "not finite") for row in result.wrong))
+    miscalculated = any(row.problem in ("", "not finite") for row in result.wrong)
+    if miscalculated or result.note.startswith("it raised"):  # it matters what the case is for
+        flags = [(name, manifest()["flags"][name]) for name in result.case.flags]
+        lines += [f"{name}: {of['situation']}; catches {of['catches']}; effect: {of['effect']}"
+                  for name, of in flags]
+    return lines
 
 
 def list_names(names, most=4):
@@ -60,7 +58,7 @@ def describe_row(row):
     at = f" at {list(row.index)}" if row.index else ""
     if row.problem:
         return f"{row.name}  {row.problem}{at}"
-    return f"{row.name}  off by {row.error:.1e} at {list(row.index)}, {row.times:.2g} x allowed"
+    return f"{row.name}  off by {row.error:.1e}{at}, {row.times:.2g} x allowed"
 
 
 def name_faults(results):
@@ -98,11 +96,11 @@ def text(results, expected_failures=()):
 def badge(results):
     """A line for a README: how many cases, and components with all their cases, pass."""
     content, failing = manifest(), [result for result in results if not result.passed]
-    cases, components = ({getattr(result.case, name) for result in results}
-                         - {getattr(result.case, name) for result in failing}
+    cases, components = (len({getattr(result.case, name) for result in results}
+                             - {getattr(result.case, name) for result in failing})
                          for name in ("id", "component"))
-    return (f"mbref cases {content['version']}: {len(cases)} of {len(content['cases'])}, "
-            f"{len(components)} of {len(content['components'])} components")
+    return (f"mbref cases {content['version']}: {cases} of {len(content['cases'])}, "
+            f"{components} of {len(content['components'])} components")
 
 
 def find_status(result, expected_failures):
@@ -114,10 +112,7 @@ def find_status(result, expected_failures):
 
 def count(results, expected_failures=()):
     """How many pass, and how deep the check went."""
-    counts = {}
-    for result in results:
-        status = find_status(result, expected_failures)
-        counts[status] = counts.get(status, 0) + 1
+    counts = Counter(find_status(result, expected_failures) for result in results)
     numbers = ", ".join(f"{n} {WORDS[status]}" for status, n in counts.items())
     groups = {group(row.name) for result in results for row in result.rows}
     depth = [name for name in ("outputs", "grads", "taps", "steps") if name in groups]

@@ -1,11 +1,11 @@
 """Run an implementation on golden cases and judge what comes back."""
-import importlib.util
 import os
+import runpy
 import traceback
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from mbref.errors import InputError, require
 STEPS = 10
 PACKAGE = str(Path(__file__).parents[1])
 RANDOM = "it returns other numbers every time: is dropout left on?"
+ASSIGNED = ("values were assigned into an array, which cannot be differentiated: build the array "
+            "by np.stack or np.where")
 
 
 class Result(NamedTuple):
@@ -50,9 +52,6 @@ class Result(NamedTuple):
         """Is everything required here, and right?"""
         return not self.failures
 
-ASSIGNED = ("values were assigned into an array, which cannot be differentiated: build the array "
-            "by np.stack or np.where")
-
 
 def load_implementation(path):
     """A Python file of functions named after components, hmar_code for "hmar.code".
@@ -61,11 +60,11 @@ def load_implementation(path):
     "torch" or "jax". The functions get the settings that a case leaves out, too. Raises InputError
     if the file cannot be imported, names another backend, or has no such function.
     """
-    module = import_file(Path(path))
-    backend = getattr(module, "BACKEND", "numpy")
+    content = import_file(Path(path))
+    backend = content.get("BACKEND", "numpy")
     require(backend in ADAPTERS,
             f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
-    found = {name: getattr(module, name.replace(".", "_"), None)
+    found = {name: content.get(name.replace(".", "_"))
              for name in casefile.manifest()["components"]}
     functions = {name: partial(call_with_settings, name, function)
                  for name, function in found.items() if callable(function)}
@@ -80,52 +79,43 @@ def call_with_settings(component, function, params, inputs, tap):
 
 
 def import_file(path):
-    """The module in a file.  Raises InputError if it cannot be imported."""
+    """What a Python file defines.  -> dict. Raises InputError if it cannot be imported."""
     require(not path.is_dir(), f"{path} is a folder: give a Python file of functions.")
     require(path.is_file(), f"there is no file {path}.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    require(spec is not None, f"{path} is no Python file: its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
+    require(path.suffix == ".py", f"{path} is no Python file: its name must end in .py.")
     try:
-        spec.loader.exec_module(module)
+        return runpy.run_path(str(path))
     except (Exception, SystemExit) as error:  # whatever a stranger's file does, in one sentence
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path} cannot be imported ({what}).") from error
-    return module
 
 
-def run_case(case, function, backend="numpy", dtype="float64", gradients=True, root=casefile.ROOT,
-             steps=True):
+def run_case(case, function, backend="numpy", dtype="float64", gradients=True, steps=True):
     """One case, or without `steps` what comes before training.  -> Result; what `function` raises
     ends up in its note."""
-    everything = casefile.arrays(case, root)
+    everything = casefile.arrays(case)
     want = casefile.answers(everything, gradients, steps)
+    plain = casefile.answers(everything, gradients=False)
     try:
         # an overflow that matters shows in what comes back
-        with np.errstate(all="ignore"), forbid_exit():
+        with np.errstate(all="ignore"), mock.patch.object(os, "_exit", refuse_exit):
             got = compute(case, everything, want, function, backend, dtype)
             result = judge(case, want, got, dtype)
             if not result.wrong:
                 return result
-            forward = casefile.answers(everything, gradients=False)
-            again = compute(case, everything, forward, function, backend, dtype)
-            return result if alike(got, again) else result._replace(note=RANDOM)
+            again = compute(case, everything, plain, function, backend, dtype)
+            same = all(np.array_equal(got[name], a, equal_nan=a.dtype.kind == "f")
+                       for name, a in again.items() if group(name) == "outputs")
+            return result if same else result._replace(note=RANDOM)
     except (Exception, SystemExit) as error:  # the function may raise anything; others must go on
         raised = describe_error(error, backend)
-    if len(want) > len(casefile.answers(everything, gradients=False)):
-        forward = run_case(case, function, backend, dtype, False, root)
+    if len(want) > len(plain):
+        forward = run_case(case, function, backend, dtype, gradients=False)
         if forward.rows:  # it is the gradients that raise
             cause = ASSIGNED if "setting an array element with a sequence" in raised else raised
             note = f"no gradients ({cause}); --forward-only does without"
             return judge(case, want, forward.got, dtype)._replace(note=note)
-    return fail(case, want, dtype, f"it raised {raised}")
-
-
-def alike(got, again):
-    """Are these the same outputs, as far as both have them?"""
-    names = [name for name in again if name in got and group(name) == "outputs"]
-    return all(np.array_equal(got[name], again[name], equal_nan=got[name].dtype.kind == "f")
-               for name in names)
+    return judge(case, want, {}, dtype)._replace(note=f"it raised {raised}")
 
 
 def describe_error(error, backend):
@@ -139,25 +129,17 @@ def describe_error(error, backend):
     return f"{type(error).__name__}: {error}{where}{advice}"
 
 
-@contextmanager
-def forbid_exit():
-    """os._exit raises, since a function that ends the process would hide its own failure."""
-    def exit(code):
-        raise SystemExit(f"it called os._exit({code})")
-
-    kept, os._exit = os._exit, exit
-    try:
-        yield
-    finally:
-        os._exit = kept
+def refuse_exit(code):
+    """In place of os._exit: a function that ends the process would hide its own failure."""
+    raise SystemExit(f"it called os._exit({code})")
 
 
 def compute(case, everything, want, function, backend, dtype):
     """Taps, outputs, gradients and ten steps of an implementation.  -> dict by path."""
-    adapter, inputs = ADAPTERS[backend], casefile.part(everything, "inputs") | case.config
-    params, cotangents = (casefile.part(everything, name) for name in ("params", "cotangents"))
-    differentiate = set(casefile.part(want, "grads"))
-    found = adapter(function, params, inputs, cotangents, differentiate, dtype)
+    params, inputs, cotangents = (casefile.part(everything, name)
+                                  for name in ("params", "inputs", "cotangents"))
+    inputs, free = inputs | case.config, set(casefile.part(want, "grads"))
+    found = ADAPTERS[backend](function, params, inputs, cotangents, free, dtype)
     got = {f"{name}/{k}": a for name, arrays in zip(casefile.EXPECTED, found, strict=False)
            for k, a in arrays.items()}
     _, outputs, grads = found
@@ -176,8 +158,9 @@ def judge(case, want, got, dtype, problems=()):
     others = [key for key in (*got, *problems) if is_unknown(key, want)]
     note = f"unknown names: {', '.join(others)}" if others else name_dtype(want, got, dtype)
     absent = [key for key in want if key not in rows]
+    required = [key for key in absent if group(key) != "taps"]
     in_order = [rows[key] for key in want if key in rows]
-    return Result(case, dtype, in_order, absent, drop_taps(absent), note, got)
+    return Result(case, dtype, in_order, absent, required, note, got)
 
 
 def name_dtype(want, got, dtype):
@@ -192,16 +175,6 @@ def name_dtype(want, got, dtype):
     return f"it returned {name} where {dtype} was asked for: --dtype {name} compares as that"
 
 
-def drop_taps(names):
-    """Those of some arrays that may not be left out."""
-    return [name for name in names if group(name) != "taps"]
-
-
-def require_all(result):
-    """The Result with taps required, too: mbref itself has all that it asks for."""
-    return result._replace(missing=result.not_offered)
-
-
 def is_unknown(key, want):
     """Is this none of a case's names? What was given, and groups not compared, are let through."""
     if key in want or key == "outputs/losses" or group(key) in casefile.GIVEN:
@@ -209,9 +182,10 @@ def is_unknown(key, want):
     return group(key) not in casefile.EXPECTED or group(key) in map(group, want)
 
 
-def fail(case, want, dtype, why):
-    """The Result of an implementation from which nothing came.  why: a sentence."""
-    return Result(case, dtype, [], list(want), drop_taps(want), why)
+def fail(case, dtype, gradients, why):
+    """The Result of a case from which nothing came.  why: a sentence."""
+    want = casefile.answers(casefile.arrays(case), gradients)
+    return judge(case, want, {}, dtype)._replace(note=why)
 
 
 def run(functions, backend, chosen, dtypes, gradients=True):
@@ -221,12 +195,10 @@ def run(functions, backend, chosen, dtypes, gradients=True):
     """
     for case, dtype, steps in list_jobs(functions, chosen, dtypes):
         try:
-            result = run_case(case, functions[case.component], backend, dtype, gradients,
-                              steps=steps)
+            yield run_case(case, functions[case.component], backend, dtype, gradients, steps)
         except KeyboardInterrupt:
-            yield stop(case, dtype, gradients, "it was interrupted")
+            yield fail(case, dtype, gradients, "it was interrupted")
             return
-        yield result
 
 
 def list_jobs(functions, chosen, dtypes):
@@ -240,8 +212,3 @@ def list_jobs(functions, chosen, dtypes):
 def is_for(case, dtype):
     """Can this dtype hold what the case is about?"""
     return dtype == "float64" or "Float64" not in case.flags
-
-
-def stop(case, dtype, gradients, why):
-    """The Result of a case that did not end by itself."""
-    return fail(case, casefile.answers(casefile.arrays(case), gradients), dtype, why)
