@@ -30,16 +30,13 @@ class Framework(NamedTuple):
 
 def numpy_framework(device="cpu"):
     """NumPy, or CuPy on a device; autograd differentiates what is written with autograd.numpy."""
-    def host(a):
-        return np.asarray(to_device(getval(a), "cpu"))
+    def linked(total, free):  # zeros are right where nothing depends on what is given
+        out = total(free)
+        return out if isbox(out) else out + sum(0 * a.sum() for a in free.values())
 
-    def both(total, free):
-        def linked(free):  # zeros are right where nothing depends on what is given
-            out = total(free)
-            return out if isbox(out) else out + sum(0 * a.sum() for a in free.values())
-        return value_and_grad(linked)(free)
-
-    return Framework(partial(to_device, device=device), host, both)
+    return Framework(partial(to_device, device=device),
+                     lambda a: np.asarray(to_device(getval(a), "cpu")),
+                     lambda total, free: value_and_grad(partial(linked, total))(free))
 
 
 def torch_framework():
@@ -48,16 +45,13 @@ def torch_framework():
     require(torch.get_float32_matmul_precision() == "highest", "torch multiplies in TF32: call "
             'torch.set_float32_matmul_precision("highest").')
 
-    def host(a):
-        return torch.as_tensor(a).detach().cpu().numpy()
-
     def both(total, free):
         out = total({k: a.requires_grad_() for k, a in free.items()})
         out.backward()
         return out, {k: torch.zeros_like(a) if a.grad is None else a.grad.to_dense()
                      for k, a in free.items()}
 
-    return Framework(torch.tensor, host, both)
+    return Framework(torch.tensor, lambda a: torch.as_tensor(a).detach().cpu().numpy(), both)
 
 
 def jax_framework():
@@ -71,8 +65,8 @@ def jax_framework():
 
 def join(params, inputs):
     """One flat dict: "params/..." and "inputs/..."."""
-    groups = {"params": params, "inputs": inputs}
-    return {f"{group}/{k}": a for group, values in groups.items() for k, a in values.items()}
+    return ({f"params/{k}": a for k, a in params.items()}
+            | {f"inputs/{k}": a for k, a in inputs.items()})
 
 
 def split(values):
@@ -82,9 +76,9 @@ def split(values):
 
 def cast(values, dtype, convert=np.asarray):
     """Copies of arrays, floats in another dtype; what is no array as it is."""
-    def one(a):
-        return convert(a.astype(dtype if a.dtype.kind == "f" else a.dtype))
-    return {k: one(a) if isinstance(a, np.ndarray) else a for k, a in values.items()}
+    arrays = {k: a for k, a in values.items() if isinstance(a, np.ndarray)}
+    return values | {k: convert(a.astype(dtype if a.dtype.kind == "f" else a.dtype))
+                     for k, a in arrays.items()}
 
 
 def adapter(framework, function, params, inputs, cotangents, differentiate, dtype):

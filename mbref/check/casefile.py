@@ -21,6 +21,7 @@ from mbref.errors import InputError
 ROOT = shipped.tiny_data() / "cases"
 KINDS = {"id": str, "component": str, "equation": str, "side": str, "flags": list, "config": dict,
          "outputs": list, "form": str, "file": str, "sha256": str}  # of an entry of the manifest
+ENTRY = ("id", "component", "side", "flags", "config", "file", "form")  # and of a Case
 GIVEN = ("inputs", "params", "cotangents")
 EXPECTED = ("taps", "outputs", "grads", "steps")  # in the order in which they are compared
 
@@ -31,7 +32,7 @@ class Case(NamedTuple):
     id: str             # component/name
     component: str      # "hmar.code"; whole models are "hmar", "atrank", ...
     side: str           # "paper", "released", or "both" where the two do not differ
-    flags: tuple        # what it is for: names in "flags" of the manifest
+    flags: list         # what it is for: names in "flags" of the manifest
     config: dict        # numbers and words that the function gets among its inputs
     file: str
     kind: str           # "values", "metric" (1e-12), "model"
@@ -50,11 +51,9 @@ def manifest(root=ROOT):
     try:
         for entry in content["cases"]:
             kinds = {name: type(entry[name]) for name in KINDS}
-            if kinds != KINDS or entry["component"] not in content["components"]:
-                raise ValueError(f"an entry is {str(entry)[:80]}")
-        for about in content["components"].values():
-            if about["kind"] not in ("values", "metric", "model"):
-                raise ValueError(f"a kind is {about['kind']}")
+            kind = content["components"][entry["component"]]["kind"]
+            if kinds != KINDS or kind not in ("values", "metric", "model"):
+                raise ValueError(f"an entry, of kind {kind}, is {str(entry)[:80]}")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise file_error(path, error) from error
     return content
@@ -64,11 +63,11 @@ def read_json(path, names):
     """A JSON object that came with mbref and has these names.  -> dict. Raises InputError."""
     try:
         content = read_any(path)
+        if not isinstance(content, dict) or not content.keys() >= set(names):
+            raise ValueError(f"it is no object with {' and '.join(names)}")
+        return content
     except (OSError, ValueError) as error:
         raise file_error(path, error) from error
-    if not isinstance(content, dict) or not content.keys() >= set(names):
-        raise file_error(path, f"it is no object with {' and '.join(names)}")
-    return content
 
 
 def file_error(path, error):
@@ -77,30 +76,24 @@ def file_error(path, error):
     return InputError(f"{path} is missing or damaged ({reason}): {shipped.mend(path)}.")
 
 
-def make_case(entry, components):
-    """The Case of an entry of the manifest."""
-    kind, flags = components[entry["component"]]["kind"], tuple(entry["flags"])
-    names = "id", "component", "side", "form", "config", "file"
-    return Case(**{name: entry[name] for name in names}, flags=flags, kind=kind, entry=entry)
-
-
 def cases(name=None, side=None, root=ROOT, form="all"):
     """The golden cases, for pytest.mark.parametrize("case", cases("hmar"), ids=str).  -> list.
 
     name: "hmar" takes the model and all its components, "hmar.code" one component, "hmar/" the
     model alone, and "hmar.code/basic" one case; a list takes several. side: "paper" or "released"
-    leaves out the cases of the other side. form: "paper", "variant" or "release" leaves out the
-    cases of other forms, but not those of components that would be left without any. Raises
-    InputError if no case has that name.
+    leaves out the cases of the other side; form, "paper", "variant" or "release", those of other
+    forms, but no component's only ones. Raises InputError if no case has that name.
     """
     content, names = manifest(root), name if isinstance(name, list) else [name]
     for one in names:
         if not any(matches(entry["id"], one) for entry in content["cases"]):
             raise InputError(f"there is no case {one!r}: {suggest(one)}"
                              "python -m mbref cases lists them.")
-    found = [make_case(entry, content["components"]) for entry in content["cases"]
-             if any(matches(entry["id"], one) for one in names)]
-    found = [case for case in found if side in (None, case.side) or case.side == "both"]
+    kinds = {name: about["kind"] for name, about in content["components"].items()}
+    found = [Case(**{name: entry[name] for name in ENTRY}, kind=kinds[entry["component"]],
+                  entry=entry) for entry in content["cases"]
+             if any(matches(entry["id"], one) for one in names)
+             and (side in (None, entry["side"]) or entry["side"] == "both")]
     having = {case.component for case in found if case.form == form}
     return [case for case in found if case.form == form or case.component not in having]
 

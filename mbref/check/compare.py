@@ -19,8 +19,7 @@ class Row(NamedTuple):
     """How one array compares."""
 
     name: str
-    # largest absolute difference; inf for another shape or a number that is not finite
-    error: float
+    error: float        # largest absolute difference; inf if shapes differ or one is not finite
     index: tuple        # where
     times: float        # error over what is allowed: at most 1 is right
     problem: str = ""   # "shape (3, 2) instead of (2, 3)", "not finite"

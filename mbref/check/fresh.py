@@ -4,11 +4,11 @@ A golden case is the pattern: of its shapes, widths, words among the settings an
 Rows are drawn from its rows, a stretch of its events is taken, and numbers are drawn anew.
 """
 import zlib
+from functools import partial
 
 import numpy as np
 
-from mbref.check import casefile, compare
-from mbref.check.adapters import ADAPTERS, DESCENTS
+from mbref.check import casefile, compare, run
 from mbref.check.components.registry import own_functions
 from mbref.errors import require
 
@@ -21,8 +21,8 @@ WHOLE = ("optim.", "metrics.mean", "metrics.paired", "metrics.bias", "metrics.ex
          "metrics.rank")
 FITTING = OF_ALL | {"logp", "category_logp", "g", "e", "target", "draws", "full_greater",
                     "full_ties", "greater", "ties"}  # numbers that fit each other
+LOSS_WEIGHTS = {"theta", "penalty", "weight_decay", "redundancy", "category_weight"}
 TRIES = 20       # until float32 can do it
-STEPS = 10
 
 
 def draw(names, seed, count, form, side):
@@ -41,25 +41,26 @@ def draw_one(patterns, function, seed, number):
     rng = np.random.default_rng([seed, number, zlib.crc32(component.encode())])
     for _ in range(TRIES):
         pattern = patterns[rng.integers(len(patterns))]
-        arrays, config = draw_inputs(rng, pattern)
-        arrays = answer(arrays, pattern, config, function)
+        given = draw_inputs(rng, pattern)
+        config = {name: value * float(rng.integers(1, 9)) / 4 if name in LOSS_WEIGHTS else value
+                  for name, value in pattern.config.items()}  # what decides on shapes stays
+        case = pattern._replace(id=f"{component}/fresh-{seed}-{number}", config=config,
+                                flags=["Basic"])
+        arrays = answer(given, case, function)
         if arrays is not None:
-            entry = pattern.entry | {"arrays": arrays}
-            return pattern._replace(id=f"{component}/fresh-{seed}-{number}", config=config,
-                                    entry=entry, flags=("Basic",))
+            return case._replace(entry=pattern.entry | {"arrays": arrays})
     require(False, f"no fresh case of {component} could be drawn from seed {seed}: take another.")
 
 
 def draw_inputs(rng, pattern):
-    """What is given, and the settings."""
+    """What is given."""
     old = casefile.arrays(pattern)
     inputs = casefile.part(old, "inputs")
     chosen = inputs if pattern.component.startswith(WHOLE) else choose_part(rng, inputs)
     cold = "known" in inputs and not inputs["known"].all()
     given = {f"inputs/{name}": a if cold or name in FITTING else redraw(rng, a)
              for name, a in chosen.items()}
-    given |= {key: redraw(rng, a) for key, a in old.items() if key.startswith("params/")}
-    return given, draw_settings(rng, pattern.config)
+    return given | {key: redraw(rng, a) for key, a in old.items() if key.startswith("params/")}
 
 
 def choose_part(rng, inputs):
@@ -93,34 +94,19 @@ def redraw(rng, a):
     return np.float32(moved * rng.uniform(0.75, 1.25, a.shape)).astype(float)
 
 
-def draw_settings(rng, config):
-    """Weights of the parts of a loss vary; what decides on shapes stays."""
-    vary = {"theta", "penalty", "weight_decay", "redundancy", "category_weight"} & config.keys()
-    return config | {name: config[name] * float(rng.integers(1, 9)) / 4 for name in vary}
-
-
-def answer(given, pattern, config, function):
+def answer(given, case, function):
     """The arrays with cotangents and what mbref computes, or None if float32 is too coarse."""
-    params, inputs = (casefile.part(given, name) for name in ("params", "inputs"))
-    old, inputs = casefile.arrays(pattern), inputs | config
-    free = {key.removeprefix("grads/") for key in old if key.startswith("grads/")}
+    old, compute = casefile.arrays(case), partial(run.compute, function=function, backend="numpy")
     with np.errstate(all="ignore"):
         try:
-            outputs = ADAPTERS["numpy"](function, params, inputs, {}, set(), "float64")[1]
+            found = compute(case, given, {}, dtype="float64")
         except ZeroDivisionError:  # a loss over no event
             return None
-        made = {name: 1.0 + 0 * a for name, a in outputs.items()
-                if f"cotangents/{name}" in old}
-        both = [ADAPTERS["numpy"](function, params, inputs, made, free, dtype)
-                for dtype in ("float64", "float32")]
-    exact, coarse = ({f"{name}/{key}": a for name, found in
-                      zip(casefile.EXPECTED, result, strict=False) for key, a in found.items()}
-                     for result in both)
+        given |= {f"cotangents/{name}": 1.0 + 0 * found[f"outputs/{name}"]
+                  for name in casefile.part(old, "cotangents")}
+        exact = compute(case, given, old, dtype="float64")
+        coarse = compute(case, given, casefile.answers(old, steps=False), dtype="float32")
     floor = compare.FLOOR_FLOAT32
-    rows = compare.compare(exact, coarse, compare.tolerance(pattern.kind, "float32") / 5, floor)
+    rows = compare.compare(exact, coarse, compare.tolerance(case.kind, "float32") / 5, floor)
     finite = all(np.isfinite(a).all() for key, a in exact.items() if not key.startswith("taps/"))
-    if not finite or any(row.times > 1 for row in rows):
-        return None
-    if pattern.kind == "model":
-        exact["steps/losses"] = DESCENTS["numpy"](function, params, inputs, "float64", STEPS)
-    return given | {f"cotangents/{name}": a for name, a in made.items()} | exact
+    return given | exact if finite and all(row.times <= 1 for row in rows) else None

@@ -22,7 +22,7 @@ def read_config(inputs, **more):
     return config_of(atrank.Config, inputs, **{**atrank.RELEASED, "width": width, **more})
 
 
-time_bucket = component("bucket")(lambda gap, rule: layers.time_bucket(gap, rule))
+time_bucket = component("bucket")(layers.time_bucket)
 behaviour_code = component("code")(lambda params, inputs: first_code(
     params, batch_of(inputs), read_config(inputs)))
 score = component("scores")(lambda params, inputs, candidate: atrank.score(
@@ -50,15 +50,11 @@ def first_code(params, batch, config):
     return code * (history.item > 0)[..., None]
 
 
-def real_events(batch):
-    """True where there is an event, groups one after the other.  -> [B, S]."""
-    return np.concatenate([history.item > 0 for history in batch.histories], axis=1)
-
-
 def loss_of(params, batch, config, tap):
     """The loss of a batch, with the taps of its events and of its candidates."""
     if tap is not layers.ignore:
-        states = atrank.forward(params, batch, config, where_real(tap, real_events(batch)))
+        real = np.concatenate([history.item > 0 for history in batch.histories], axis=1)  # [B, S]
+        states = atrank.forward(params, batch, config, where_real(tap, real))
         shown = where_real(tap, batch.candidate > 0)
         atrank.logits(params, batch, states, batch.candidate, config, shown)
     return atrank.loss(params, batch, config)

@@ -2,7 +2,6 @@
 from mbref.check.components.reading import component
 from mbref.nn import attention as att, vjps
 
-masked_softmax = component("weights")(
-    lambda scores, allowed: vjps.masked_softmax(scores, allowed))
+masked_softmax = component("weights")(vjps.masked_softmax)
 attention = component("y")(lambda q, k, v, allowed, heads, scaled, tap: att.attention(
     q, k, v, allowed, heads, tap=tap, scaled=scaled))

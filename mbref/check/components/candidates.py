@@ -8,10 +8,8 @@ import numpy as np
 from mbref.candidates import choose, rank
 from mbref.check.components.reading import component
 
-inject_target = component("injected")(
-    lambda allowed, target: choose.inject_target(allowed, target))
-backfill = component("filled")(
-    lambda allowed, popularity, n: choose.backfill(allowed, popularity, n))
+inject_target = component("injected")(choose.inject_target)
+backfill = component("filled")(choose.backfill)
 two_level_logp = component("logp")(
     lambda category_logp, item_logits, category: rank.two_level_logp(
         category_logp, item_logits, category))

@@ -19,16 +19,15 @@ def batch_of(inputs):
     return Batch((history,), (features,), 0, inputs.get("candidate"), inputs.get("label"))
 
 
-item_attention = component("A")(lambda params, H, real: dmran.item_attention(params, H, real))
-redundancy = component("penalty")(lambda A: dmran.redundancy(A))
-alignment = component("beta")(
-    lambda params, M, allowed: dmran.feature_weights(params, M, allowed))
+item_attention = component("A")(dmran.item_attention)
+redundancy = component("penalty")(dmran.redundancy)
+alignment = component("beta")(dmran.feature_weights)
 feature_attention = component("M_hat")(
     lambda params, M, allowed, inputs, tap: dmran.feature_attention(
         params, M, allowed, read_config(inputs, items=1), tap))
 vanilla = component("h")(lambda params, M, i_c, real, inputs: dmran.vanilla(
     params.get("van"), M, i_c, real, read_config(inputs, items=1)))
-fusion = component("h_c")(lambda params, h, h_hat: dmran.fusion(params, h, h_hat))
+fusion = component("h_c")(dmran.fusion)
 score = component("scores")(lambda params, inputs, candidate: dmran.score(
     params, batch_of(inputs), candidate, read_config(inputs)))
 

@@ -29,7 +29,7 @@ def add_dtype(params):
 
 item_features = component("features")(lambda params, inputs, item: hiersrec.item_features(
     add_dtype(params), batch_of(inputs), item, read_config(inputs)))
-category_logp = component("logp")(lambda params, s: hiersrec.category_logp(params, s))
+category_logp = component("logp")(hiersrec.category_logp)
 projection = component("g")(lambda params, inputs, logp, oracle: hiersrec.projection(
     params, logp, read_config(inputs, items=1, categories=1), oracle))
 item_logits = component("logits")(lambda params, inputs, q: hiersrec.item_logits(
@@ -37,7 +37,7 @@ item_logits = component("logits")(lambda params, inputs, q: hiersrec.item_logits
 score = component("scores")(lambda params, inputs, candidate: hiersrec.score(
     params, batch_of(inputs), candidate, read_config(inputs)))
 candidates_topk = component("chosen")(lambda logp, k: choose.topk(logp, k))
-candidates_mass = component("chosen")(lambda logp, tau: choose.mass(logp, tau))
+candidates_mass = component("chosen")(choose.mass)
 candidates_budget = component("chosen")(lambda logp, rho, category: choose.budget(
     logp, rho, choose.index_of(category, logp.shape[1])))
 candidate_items = component("allowed")(lambda chosen, category: choose.items_of(

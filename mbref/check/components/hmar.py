@@ -22,7 +22,7 @@ input_code = component("code")(lambda params, inputs, item: paper.input_code(
     params, item, read_counts(inputs)) * (item > 0)[..., None])
 candidate_code = component("code")(lambda params, inputs, candidate: paper.code(
     params, lookup(params["item"], candidate), read_counts(inputs)))
-class_logits = component("logits")(lambda params, q, z: paper.class_logits(params, q, z))
+class_logits = component("logits")(paper.class_logits)
 
 
 def read_counts(inputs):

@@ -7,7 +7,7 @@ from mbref.nn import layers
 dense = component("y")(lambda params, x: layers.dense(params, x))
 lookup = component("y")(lambda params, ids: layers.lookup(params["table"], ids))
 embed = component("y")(lambda params, ids: layers.embed(params["tables"], ids))
-relu = component("y")(lambda x: layers.relu(x))
+relu = component("y")(layers.relu)
 layer_norm = component("y")(lambda params, x, eps: layers.layer_norm(params, x, eps))
 
 

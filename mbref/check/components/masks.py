@@ -2,9 +2,9 @@
 from mbref.check.components.reading import component
 from mbref.nn import masks
 
-padding = component("mask")(lambda ids: masks.padding(ids))
+padding = component("mask")(masks.padding)
 diagonal = component("mask")(lambda ids: masks.diagonal(ids.shape[1], ids))
-positions = component("positions")(lambda ids: masks.positions(ids))
+positions = component("positions")(masks.positions)
 causal = component("mask")(lambda ids: masks.causal(ids.shape[1], ids))
 behaviour = component("mask")(lambda behaviour, count: masks.behaviour(behaviour, count))
 same_behaviour = component("mask")(lambda behaviour: masks.same_behaviour(behaviour))

@@ -1,8 +1,7 @@
 """mbref's own function of every component.
 
-A component is a function f(params, inputs, tap) -> {output: array} in a module of this folder. What
-it takes and gives, with shapes, is its `about` in tiny_data/cases/manifest.json. `code` of hmar.py
-is "hmar.code", `model` the model "hmar".
+A component is a function f(params, inputs, tap) -> {output: array} in a module of this folder:
+`code` of hmar.py is "hmar.code", `model` the model "hmar".
 """
 import inspect
 from importlib import import_module
@@ -21,12 +20,7 @@ def own_functions():
     for family, names in FAMILIES.items():
         for name in names:
             module = import_module(f"mbref.check.components.{name}")
-            for part, function in inspect.getmembers(module, is_component):
-                found[family if part == "model" else f"{family}.{part}"] = function
+            for part, function in inspect.getmembers(module, inspect.isfunction):
+                if list(inspect.signature(function).parameters) == ["params", "inputs", "tap"]:
+                    found[family if part == "model" else f"{family}.{part}"] = function
     return found
-
-
-def is_component(member):
-    """Is this a function of (params, inputs, tap)?"""
-    names = ["params", "inputs", "tap"]
-    return inspect.isfunction(member) and list(inspect.signature(member).parameters) == names
