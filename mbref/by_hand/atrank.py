@@ -95,10 +95,6 @@ def loss(params, history, candidate, label, config, count=1):
     The cross entropy is a mean over them, the squares of user vector and target are a sum.
     """
     z, u, x = score(params, history, candidate, config)
-    return cross_entropy(z, label) / count + config.penalty / 2 * (np.sum(u**2) + np.sum(x**2))
-
-
-def cross_entropy(z, label):
-    """-log sigmoid(z) where the label is True, -log(1 - sigmoid(z)) where it is not."""
     p = 1 / (1 + np.exp(-z))
-    return -np.log(p) if label else -np.log(1 - p)
+    fit = -np.log(p) if label else -np.log(1 - p)
+    return fit / count + config.penalty / 2 * (np.sum(u**2) + np.sum(x**2))

@@ -54,10 +54,8 @@ def feature_weights(params, m_i, rows):
 
 def weighted_features(beta, rows):
     """Feature by feature, the sum over j of beta_jk m_jk.  -> [d].  Eq. 12."""
-    features = []
-    for k, weights in enumerate(beta):  # Deviation D22: times m_j, not m_i
-        features.append(sum(w * m_j[k] for w, m_j in zip(weights, rows, strict=True)))
-    return np.array(features)
+    features = [[m_j[k] for m_j in rows] for k in range(len(beta))]  # Deviation D22: m_j, not m_i
+    return np.array(list(map(weighted_sum, beta, features)))
 
 
 def feature_attention(params, M):
@@ -103,13 +101,8 @@ def redundancy(A):
     total = 0.0
     for i, one in enumerate(A):
         for j, other in enumerate(A):
-            total = total + (sum(a * b for a, b in zip(one, other, strict=True)) - (i == j)) ** 2
+            total = total + (weighted_sum(one, other) - (i == j)) ** 2
     return total
-
-
-def log_likelihood(yes, no):
-    """log of sigmoid(s+) (1 - sigmoid(s-)).  Eq. 20."""
-    return np.log(1 / (1 + np.exp(-yes))) + np.log(1 - 1 / (1 + np.exp(-no)))
 
 
 def loss(params, history, positive, negative, config):
@@ -117,7 +110,8 @@ def loss(params, history, positive, negative, config):
     M, M_hat, A = forward(params, history)
     yes, h_yes, i_yes = match(params, M, M_hat, positive)
     no, h_no, i_no = match(params, M, M_hat, negative)
-    fit = -log_likelihood(yes, no) / 2  # Deviation D15: a mean over scores
+    likelihood = np.log(1 / (1 + np.exp(-yes))) + np.log(1 - 1 / (1 + np.exp(-no)))  # eq. 20
+    fit = -likelihood / 2  # Deviation D15: a mean over scores
     # Deviation D12, D13: of activations alone, and of no user vector
     size = sum(np.sum(x**2) for x in (h_yes, i_yes, h_no, i_no))
     # Deviation D14: of one sample

@@ -49,22 +49,12 @@ def projection(params, logits):
     return weighted_sum(softmax(list(logits)), params["W_p"])
 
 
-def item_logit(params, q, item):
-    """z_I of one item, from session and category vector side by side.  -> number.  (4)."""
-    return np.dot(q, params["item"]["w"][:, item - 1]) + params["item"]["b"][item - 1]
-
-
 def predict(params, s, config):
     """After a click, from s: logits of all items, a list of N, and of the categories.  (2)-(4)."""
     logits = category_logits(params, s)
     q = np.concatenate([s, projection(params, logits)])
-    return [item_logit(params, q, item) for item in range(1, config.items + 1)], logits
-
-
-def item_probability(z, item, known=None):
-    """p_I of one item, among the `known` ones or among all.  z: a list of N logits.  (5)."""
-    known = known or list(range(1, len(z) + 1))
-    return softmax([z[i - 1] for i in known])[known.index(item)]
+    w, b = params["item"]["w"], params["item"]["b"]
+    return [np.dot(q, w[:, i]) + b[i] for i in range(config.items)], logits
 
 
 def losses(params, session, about, config, known=None):
@@ -73,10 +63,12 @@ def losses(params, session, about, config, known=None):
     known: the items with a training click, where there are others, too.
     """
     item_loss = category_loss = 0.0
+    known = known or list(range(1, config.items + 1))
     for s, target in zip(encode(params, session[:-1], about, config), session[1:], strict=True):
         z_item, z_category = predict(params, s, config)
+        p_item = softmax([z_item[i - 1] for i in known])[known.index(target)]
         p_category = softmax(list(z_category))[about[0][target]]
-        item_loss = item_loss - np.log(item_probability(z_item, target, known))
+        item_loss = item_loss - np.log(p_item)
         category_loss = category_loss - np.log(p_category)
     return item_loss, category_loss
 

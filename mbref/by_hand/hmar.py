@@ -107,16 +107,12 @@ def ranking_term(params, z, following, config):
     return term - np.log(1 - no)
 
 
-def class_term(params, z, following):
-    """What one event adds to L_class: how surprising the next behaviour is.  (7)."""
-    item, behaviour, c, _, _ = following
-    return -np.log(class_probabilities(params, z, candidate_code(params, item, c))[behaviour - 1])
-
-
 def loss(params, items, behaviours, counts, following, config):
     """L_rank + theta L_class of one sequence, a mean over its events; see ranking_term.  (7)."""
     total = 0.0
     for z, one in zip(forward(params, items, behaviours, counts, config), following, strict=True):
+        item, behaviour, c, _, _ = one
+        chances = class_probabilities(params, z, candidate_code(params, item, c))
         total = total + ranking_term(params, z, one, config)
-        total = total + config.theta * class_term(params, z, one)
+        total = total - config.theta * np.log(chances[behaviour - 1])
     return total / len(items)

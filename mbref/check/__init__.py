@@ -36,10 +36,7 @@ def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float
 
 
 def choose_cases(name, names, form="all"):
-    """The cases of one component, as far as `names` takes them in, or one Case.  -> list.
-
-    form: of the cases, if there are no `names`.
-    """
+    """The cases of one component of these `names`, or else of this form; or one Case.  -> list."""
     if isinstance(name, Case):
         return [name]
     known = manifest()["components"]
@@ -55,27 +52,22 @@ def choose_cases(name, names, form="all"):
 
 
 def adapt(function, case):
-    """A function of (params, inputs, tap) from one that takes some of them by their own names.
-
-    It gets the settings that the case leaves out, too.
-    """
-    filled = settings(case.component)
+    """f(params, inputs, tap) of a function that takes some of these, and settings, by name."""
     names = list(inspect.signature(function).parameters)
     if names[:3] == ["params", "inputs", "tap"]:
         return partial(_run.call_with_settings, case.component, function)
 
     def call(params, inputs, tap):
         by_name = params if isinstance(params, dict) else {}
-        given = {**inputs, **by_name, "params": params, "tap": tap}
-        unknown = [name for name in names if name not in filled | given]
+        given = settings(case.component) | inputs | by_name | {"params": params, "tap": tap}
+        unknown = [name for name in names if name not in given]
         require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be "
                              f"{', '.join(sorted(given))}.")
-        out = function(**{name: (filled | given)[name] for name in names})
+        out = function(**{name: given[name] for name in names})
         outputs = case.entry["outputs"]
-        if isinstance(out, dict):
-            return out
-        require(len(outputs) == 1, f"return a dict of {', '.join(outputs)}.")
-        return {outputs[0]: out}
+        require(isinstance(out, dict) or len(outputs) == 1,
+                f"return a dict of {', '.join(outputs)}.")
+        return out if isinstance(out, dict) else {outputs[0]: out}
 
     return call
 

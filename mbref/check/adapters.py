@@ -1,14 +1,15 @@
 """Run an implementation on the arrays of a case and differentiate it, in any of the frameworks.
 
 ADAPTERS hold a function a framework: (function, params, inputs, cotangents, differentiate, dtype)
--> (taps, outputs, gradients of sum(output * cotangent) by path), all NumPy. params and cotangents
-are flat dicts of float64 arrays, inputs likewise with plain numbers and words among them, and
-differentiate is a set of "params/<path>" and "inputs/<name>". The function gets params nested and
-arrays of its own framework, floats in `dtype`. DESCENTS train a function that returns a loss.
+-> (taps, outputs, gradients of sum(output * cotangent) by path), all NumPy. params, inputs (numbers
+and words among them) and cotangents are flat dicts of float64 arrays, differentiate a set of
+"params/<path>" and "inputs/<name>". The function gets params nested, and floats in `dtype`.
+DESCENTS train a function that returns a loss.
+
+A framework is three functions: of a NumPy array one of its own, and back; and (total, free) ->
+total(free), a number, and its gradients by the dict `free`.
 """
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from autograd.tracer import getval, isbox
@@ -20,23 +21,14 @@ from mbref.nn.layers import ignore
 from mbref.nn.lookup import value_and_grad
 
 
-class Framework(NamedTuple):
-    """What the frameworks do each in its own way."""
-
-    convert: Callable     # a NumPy array as one of the framework
-    host: Callable        # and back
-    both: Callable        # (total, free) -> total(free), a number, and its gradients by dict `free`
-
-
 def numpy_framework(device="cpu"):
     """NumPy, or CuPy on a device; autograd differentiates what is written with autograd.numpy."""
     def linked(total, free):  # zeros are right where nothing depends on what is given
         out = total(free)
         return out if isbox(out) else out + sum(0 * a.sum() for a in free.values())
 
-    return Framework(partial(to_device, device=device),
-                     lambda a: np.asarray(to_device(getval(a), "cpu")),
-                     lambda total, free: value_and_grad(partial(linked, total))(free))
+    return (partial(to_device, device=device), lambda a: np.asarray(to_device(getval(a), "cpu")),
+            lambda total, free: value_and_grad(partial(linked, total))(free))
 
 
 def torch_framework():
@@ -51,7 +43,7 @@ def torch_framework():
         return out, {k: torch.zeros_like(a) if a.grad is None else a.grad.to_dense()
                      for k, a in free.items()}
 
-    return Framework(torch.tensor, lambda a: torch.as_tensor(a).detach().cpu().numpy(), both)
+    return torch.tensor, lambda a: torch.as_tensor(a).detach().cpu().numpy(), both
 
 
 def jax_framework():
@@ -59,8 +51,7 @@ def jax_framework():
     import jax
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_default_matmul_precision", "highest")
-    return Framework(jax.numpy.asarray, np.asarray,
-                     lambda total, free: jax.value_and_grad(total)(free))
+    return jax.numpy.asarray, np.asarray, lambda total, free: jax.value_and_grad(total)(free)
 
 
 def join(params, inputs):

@@ -107,13 +107,10 @@ def suggest(name):
 
 
 def settings(component):
-    """What the config of a component's cases leaves out, from the manifest's defaults.  -> dict.
-
-    Empty lists and sizes of 0, which stand for what a case has not, are left out here, too.
-    """
+    """What the config of a component's cases leaves out, from the manifest's defaults.  -> dict."""
     defaults = manifest()["defaults"].get(component.partition(".")[0], {})
-    return {name: value for name, value in defaults.items() if value != []
-            and not (value == 0 and type(value) is int)}
+    return {name: value for name, value in defaults.items()  # [] and 0: what a case has not
+            if value != [] and not (value == 0 and type(value) is int)}
 
 
 def matches(id, name):

@@ -1,12 +1,10 @@
-"""The kit's commands: python -m mbref cases | check | export. 0 passes, 1 fails, 2 could not run.
-"""
+"""The kit's commands, python -m mbref cases | check | export: 0 passes, 1 fails, 2 is no run."""
 from itertools import chain
 from pathlib import Path
 
-from mbref.check import casefile, exchange, fresh, report, run, summary
-from mbref.check.apart import run_apart
+from mbref.check import casefile, exchange, fresh, report, run
 from mbref.check.compare import TOLERANCE
-from mbref.check.components.registry import own_functions
+from mbref.check.components.reading import own_functions
 from mbref.data.files import write_json, write_whole
 from mbref.errors import InputError, require
 from mbref.nn.device import open_device
@@ -27,7 +25,7 @@ def list_cases(options):
 def check(options):
     """`check`.  -> exit code."""
     if options.summary:
-        return print("\n".join(summary.tabulate_class(options.summary)))
+        return print("\n".join(report.tabulate_class(options.summary)))
     chosen = choose_cases(options)
     known, strange = read_expected_failures(options.xfail)
     found, results = find_results(options, chosen), []
@@ -42,7 +40,7 @@ def check(options):
     if options.json:
         write_json(options.json, report.as_json(results, known))
     if options.junit:
-        text = summary.as_junit(results, known).encode("utf-8")
+        text = report.as_junit(results, known).encode("utf-8")
         write_whole(options.junit, lambda file: file.write(text))
     statuses = {report.find_status(result, known) for result in results}
     return int("FAIL" in statuses or options.strict and ("XPASS" in statuses or bool(strange)))
@@ -112,7 +110,7 @@ def find_results(options, chosen):
     if options.file:
         functions, backend = run.load_implementation(options.file)
     if options.timeout:
-        return run_apart(functions, backend, chosen, dtypes, gradients, options.timeout)
+        return run.run_apart(functions, backend, chosen, dtypes, gradients, options.timeout)
     if options.device != "cpu":
         require(backend == "numpy", "--device is for functions in NumPy, and BACKEND in that file "
                                     f"is {backend!r}.")

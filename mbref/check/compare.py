@@ -31,8 +31,7 @@ def tolerance(kind, dtype):
 
 
 def compare(want, got, relative, floor=FLOOR):
-    """Compare what was offered, in the order of `want`; both are dicts of arrays by path.  -> list
-    of Row."""
+    """Compare the arrays that were offered, in the order of `want`, by path.  -> list of Row."""
     largest = {}
     for key, a in want.items():
         largest[group(key)] = max(largest.get(group(key), 0.0), scale_of(a))

@@ -89,8 +89,7 @@ def read_each(entries, read):
 
 
 def read_raw(folder, entry):
-    """One array of a folder from its entry in arrays.json.  Raises InputError if they do not fit.
-    """
+    """An array of a folder from its entry in arrays.json; InputError if they do not fit."""
     require(isinstance(entry, dict) and {"file", "dtype", "shape"} <= entry.keys(),
             "give its file, dtype and shape.")
     require(entry["dtype"] in DTYPES, f"dtype {entry['dtype']}; known are {', '.join(DTYPES)}.")

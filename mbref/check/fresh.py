@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from mbref.check import casefile, compare, run
-from mbref.check.components.registry import own_functions
+from mbref.check.components.reading import own_functions
 from mbref.errors import require
 
 # what is known of all items, whose first axis is not that of the rows

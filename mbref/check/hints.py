@@ -1,15 +1,11 @@
-"""Name what arrays that are wrong look like: faults.json knows how known faults show.
-
-The faults themselves stand in tests/golden; of each, the file says which cases it fails and by how
-much.
-"""
+"""Name what arrays that are wrong look like: faults.json says which cases known faults fail, and by
+how much; the faults themselves stand in tests/golden."""
 from functools import cache
 
 from mbref.check import casefile
 from mbref.check.run import RANDOM
 
-DTYPES = ("float64", "float32")
-ALIKE = 0.02       # errors of one fault in two implementations differ by rounding alone
+ALIKE = 1.02       # errors of one fault in two implementations differ by rounding alone
 MOSTLY = 0.9       # share of the wrong arrays that must be off by as much as the fault makes them
 TIMES = 3          # by how much the errors of the same arrays may differ, to be called the same
 MOST_NAMES = 3     # what looks like more faults than this looks like none
@@ -20,20 +16,18 @@ INF = float("inf")
 def signatures(root=casefile.ROOT):
     """How every known fault shows.  -> list of {"name", "component", dtype: {case: errors}}.
 
-    The errors of a case's arrays, see round_error, are in the order of `array_names`. Cases that a
-    fault passes are left out. Raises InputError if the file is missing or damaged.
+    The errors of the arrays of a case that it fails, see round_error, are in the order of
+    `array_names`. Raises InputError if the file is missing or damaged.
     """
-    return [lengthen(one)
-            for one in casefile.read_json(root / "faults.json", ("faults",))["faults"]]
+    return list(map(lengthen, casefile.read_json(root / "faults.json", ("faults",))["faults"]))
 
 
 def lengthen(one):
     """A fault of the file, where cases lack their component, and float32 is null if as float64."""
-    both = {dtype: {f"{one['component']}/{case}": errors for case, errors in one[dtype].items()}
-            for dtype in DTYPES}
-    twice = both["float64"]
-    single = {case: errors or twice[case] for case, errors in both["float32"].items()}
-    return one | both | {"float32": single}
+    double, single = ({f"{one['component']}/{case}": errors for case, errors in one[dtype].items()}
+                      for dtype in ("float64", "float32"))
+    single = {case: errors or double[case] for case, errors in single.items()}
+    return one | {"float64": double, "float32": single}
 
 
 def array_names(case):
@@ -72,16 +66,11 @@ def name_fault(results):
     if not found and len(failing) < len(seen):
         same = [name for name, wrong in known.items()
                 if failing == kinds({key: wrong.get(key, 0) for key in seen})]
-        found = [name for name in same if is_near(seen, known[name])]
+        sizes = {key: error for key, error in seen.items() if isinstance(error, float)}
+        found = [name for name in same
+                 if all(alike(sizes[key], known[name][key], TIMES) for key in sizes)]
         found, remark = (found, "") if found else (same, "the same arrays, by another size: ")
     return remark + " or ".join(found) if 0 < len(found) <= MOST_NAMES else None
-
-
-def is_near(seen, wrong):
-    """Are all errors within a factor of those of a fault?"""
-    pairs = [(error, wrong[key]) for key, error in seen.items()
-             if error and isinstance(error, float)]
-    return all(isinstance(b, float) and max(a, b) <= TIMES * min(a, b) for a, b in pairs)
 
 
 def kinds(errors):
@@ -110,8 +99,7 @@ def agreement(seen, wrong):
     return sum(either) / max(len(either), 1)
 
 
-def alike(a, b):
-    """Are two errors the same but for rounding?"""
-    if isinstance(a, float) and isinstance(b, float):
-        return abs(a - b) <= ALIKE * max(a, b)
-    return a == b
+def alike(a, b, times=ALIKE):
+    """Are two errors within a factor of each other, or the same if they are no numbers?"""
+    sizes = isinstance(a, float) and isinstance(b, float)
+    return max(a, b) <= times * min(a, b) if sizes else a == b

@@ -1,11 +1,17 @@
-"""What the checker says: a line a case, more where it fails, one at the end; or all as JSON."""
+"""What the checker says: a line a case, more where it fails, one at the end; or all as JSON, as
+JUnit XML for a build server, and a table of a class of students."""
+import xml.etree.ElementTree as xml
 from collections import Counter
 from itertools import groupby
+from pathlib import Path
 
 from mbref.check import hints
 from mbref.check.casefile import manifest
 from mbref.check.compare import group
+from mbref.data.files import read_json
+from mbref.errors import InputError
 
+JUNIT = {"FAIL": "failure", "xfail": "skipped"}  # the others have no child
 WORDS = {"ok": "pass", "FAIL": "fail", "xfail": "fail as expected",
          "XPASS": "pass though marked as failing"}
 
@@ -62,8 +68,7 @@ def describe_row(row):
 
 
 def name_faults(results):
-    """The fault that each component's failures look like.  -> {(component, dtype): name or None}.
-    """
+    """The faults that components' failures look like.  -> {(component, dtype): name or None}."""
     parts = {}
     for result in results:
         parts.setdefault((result.case.component, result.dtype), []).append(result)
@@ -72,10 +77,7 @@ def name_faults(results):
 
 
 def text(results, expected_failures=()):
-    """The whole report, line by line as the results come, those of a component together.
-
-    expected_failures: ids of cases that are known to fail.
-    """
+    """The report on results as they come, line by line; expected_failures: ids of cases."""
     done = []
     for component, several in groupby(results, lambda result: result.case.component):
         here = []
@@ -136,3 +138,35 @@ def as_json(results, expected_failures=()):
 def finite(x):
     """A number, or "inf": JSON has no infinity."""
     return x if x < float("inf") else "inf"
+
+
+def as_junit(results, expected_failures=()):
+    """One test case a case and dtype, named after them.  -> text."""
+    suite = xml.Element("testsuite", name="mbref", tests=str(len(results)))
+    for result in results:
+        status = find_status(result, expected_failures)
+        one = xml.SubElement(suite, "testcase", classname=result.case.component,
+                             name=f"{result.case.id}[{result.dtype}]")
+        if status in JUNIT:
+            why = xml.SubElement(one, JUNIT[status], message=summarise(result, status))
+            why.text = "\n".join(details(result))
+    for name, child in (("failures", "failure"), ("skipped", "skipped")):
+        suite.set(name, str(len(suite.findall(f"testcase/{child}"))))
+    return xml.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def tabulate_class(paths):
+    """A table of reports of `check --json`, a line each; InputError for another file.  -> lines."""
+    lines = ["| report | cases | components | fails in |", "|---|---|---|---|"]
+    for path in map(Path, paths):
+        try:
+            rows = [(row["id"], row["component"], row["status"]) for row in read_json(path)]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path} is no report of check --json ({error}).") from error
+        bad = [row for row in rows if row[2] in ("FAIL", "xfail")]
+        ids, bad_ids = ({row[0] for row in part} for part in (rows, bad))
+        names, bad_names = ({row[1] for row in part} for part in (rows, bad))
+        lines.append(f"| {path.stem} | {len(ids - bad_ids)} of {len(ids)} | "
+                     f"{len(names - bad_names)} of {len(names)} | "
+                     f"{', '.join(sorted(bad_names)) or '-'} |")
+    return lines

@@ -1,4 +1,5 @@
 """Run an implementation on golden cases and judge what comes back."""
+import multiprocessing
 import os
 import runpy
 import traceback
@@ -155,7 +156,9 @@ def judge(case, want, got, dtype, problems=()):
     floor, problems = FLOOR if dtype == "float64" else FLOOR_FLOAT32, dict(problems)
     rows = {row.name: row for row in compare(want, got, tolerance(case.kind, dtype), floor)}
     rows |= {key: Row(key, np.inf, (), np.inf, why) for key, why in problems.items() if key in want}
-    others = [key for key in (*got, *problems) if is_unknown(key, want)]
+    free = {*casefile.GIVEN, *casefile.EXPECTED} - set(map(group, want))  # not compared
+    others = [key for key in (*got, *problems)
+              if not (key in want or group(key) in free or key == "outputs/losses")]
     note = f"unknown names: {', '.join(others)}" if others else name_dtype(want, got, dtype)
     absent = [key for key in want if key not in rows]
     required = [key for key in absent if group(key) != "taps"]
@@ -165,21 +168,13 @@ def judge(case, want, got, dtype, problems=()):
 
 def name_dtype(want, got, dtype):
     """Floats among the outputs that have another dtype than was asked for: a sentence, or ""."""
-    arrays = [np.asarray(got[key]) for key in got if key.startswith("outputs/") and key in want
-              and want[key].dtype.kind == "f"]
-    names = {a.dtype.name for a in arrays if a.dtype.kind == "f"} - {dtype}
+    names = {got[key].dtype.name for key, a in want.items() if group(key) == "outputs"
+             and key in got and a.dtype.kind == got[key].dtype.kind == "f"} - {dtype}
     counted = dtype == "float32" and "grads" not in map(group, want)  # from whole numbers
     if len(names) != 1 or counted:
         return ""
-    name = names.pop()
+    name, = names
     return f"it returned {name} where {dtype} was asked for: --dtype {name} compares as that"
-
-
-def is_unknown(key, want):
-    """Is this none of a case's names? What was given, and groups not compared, are let through."""
-    if key in want or key == "outputs/losses" or group(key) in casefile.GIVEN:
-        return False
-    return group(key) not in casefile.EXPECTED or group(key) in map(group, want)
 
 
 def fail(case, dtype, gradients, why):
@@ -189,10 +184,7 @@ def fail(case, dtype, gradients, why):
 
 
 def run(functions, backend, chosen, dtypes, gradients=True):
-    """All chosen cases that have a function, component by component.  -> iterator of Result.
-
-    Ctrl-C fails the case that it finds, and ends the run.
-    """
+    """Results of all chosen cases that have a function. Ctrl-C fails one, and ends the run."""
     for case, dtype, steps in list_jobs(functions, chosen, dtypes):
         try:
             yield run_case(case, functions[case.component], backend, dtype, gradients, steps)
@@ -202,8 +194,7 @@ def run(functions, backend, chosen, dtypes, gradients=True):
 
 
 def list_jobs(functions, chosen, dtypes):
-    """(case, dtype, whether to take ten steps): these follow from gradients, so one dtype will do.
-    """
+    """(case, dtype, whether to train): steps follow from gradients, so one dtype will do."""
     dtypes = list(dtypes)
     return [(case, dtype, dtype == dtypes[0]) for case in chosen for dtype in dtypes
             if case.component in functions and is_for(case, dtype)]
@@ -212,3 +203,41 @@ def list_jobs(functions, chosen, dtypes):
 def is_for(case, dtype):
     """Can this dtype hold what the case is about?"""
     return dtype == "float64" or "Float64" not in case.flags
+
+
+def run_apart(functions, backend, chosen, dtypes, gradients, seconds):
+    """As `run` in a child process, so that a case that ends it, or takes longer than `seconds`,
+    loses no other. Raises InputError where a process cannot be forked."""
+    require("fork" in multiprocessing.get_all_start_methods(),
+            "--timeout needs a system that forks processes, such as Linux: leave it out.")
+    context, jobs = multiprocessing.get_context("fork"), list_jobs(functions, chosen, dtypes)
+    while jobs:
+        here, there = context.Pipe(duplex=False)
+        args = there, functions, backend, jobs, gradients
+        child = context.Process(target=send_results, args=args, daemon=True)
+        child.start()
+        there.close()
+        why = ""
+        while jobs and not why:
+            (case, dtype, _), *jobs = jobs
+            result, why = receive(child, here, seconds)
+            yield result or fail(case, dtype, gradients, why)
+        child.kill()
+        child.join()
+
+
+def send_results(pipe, functions, backend, jobs, gradients):
+    """The child's part."""
+    for case, dtype, steps in jobs:
+        pipe.send(run_case(case, functions[case.component], backend, dtype, gradients, steps))
+
+
+def receive(child, pipe, seconds):
+    """The child's next Result, or None and why there is none."""
+    try:
+        if pipe.poll(seconds):
+            return pipe.recv(), ""
+    except EOFError:
+        child.join()
+        return None, f"it ended the process with exit code {child.exitcode}"
+    return None, f"it took more than {seconds:g} s"

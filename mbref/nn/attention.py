@@ -37,28 +37,21 @@ def attention(q, k, v, allowed, heads=1, drop=unchanged, tap=ignore, name="weigh
     weights, which it multiplies by numbers of its own; `tap` receives them [B, H, L, S] under
     `name` before that.
     """
-    root = (q.shape[-1] / heads) ** 0.5 if scaled else 1.0
-    if tap is not ignore:
-        return attention_plain(q, k, v, allowed, heads, root, drop, tap, name)
-    keep = None
+    root, keep = (q.shape[-1] / heads) ** 0.5 if scaled else 1.0, None
     if drop is not unchanged:
         keep = drop(np.ones_like(stop_gradient(q), shape=(*q.shape[:1], heads, *allowed.shape[1:])))
+    if tap is not ignore:
+        return attention_plain(q, k, v, allowed, heads, root, keep, tap, name)
     return attention_in_parts(q, k, v, allowed, heads, root, keep)
 
 
-def attention_plain(q, k, v, allowed, heads, root, drop, tap=ignore, name="weights"):
-    """The text of `attention`."""
+def attention_plain(q, k, v, allowed, heads, root, keep, tap=ignore, name="weights"):
+    """The text of `attention`; keep: by what dropout multiplies the weights, or None."""
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, L, D/H]
     scores = q @ np.swapaxes(k, -1, -2) / root  # [B, H, L, S]
     weights = softmax(scores) if allowed is None else masked_softmax(scores, allowed[:, None])
     tap(name, weights)
-    return merge_heads(drop(weights) @ v)
-
-
-def with_keep(q, k, v, allowed, heads, root, keep):
-    """`attention_plain` with the numbers by which dropout multiplies the weights, or None."""
-    drop = unchanged if keep is None else lambda weights: weights * keep
-    return attention_plain(q, k, v, allowed, heads, root, drop)
+    return merge_heads((weights if keep is None else weights * keep) @ v)
 
 
 def exponentials(x, allowed):
@@ -71,14 +64,14 @@ def exponentials(x, allowed):
     return inverse if allowed is None else inverse * np.any(allowed, axis=-1, keepdims=True)
 
 
-@with_gradient(with_keep)
+@with_gradient(attention_plain)
 def attention_in_parts(q, k, v, allowed, heads, root, keep):
     """`attention`, a few rows of the batch at a time, whose weights stay in a core's cache.
 
-    e holds exp(scores), and what is multiplied by it is divided by its row sums, which have fewer
-    columns. With the weights w, a = keep w and out = a v: dv = a^T g, da = g v^T; ds is
-    w (keep da - sum of keep w da). dq = ds k and dk = ds^T q, over root. (That sum is g . out, too,
-    but rounded otherwise than da, from which it is taken: where one weight is near 1, that shows.)
+    e holds exp(scores); instead of it, what it is multiplied by is divided by its row sums. With
+    the weights w, a = keep w and out = a v: dv = a^T g, da = g v^T; ds is w (keep da - sum of
+    keep w da), which is g . out, too, but near a weight of 1 that is rounded otherwise than da.
+    dq = ds k and dk = ds^T q, over root.
     """
     q, k, v = (np.ascontiguousarray(split_heads(x, heads)) for x in (q, k, v))  # [B, H, L, D/H]
     q = q / q.dtype.type(root)
@@ -113,11 +106,10 @@ def attention_in_parts(q, k, v, allowed, heads, root, keep):
 
 
 def in_one_pass(loop):
-    """Decorator of papers/hmar.py's loop over K attentions: the same in one.
+    """Decorator of papers/hmar.py's loop over K attentions, its plain form: the same in one.
 
-    An event takes part in the attention of its own behaviour alone. So one attention is enough, of
-    queries, keys and values made with each event's own weights, among events of one behaviour. The
-    loop is `.plain`; it runs for a `tap`, too. Dropout draws the same numbers as in the loop.
+    Queries, keys and values are made with the weights of each event's own behaviour, and events of
+    one behaviour attend to each other. Dropout draws the same numbers as in the loop.
     """
     @wraps(loop)
     def once(p, x, mask, causal, heads, drop, tap=ignore):
@@ -148,6 +140,6 @@ def draw_keeps(drop, x, mask, heads, hidden):
     for b in range(mask.shape[-1]):
         M = mask[..., b]  # [B, L]
         own = M[:, None, :, None], M[..., None], M[..., None]
-        for i, (wide, size) in enumerate(zip(own, shapes, strict=True)):
-            total[i] = total[i] + wide * drop(np.ones_like(x, shape=size))
+        total = [keep + wide * drop(np.ones_like(x, shape=size))
+                 for keep, wide, size in zip(total, own, shapes, strict=True)]
     return total

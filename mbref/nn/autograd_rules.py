@@ -1,11 +1,9 @@
 """What autograd 1.9.1 lacks to differentiate arrays that are not NumPy's.
 
-It does not know their type, and some of its rules make new arrays, on the host, where they must be
-born beside the gradient. Each rule here stands in for autograd's of the same name, for device
-arrays only: NumPy arrays go on through autograd's own. Besides, float32 stays float32, where some
-of autograd's rules make it float64. device.py loads this with the first device.
-
-Letters as in autograd: g is the gradient of the result by what `ans` was computed to.
+It does not know their type, and some of its rules make new arrays on the host, not beside the
+gradient, or float64 of float32. Each rule here stands in for autograd's of the same name, for
+device arrays only. device.py loads this with the first device. Letters as in autograd: g is the
+gradient by `ans`, a result.
 """
 import math
 
@@ -23,18 +21,13 @@ MODULES = {}  # type of a device's arrays -> its NumPy-like module
 def add(xp):
     """Let autograd differentiate arrays of type xp.ndarray."""
     if not MODULES:
-        for module, rule in STEPS:
-            stand_in(module, rule)
+        for module, rules in STEPS.items():
+            for rule in rules:
+                stand_in(module, rule)
         for function, makers in GRADIENTS.items():
             stand_in_gradient(function, makers)
-    MODULES[xp.ndarray] = xp
-    ArrayBox.register(xp.ndarray)
-    VSpace.register(xp.ndarray, space_of(xp))
 
-
-def space_of(xp):
-    """The vector space of a device's arrays: where autograd takes its zeros and ones from."""
-    class DeviceSpace(ArrayVSpace):
+    class DeviceSpace(ArrayVSpace):  # where autograd takes its zeros and ones from
         def __init__(self, value):
             self.shape, self.dtype = value.shape, value.dtype
 
@@ -44,7 +37,9 @@ def space_of(xp):
         def ones(self):
             return xp.ones(self.shape, self.dtype)
 
-    return DeviceSpace
+    MODULES[xp.ndarray] = xp
+    ArrayBox.register(xp.ndarray)
+    VSpace.register(xp.ndarray, DeviceSpace)
 
 
 def module_of(*values):
@@ -127,23 +122,14 @@ def undo_reshape(ans, x, *shape, order="C"):
     return lambda g: np.reshape(g, np.shape(x), order=order)
 
 
-STEPS = [
-    (numpy_vjps, repeat_to_match_shape),
-    (numpy_vjps, balanced_eq),
-    (numpy_vjps, untake),
-    (numpy_wrapper, concatenate_args),
-    (numpy_wrapper, _array_from_scalar_or_array),
-    (numpy_wrapper, parse_einsum_input),
-]
+STEPS = {numpy_vjps: (repeat_to_match_shape, balanced_eq, untake),
+         numpy_wrapper: (concatenate_args, _array_from_scalar_or_array, parse_einsum_input)}
 GRADIENTS = {
     # autograd's own pass order=None on, which CuPy refuses
-    np.reshape: [undo_reshape],
-    np.ravel: [undo_reshape],
+    np.reshape: [undo_reshape], np.ravel: [undo_reshape],
+    np.max: [undo_max], np.min: [undo_max],
     trace_primitives_map[onp.where]: [
         None,
         lambda ans, c, x, y: lambda g: np.where(c, g, np.zeros_like(g)),
-        lambda ans, c, x, y: lambda g: np.where(c, np.zeros_like(g), g),
-    ],
-    np.max: [undo_max],
-    np.min: [undo_max],
+        lambda ans, c, x, y: lambda g: np.where(c, np.zeros_like(g), g)],
 }

@@ -3,10 +3,9 @@
     params, batch = to_device((params, batch), "cuda")
     loss, grads = value_and_grad(model.loss)(params, batch, config)
 
-Every array is then born and stays on the GPU. A NumPy function called on a CuPy array runs CuPy's
-(NEP 13 and 18), and one that makes an array makes it there with `like=` (NEP 35), so models need no
-branch. What autograd lacks is added by autograd_rules.py, once the first device is asked for. Those
-rules stand in for some of autograd's own, which are not public: so autograd is pinned, to 1.9.1.
+NumPy's functions on CuPy arrays run CuPy's (NEP 13, 18), and those that make an array make it there
+with `like=` (NEP 35), so models need no branch. autograd_rules.py adds what autograd lacks, by
+names that are not public: so autograd is pinned, to 1.9.1.
 """
 import numpy as np
 from autograd.tracer import getval

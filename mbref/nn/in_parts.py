@@ -76,19 +76,16 @@ def aligned(text):
 
 def dense_by_kind_plain(x, w, b, kind):
     """`dense_by_kind` as a loop over all K kinds."""
-    mask = kind[..., None] == np.arange(len(w), like=kind)  # [B, L, K]
-    each = [mask[..., k, None] * linear_plain(x, w[k], b[k]) for k in range(len(w))]
-    return sum(each)
+    return sum((kind == k)[..., None] * linear_plain(x, w[k], b[k]) for k in range(len(w)))
 
 
 @with_gradient(dense_by_kind_plain)
 def dense_by_kind(x, w, b, kind):
     """x_t W_k + b_k, k = kind[t] in 0..K-1; 0 where it is negative.  x [B, L, D], w [K, D, E].
 
-    The events of a kind together make one product a kind: as many operations as one dense layer.
-    A row of it may differ in the last bit with what other rows are there: in training the states
-    of a window depend on later events by rounding, 1e-15 in float64; evaluation takes the plain
-    form, in which they do not. Gradients as of `linear`, kind by kind.
+    One product a kind, of all its events, in which a row may differ in the last bit with what other
+    rows are there: in training the states of a window depend on later events by rounding, 1e-15 in
+    float64; evaluation takes the plain form, in which they do not. Gradients as of `linear`.
     """
     order = np.argsort(kind.ravel(), kind="stable")
     ends = np.searchsorted(kind.ravel()[order], np.arange(len(w) + 1))

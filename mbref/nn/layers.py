@@ -46,10 +46,7 @@ def init_norm(*shape):
 
 
 def init_encoder(rng, D, hidden=None, stack=()):
-    """Queries, keys, values and a feed-forward net of `hidden` units (None: D), Glorot-uniform.
-
-    stack=(K,) draws K of them at once, [K, D, D].
-    """
+    """Queries, keys, values, a feed-forward net of `hidden` units (None: D); K with stack=(K,)."""
     shapes = {name: (D, D) for name in "qkv"} | {"f1": (D, hidden or D), "f2": (hidden or D, D)}
     return {name: init_dense(glorot(rng, *stack, *shape)) for name, shape in shapes.items()}
 
@@ -78,10 +75,7 @@ def matmul(x, w):
 
 
 def embed(tables, ids):
-    """Embeddings of an object's F features, side by side.
-
-    tables: F of them [N_f+1, D_f]; ids [..., F] -> [..., sum of D_f].
-    """
+    """Embeddings of F features side by side.  F tables [N_f+1, D_f]; ids [..., F] -> [..., D]."""
     return np.concatenate([lookup(table, ids[..., f]) for f, table in enumerate(tables)], axis=-1)
 
 
@@ -103,9 +97,9 @@ def one_hot(numbers, count, dtype):
 
 
 def by_chunks(score, batch, largest=8192):
-    """Scores of all objects 1..N of the batch's group, a few at a time so that memory suffices.
+    """score(candidates [B, C]) of all objects 1..N of the batch's group, a few at a time.
 
-    score(candidates [B, C]) -> [B, C]; batch: a Batch of data/targets.py. -> [B, N].
+    batch: a Batch of data/targets.py. -> [B, N].
     """
     features, rows = batch.features[batch.group], len(batch.histories[0].item)
     ids = np.arange(1, len(features), like=features)  # [N]
@@ -138,14 +132,13 @@ def unchanged(x):
 def dropout(rate, rng):
     """A function x -> x with entries zeroed at `rate` and the others scaled by 1 / (1 - rate).
 
-    Without a Generator (evaluation, checks) it returns x itself. The Generator draws on the host,
-    for any device.
+    Without a Generator (evaluation, checks) it returns x itself.
     """
     if rng is None or rate == 0:
         return unchanged
 
     def drop(x):
-        keep = beside(x, rng.random(x.shape, np.float32) >= rate)
+        keep = beside(x, rng.random(x.shape, np.float32) >= rate)  # drawn on the host
         return x * (keep * x.dtype.type(1 / (1 - rate)))
 
     return drop

@@ -3,6 +3,8 @@
 A batch reads a few thousand rows of a table of many. Their gradient stays a list of rows, `Rows`,
 up to the optimiser: autograd would write it into an array of zeros as large as the table.
 """
+from functools import reduce
+
 import numpy as np
 from autograd import value_and_grad as autograds
 from autograd.core import SparseBox, VJPNode, VSpace, add_outgrads, sparse_object_types, toposort
@@ -10,7 +12,7 @@ from autograd.extend import SparseObject, vspace
 from autograd.tracer import new_box
 
 from mbref.nn.device import device_of
-from mbref.nn.optim import tree_map
+from mbref.nn.optim import leaves, tree_map
 from mbref.nn.shards import tracer
 from mbref.nn.vjps import FORMS, with_gradient
 
@@ -38,14 +40,11 @@ sparse_object_types.add(Rows)
 
 
 def sum_rows(ids, values):
-    """The sum of the rows of each id.  ids [n], values [n, D] -> ids [R] increasing, sums [R, D].
-
-    Most ids come once: the first row of each is copied, only the others are added.
-    """
+    """The sum of each id's rows.  ids [n], values [n, D] -> increasing ids [R], sums [R, D]."""
     order = np.argsort(ids, kind="stable")
     ids = ids[order]
     is_first = np.diff(ids, prepend=-1) > 0
-    sums, others = values[order[is_first]], order[~is_first]
+    sums, others = values[order[is_first]], order[~is_first]  # most ids come once: copied
     place = np.cumsum(is_first)[~is_first] - 1  # [n - R] in sums
     width = values.shape[1]
     flat = (place[:, None] * width + np.arange(width)).ravel()  # np.add.at is fast in one dimension
@@ -89,17 +88,12 @@ def value_and_grad(f, rows=False):
     def both(params, *rest):
         if FORMS["plain"] or device_of(params) != "cpu":
             return autograds(f)(params, *rest)
-        roots = []
-
-        def root(array):
-            roots.append((VJPNode.new_root(), array))
-            return new_box(array, trace, roots[-1][0])
-
         with tracer.trace_stack.new_trace() as trace:
-            out = f(tree_map(root, params), *rest)
-        found = pass_back(out, {at for at, _ in roots})
-        each = iter([total(found.get(at, []), array, rows) for at, array in roots])
-        return out._value, tree_map(lambda _: next(each), params)
+            roots = tree_map(lambda array: new_box(array, trace, VJPNode.new_root()), params)
+            out = f(roots, *rest)
+        found = pass_back(out, {root._node for _, root in leaves(roots)})
+        return out._value, tree_map(
+            lambda root: total(found.get(root._node, []), root._value, rows), roots)
 
     return both
 
@@ -123,10 +117,7 @@ def total(parts, array, rows):
         ids, values = (np.concatenate([getattr(part, name) for part in parts])
                        for name in ("ids", "values"))
         return Rows(parts[0].vs, *sum_rows(ids, values)) if len(parts) > 1 else parts[0]
-    summed = None
-    for part in parts:
-        summed = add_outgrads(summed, part)
-    return summed[0] if parts else np.zeros_like(array)
+    return reduce(add_outgrads, parts, None)[0] if parts else np.zeros_like(array)
 
 
 def add_shards(params, found):

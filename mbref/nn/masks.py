@@ -1,7 +1,6 @@
 """Boolean masks; True means "may be attended".
 
-L is the history length, K the number of behaviour types. Masks of a length alone are on the device
-of the array `like`.
+L is the history length, K the number of behaviours. `like` is an array on the device to use.
 """
 import numpy as np
 
@@ -44,8 +43,5 @@ def same_behaviour(behaviours):
 
 
 def positions(ids):
-    """Where the ids [...] are real, counted row by row.  -> [R].
-
-    Batches have it from the host, as `at`: for what a GPU finds the host would have to wait.
-    """
-    return np.flatnonzero(ids)
+    """Where the ids [...] are real, counted row by row.  -> [R]."""
+    return np.flatnonzero(ids)  # batches have it, as `at`: for a GPU's the host would wait

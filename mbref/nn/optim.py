@@ -1,8 +1,7 @@
-"""Optimisers: nested dicts and lists of arrays in, new ones out; for training, too, in place.
+"""Optimisers of nested dicts and lists of arrays. `update` is the page to read.
 
-`update` is the page to read. `update_in_place` takes the same step with fewer ways to memory, and
-reads a gradient that is rows of a table (lookup.py) as such. Both are exact: moments of rows
-without a gradient decay as well.
+`update_in_place` takes the same step with fewer ways to memory, and reads gradients that are rows
+of a table (lookup.py) as such. Both are exact: moments of rows without a gradient decay as well.
 """
 from typing import NamedTuple
 
@@ -66,13 +65,10 @@ def fill(tree, arrays, path):
 
 def global_norm(grads):
     """sqrt of the sum of squares of all entries of all arrays: a number, or a device's array."""
-    return sum(sum_of_squares(g) for _, g in leaves(grads)) ** 0.5
-
-
-def sum_of_squares(g):
-    """Sum of g^2 in float64; of a device's g the squares are not, which would be a large copy."""
-    squares = np.square(g, dtype=np.float64) if device_of(g) == "cpu" else np.square(g)
-    return np.sum(squares, dtype=np.float64)
+    def add_up(g):  # in float64; of a device's g the squares are not, which would be a large copy
+        squares = np.square(g, dtype=np.float64) if device_of(g) == "cpu" else np.square(g)
+        return np.sum(squares, dtype=np.float64)
+    return sum(add_up(g) for _, g in leaves(grads)) ** 0.5
 
 
 def clip_by_global_norm(grads, limit):
@@ -117,30 +113,19 @@ def update_in_place(rule, params, grads, state, step, threads=1):
         return update(rule, params, grads, state, step)
     factor = 1.0
     if rule.clip is not None:
-        norm = sum(squares(g) for _, g in leaves(grads)) ** 0.5
+        flat = (np.ravel(getattr(g, "values", g)) for _, g in leaves(grads))  # of Rows theirs
+        norm = sum(float(g @ g) for g in flat) ** 0.5
         factor = rule.clip / max(norm, rule.clip)
     places = [[a for _, a in leaf]
               for leaf in zip(*map(leaves, [params, grads, *state.values()]), strict=True)]
-    move = adam_in_place if state else sgd_in_place
 
     def take(i):
         for p, g, *moments in places:
             for block in blocks_of(g, (p, *moments), slice(i, None, threads)):
-                move(rule, factor, step, *block)
+                move_block(rule, factor, step, *block)
 
     on_threads(take, threads)
     return params, state
-
-
-def values(g):
-    """A gradient's numbers: those of its rows, or all."""
-    return getattr(g, "values", g)
-
-
-def squares(g):
-    """Sum of g^2, in g's own type."""
-    flat = np.ravel(values(g))
-    return float(flat @ flat)
 
 
 def blocks_of(g, arrays, turn):
@@ -148,30 +133,27 @@ def blocks_of(g, arrays, turn):
 
     -> rows of the block that have a gradient, their gradients, the block of each array.
     """
-    width = g.values.shape[1] if hasattr(g, "ids") else 1
+    is_rows = hasattr(g, "ids")
+    width = g.values.shape[1] if is_rows else 1
     arrays = [np.reshape(x, (-1, width), copy=False) for x in arrays]
     size = max(1, BLOCK // width)
     for start in range(0, len(arrays[0]), size)[turn]:
-        blocks = (x[start : start + size] for x in arrays)
-        yield *rows_between(g, width, start, start + size), *blocks
+        part = slice(start, start + size)
+        if is_rows:
+            own = slice(*np.searchsorted(g.ids, (start, start + size)))
+            at, values = g.ids[own] - start, g.values[own]
+        else:
+            at, values = ..., np.reshape(g, (-1, 1))[part]
+        yield at, values, *(x[part] for x in arrays)
 
 
-def rows_between(g, width, start, stop):
-    """Rows start..stop of a gradient: which of them there are, counted from start, and values."""
-    if not hasattr(g, "ids"):
-        return ..., np.reshape(g, (-1, width))[start:stop]
-    first, last = np.searchsorted(g.ids, (start, stop))
-    return g.ids[first:last] - start, g.values[first:last]
-
-
-def sgd_in_place(rule, factor, step, at, g, p):
-    """SGD for one block whose gradient g at rows `at` counts `factor` times."""
-    p[at] -= p.dtype.type(rule.rate * factor) * g
-
-
-def adam_in_place(rule, factor, step, at, g, p, m, v):
-    """Adam for one block, likewise."""
-    kind, root2 = p.dtype.type, (1 - rule.beta2**step) ** 0.5
+def move_block(rule, factor, step, at, g, p, m=None, v=None):
+    """One step of a block whose gradient g at rows `at` counts `factor` times."""
+    kind = p.dtype.type
+    if isinstance(rule, SGD):
+        p[at] -= kind(rule.rate * factor) * g
+        return
+    root2 = (1 - rule.beta2**step) ** 0.5
     m *= kind(rule.beta1)
     v *= kind(rule.beta2)
     m[at] += kind((1 - rule.beta1) * factor) * g

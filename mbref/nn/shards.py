@@ -1,9 +1,8 @@
 """A training step on several threads: each takes a shard of the batch, and the shards are summed.
 
-NumPy lets other threads run while it multiplies and walks through large arrays. A sum over a batch
-is the sum over its shards, a mean is too once its count is that of all shards: `whole` makes it so.
-Sums are taken in the order of the shards, so a step is the same bit for bit whenever it is taken
-with as many of them.
+NumPy lets other threads run while it computes. A sum over a batch is the sum over its shards, a
+mean too once its count is that of all shards, see `whole`. Sums are taken in the order of the
+shards: a step is the same bit for bit with as many of them.
 """
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -2,9 +2,7 @@
 
 Each is a forward form that keeps what its own backward form needs, one step to autograd; beside it
 stands its plain form, which autograd differentiates operation by operation, and the derivation.
-tests/nn/test_vjps.py ties the two together. Longer ones are in lookup.py and in_parts.py.
-
-Letters: g is the gradient of the loss by the output of f, and dx that by its input x.
+Longer ones are in lookup.py and in_parts.py. g is the gradient of the loss by an output, dx by x.
 """
 from contextlib import contextmanager
 from functools import wraps

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from mbref.check import cases, commands, load_implementation, run
-from mbref.check.components.registry import own_functions
+from mbref.check.components.reading import own_functions
 from tests.check.implementations import CAUSAL, LAYER_NORM, run_check
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from mbref.check import adapters, cases, run
 from mbref.check.compare import compare
-from mbref.check.components.registry import own_functions
+from mbref.check.components.reading import own_functions
 
 
 def rows(want, got, relative=1e-9, **more):

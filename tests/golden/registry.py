@@ -1,6 +1,6 @@
 """Every component of the kit: what the manifest says of it, its cases and its by-hand form, by
 name."""
-from mbref.check.components.registry import own_functions
+from mbref.check.components.reading import own_functions
 from tests.golden.atrank import cases as atrank, cases_more as atrank_more
 from tests.golden.atrank_groups import cases as atrank_groups
 from tests.golden.candidates import cases as candidates

@@ -8,7 +8,7 @@ import numpy as onp
 import pytest
 
 from mbref.check import casefile, cases
-from mbref.check.components.registry import own_functions
+from mbref.check.components.reading import own_functions
 from mbref.errors import InputError
 from tests.golden import manifest
 from tests.golden.flags import FLAGS

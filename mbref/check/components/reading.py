@@ -1,14 +1,24 @@
-"""How mbref's side of a component is written: as a function that names what it reads.
+"""How mbref's side of a component is written, as a function that names what it reads, and found.
 
-What a component takes and gives, with shapes and settings, is its `about` in the manifest.
+A component is a function f(params, inputs, tap) -> {output: array} in a module of this folder:
+`code` of hmar.py is "hmar.code", `model` the model "hmar". What it takes and gives, with shapes
+and settings, is its `about` in the manifest.
 """
 import inspect
 from dataclasses import fields
+from importlib import import_module
 
 import autograd.numpy as np
 from autograd.tracer import getval
 
 from mbref.nn.layers import ignore
+
+FAMILIES = {  # and the modules that hold their components
+    "layers": ("layers",), "masks": ("masks",), "attention": ("attention",), "losses": ("losses",),
+    "optim": ("optim",), "metrics": ("metrics",), "hmar": ("hmar", "hmar_released"),
+    "atrank": ("atrank", "atrank_groups"), "dmran": ("dmran",),
+    "hiersrec": ("hiersrec", "candidates"),
+}
 
 
 def component(*outputs):
@@ -45,11 +55,8 @@ def config_of(kind, inputs, **more):
 
 
 def where_real(tap, real):
-    """A tap that shows NaN at padding.  real [B, T]: the first axes, of weights the queries.
-
-    A tap that ignores everything stays what it is: then models run their fast forms.
-    """
-    if tap is ignore:
+    """A tap that shows NaN at padding.  real [B, T]: the first axes, of weights the queries."""
+    if tap is ignore:  # models then run their fast forms
         return tap
 
     def show(name, a):
@@ -58,3 +65,15 @@ def where_real(tap, real):
         is_real = np.expand_dims(is_real, tuple(range(is_real.ndim, a.ndim)))
         tap(name, np.where(is_real, a, np.nan))
     return show
+
+
+def own_functions():
+    """mbref's side of all components, which imports every model.  -> {component: function}."""
+    found = {}
+    for family, names in FAMILIES.items():
+        for name in names:
+            module = import_module(f"mbref.check.components.{name}")
+            for part, function in inspect.getmembers(module, inspect.isfunction):
+                if list(inspect.signature(function).parameters) == ["params", "inputs", "tap"]:
+                    found[family if part == "model" else f"{family}.{part}"] = function
+    return found
