@@ -1,4 +1,4 @@
-"""The kit's commands, python -m mbref cases | check | export: 0 passes, 1 fails, 2 is no run."""
+"""The kit's commands: python -m mbref cases | check | export (0 passes, 1 fails, 2 cannot run)."""
 from itertools import chain
 from pathlib import Path
 
@@ -106,9 +106,8 @@ def find_results(options, chosen):
         dtypes = options.dtype or ["float64"]
         require(len(dtypes) == 1, "with --results give one --dtype: that of the results.")
         return exchange.compare_results(Path(options.results), chosen, dtypes[0], gradients)
-    dtypes, functions, backend = options.dtype or list(TOLERANCE), own_functions(), "numpy"
-    if options.file:
-        functions, backend = run.load_implementation(options.file)
+    dtypes, file = options.dtype or list(TOLERANCE), options.file
+    functions, backend = run.load_implementation(file) if file else (own_functions(), "numpy")
     if options.timeout:
         return run.run_apart(functions, backend, chosen, dtypes, gradients, options.timeout)
     if options.device != "cpu":
