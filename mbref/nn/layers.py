@@ -14,6 +14,8 @@ BUCKETS = 14  # of time gaps as the papers bin them: 0, [1, 2), [2, 4) ... units
 # how wide a bucket's one-hot code is; in ATRank's release the last bucket, open, has no column
 COLUMNS = {"paper": BUCKETS, "release": 12}
 
+stop_gradient = getval  # the plain array inside x: a constant to autograd
+
 
 def ignore(name, array):
     """The default `tap` drops what models hand out as tap(name, array)."""
@@ -142,8 +144,3 @@ def dropout(rate, rng):
         return x * (keep * x.dtype.type(1 / (1 - rate)))
 
     return drop
-
-
-def stop_gradient(x):
-    """The plain array inside x: a constant to autograd."""
-    return getval(x)
