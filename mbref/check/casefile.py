@@ -76,6 +76,12 @@ def file_error(path, error):
     return InputError(f"{path} is missing or damaged ({reason}): {shipped.mend(path)}.")
 
 
+def make_case(entry, components):
+    """The Case of an entry of the manifest."""
+    kind = components[entry["component"]]["kind"]
+    return Case(**{name: entry[name] for name in ENTRY}, kind=kind, entry=entry)
+
+
 def cases(name=None, side=None, root=ROOT, form="all"):
     """The golden cases, for pytest.mark.parametrize("case", cases("hmar"), ids=str).  -> list.
 
@@ -89,9 +95,7 @@ def cases(name=None, side=None, root=ROOT, form="all"):
         if not any(matches(entry["id"], one) for entry in content["cases"]):
             raise InputError(f"there is no case {one!r}: {suggest(one)}"
                              "python -m mbref cases lists them.")
-    kinds = {name: about["kind"] for name, about in content["components"].items()}
-    found = [Case(**{name: entry[name] for name in ENTRY}, kind=kinds[entry["component"]],
-                  entry=entry) for entry in content["cases"]
+    found = [make_case(entry, content["components"]) for entry in content["cases"]
              if any(matches(entry["id"], one) for one in names)
              and (side in (None, entry["side"]) or entry["side"] == "both")]
     having = {case.component for case in found if case.form == form}

@@ -50,11 +50,15 @@ def first_code(params, batch, config):
     return code * (history.item > 0)[..., None]
 
 
+def real_events(batch):
+    """True where there is an event, groups one after the other.  -> [B, S]."""
+    return np.concatenate([history.item > 0 for history in batch.histories], axis=1)
+
+
 def loss_of(params, batch, config, tap):
     """The loss of a batch, with the taps of its events and of its candidates."""
     if tap is not layers.ignore:
-        real = np.concatenate([history.item > 0 for history in batch.histories], axis=1)  # [B, S]
-        states = atrank.forward(params, batch, config, where_real(tap, real))
+        states = atrank.forward(params, batch, config, where_real(tap, real_events(batch)))
         shown = where_real(tap, batch.candidate > 0)
         atrank.logits(params, batch, states, batch.candidate, config, shown)
     return atrank.loss(params, batch, config)
