@@ -6,6 +6,7 @@ computed by mbref with that line in it. `reveal(n)` asks the kit of golden cases
 import inspect
 import sys
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ import numpy as np
 import mbref
 from mbref import check as kit
 from mbref.check.components import atrank as atrank_cases, hiersrec as hiersrec_cases
-from mbref.check.components.registry import own_functions
+from mbref.check.components.reading import own_functions
+from mbref.nn import vjps
 from mbref.nn.layers import stop_gradient
 from mbref.papers import atrank, dmran, hiersrec
 
@@ -134,17 +136,18 @@ def plant(fault):
     """While it is open, all of mbref calls the faulty function, and what overflows is quiet."""
     module, _, name = split_name(fault)
     right, wrong = getattr(module, name), rewrite(fault)
-    places = [one for key, one in list(sys.modules.items())
-              if key.startswith("mbref.") and vars(one).get(name) is right]
+    found = [(one, vars(one).get(name)) for key, one in list(sys.modules.items())
+             if key.startswith("mbref.")]
+    found = [(one, there) for one, there in found if getattr(there, "func", there) is right]
     slow = mbref.plain() if hasattr(right, "plain") else nullcontext()
     try:
-        for one in places:
-            setattr(one, name, wrong)
+        for one, there in found:  # variants/ has some with another forward
+            setattr(one, name, wrong if there is right else partial(wrong, **there.keywords))
         with slow, np.errstate(all="ignore"):
             yield
     finally:
-        for one in places:
-            setattr(one, name, right)
+        for one, there in found:
+            setattr(one, name, there)
 
 
 def exhibit(number):
@@ -209,6 +212,16 @@ def behaviour_code(params, inputs, tap):
     return {"code": code * (history.item > 0)[..., None]}
 
 
+def item_attention(params, inputs, tap):
+    """papers/dmran.py's hops, whatever the name stands for now."""
+    return {"A": dmran.item_attention(params, inputs["H"], inputs["real"])}
+
+
+def masked_softmax(params, inputs, tap):
+    """nn/vjps.py's, likewise."""
+    return {"weights": vjps.masked_softmax(inputs["scores"], inputs["allowed"])}
+
+
 def feature_attention(params, inputs, tap):
     """papers/dmran.py's level of features."""
     return {"M_hat": dmran.feature_attention(params, inputs["M"], tap)}
@@ -221,5 +234,6 @@ def hiersrec_loss(params, inputs, tap):
 
 
 PAPERS_OWN = {"atrank.behaviour_code": behaviour_code, "hiersrec": hiersrec_loss,
-              "dmran.feature_attention": feature_attention}
+              "dmran.feature_attention": feature_attention,
+              "dmran.item_attention": item_attention, "attention.masked_softmax": masked_softmax}
 CASES = {"dmran.feature_attention": ["basic"]}  # the others leave out j = i

@@ -1,4 +1,6 @@
 """Faults of HMAR's score, losses and whole model.  {component: {fault: function}}."""
+from functools import partial
+
 import autograd.numpy as np
 
 from mbref.check.components import hmar as right
@@ -46,6 +48,11 @@ def other_behaviours_too(p, x, mask, causal, heads, drop, tap):
 
 
 forward, sequence_encoder = right.hmar.forward, hmar.sequence_encoder
+
+
+def from_the_back(params, batch, config):
+    """The states in the opposite order."""
+    return forward(params, batch, config)[:, ::-1]
 
 
 def model(class_reads="next", label_of="next", weight_of="next"):
@@ -115,7 +122,7 @@ FAULTS = {
         "counts of the item before in the table": feed(right.score, lambda i: {
             "history": np.roll(i["history"], 1, 1)}),
         "state of the first place instead of the last": plant(
-            right.score, right.hmar, forward=lambda *args: forward(*args)[:, ::-1]),
+            right.score, right.hmar, score=partial(hmar.score, forward=from_the_back)),
         "attends to events of other behaviours": plant(
             right.score, hmar, behaviour_encoder=other_behaviours_too),
     },
