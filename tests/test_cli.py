@@ -397,7 +397,8 @@ def test_a_target_that_cannot_be_tested(tmp_path, target, says):
     (("--set", "weights=1,2"), "weights"), (("--set", "width=0"), "width"), (("--set", "rate=0"), "rate is 0"),
     (("--seed", -1), "seed is -1"), (("--seed", "one"), "--seed"), (("--steps", 0), "0 is no whole number"),
     (("--steps", 1.5), "1.5 is no whole number"),
-    (("--format", "tsv"), "'tsv'"), (("--format", "csv"), "--columns"), (("--candidates", "some"), "'some'"), (("--fast",), "--fast"),
+    (("--format", "tsv"), "'tsv'"), (("--format", "csv"), "--columns"),
+    (("--format", "csv", "--columns", "user=a,user=b,item=c"), "names one of ours twice"), (("--candidates", "some"), "'some'"), (("--fast",), "--fast"),
 ])
 def test_an_option_that_makes_no_sense(tmp_path, options, says):
     data = write_log(tmp_path / "log.csv")

@@ -215,3 +215,9 @@ def test_a_checkpoint_of_other_kinds(tmp_path, about):
     np.savez(path, **content)
     with pytest.raises(InputError, match="no whole checkpoint"):
         read_checkpoint(path)
+
+
+def test_a_pipe_is_told_at_once(tmp_path):
+    os.mkfifo(tmp_path / "state.npz")
+    with pytest.raises(ValueError, match="it is a pipe"):
+        arrays.read_arrays(tmp_path / "state.npz", {})

@@ -10,6 +10,7 @@ ROUTE = {"Lectures, in this order": ("00", "01", "04", "02", "03", "05", "06"),
          "Alongside": ("07",),
          "For the curious": ("08", "09"),
          "Afterwards": ("10", "11", "12")}
+OURS = "| mbref</title>"  # in the head of every page
 EXERCISES, OTHERS = "Exercises", "Other notebooks"
 
 
@@ -20,6 +21,9 @@ def run_site(options):
             "site makes pages of the notebooks, which an installed mbref does not bring: "
             "run it in a clone.")
     require(not out.is_file(), f"--out {out} is a file: give a folder.")
+    index = out / "index.html"
+    require(not index.is_file() or OURS in index.read_text("utf-8", "replace"),
+            f"{index} is a page of somebody else: give another folder.")
     pages = make_pages(folder)
     write(out, pages)
     print(f"wrote {len(pages)} pages; open {out / 'index.html'} in a browser.")

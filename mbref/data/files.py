@@ -1,21 +1,25 @@
 """Files that are there whole or not at all: a run that is stopped leaves no half-written one."""
+import glob
 import json
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from mbref.errors import InputError
+from mbref.errors import InputError, require
 
 
 def write_whole(path, write, new=False):
     """Call write(file), a file open for bytes, and put what it wrote in the place of `path`.
 
-    A `new` path must not be there yet: of two processes that write it at once one fails. Raises
-    InputError if that or the writing fails; `path` is then as it was before.
+    A `new` path must not be there yet: of two processes that write it at once one fails. Of a link
+    the file that it leads to is written. Raises InputError if that or the writing fails, or for a
+    device or pipe, which a file would take the place of; `path` is then as it was before.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")  # no other process writes this one
     try:
+        require(not path.exists() or path.is_file() or path.is_dir(),
+                f"{path} is no file but a device or a pipe: give the name of a file.")
         remove_leftovers(path)
         with open(part, "wb") as file:
             write(file)
@@ -44,8 +48,8 @@ def put_new(part, path):
 
 
 def remove_leftovers(path):
-    """Remove what processes that were killed had half written beside `path`."""
-    for part in path.parent.glob("*.*.part"):
+    """Remove what processes that were killed had half written of `path`."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
         number = part.name.split(".")[-2]
         if number.isdecimal() and not is_running(int(number)):
             part.unlink(missing_ok=True)

@@ -229,6 +229,13 @@ def test_folders_that_cannot_be(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_page_of_somebody_else_stays(tmp_path, pages):
+    assert site.OURS in pages["index.html"]  # which is written over
+    (tmp_path / "index.html").write_text("<title>my page</title>")
+    assert "index.html is a page of somebody else: give another folder" in call("site", "--out", tmp_path)[2]
+    assert (tmp_path / "index.html").read_text() == "<title>my page</title>"
+
+
 def test_all_pages_or_none(tmp_path):
     (tmp_path / "mine.txt").write_text("stays")
     site.write(tmp_path, {"a.html": "old", "b.html": "old"})

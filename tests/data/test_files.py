@@ -40,7 +40,25 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     for name in (f"a.{dead.pid}.part", f"a.{os.getppid()}.part", "a.mine.part", f"b.{dead.pid}.part", f"a.{9**40}.part"):
         (tmp_path / name).write_bytes(b"half")
     write_whole(tmp_path / "a", write(b"whole"))
-    assert names(tmp_path) == sorted(["a", f"a.{os.getppid()}.part", "a.mine.part"])
+    theirs = f"b.{dead.pid}.part"  # of another file: it may be somebody's own
+    assert names(tmp_path) == sorted(["a", f"a.{os.getppid()}.part", "a.mine.part", theirs])
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, file = tmp_path / "link", tmp_path / "there" / "file"
+    link.symlink_to(file)
+    write_whole(link, write(b"whole"))
+    assert link.is_symlink() and file.read_bytes() == b"whole" and names(tmp_path / "there") == ["file"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_a_pipe_or_device_is_refused_and_stays(tmp_path, make):
+    path = tmp_path / "out"
+    make(path)
+    with pytest.raises(InputError, match="is no file but a device or a pipe: give the name of a file"):
+        write_whole(path, write(b"whole"))
+    assert names(tmp_path) == ["out"] and not path.is_file()
 
 
 def test_two_processes_do_not_write_the_same_part(tmp_path, monkeypatch):

@@ -185,9 +185,17 @@ def test_the_same_log_as_csv_and_as_taobao(tmp_path):
 @pytest.mark.parametrize(("columns", "words"), [
     ({"user": "u"}, "must name user and item"), ({"user": "u", "item": "i", "colour": "c"}, "must name user and item"),
     ({"user": "u", "item": "nothing"}, "line 1: the header has no column nothing"),
-    ({"user": "u", "item": "nothing"}, "it has u, i, t")])
+    ({"user": "u", "item": "nothing"}, "it has u, i, t"),
+    ({"user": "u", "item": "u", "time": "t"}, "--columns gives u for two things"),
+    ({"user": "u", "item": "i", "time": "i"}, "--columns gives i for two things")])
 def test_columns_that_are_not_there(tmp_path, columns, words):
     assert words in refused(saved(tmp_path, "u,i,t\n1,2,3\n"), "csv", columns=columns)
+
+
+def test_an_item_may_be_its_own_category(tmp_path):
+    path = saved(tmp_path, f"u,i,t\n1,20,{T}\n1,30,{T + 1}\n")
+    log = read_table(path, dict(user="u", item="i", category="i", time="t"))
+    assert log.category.tolist() == log.item.tolist() == [1, 2] and list(log.categories) == ["", "20", "30"]
 
 
 @pytest.mark.parametrize(("format", "text", "choices", "words"), [

@@ -54,7 +54,9 @@ def read(path, format, behaviours=None, **choices):
 def read_task(task, path):
     """The log in a file written as that of a runs.Task, which has columns and behaviours as text.
     """
-    columns = dict(pair.partition("=")[::2] for pair in task.columns.split(",") if pair)
+    pairs = [pair.partition("=")[::2] for pair in task.columns.split(",") if pair]
+    columns = dict(pairs)
+    require(len(columns) == len(pairs), f"--columns {task.columns} names one of ours twice.")
     behaviours = tuple(task.behaviours.split(",")) if task.behaviours else None
     return read(path, task.format, behaviours, columns=columns, header=not task.no_header,
                 sample_users=task.sample_users, keep_repeats=task.keep_repeats)

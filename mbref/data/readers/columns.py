@@ -114,9 +114,10 @@ def load_table(data, layout):
     for types in (texts,) if odd else (kinds, texts):
         dtype = [(f"{at}", "U1") for at in range(layout.width)]
         for name, at in layout.places.items():
-            dtype[at] = (name, types[name])
+            dtype[at] = (f"{at}", types[name])
         table = _load(lines, dtype, separator)
-        columns = {} if table is None else {name: table[name].copy() for name in types}
+        places = {} if table is None else layout.places
+        columns = {name: table[f"{at}"].copy() for name, at in places.items()}
         if columns and not any(map(_may_be_cut, columns.values())):
             return {name: _column(values) for name, values in columns.items()}
     return None

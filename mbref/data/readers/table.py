@@ -44,6 +44,9 @@ def read_csv(path, reading):
     require({"user", "item"} <= set(columns) <= set(OURS),
             "--columns must name user and item, user=visitorid,item=itemid for instance, and may "
             f"name {', '.join(OURS[2:])}: it names {', '.join(columns) or 'nothing'}")
+    theirs = [str(column) for name, column in columns.items() if name != "category"]
+    twice = next((column for column in theirs if theirs.count(column) > 1), None)
+    require(twice is None, f"--columns gives {twice} for two things: give each a column of its own")
     table = Table({name: (str(column),) for name, column in columns.items()},
                   tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
     return read_log(path, table, "csv", reading)
