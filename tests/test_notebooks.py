@@ -194,6 +194,16 @@ def test_a_stub_says_its_sentence(demo, capsys):
     assert capsys.readouterr().out == "hmar.behaviour_mask: your turn: a mask\n"
 
 
+@pytest.mark.parametrize("file", ["mine.py", "<string>"])
+def test_a_fault_is_reported_where_it_is(demo, capsys, file):
+    names = {}
+    exec(compile("def fails(behaviour):\n    return len(behaviour.size)\n", file, "exec"), names)
+    demo.check("hmar.behaviour_mask", names["fails"])
+    said = capsys.readouterr().out
+    assert "it raised TypeError: " in said and "demo.py" not in said
+    assert ("(mine.py, line 2)" in said) == (file == "mine.py")
+
+
 def test_what_is_kept_of_long_trainings_is_what_they_are(demo):
     import long_runs
     kept = demo.long_runs()

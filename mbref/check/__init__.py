@@ -64,10 +64,11 @@ def adapt(function, case):
         require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be "
                              f"{', '.join(sorted(given))}.")
         out = function(**{name: given[name] for name in names})
+        if out is None or isinstance(out, dict):
+            return out
         outputs = case.entry["outputs"]
-        require(isinstance(out, dict) or len(outputs) == 1,
-                f"return a dict of {', '.join(outputs)}.")
-        return out if isinstance(out, dict) else {outputs[0]: out}
+        require(len(outputs) == 1, f"return a dict of {', '.join(outputs)}.")
+        return {outputs[0]: out}
 
     return call
 

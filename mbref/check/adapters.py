@@ -85,6 +85,7 @@ def adapter(framework, function, params, inputs, cotangents, differentiate, dtyp
         return sum((out[name] * cotangents[name]).sum() for name in names)
 
     out = function(*split(values), lambda name, a: taps.setdefault(name, host(a)))
+    require(out is not None, "it returned None: is a return missing?")
     require(isinstance(out, dict), f"it returned {type(out).__name__} instead of a dict of "
                                    "outputs, such as {'y': array}.")
     changed = [k for k, a in cast(join(params, inputs), dtype).items()

@@ -20,6 +20,7 @@ PACKAGE = str(Path(__file__).parents[1])
 RANDOM = "it returns other numbers every time: is dropout left on?"
 ASSIGNED = ("values were assigned into an array, which cannot be differentiated: build the array "
             "by np.stack or np.where")
+WITHOUT = "without them: gradients=False in check, --forward-only on the command line"
 
 
 class Result(NamedTuple):
@@ -114,7 +115,7 @@ def run_case(case, function, backend="numpy", dtype="float64", gradients=True, s
         forward = run_case(case, function, backend, dtype, gradients=False)
         if forward.rows:  # it is the gradients that raise
             cause = ASSIGNED if "setting an array element with a sequence" in raised else raised
-            note = f"no gradients ({cause}); --forward-only does without"
+            note = f"no gradients ({cause}); {WITHOUT}"
             return judge(case, want, forward.got, dtype)._replace(note=note)
     return judge(case, want, {}, dtype)._replace(note=f"it raised {raised}")
 
@@ -124,10 +125,15 @@ def describe_error(error, backend):
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)
               if not frame.filename.startswith((PACKAGE, "<"))
               and "site-packages" not in frame.filename]
-    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    where = f" ({name_file(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
     needs_torch = backend == "numpy" and "Tensor" in str(error)
     advice = '; the file lacks BACKEND = "torch"' if needs_torch else ""
     return f"{type(error).__name__}: {error}{where}{advice}"
+
+
+def name_file(path):
+    """What its author calls the place of some code: a notebook's cell has a number for a name."""
+    return "the cell" if "ipykernel_" in path else Path(path).name
 
 
 def refuse_exit(code):

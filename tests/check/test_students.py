@@ -61,6 +61,22 @@ def test_gradients_of_an_answer_on_demand():
         check("losses.sigmoid_cross_entropy", stopped, gradients=True)
 
 
+@pytest.mark.parametrize("name", ["masks.padding", "metrics.greater_and_ties"])  # one output, two
+def test_a_forgotten_return_is_told(name):
+    for answer in (lambda: None, lambda params, inputs, tap: None):
+        with pytest.raises(AssertionError, match=r"it returned None: is a return missing\?"):
+            check(name, answer)
+
+
+def test_a_line_is_named_in_a_file_or_in_a_notebook(tmp_path):
+    for path, place in ((tmp_path / "mine.py", "mine.py"),
+                        (tmp_path / "ipykernel_7" / "1408473120.py", "the cell")):
+        names = {}
+        exec(compile("def fails(ids):\n    return len(ids.size)\n", str(path), "exec"), names)
+        with pytest.raises(AssertionError, match=rf" \({place}, line 2\)"):
+            check("masks.padding", names["fails"])
+
+
 def test_what_the_student_mistypes_is_told():
     with pytest.raises(InputError, match="no component 'hmar.mask'"):
         check("hmar.mask", print)
