@@ -12,6 +12,8 @@ from mbref.errors import InputError, require
 
 SOURCES = Path(__file__).parents[2] / "notebooks" / "exercises"
 STUB = 'raise NotImplementedError("your turn: the text above says what to return")'
+PLACE = ("They need mbref: run `pip install -e .` in the clone, or keep them in a folder of its "
+         "notebooks/.")
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.M | re.S)
 HIDDEN = re.compile(r"\n### BEGIN HIDDEN TESTS\n.*?^### END HIDDEN TESTS$", re.M | re.S)
 
@@ -32,6 +34,7 @@ def run_exercises(options):
     for path, copy in copies.items():
         write_whole(path, lambda file, copy=copy: file.write(copy))
         print(path)
+    print(PLACE)
 
 
 def find_sources(only):

@@ -22,7 +22,7 @@ WRONG = {
     "my_input": [
         ("[-item.shape[1] :]", "[: item.shape[1]]", "histories of different lengths"),
         (" * table.shape[1] ** 0.5", "", "ordinary input"),
-        (" * (item > 0)[..., None]", "", "an empty history"),
+        (" * (item > 0)[..., None]", "", "histories of different lengths"),
     ],
     "my_attention": [
         ("width**0.5", "q.shape[2] ** 0.5", "several heads"),

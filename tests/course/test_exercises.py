@@ -77,6 +77,16 @@ def test_a_wrong_answer_is_told_the_situation(pages, solved, name, task, old, ne
     assert situation in str(failure.value)
 
 
+@pytest.mark.parametrize("task, changed", [
+    ("my_input", 0), ("my_input", 2), ("my_attention", 1), ("my_attention", 3), ("my_encoder", 0), ("my_loss", 1)])
+def test_a_trap_that_the_text_names_is_checked_in_the_copy(solved, task, changed):
+    """Of HMAR's page: places, padding, large scores, an empty row, what is under a root, no negative."""
+    (old, new, situation), names = ANSWERS["hmar"].WRONG[task][changed], dict(solved["hmar"])
+    exec(tasks(read("hmar"))[task].solution.replace(old, new), names)
+    with pytest.raises(AssertionError, match=situation):
+        exec(tasks(copy_of("hmar"))[task].test, names)
+
+
 @pytest.mark.parametrize("name, task", OTHERS)
 def test_stored_outputs_of_all_cases_earn_nothing(pages, solved, name, task):
     """They pass what a student sees, but no gradient or example by hand."""
@@ -171,7 +181,9 @@ def test_copies_are_written_again_only_over_themselves(tmp_path, capsys):
     written = sorted(path.name for path in (tmp_path / "a" / "b").iterdir())
     assert written == [f"{name}.ipynb" for name in sorted(ANSWERS)]
     assert (tmp_path / "a/b/hmar.ipynb").read_bytes() == commands.make_copy(commands.SOURCES / "hmar.ipynb")
-    assert capsys.readouterr().out.splitlines()[0] == str(tmp_path / "a" / "b" / "hmar.ipynb")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == str(tmp_path / "a" / "b" / "hmar.ipynb") and "`pip install -e .`" in said[1]
+    assert len(said) == len(ANSWERS) + 3
 
 
 def test_a_students_work_is_never_written_over(tmp_path):

@@ -43,7 +43,7 @@ def hard_coded(task, solution, test):
 
 
 CLASS = {"ada": right, "bo": half_right, "cy": hard_coded}
-DESERVED = {"ada": 75, "bo": 5 + 10 + 5 + 10 + 10, "cy": 0}
+DESERVED = {"ada": 75, "bo": 5 + 5 + 5 + 10 + 10, "cy": 0}
 
 
 def hand_in(answer, page):
