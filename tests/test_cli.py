@@ -616,7 +616,7 @@ def test_a_log_that_changed_or_is_gone(copied):
 def test_a_disk_that_is_full(tmp_path):
     data = write_log(tmp_path / "log.csv")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / f"search.npz.{os.getpid()}.part").symlink_to("/dev/full")
+    (tmp_path / "run" / f"search.npz.{os.getpid()}.mbref.part").symlink_to("/dev/full")
     code, out, err = train(tmp_path / "run", data)
     assert code == 2 and "done" not in out and "Traceback" not in err
     assert "cannot write" in err.splitlines()[-1] and "search.npz" in err.splitlines()[-1]

@@ -272,7 +272,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch, err
 
 def test_a_full_disk(tmp_path):
     path = tmp_path / "c.npz"
-    (tmp_path / f"c.npz.{os.getpid()}.part").symlink_to("/dev/full")
+    (tmp_path / f"c.npz.{os.getpid()}.mbref.part").symlink_to("/dev/full")
     with pytest.raises(InputError, match="c.npz"):
         training.save_checkpoint(path, training.begin(hmar, HMAR, TINY), HMAR, TINY)
     assert not path.exists()

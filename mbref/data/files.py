@@ -1,11 +1,12 @@
 """Files that are there whole or not at all: a run that is stopped leaves no half-written one."""
-import glob
 import json
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from mbref.errors import InputError, require
+
+MARK = ".mbref.part"  # ends the name of a file that is being written, behind the process's number
 
 
 def write_whole(path, write, new=False):
@@ -16,7 +17,7 @@ def write_whole(path, write, new=False):
     device or pipe, which a file would take the place of; `path` is then as it was before.
     """
     path = Path(os.path.realpath(path))
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # no other process writes this one
+    part = path.with_name(f"{path.name}.{os.getpid()}{MARK}")  # no other process writes this one
     try:
         require(not path.exists() or path.is_file() or path.is_dir(),
                 f"{path} is no file but a device or a pipe: give the name of a file.")
@@ -48,9 +49,9 @@ def put_new(part, path):
 
 
 def remove_leftovers(path):
-    """Remove what processes that were killed had half written of `path`."""
-    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
-        number = part.name.split(".")[-2]
+    """Remove what processes of mbref that were killed had half written beside `path`."""
+    for part in path.parent.glob(f"*.*{MARK}"):
+        number = part.name.removesuffix(MARK).rpartition(".")[2]
         if number.isdecimal() and not is_running(int(number)):
             part.unlink(missing_ok=True)
 

@@ -37,11 +37,12 @@ def test_a_new_file_replaces_nothing(tmp_path, monkeypatch, links):
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    for name in (f"a.{dead.pid}.part", f"a.{os.getppid()}.part", "a.mine.part", f"b.{dead.pid}.part", f"a.{9**40}.part"):
+    gone = [f"a.{dead.pid}.mbref.part", f"b.{dead.pid}.mbref.part", f"a.{9**40}.mbref.part"]
+    stay = [f"a.{os.getppid()}.mbref.part", "a.mine.mbref.part", f"a.{dead.pid}.part"]  # the last is not ours
+    for name in (*gone, *stay):
         (tmp_path / name).write_bytes(b"half")
     write_whole(tmp_path / "a", write(b"whole"))
-    theirs = f"b.{dead.pid}.part"  # of another file: it may be somebody's own
-    assert names(tmp_path) == sorted(["a", f"a.{os.getppid()}.part", "a.mine.part", theirs])
+    assert names(tmp_path) == sorted(["a", *stay])
 
 
 def test_a_link_stays_and_its_file_is_written(tmp_path):
