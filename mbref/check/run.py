@@ -86,7 +86,8 @@ def import_file(path):
     require(path.is_file(), f"there is no file {path}.")
     require(path.suffix == ".py", f"{path} is no Python file: its name must end in .py.")
     try:
-        return runpy.run_path(str(path))
+        with mock.patch.object(os, "_exit", refuse_exit):
+            return runpy.run_path(str(path))
     except (Exception, SystemExit) as error:  # whatever a stranger's file does, in one sentence
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path} cannot be imported ({what}).") from error
@@ -137,7 +138,7 @@ def name_file(path):
 
 
 def refuse_exit(code):
-    """In place of os._exit: a function that ends the process would hide its own failure."""
+    """In place of os._exit: what ends the process would hide its own failure."""
     raise SystemExit(f"it called os._exit({code})")
 
 

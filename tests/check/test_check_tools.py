@@ -16,6 +16,7 @@ from mbref.check.casefile import manifest, settings
 from tests.check.implementations import CAUSAL, LAYER_NORM, run_check
 from tests.optional import require
 
+ROOT = Path(__file__).parents[2]
 CODE = """
 def hmar_code(params, inputs, tap):
     counts = inputs["counts"] @ params["indicator"]["w"] + params["indicator"]["b"]
@@ -128,11 +129,21 @@ def test_a_function_that_ends_the_process_is_no_success(capsys, write_file):
     assert code == 1 and "it called os._exit(0)" in text
 
 
+@pytest.mark.parametrize("more", [(), ("--timeout", "9"), ("--json", "report.json"), ("--strict",)])
+def test_a_file_that_ends_the_process_is_no_success(tmp_path, write_file, more):
+    path = write_file("import os\nos._exit(0)\n" + CAUSAL)
+    done = subprocess.run([sys.executable, "-m", "mbref", "check", path, *more], cwd=tmp_path,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 2 and "cannot be imported" in done.stderr
+    assert "it called os._exit(0)" in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "report.json").exists()
+
+
 def test_an_interrupted_check_says_where_it_was(write_file):
     path = write_file(LAYER_NORM + "def masks_causal(params, inputs, tap):\n"
                                    "    print('now', flush=True)\n    while True: pass\n")
     with subprocess.Popen([sys.executable, "-m", "mbref", "check", path], stdout=subprocess.PIPE,
-                          text=True, cwd=Path(__file__).parents[2]) as process:
+                          text=True, cwd=ROOT) as process:
         lines = []
         while "now\n" not in lines:
             lines.append(process.stdout.readline())
