@@ -2,6 +2,7 @@
 import multiprocessing
 import os
 import runpy
+import signal
 import traceback
 from functools import partial
 from pathlib import Path
@@ -225,16 +226,21 @@ def run_apart(functions, backend, chosen, dtypes, gradients, seconds):
         child.start()
         there.close()
         why = ""
-        while jobs and not why:
-            (case, dtype, _), *jobs = jobs
-            result, why = receive(child, here, seconds)
-            yield result or fail(case, dtype, gradients, why)
-        child.kill()
-        child.join()
+        try:
+            while jobs and not why:
+                (case, dtype, _), *jobs = jobs
+                result, why = receive(child, here, seconds)
+                yield result or fail(case, dtype, gradients, why)
+        finally:  # whoever asks may have seen enough
+            child.kill()
+            child.join()
 
 
 def send_results(pipe, functions, backend, jobs, gradients):
-    """The child's part."""
+    """The child's part; signals are for the parent, which kills it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for case, dtype, steps in jobs:
         pipe.send(run_case(case, functions[case.component], backend, dtype, gradients, steps))
 

@@ -1,5 +1,6 @@
 """What a porter is told: forms, settings, random and in-place functions, dtypes, reports."""
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -121,6 +122,26 @@ def test_a_case_that_does_not_end_loses_no_other(capfd, write_file, what, messag
     text = capfd.readouterr().out
     assert code == 1 and message in text and "FAIL layers.layer_norm/basic" in text
     assert text.count("ok   masks.causal") == 4
+
+
+@pytest.mark.parametrize("what", ["import time; time.sleep(1000)", "while True: pass"])
+def test_the_first_failure_leaves_no_process_behind(tmp_path, write_file, what):
+    path = write_file("import os\ndef layers_layer_norm(params, inputs, tap):\n"
+                      f"    open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n    {what}\n")
+    done = subprocess.run([sys.executable, "-m", "mbref", "check", path, "--timeout", "1", "-x", "--only",
+                           "layers.layer_norm"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "it took more than 1 s" in done.stdout and not done.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_the_child_is_gone_as_soon_as_nobody_asks(write_file):
+    functions, backend = run.load_implementation(write_file(CAUSAL))
+    results = run.run_apart(functions, backend, cases("masks.causal"), ["float64"], True, 60)
+    assert next(results).passed
+    child, = multiprocessing.active_children()
+    results.close()
+    assert not child.is_alive() and not multiprocessing.active_children()
 
 
 def test_a_function_that_ends_the_process_is_no_success(capsys, write_file):
