@@ -160,19 +160,27 @@ def test_a_file_that_ends_the_process_is_no_success(tmp_path, write_file, more):
     assert not (tmp_path / "report.json").exists()
 
 
-def test_an_interrupted_check_says_where_it_was(write_file):
+@pytest.mark.parametrize("more", [(), ("--timeout", "100")])
+@pytest.mark.parametrize("group", [False, True])  # a terminal sends Ctrl-C to the child, too
+def test_an_interrupted_check_is_no_failure(write_file, more, group):
     path = write_file(LAYER_NORM + "def masks_causal(params, inputs, tap):\n"
                                    "    print('now', flush=True)\n    while True: pass\n")
-    with subprocess.Popen([sys.executable, "-m", "mbref", "check", path], stdout=subprocess.PIPE,
-                          text=True, cwd=ROOT) as process:
+    with subprocess.Popen([sys.executable, "-m", "mbref", "check", path, *more], cwd=ROOT, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          start_new_session=True) as process:
         lines = []
         while "now\n" not in lines:
             lines.append(process.stdout.readline())
-        os.kill(process.pid, signal.SIGINT)
-        lines += process.stdout.read().splitlines()
-    text = "\n".join(lines)
-    assert process.returncode == 1 and text.count("ok   layers.layer_norm") == 11
-    assert "FAIL masks.causal/" in text and "it was interrupted" in text and "12 cases: " in text
+        (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
+        rest, said = process.communicate()
+    text = "".join(lines) + rest
+    assert process.returncode == 130 and said == "\nmbref: stopped.\n"
+    assert text.count("ok   layers.layer_norm") == 11 and "FAIL" not in text and "os._exit" not in text
+
+
+def test_ctrl_c_is_for_the_parent_alone(capfd, write_file):
+    path = write_file(CAUSAL.replace("return", "import os\n    os.kill(os.getpid(), 2)\n    return"))
+    assert main(["check", path, "--timeout", "60"]) == 0 and not capfd.readouterr().err
 
 
 def test_several_names_and_nearly_right_ones(capsys, write_file):
