@@ -7,7 +7,7 @@ import argparse
 from mbref.bench.options import add_bench
 from mbref.course.options import add_exercises, add_site
 from mbref.data import options as shared
-from mbref.data.options import MODELS, add_settings, add_task, positive
+from mbref.data.options import MODELS, add_settings, add_task, natural, positive, seconds
 
 ONLY = "a family (hmar), a component (hmar.code) or a case"
 CHECK = "Exit code 0: all pass, or fail as --xfail says; 1: some fail; 2: nothing could be run."
@@ -165,7 +165,8 @@ def add_check(commands):
     p.add_argument("--dtype", action="append", choices=shared.DTYPES,
                    help="default: both; of results one")
     add_device(p)
-    p.add_argument("--timeout", type=float, metavar="S", help="seconds a case, in a child process")
+    p.add_argument("--timeout", type=seconds, metavar="S",
+                   help="seconds a case, in a child process")
     p.add_argument("--summary", nargs="+", metavar="FILE", help="only make a table of --json files")
     add_fresh(p)
     p.add_argument("-x", "--exitfirst", action="store_true", help="stop at the first failure")
@@ -178,7 +179,8 @@ def add_check(commands):
 
 def add_fresh(p):
     """Cases that no file holds."""
-    p.add_argument("--fresh", type=int, metavar="SEED", help="other cases, drawn from this seed")
+    p.add_argument("--fresh", type=natural, metavar="SEED",
+                   help="other cases, drawn from this seed")
     p.add_argument("--count", type=positive, default=1, help="fresh cases a component (default 1)")
 
 

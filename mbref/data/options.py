@@ -17,6 +17,7 @@ TEXTS = ("words", "random", "none")  # of runs
 SPLITS = ("leave-one-out", "session-rec", "srgnn")  # of runs
 DEVICES = ("cpu", "cuda")  # of device
 DTYPES = ("float32", "float64")  # of check.compare
+MOST_SECONDS = 10**6  # 2^31 milliseconds are more than poll() takes
 
 
 def refuse(problem):
@@ -85,9 +86,27 @@ def add_settings(p):
 
 def positive(text):
     """A whole number of at least 1, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text[:80]} is no whole number of at least 1")
+    return whole(text, 1)
+
+
+def natural(text):
+    """A whole number of at least 0, for argparse."""
+    return whole(text, 0)
+
+
+def whole(text, least):
+    """A whole number of at least `least`, for argparse."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text[:80]} is no whole number of at least {least}")
     return int(text)
+
+
+def seconds(text):
+    """A length of time that the system can wait, for argparse."""
+    if 0 < float(text) <= MOST_SECONDS:
+        return float(text)
+    raise argparse.ArgumentTypeError(
+        f"{float(text):g} is no number of seconds above 0 and at most {MOST_SECONDS:,}")
 
 
 def fraction(text):

@@ -73,10 +73,13 @@ def test_a_file_without_anything_to_check_is_no_success(capsys, write_file, text
     (["none.py"], "there is no file"), (["."], "is a folder"),
     (["--only", "hmar.nothing"], "there is no case"),
     (["--results", "nowhere"], "there is no folder"), (["--xfail", "none.txt"], "cannot be read"),
-    (["--dtype", "float16"], "invalid choice"), (["x.py", "--results", "y"], "not both")])
+    (["--dtype", "float16"], "invalid choice"), (["x.py", "--results", "y"], "not both"),
+    *((["--timeout", text], f"--timeout: {float(text):g} is no number of seconds above 0 and at most")
+      for text in ("nan", "inf", "0", "-1", "1e7")), (["--timeout", "soon"], "invalid seconds value"),
+    (["--fresh", "-1"], "--fresh: -1 is no whole number of at least 0"), (["--fresh", "1.5"], "--fresh")])
 def test_wrong_options(capsys, arguments, message):
-    code, text = run_check(capsys, *arguments)
-    assert code == 2 and message in text
+    code, text = run_check(capsys, "--only", "masks.causal", *arguments)
+    assert code == 2 and message in text and text.count("\n") == 1
 
 
 def test_plain_numpy_has_no_gradients_and_passes_forward_only(capsys, write_file):

@@ -68,3 +68,13 @@ def test_they_can_be_kept(tmp_path):
     with np.load(tmp_path / "layers.layer_norm" / "fresh-7-0.npz") as z:
         assert {"inputs/x", "outputs/y", "grads/inputs/x"} <= set(z.files)
     assert json.loads((tmp_path / "manifest.json").read_text())["format"] == 1
+
+
+def test_a_seed_that_is_none_writes_nothing(tmp_path, capsys):
+    assert main(["export", str(tmp_path / "out"), "--fresh", "-1"]) == 2
+    assert "-1 is no whole number of at least 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_zero_is_a_seed(capsys, write_file):
+    assert run_check(capsys, write_file(CAUSAL), "--fresh", "0")[0] == 0
