@@ -138,6 +138,7 @@ def read_expected_failures(path):
              for name in sorted(names)}
     return set().union(*found.values()), [
         f"{path} names {name}, which is no case: {casefile.suggest(name)}"
+        "python -m mbref cases lists them."
         for name, ids in found.items() if not ids]
 
 

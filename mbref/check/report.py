@@ -9,7 +9,7 @@ from mbref.check import hints
 from mbref.check.casefile import manifest
 from mbref.check.compare import group
 from mbref.data.files import read_json
-from mbref.errors import InputError
+from mbref.errors import InputError, require
 
 JUNIT = {"FAIL": "failure", "xfail": "skipped"}  # the others have no child
 WORDS = {"ok": "pass", "FAIL": "fail", "xfail": "fail as expected",
@@ -163,6 +163,7 @@ def tabulate_class(paths):
             rows = [(row["id"], row["component"], row["status"]) for row in read_json(path)]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is no report of check --json ({error}).") from error
+        require(rows, f"{path} is no report of check --json (it holds no case).")
         bad = [row for row in rows if row[2] in ("FAIL", "xfail")]
         ids, bad_ids = ({row[0] for row in part} for part in (rows, bad))
         names, bad_names = ({row[1] for row in part} for part in (rows, bad))

@@ -204,6 +204,9 @@ def test_strict(capsys, write_file, tmp_path):
     code, text = run_check(capsys, path, "--xfail", str(known))
     assert code == 0 and "names masks.casual, which is no case: did you mean masks.causal" in text
     assert run_check(capsys, path, "--xfail", str(known), "--strict")[0] == 1
+    known.write_text("nope\n")  # like nothing that there is
+    code, text = run_check(capsys, path, "--xfail", str(known), "--strict")
+    assert code == 1 and "names nope, which is no case: python -m mbref cases lists them.\n" in text
     known.write_text("masks.causal/basic\n")
     assert run_check(capsys, path, "--xfail", str(known))[0] == 0
     assert run_check(capsys, path, "--xfail", str(known), "--strict")[0] == 1
@@ -225,10 +228,10 @@ def test_reports(capsys, write_file, tmp_path):
     code, text = run_check(capsys, "--summary", str(report))
     assert code == 0
     assert text.splitlines()[-1] == "| anna | 6 of 10 | 1 of 2 | layers.layer_norm |"
-    report.write_text("{}")
-    assert "| anna | 0 of 0" in run_check(capsys, "--summary", str(report))[1]
-    report.write_text("[1]")
-    assert run_check(capsys, "--summary", str(report))[0] == 2
+    for text, why in (("{}", "it holds no case"), ("[]", "it holds no case"), ("[1]", "not subscriptable")):
+        report.write_text(text)
+        code, said = run_check(capsys, "--summary", str(report))
+        assert code == 2 and said.count("\n") == 1 and "anna.json is no report" in said and why in said
 
 
 def test_the_version_of_the_cases(capsys):
