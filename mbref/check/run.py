@@ -1,4 +1,5 @@
 """Run an implementation on golden cases and judge what comes back."""
+import difflib
 import multiprocessing
 import os
 import runpy
@@ -67,13 +68,21 @@ def load_implementation(path):
     backend = content.get("BACKEND", "numpy")
     require(backend in ADAPTERS,
             f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
-    found = {name: content.get(name.replace(".", "_"))
-             for name in casefile.manifest()["components"]}
-    functions = {name: partial(call_with_settings, name, function)
-                 for name, function in found.items() if callable(function)}
-    require(functions, f"{path} has no function with the name of a component, such as "
-                       "hmar_behaviour_mask: python -m mbref cases lists them.")
+    names = {name.replace(".", "_"): name for name in casefile.manifest()["components"]}
+    functions = {names[own]: partial(call_with_settings, names[own], content[own])
+                 for own in names if callable(content.get(own))}
+    require(functions, f"{path} has no function with the name of a component, such as hmar_code: "
+                       f"{suggest_names(content, names)}python -m mbref cases lists them.")
     return functions, backend
+
+
+def suggest_names(content, known):
+    """""did you mean hmar_code? " of what a file defines and `known` names resemble, or ""."""
+    own = [name for name, value in content.items()
+           if getattr(value, "__module__", None) == content["__name__"]]  # not what it imports
+    close = dict.fromkeys(match for name in own
+                          for match in difflib.get_close_matches(name, known, 1))
+    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def call_with_settings(component, function, params, inputs, tap):

@@ -69,6 +69,17 @@ def test_a_file_without_anything_to_check_is_no_success(capsys, write_file, text
     assert code == 2 and message in printed and printed.count("\n") == 1
 
 
+@pytest.mark.parametrize("names, message", [
+    (["hmar_behavior_mask"], "hmar_code: did you mean hmar_behaviour_mask? python"),
+    (["hmar_behavior_mask", "mask_causal"], "did you mean hmar_behaviour_mask or masks_causal? "),
+    (["helper"], "such as hmar_code: python -m mbref cases lists them")])
+def test_a_function_whose_name_is_nearly_right(capsys, write_file, names, message):
+    path = write_file("from mbref.check.hints import kinds as masks_causl\n" + "".join(
+        f"def {name}(params, inputs, tap):\n    return {{}}\n" for name in names))
+    code, text = run_check(capsys, path)
+    assert code == 2 and message in text and text.count("\n") == 1
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["none.py"], "there is no file"), (["."], "is a folder"),
     (["--only", "hmar.nothing"], "there is no case"),
