@@ -78,3 +78,29 @@ def test_a_seed_that_is_none_writes_nothing(tmp_path, capsys):
 
 def test_zero_is_a_seed(capsys, write_file):
     assert run_check(capsys, write_file(CAUSAL), "--fresh", "0")[0] == 0
+
+
+@pytest.mark.parametrize("raw", [[], ["--raw"]])
+def test_an_export_writes_over_nothing(tmp_path, capsys, raw):
+    """Results may lie where a case was given; other cases of the same manifest fit beside."""
+    export = ["export", str(tmp_path), "--only"]
+    assert main([*export, "masks.causal/basic", *raw]) == 0
+    assert main([*export, "layers.layer_norm/basic", *raw]) == 0
+    assert main([*export, "layers.layer_norm/", "--fresh", "7", *raw]) == 0
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for again in (raw, ["--raw"] if not raw else []):
+        for name in ("masks.causal", "layers.layer_norm/"):
+            more = ["--fresh", "7"] if name.endswith("/") else []
+            assert main([*export, name, *more, *again]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4 and all("already: give another folder" in line for line in said)
+    assert "holds masks.causal/basic" in said[0] and "holds layers.layer_norm/fresh-7-0" in said[1]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole
+
+
+def test_an_export_beside_another_manifest_is_refused(tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text("{}")
+    assert main(["export", str(tmp_path), "--only", "masks.causal"]) == 2
+    assert "holds a manifest of other cases: give another folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+    assert (tmp_path / "manifest.json").read_text() == "{}"
