@@ -58,6 +58,10 @@ class Settings:
                 f"beta2 is {self.beta2}: it must be at least 0 and less than 1.")
 
 
+class Diverged(InputError):
+    """A training whose numbers are no longer finite: with a smaller rate the rest may be right."""
+
+
 class State(NamedTuple):
     """A run after `step` steps."""
     step: int
@@ -119,7 +123,8 @@ def train_step(model, config, settings, events, tasks, state):
     params, moments = optim.update_in_place(
         optimiser, state.params, grads, state.moments, step, len(shards))
     loss = float(loss)  # of all a step computes, this alone comes back from a device, at the end
-    require(np.isfinite(loss),
+    if not np.isfinite(loss):
+        raise Diverged(
             f"the loss is {loss} at step {step}: choose a smaller rate than {settings.rate}.")
     return state._replace(step=step, params=params, moments=moments), loss
 
@@ -132,7 +137,7 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
     A `state` goes on where its arrays are, a new one on `device`. validate(params) -> number, the
     higher the better; None trains all steps and keeps the last parameters. save(state) is called
     every `evaluate_every` steps, after the last, and on Ctrl-C, which then goes on to the caller.
-    Raises InputError if there is nothing to train on or the loss is no longer finite.
+    Raises InputError if there is nothing to train on, Diverged if the loss is no longer finite.
     """
     tasks = model.examples(events, config, np.random.default_rng([settings.seed, 2]))
     require(all(map(len, tasks)),

@@ -109,6 +109,8 @@ def cell_of(row, column):
     if column not in row["mean"]:
         number = row.get("published", {}).get(column)
         return f"{number:.4f}" if number is not None else ""
+    if any("diverged" in facts for facts in row.get("training", [])):
+        return "diverged"
     spread = f" ± {row['sd'][column]:.3f}" if len(row["seeds"]) > 1 else " " * 8
     return f"{row['mean'][column]:.3f}{spread}"
 

@@ -3,13 +3,14 @@
 Every combination of the grid is trained with every seed on what precedes the validation events; of
 the one with the highest mean the test events are shown, once, and of no other.
 """
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from mbref import evaluation, protocol, runs, training
-from mbref.errors import require
+from mbref.errors import InputError, require
 from mbref.tables import commands, reproduce, whole_catalogue
 from mbref.tables.jobs import Job, open_pool, train_all
 
@@ -24,8 +25,7 @@ def run_sweep(options):
     problem = kind.open(commands.task_of(options))
     require(len(problem.split.validation.item), "there are no validation events to choose by: "
                                                 "give a longer log.")
-    for job, *_ in several:
-        kind.try_config(problem, job)
+    require_different(several, partial(kind.try_config, problem))
     folder = reproduce.open_folder(options.out or Path("out") / "sweep")
     print(*kind.describe(problem), sep="\n")
     with open_pool(options.jobs, options.scheduler) as pool:
@@ -53,6 +53,17 @@ def grid_of(texts):
     return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
 
 
+def require_different(several, config_of):
+    """Raise InputError for a combination that another one equals, or a value that cannot be."""
+    found = []
+    for job, *_ in several:
+        new = config_of(job), job.settings
+        same = [row for row, old in found if old == new]
+        require(not same, f"--grid: {' and '.join([*same, job.row])} are the same training: "
+                          "give every value once.")
+        found.append((job.row, new))
+
+
 def jobs_of(model, texts, point, seeds):
     """One combination of the grid over `texts`: a Job a seed. Raises InputError."""
     overrides, settings = runs.parse_settings(model, texts | point)
@@ -66,13 +77,28 @@ def validation_column(job):
 
 
 def validate(problem, job):
-    """Train on what precedes the validation events.  -> ({column: the best}, facts)."""
+    """Train on what precedes the validation events.  -> ({column: the best}, facts).
+
+    The best of a training that diverges is nan, and "diverged" of its facts says why.
+    """
     model, config, split = whole_catalogue.ready_job(problem, job)
     measure = evaluation.validation(model, config, split, problem.task.candidates,
                                     job.settings.validate, job.settings.validation_cases)
-    state = training.fit(model, config, job.settings, split.train, measure, progress=False)
+    try:
+        state = training.fit(model, config, job.settings, split.train,
+                             partial(require_scores, measure), progress=False)
+    except training.Diverged as error:
+        return {validation_column(job): np.nan}, {"diverged": str(error), "validation": []}
     best = max(metric for _, _, metric in state.validations)
     return {validation_column(job): best}, training.describe(state, state)
+
+
+def require_scores(measure, params):
+    """measure(params). Raises Diverged where it refuses their scores: they are not finite."""
+    try:
+        return measure(params)
+    except InputError as error:
+        raise training.Diverged(str(error)) from error
 
 
 def choose(problem, several, pool, folder):
@@ -80,6 +106,10 @@ def choose(problem, several, pool, folder):
     every = [job._replace(row=f"search: {job.row}") for jobs in several for job in jobs]
     found = train_all(validate, problem, every, pool, folder)
     figures = [figure for _, row, _ in found for figure in row.values()]
-    best = np.argmax(np.reshape(figures, (len(several), -1)).mean(axis=1))
+    means = np.reshape(figures, (len(several), -1)).mean(axis=1)  # nan if one seed diverges
+    reasons = [facts["diverged"] for *_, facts in found if "diverged" in facts]
+    require(not np.isnan(means).all(),
+            f"no combination of --grid is left, each diverges: {'; '.join(reasons[:1])}")
+    best = np.nanargmax(means)
     return several[best], [(job._replace(row=job.row.removeprefix("search: ")), *result)
                            for job, *result in found]

@@ -66,6 +66,45 @@ def test_the_test_events_are_shown_of_the_chosen_alone(tmp_path):
     assert found["rows"][best]["test"]["seeds"][0] == pytest.approx(reproduce.replace_nan(figures))
 
 
+@pytest.mark.trains
+@pytest.mark.parametrize("every, reason", [(2, "the loss is nan at step 2"), (1, "scores must be finite")])
+def test_a_training_that_diverges_is_a_row_that_says_so(tmp_path, every, reason, rate="1e300"):
+    log = write_log(tmp_path / "log.csv")
+    command = ("sweep", "bpr_mf", *task(log), *SMALL, "--set", f"evaluate_every={every}", "--seeds", 2,
+               "--out", tmp_path / "out")
+    for _ in range(2):  # the second time from what was kept
+        code, out, err = call(*command, "--grid", f"rate={rate},1e-2")
+        assert code == 0, err
+        row, = (line.split() for line in out.splitlines() if line.startswith(f"rate={rate}"))
+        assert row == [f"rate={rate}", "diverged"] and "chosen on validation: rate=1e-2" in out
+        found = json.loads((tmp_path / "out/results.json").read_text())
+        assert found["rows"][f"rate={rate}"]["mean"] == {"NDCG@10, validation": None}
+        reasons = [facts["diverged"] for facts in found["rows"][f"rate={rate}"]["training"]]
+        assert len(reasons) == 2 and reason in reasons[0] and found["chosen"] == "rate=1e-2"
+    code, out, err = call(*command, "--grid", f"rate={rate}")
+    assert code == 2 and f"no combination of --grid is left, each diverges: {reason}" in err
+
+
+def test_one_seed_that_diverges_loses_its_combination(tmp_path):
+    given = {("a", 0): float("nan"), ("a", 1): 0.9, ("b", 0): 0.1, ("b", 1): 0.1}
+    several = [[job(row, seed) for seed in (0, 1)] for row in "ab"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "validate", lambda problem, one: (
+            {"NDCG@10, validation": given[one.row.removeprefix("search: "), one.settings.seed]}, {}))
+        assert sweep.choose(None, several, 1, tmp_path)[0] == several[1]
+
+
+@pytest.mark.parametrize("grid, says", [
+    (["rate=1e-3,1e-3"], "rate=1e-3 and rate=1e-3"), (["rate=1e-3,0.001"], "rate=1e-3 and rate=0.001"),
+    (["width=4,8,04"], "width=4 and width=04"),
+    (["rate=1,2", "dropout=0,.0"], "rate=1, dropout=0 and rate=1, dropout=.0")])
+def test_a_value_given_twice_is_no_second_seed(tmp_path, grid, says):
+    log, options = write_log(tmp_path / "log.csv"), [word for text in grid for word in ("--grid", text)]
+    text = refused("sweep", "cnn", *task(log), *SMALL, *options, "--out", tmp_path / "out")
+    assert f"--grid: {says} are the same training: give every value once" in text
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_a_sweep_refuses(tmp_path):
     log = write_log(tmp_path / "log.csv")
     assert "no such setting" in refused("sweep", "bpr_mf", *task(log), "--grid", "depth=1", "--out", tmp_path / "out")
