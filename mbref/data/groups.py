@@ -55,6 +55,7 @@ def read_groups(path):
     """The GroupLog of events.csv at `path` and objects.csv beside it. Raises InputError."""
     notes = []
     require(not Path(path).is_dir(), f"{path}: is a directory, give the events.csv inside it")
+    require(Path(path).exists(), f"{path}: there is no such file, check the path")
     catalogue = read_catalogue(Path(path).with_name("objects.csv"), notes)
     events = read_events(Path(path), catalogue, notes)
     groups, actions = tuple(ACTIONS), tuple(name for names in ACTIONS.values() for name in names)

@@ -19,7 +19,7 @@ from mbref.tables.jobs import open_pool, train_all
 from mbref.tables.kind import describe_log
 
 GROUPS_ONLY = ("the table of atrank reads a log of groups: give --data FOLDER/events.csv, beside "
-               "it objects.csv, and neither --format nor --target.")
+               "it objects.csv, as in tiny_data/groups, and neither --format nor --target.")
 
 
 def task_of(options):
@@ -209,7 +209,9 @@ def log_of(options, name, paper):
         target = "any" if paper.kind == "AUC" else "buy"
         return make_task(options, options.split, "split", target, "leave-one-out")
     if paper.kind == "groups":  # a format of its own, and every event a target
-        require(not (options.format or options.target), GROUPS_ONLY)
+        data = Path(options.data)
+        alone = data.is_file() and not data.with_name("objects.csv").exists()
+        require(not (options.format or options.target or alone), GROUPS_ONLY)
         return make_task(options, options.data, "groups", "any", options.split_by)
     return task_of(options)
 

@@ -42,7 +42,7 @@ def jobs_of(paper, seeds, texts, only=(), at=()):
 def require_one_of(only, known, what):
     """Raise InputError unless all that --only names is known."""
     for name in only:
-        require(name in known, f"--only {name!r} is no {what}: choose from {', '.join(known)}.")
+        require(name in known, f"--only {name!r} is no {what}: choose from {'; '.join(known)}.")
 
 
 def of_seeds(job, seeds):

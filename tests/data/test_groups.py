@@ -205,6 +205,8 @@ def test_missing_files(tmp_path):
     assert refused(path) == f"{objects}: there is no such file, check the path"
     saved(tmp_path).unlink()
     assert refused(path) == f"{path}: there is no such file, check the path"
+    objects.unlink()  # and of two that are missing the one that was named
+    assert refused(path) == f"{path}: there is no such file, check the path"
 
 
 # The log that comes with mbref.

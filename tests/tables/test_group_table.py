@@ -147,6 +147,17 @@ def test_a_log_too_short(tmp_path):
     assert main(["reproduce", "--paper", "atrank", "--data", str(GROUPS), "--at", "5"]) == 2
 
 
+def test_a_log_of_one_file_is_no_log_of_groups(tmp_path, capsys):
+    log = tmp_path / "ok.csv"
+    log.write_text("1,2,3,buy,1511539200\n")
+    for more in ([], ["--format", "taobao", "--target", "buy"]):
+        assert main(["reproduce", "--paper", "atrank", "--data", str(log), *more]) == 2
+        said = capsys.readouterr().err
+        assert "reads a log of groups" in said and "as in tiny_data/groups" in said and said.count("\n") == 1
+    assert main(["reproduce", "--paper", "atrank", "--data", str(tmp_path / "no.csv")]) == 2
+    assert "no.csv: there is no such file" in capsys.readouterr().err
+
+
 # AUC of every user against fixed negatives.
 
 def test_auc_by_hand():

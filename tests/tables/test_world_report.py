@@ -148,6 +148,7 @@ def test_printed_numbers_stand_beside_ours(tmp_path, trained):
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--only", "gate keeper"], "--only 'gate keeper' is no mechanism here: choose from behaviour encoder"),
     (["--paper", "dmran", "--only", "class loss"], "choose from several hops"),
+    (["--only", "matched width"], "; hierarchy, matched width; "),  # one name, which has a comma
     (["--steps", "9"], "leave --steps out"), (["--set", "width=8"], "leave --set out")])
 def test_what_cannot_be_asked_for(tmp_path, arguments, sentence):
     with pytest.raises(InputError, match=sentence):
