@@ -3,7 +3,6 @@ import os
 from pathlib import Path
 
 CLONE = Path(__file__).parents[1]
-collect_ignore = ["exercises"]  # pages without outputs to compare: tests/course/test_exercises.py runs them
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CLONE), os.environ.get("PYTHONPATH")]))
 
 

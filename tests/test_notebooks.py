@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 CLONE = Path(__file__).parents[1]
-NOTEBOOKS = sorted((CLONE / "notebooks").glob("*.ipynb"))  # exercises/: tests/course/test_exercises.py
+COURSE = sorted((CLONE / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = [*COURSE, *sorted((CLONE / "notebooks" / "exercises").glob("*.ipynb"))]  # these solved
 ABSOLUTE = re.compile(r"(?<![\w.~:/-])/(?:home|root|work|tmp|usr|opt|mnt|srv|var|private|Users|content|workspace)\b"
                       r"|\b[A-Za-z]:\\")
 PNG_OR_TEXT = {"text/plain", "image/png"}
@@ -97,7 +98,9 @@ def test_first_cell_is_the_only_title(notebook):
     assert len(titles) == 1
 
 
-def test_versions_come_first_and_are_not_compared(notebook):
+@pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
+def test_versions_come_first_and_are_not_compared(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
     assert "nbval-ignore-output" in code_cells(notebook)[0]["metadata"]["tags"]
     assert not any("nbval-ignore-output" in cell["metadata"].get("tags", []) for cell in code_cells(notebook)[1:])
     assert "nbval" not in "".join(joined(cell["source"]).lower() for cell in code_cells(notebook))
