@@ -18,7 +18,7 @@ import mbref.variants.hmar as hmar_variants
 from mbref import protocol, training
 from mbref.baselines import bilstm, bpr_mf, cnn, sasrec
 from mbref.data import item_text, sessions
-from mbref.data.files import read_json, write_json
+from mbref.data.files import make_folder, read_json, write_json
 from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
 from mbref.data.newer import with_test_file
@@ -190,11 +190,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config),
                  settings=asdict(limit_validation(settings, split)), notes=log.notes)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): "
-                         "give another --out.") from error
+    make_folder(folder)
     write_json(folder / "run.json", about, new=True)  # another process may be as far
     try:
         resume(folder, describe, progress, device)

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from mbref.data.files import read_json, write_whole
+from mbref.data.files import make_folder, read_json, write_whole
 from mbref.errors import InputError, require
 
 SOURCES = Path(__file__).parents[2] / "notebooks" / "exercises"
@@ -26,11 +26,7 @@ def run_exercises(options):
     others = [str(path) for path, copy in copies.items() if is_other(path, copy)]
     require(not others, f"{', '.join(others)}: there already and no fresh copy, so perhaps "
                         "somebody's work; nothing was written: give another folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): "
-                         "give another folder.") from error
+    make_folder(folder)
     for path, copy in copies.items():
         write_whole(path, lambda file, copy=copy: file.write(copy))
         print(path)

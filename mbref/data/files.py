@@ -37,6 +37,15 @@ def write_whole(path, write, new=False):
             part.unlink()
 
 
+def make_folder(folder):
+    """Make a folder and those that it lies in. Raises InputError if that fails."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): "
+                         "give another folder.") from error
+
+
 def put_new(part, path):
     """Give `part` the name `path`. Raises FileExistsError if there is such a file."""
     try:

@@ -1,8 +1,8 @@
 """python -m mbref worlds: the worlds with a known best answer, listed or written as files."""
 from pathlib import Path
 
-from mbref.data.files import write_whole
-from mbref.errors import InputError, require
+from mbref.data.files import make_folder, write_whole
+from mbref.errors import require
 from mbref.worlds import aisles, counts, dims, hints, hops, kinds, known, last, stamp
 
 WORLDS = {"last": last, "counts": counts, "kinds": kinds, "hints": hints, "stamp": stamp,
@@ -32,11 +32,7 @@ def run_worlds(options):
 
 def write(folder, files):
     """Write {file name: text} into a folder, which is made.  -> paths."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): "
-                         "give another folder.") from error
+    make_folder(folder)
     for name, text in files.items():
         write_whole(folder / name, lambda file, text=text: file.write(text.encode("ascii")))
     return [folder / name for name in files]
