@@ -15,8 +15,8 @@ from mbref.errors import require_choice, require_ranges
 from mbref.nn import masks
 from mbref.nn.attention import attention
 from mbref.nn.layers import (dense, dropout, glorot, ignore, init_encoder, init_norm, layer_norm,
-                             lookup, relu, stop_gradient)
-from mbref.nn.losses import masked_mean, softplus, whole
+                             lookup, relu)
+from mbref.nn.losses import masked_mean, softplus, sum_of_losses, whole
 
 # as MovieLens-100K needs it, where the best step is near 2200
 SETTINGS = {"steps": "4000", "evaluate_every": "100", "patience": "8"}
@@ -80,21 +80,15 @@ def score_all(params, batch, config):
     return forward(params, batch, config)[:, -1] @ params["item"][1:].T
 
 
-def softmax_loss(table, z, item):
-    """-log softmax over all N items, mean.  table [N+1, D], z [R, D], item [R] -> scalar."""
-    scores = z @ table[1:].T  # [R, N]
-    top = np.max(stop_gradient(scores), axis=-1, keepdims=True)  # [R, 1]
-    total = np.log(np.sum(np.exp(scores - top), axis=-1)) + top[:, 0]  # [R]
-    fit = total - np.sum(z * table[item], axis=-1)  # [R]
-    return np.sum(fit) / whole(len(item))  # the gradient of np.mean is float64
-
-
 def loss(params, batch, config, rng=None):
     """Every position predicts the next item.  -> scalar."""
     z, table = forward(params, batch, config, rng=rng), params["item"]
     item, negative = batch.next.item, batch.next.negative  # [B, L]
     if config.loss == "softmax":
-        known = batch.at  # [R]: N scores only where there is something to predict
-        return softmax_loss(table, np.reshape(z, (-1, z.shape[-1]))[known], item.ravel()[known])
+        z, label = np.reshape(z, (-1, z.shape[-1]))[batch.at], item.ravel()[batch.at] - 1  # [R]
+        bias = np.zeros_like(table[1:, 0])  # [N]
+        known = np.ones_like(bias, dtype=bool)
+        fit = sum_of_losses({"w": table[1:].T, "b": bias}, z, label, known)
+        return fit / whole(len(label))
     positive, negative_score = (np.sum(z * lookup(table, i), axis=-1) for i in (item, negative))
     return masked_mean(softplus(-positive) + softplus(negative_score) * (negative > 0), item > 0)

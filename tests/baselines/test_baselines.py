@@ -1,4 +1,5 @@
 """Every baseline: central differences, padding, the future, other rows, empty histories, types."""
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from mbref.data import targets
 from mbref.data.targets import History
 from mbref.errors import InputError
 from mbref.nn import optim
+from mbref.nn.lookup import value_and_grad
 from tests.baselines.baseline_batches import (
     CNN,
     DAY,
@@ -206,3 +208,14 @@ def test_bad_configs_are_refused(model, field, value):
     sizes = {"items": N, "users": 3} if model is bpr_mf else {"items": N}
     with pytest.raises(InputError, match=field):
         model.Config(**sizes | {field: value})
+
+
+def test_sasrec_never_holds_the_scores_of_all_positions():
+    config = replace(SASREC, items=20_000, length=30)
+    batch = training_batch(sasrec, config, make_events(config, [range(1, 32)] * 30))
+    params = random_params(sasrec, config)
+    tracemalloc.start()
+    value_and_grad(sasrec.loss)(params, batch, config)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * batch.at.size * config.items / 2  # bytes; all scores would take twice that
