@@ -95,6 +95,10 @@ def set_blas_threads(options):
 def run(options):
     """Import what the command needs, and no more, and call it.  -> exit code, None for 0."""
     module, _, function = options.run.rpartition(".")
+    if not module.startswith("mbref."):  # it lies beside the notebooks, and no wheel has it
+        from mbref.data.shipped import find_clone
+
+        sys.path.insert(0, str(find_clone()))
     return getattr(import_module(module), function)(options)
 
 

@@ -5,7 +5,6 @@ So `--help` and a mistyped option answer at once. A test compares the names belo
 import argparse
 
 from mbref.bench.options import add_bench
-from mbref.course.options import add_exercises, add_site
 from mbref.data import options as shared
 from mbref.data.options import MODELS, add_settings, add_task, natural, positive, seconds
 
@@ -23,6 +22,8 @@ Error: the largest difference relative to the largest absolute value of the arra
 thousandth of its group's. Arrays that are left out are listed with the reason and not counted.
 Exit code 0: all agree; 1: some do not; 2: a file is no such state, then nothing is printed about
 the others either."""
+EXERCISES = """Write the students' copies of notebooks/exercises: without solutions, hidden
+tests and outputs. A file that a student has changed is never written over."""
 
 
 def parser():
@@ -32,7 +33,7 @@ def parser():
     top.set_defaults(run=None)
     commands = top.add_subparsers(metavar="command")
     for add in (add_runs, add_recommend, add_reproduce, add_sweep_and_worlds, add_bench,
-                add_parity_and_cases, add_check, add_exercises, add_site):
+                add_parity_and_cases, add_check, add_course):
         add(commands)
     for p in (top, *commands.choices.values()):
         p.error = shared.refuse
@@ -175,6 +176,21 @@ def add_check(commands):
     for name, text in CHECK_FILES.items():
         p.add_argument(name, metavar="PATH", help=text)
     p.set_defaults(run="mbref.check.commands.check")
+
+
+def add_course(commands):
+    """The commands of a teacher, on the notebooks of a clone."""
+    p = commands.add_parser("exercises", description=EXERCISES,
+                            help="write the students' copies of the exercises")
+    p.add_argument("--student", metavar="DIR", required=True, help="folder of the copies")
+    p.add_argument("--only", action="append", default=[], metavar="NAME",
+                   help="of this set, such as hmar; may be repeated")
+    p.set_defaults(run="notebooks.course.commands.run_exercises")
+
+    p = commands.add_parser("site", help="the notebooks as linked pages that need no network")
+    p.add_argument("--out", default="out/site", metavar="DIR",
+                   help="folder of the pages (default: out/site)")
+    p.set_defaults(run="notebooks.course.site.run_site")
 
 
 def add_fresh(p):

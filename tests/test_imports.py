@@ -57,7 +57,7 @@ def run(tmp_path_factory):
 
 
 # the options of a room are all that help imports of it
-OPTIONS = {f"mbref.{room}{name}" for room in ("bench", "course", "data") for name in ("", ".options")}
+OPTIONS = {f"mbref.{room}{name}" for room in ("bench", "data") for name in ("", ".options")}
 COMMANDS = ("train", "evaluate", "recommend", "reproduce", "sweep", "bench", "parity", "cases", "check", "export")
 
 

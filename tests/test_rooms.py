@@ -32,18 +32,18 @@ ROOMS = {
     "check": ("candidates", "data", "errors", "metrics", "nn"),
     "bench": ("candidates", "data", "errors", "nn", "runs", "training"),
     "tables": ("candidates", "data", "errors", "evaluation", "metrics", "protocol", "runs", "training", "worlds"),
-    "course": ("data", "errors"),
     "options": ("data", "errors"),
     "__main__": ("errors", "options"),
 }
 EXCEPTIONS = {  # (file, file or room that it uses, too)
     ("data.windows", "nn.masks"),
-    ("options", "bench.options"), ("options", "course.options"),  # which import nothing but these
+    ("options", "bench.options"),                # which imports nothing but these
     ("evaluation", "baselines.counting"),        # what the newest events of a history are
     *(("training", f"nn.{name}") for name in ("lookup", "optim", "shards")),
     ("evaluation", "nn.device"), ("training", "nn.device"), ("runs", "nn.device"),
     ("tables.commands", "released.parity"),
     ("__main__", "data.files"),                  # how many threads a run has, before NumPy is loaded
+    ("__main__", "data.shipped"),                # where the clone is, whose notebooks have commands
     ("tables.kind", "baselines.counting"), ("tables.sessions", "nn.optim"),
     # what the kit checks
     *((f"check.components.{name}", room) for name in ("atrank", "atrank_groups", "dmran", "hiersrec", "hmar",
@@ -141,7 +141,7 @@ def test_heavy_libraries_are_imported_by_functions(path):
 def test_commands_name_functions_that_there_are():
     """The tables are called by these texts alone, which __main__ follows."""
     texts = [node.value for path in PACKAGE.rglob("options.py") for node in ast.walk(TREES[path])
-             if isinstance(node, ast.Constant) and str(node.value).startswith("mbref.")]
+             if isinstance(node, ast.Constant) and str(node.value).startswith(("mbref.", "notebooks."))]
     assert len(texts) == 16
     for text in texts:
         module, _, function = text.rpartition(".")

@@ -2,6 +2,8 @@
 from importlib.resources import files
 from pathlib import Path
 
+from mbref.errors import require
+
 PACKAGE = Path(str(files("mbref")))
 
 
@@ -18,6 +20,14 @@ def tiny_data():
 def oracles():
     """The folder of the recorded states.  -> Path."""
     return PACKAGE / "oracles" if is_installed() else PACKAGE.parent / "tests" / "oracles"
+
+
+def find_clone():
+    """The clone that mbref is run from. Raises InputError for an installed package."""
+    require(not is_installed() and (PACKAGE.parent / "notebooks").is_dir(),
+            "this works on the notebooks, which an installed mbref does not bring: "
+            "run it in a clone.")
+    return PACKAGE.parent
 
 
 def mend(path):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mbref.check import cases
 from mbref.check.casefile import answers, arrays, part
-from mbref.course.commands import SOURCES, make_copy
+from notebooks.course.commands import SOURCES, make_copy
 from tests.course import answers_atrank, answers_dmran, answers_evaluation, answers_hiersrec, answers_hmar
 
 ANSWERS = {"atrank": answers_atrank, "dmran": answers_dmran, "evaluation": answers_evaluation,

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from mbref.course import commands
+from mbref.data import shipped
 from mbref.errors import InputError
+from notebooks.course import commands
 from tests.course.pages import ANSWERS, body, code_cells, copy_of, mark, numbers, read, setup, source, stored, tasks
+from tests.test_cli import call
 from tests.test_notebooks import ABSOLUTE, CLONE, defined
 
 OTHERS = [(name, task) for name, module in ANSWERS.items() for task in module.WRONG]
@@ -193,9 +195,8 @@ def test_faults_are_told_in_a_sentence(tmp_path, monkeypatch):
         run(tmp_path / "file" / "below")
     with pytest.raises(InputError, match="--only hmr: choose from .*hmar"):
         run(tmp_path / "new", "hmr")
-    monkeypatch.setattr(commands, "SOURCES", tmp_path / "installed")
-    with pytest.raises(InputError, match="come with a clone"):
-        run(tmp_path / "new")
+    monkeypatch.setattr(shipped, "PACKAGE", tmp_path)
+    assert "installed mbref does not bring: run it in a clone" in call("exercises", "--student", tmp_path / "new")[2]
     assert not (tmp_path / "new").exists()
 
 

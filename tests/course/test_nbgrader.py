@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mbref.course.commands import SOURCES
+from notebooks.course.commands import SOURCES
 from tests.course import answers_hmar, pages
 from tests.optional import require
 from tests.test_notebooks import CLONE

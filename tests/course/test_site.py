@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from mbref import course
-from mbref.course import site
 from mbref.data import shipped
 from mbref.errors import InputError
+from notebooks import course
+from notebooks.course import site
 from tests import optional
 from tests.test_cli import call
 
@@ -148,7 +148,7 @@ def test_of_an_exercise_what_a_student_gets(tmp_path, packages):
 def test_an_equation_is_read_as_it_is_written(tex, said):
     from bs4 import BeautifulSoup
 
-    from mbref.course.equations import to_mathml
+    from notebooks.course.equations import to_mathml
     assert BeautifulSoup(to_mathml(tex), "html.parser").text == said
 
 
@@ -158,7 +158,7 @@ def test_an_equation_is_read_as_it_is_written(tex, said):
     (r"\operatorname{softmax}\!\big(x\big)", 0),
     (r"\operatorname{relu}\big[x\big]", 0), (r"(\log p)", 1), (r"\logarithm", None), (r"-\log \hat b", 1)])
 def test_a_function_stands_off_an_argument_without_brackets(tex, spaces):
-    from mbref.course.equations import to_mathml
+    from notebooks.course.equations import to_mathml
     if spaces is None:
         with pytest.raises(InputError, match="does not know"):
             to_mathml(tex)
@@ -169,7 +169,7 @@ def test_a_function_stands_off_an_argument_without_brackets(tex, spaces):
 def test_bars_do_not_stretch_and_functions_are_upright(packages):
     from bs4 import BeautifulSoup
 
-    from mbref.course.equations import to_mathml
+    from notebooks.course.equations import to_mathml
     found = BeautifulSoup(to_mathml(r"\lVert \operatorname{relu}(a/b) \rVert"), "html.parser")
     bars = [mo for mo in found("mo") if mo.text == "\N{DOUBLE VERTICAL LINE}"]
     assert [mo["stretchy"] for mo in bars] == ["false"] * 2
@@ -179,7 +179,7 @@ def test_bars_do_not_stretch_and_functions_are_upright(packages):
 
 
 def test_a_prime_is_no_exponent(packages):
-    from mbref.course.equations import to_mathml
+    from notebooks.course.equations import to_mathml
     assert "sup" not in to_mathml("c'_{j'}")
 
 
@@ -210,7 +210,7 @@ def test_a_damaged_notebook_is_named(tmp_path, text):
 @pytest.mark.parametrize("name", ["nbconvert", "latex2mathml"])
 def test_a_missing_package_is_named(monkeypatch, tmp_path, name):
     monkeypatch.delattr(course, "pages", raising=False)
-    for module in ("mbref.course.pages", "mbref.course.equations"):
+    for module in ("notebooks.course.pages", "notebooks.course.equations"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, name, None)
     if name == "latex2mathml":

@@ -17,9 +17,6 @@ EXERCISES, OTHERS = "Exercises", "Other notebooks"
 def run_site(options):
     """`site`: make all pages, then write them."""
     folder, out = shipped.PACKAGE.parent / "notebooks", Path(options.out)
-    require(folder.is_dir() and not shipped.is_installed(),
-            "site makes pages of the notebooks, which an installed mbref does not bring: "
-            "run it in a clone.")
     require(not out.is_file(), f"--out {out} is a file: give a folder.")
     index = out / "index.html"
     require(not index.is_file() or OURS in index.read_text("utf-8", "replace"),
@@ -35,7 +32,7 @@ def make_pages(folder):
     Raises InputError where a package is missing, a notebook damaged or an equation not understood.
     """
     try:
-        from mbref.course import pages
+        from notebooks.course import pages
     except ImportError as error:
         raise InputError(f"site needs {error.name}, which is not installed: "
                          "pip install nbconvert latex2mathml.") from error

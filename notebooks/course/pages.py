@@ -11,9 +11,9 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from mbref.course.commands import make_copy
-from mbref.course.equations import to_mathml
 from mbref.errors import InputError, require
+from notebooks.course.commands import make_copy
+from notebooks.course.equations import to_mathml
 
 TEMPLATES = Path(__file__).parent / "page"
 EXERCISES = "exercises"  # the folder of what is the teacher's

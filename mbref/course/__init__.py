@@ -1,1 +1,0 @@
-"""What a teacher makes from the notebooks of a clone."""
