@@ -96,8 +96,6 @@ def add_reproduce(commands):
     p.add_argument("--real", metavar="DIR", help="the models on the public logs in this folder")
     p.add_argument("--split", metavar="FILE",
                    help="fixed training lists, targets and negatives, instead of a log")
-    p.add_argument("--at", type=positive, nargs="+", default=[], metavar="STEP",
-                   help="report after these numbers of steps, without choosing by validation")
     add_pool(p)
     add_task(p)
     add_settings(p)

@@ -175,16 +175,13 @@ def run_reproduce(options):
         return run_real(options)
     if options.data is None and options.split is None:
         return world_report.run_worlds(options)
-    started, at = time.time(), tuple(sorted(options.at))
-    require(not (at and options.steps),
-            "--at says after how many steps to report: leave --steps out.")
+    started = time.time()
     reproduce.refuse(options, ("quick",), "a table on a log has no quick form")
     name = options.paper or "hmar"
     paper = rows.PAPERS[name]
     kind = reproduce.KINDS[paper.kind]
     problem = kind.open(log_of(options, name, paper))
-    problem = problem._replace(at=at) if at else problem
-    jobs = reproduce.jobs_of(name, options.seeds or 3, overrides_of(options), options.only, at)
+    jobs = reproduce.jobs_of(name, options.seeds or 3, overrides_of(options), options.only)
     for job in jobs:  # a wrong value shows before the first training, not in the middle
         kind.try_config(problem, job)
     folder = reproduce.open_folder(options.out or Path("out") / name)
@@ -203,8 +200,8 @@ def run_reproduce(options):
 
 def log_of(options, name, paper):
     """The Task of `reproduce`: a split file, or the log of the options."""
-    require(paper.kind in ("ranking", "AUC") or not (options.at or options.split),
-            f"the table of {name} takes neither --at nor --split: those of dmran and hmar do.")
+    require(paper.kind in ("ranking", "AUC") or not options.split,
+            f"the table of {name} takes no --split: those of dmran and hmar do.")
     if options.split:
         target = "any" if paper.kind == "AUC" else "buy"
         return make_task(options, options.split, "split", target, "leave-one-out")

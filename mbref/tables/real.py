@@ -16,7 +16,7 @@ from mbref.tables.kind import plain_scorers
 
 def run_real(options):
     """`reproduce --real`: a table a log, and results.json."""
-    reproduce.refuse(options, ("data", "split", "format", "target", "paper", "quick", "at"),
+    reproduce.refuse(options, ("data", "split", "format", "target", "paper", "quick"),
                      "--real has logs and models of its own")
     reproduce.require_one_of(options.only, mechanisms.OTHERS, "row of these tables")
     tasks = [commands.make_task(options, str(Path(options.real) / log.path), log.format,

@@ -18,7 +18,7 @@ KINDS = {"ranking": whole_catalogue.RANKING, "AUC": whole_catalogue.AUC, "groups
          "sessions": sessions.KIND}
 
 
-def jobs_of(paper, seeds, texts, only=(), at=()):
+def jobs_of(paper, seeds, texts, only=()):
     """Every (row, seed) to train; `texts` {field: text} change every row that has the field.
 
     What a row says itself goes first. Raises InputError for a row or a field that nothing has.
@@ -34,7 +34,6 @@ def jobs_of(paper, seeds, texts, only=(), at=()):
         model, changes = table[row]
         own = {name: text for name, text in texts.items() if name in runs.field_names(model)}
         overrides, settings = runs.parse_settings(model, own | changes)
-        settings = replace(settings, steps=at[-1]) if at else settings
         jobs += of_seeds(Job(row, model, overrides, settings), seeds)
     return jobs
 

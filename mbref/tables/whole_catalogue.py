@@ -23,7 +23,6 @@ class Problem(NamedTuple):
     split: Split
     negatives: dict           # {name: sets of [S, m]}
     measure: str = "ranking"  # the full catalogue and sampled negatives; or "AUC": these alone
-    at: tuple = ()            # report after these numbers of steps, without validation
 
 
 def open_problem(task, measure="ranking"):
@@ -78,24 +77,11 @@ def ready_job(problem, job):
 
 def train_and_report(problem, job):
     """One row's figures for one seed.  -> ({column: number}, facts of the training)."""
-    if problem.at:
-        return report_at(problem, job)
     model, config, split = ready_job(problem, job)
     final, search = training.search_and_refit(
         model, config, job.settings, split, problem.task.candidates, progress=False)
     figures = report_of(problem, split, model, final.params, config)
     return figures, training.describe(final, search)
-
-
-def report_at(problem, job):
-    """Train on all before the test events, and report after each number of steps."""
-    (model, config, split), state, figures = ready_job(problem, job), None, {}
-    for step, end in zip(problem.at, steps_of(problem), strict=True):
-        settings = replace(job.settings, steps=step)
-        state = training.fit(model, config, settings, split.refit, state=state, progress=False)
-        found = report_of(problem, split, model, state.params, config)
-        figures |= {column + end: value for column, value in found.items()}
-    return figures, training.describe(state)
 
 
 def report_of(problem, split, model, params, config, progress=False):
@@ -116,18 +102,10 @@ def report_scores(problem, split, score_items, score_candidates, progress=False)
 
 
 def plain_rows(problem):
-    """Figures of chance and of all that only counts, the same after any number of steps."""
-    split, found = problem.split, {}
-    for row, score in plain_scorers(split.refit, split.items).items():
-        figures = report_scores(problem, split, score, evaluation.pick_candidates(score))
-        found[row] = {column + end: value for column, value in figures.items()
-                      for end in steps_of(problem)}
-    return found
-
-
-def steps_of(problem):
-    """What the columns of each number of steps end in."""
-    return [f" at {step}" for step in problem.at] or [""]
+    """Figures of chance and of all that only counts.  -> {row: {column: number}}."""
+    split = problem.split
+    return {row: report_scores(problem, split, score, evaluation.pick_candidates(score))
+            for row, score in plain_scorers(split.refit, split.items).items()}
 
 
 def about(problem):
@@ -142,14 +120,12 @@ def columns(problem):
     kinds = [f" ({name})" for name in problem.negatives]
     names = ["AUC"] if problem.measure == "AUC" else ["HR@10", "NDCG@10"]
     kinds = kinds if problem.measure == "AUC" else ["", *kinds]
-    return [name + kind + end for kind in kinds for name in names for end in steps_of(problem)]
+    return [name + kind for kind in kinds for name in names]
 
 
 def figure_columns(problem):
-    """The columns worth a figure: with the most negatives, at the last number of steps."""
-    if problem.measure == "AUC":
-        return columns(problem)[-1:]
-    return ["NDCG@10" + steps_of(problem)[-1]]
+    """The columns worth a figure; of AUCs that with the most negatives."""
+    return columns(problem)[-1:] if problem.measure == "AUC" else ["NDCG@10"]
 
 
 RANKING, AUC = (Kind(partial(open_problem, measure=measure), describe, ready_model,

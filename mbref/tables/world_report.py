@@ -26,7 +26,7 @@ SWEEPS = tuple(rows.Sweep(name, name, {x: f"{x:g}" for x in values}, label, worl
 def run_worlds(options):
     """`reproduce` without a log: print the tables, write results.json, figures and report.html."""
     started = time.time()
-    reproduce.refuse(options, ("format", "target", "steps", "seed", "at", "set",
+    reproduce.refuse(options, ("format", "target", "steps", "seed", "set",
                                "validation_cases", "drop_target_history"),
                      "without --data all is trained on worlds of its own")
     seeds = options.seeds or (1 if options.quick else 3)

@@ -144,7 +144,7 @@ def test_a_log_too_short(tmp_path):
     (tmp_path / "objects.csv").write_text(GROUPS.with_name("objects.csv").read_text())
     with pytest.raises(InputError, match="too few events of group"):
         modes.open_problem(tmp_path / "events.csv")
-    assert main(["reproduce", "--paper", "atrank", "--data", str(GROUPS), "--at", "5"]) == 2
+    assert main(["reproduce", "--paper", "atrank", "--data", str(GROUPS), "--split", "x.npz"]) == 2
 
 
 def test_a_log_of_one_file_is_no_log_of_groups(tmp_path, capsys):
@@ -240,18 +240,13 @@ def test_damaged_fixed_targets(fixed, change):
 
 
 @pytest.mark.trains
-def test_reproduce_at_given_steps(fixed, tmp_path, capsys):
+def test_reproduce_on_fixed_negatives(fixed, tmp_path, capsys):
     options = ["--paper", "dmran", "--split", str(fixed), "--only", "ATRank", "--seeds", "1",
-               "--jobs", "1"]
-    small = ["--set", "table_width=4", "--set", "batch_size=2"]
-    assert main(["reproduce", *options, *small, "--at", "3", "1", "--out",
-                 str(tmp_path / "two")]) == 0
-    assert "AUC (1 fixed) at 3" in capsys.readouterr().out
-    assert main(["reproduce", *options, *small, "--at", "3", "--out", str(tmp_path / "one")]) == 0
-    two, one = (json.loads((tmp_path / name / "results.json").read_text())["rows"]["ATRank"]["mean"]
-                for name in ("two", "one"))
-    # stopping at 1 changes nothing
-    assert len(two) == 8 and {column: two[column] for column in one} == one
+               "--jobs", "1", "--steps", "3", "--set", "table_width=4", "--set", "batch_size=2"]
+    assert main(["reproduce", *options, "--out", str(tmp_path)]) == 0
+    assert "AUC (1 fixed)" in capsys.readouterr().out
+    row = json.loads((tmp_path / "results.json").read_text())["rows"]["ATRank"]
+    assert list(row["mean"]) == ["AUC (1 fixed)", "AUC strict (1 fixed)", "AUC (100 fixed)", "AUC strict (100 fixed)"]
 
 
 # Several tasks in turn, SGD.

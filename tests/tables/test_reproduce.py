@@ -119,19 +119,6 @@ def test_results_are_saved_before_the_table_is_printed(log, tmp_path, monkeypatc
     assert results(tmp_path / "out")["rows"]["BPR-MF"]["mean"] and (tmp_path / "out" / "table.png").exists()
 
 
-def test_full_rankings_after_some_numbers_of_steps(log, tmp_path, capsys):
-    more = ("--only", "HMAR", "--seeds", "1", "--jobs", "1", "--at", "2", "4")
-    data = ("--data", str(log), "--format", "taobao", "--target", "buy")
-    assert main(["reproduce", *data, "--out", str(tmp_path), *SMALL[2:], *more]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    heads = next(line for line in lines if "HR@10 at 2" in line)
-    row, plain = (next(line for line in lines if line.startswith(name)) for name in ("HMAR", "seen before"))
-    assert "NDCG@10 (99 uniform neg.) at 4" in heads
-    assert len(row.split()) == 1 + 8 and len(plain.split()) == 2 + 8
-    assert results(tmp_path)["rows"]["HMAR"]["settings"]["steps"] == 4
-    assert main(["reproduce", *data, "--out", str(tmp_path), *SMALL, *more]) == 2  # --steps, too
-
-
 def test_a_sweep_shows_the_values_that_were_trained(tmp_path, monkeypatch):
     drawn = {}
     for name in ("rows", "learning"):

@@ -180,7 +180,7 @@ def test_reproduce_hiersrec(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options, says", [
-    (("--at", "5"), "neither --at"), (("--candidates", "unseen"), "unseen"),
+    (("--split", "x.npz"), "takes no --split"), (("--candidates", "unseen"), "unseen"),
     (("--cold", "2"), "--cold"),
     (("--split-by", "leave-one-out"), "--split-by"),
     (("--set", "hier=deep"), "hier"),
