@@ -63,20 +63,13 @@ def top_by_blocks(queries, layout, chosen, n):
     return _lists(queries, layout, session[high], rows[high], n)
 
 
-def _blocks(category, index):
-    """Each chosen category as slices of pairs and of rows in the Layout.  category [P], sorted."""
-    first = np.searchsorted(category, np.arange(len(index.indptr)))
-    first, indptr = first.tolist(), index.indptr.tolist()  # lists are faster to step through
-    for c in range(len(indptr) - 1):
-        if first[c] < first[c + 1]:
-            yield slice(first[c], first[c + 1]), slice(indptr[c], indptr[c + 1])
-
-
 def _scores_by_blocks(queries, layout, category, session):
     """Scores of all candidates, pair p's in scores[start[p]:start[p + 1]].  -> scores, start."""
     start = np.concatenate([[0], np.cumsum(choose.sizes_of(layout.index)[category])])
-    scores = np.empty(start[-1], queries.dtype)
-    for pairs, rows in _blocks(category, layout.index):
+    scores, indptr = np.empty(start[-1], queries.dtype), layout.index.indptr
+    first = np.searchsorted(category, np.arange(len(indptr)))  # pair of each category
+    for c in np.flatnonzero(np.diff(first)):
+        pairs, rows = slice(first[c], first[c + 1]), slice(indptr[c], indptr[c + 1])
         block = scores[start[pairs.start] : start[pairs.stop]]  # a view of these pairs' scores
         block = block.reshape(pairs.stop - pairs.start, -1)
         np.matmul(queries.take(session[pairs], axis=0), layout.rows[rows].T, out=block)

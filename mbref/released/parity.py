@@ -94,16 +94,6 @@ def group_of(name):
     return "/".join(name.split("/")[: 2 if name.startswith("after/") else 1])
 
 
-def largest_by_group(recorded):
-    """Largest finite absolute value among the floating arrays of each group."""
-    largest = {}
-    for name, array in recorded.items():
-        if array.dtype.kind == "f":
-            top = np.max(np.abs(array), where=np.isfinite(array), initial=0.0)
-            largest[group_of(name)] = max(largest.get(group_of(name), 0.0), float(top))
-    return largest
-
-
 def allowed_error(name, array, dtype):
     """0 for whole numbers; else by the coarser type, and more after optimiser steps."""
     if array.dtype.kind != "f":
@@ -115,7 +105,11 @@ def allowed_error(name, array, dtype):
 
 def compare(recorded, recomputed, dtype):
     """Rows of all `recorded` arrays that are results; dtype: what the release computed in."""
-    largest = largest_by_group(recorded)
+    largest = {}  # finite absolute value among the floating arrays of each group
+    for name, array in recorded.items():
+        if array.dtype.kind == "f":
+            top = np.max(np.abs(array), where=np.isfinite(array), initial=0.0)
+            largest[group_of(name)] = max(largest.get(group_of(name), 0.0), float(top))
     names = [name for name in recorded if group_of(name) not in GIVEN or name in recomputed.arrays]
     return [row(name, recorded[name], recomputed, FLOOR * largest.get(group_of(name), 0.0), dtype)
             for name in names]

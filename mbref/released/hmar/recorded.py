@@ -169,9 +169,13 @@ def from_log(arrays, config, names):
              "counts": train.counts, "target": events.target, "target_counts": events.target_counts}
     found = {f"data/part_{name}": a for name, a in found.items()}
     found |= sampler_inputs(events, np.searchsorted(train.user, arrays["inputs/user"]), config)
-    if "eval/user" in arrays:
-        found |= eval_inputs(events, np.searchsorted(train.user, arrays["eval/user"]),
-                             arrays["eval/cand"], config)
+    if "eval/user" in arrays:  # the release feeds them for given candidates
+        batch = hmar_data.ranking_batch(
+            events, np.searchsorted(train.user, arrays["eval/user"]), config)
+        kinds = masks.behaviour(batch.behaviour, config.behaviours)  # [B, L, K]
+        counts = hmar.candidate_counts(batch, arrays["eval/cand"].shape, config)
+        found |= {"eval/seq": batch.item, "eval/seq_cxt": batch.counts, "eval/cand_cxt": counts,
+                  "eval/masks": np.moveaxis(kinds, -1, 1)}
     return found
 
 
@@ -185,14 +189,6 @@ def sampler_inputs(events, users, config):
             "inputs/neg_weight": follow.item > 0,
             "inputs/masks": np.moveaxis(masks.behaviour(batch.behaviour, K), -1, 0),
             "inputs/labels": masks.behaviour(label, K)}
-
-
-def eval_inputs(events, users, candidates, config):
-    """`eval/*` as the release feeds them for given candidates."""
-    batch = hmar_data.ranking_batch(events, users, config)
-    return {"eval/seq": batch.item, "eval/seq_cxt": batch.counts,
-            "eval/masks": np.moveaxis(masks.behaviour(batch.behaviour, config.behaviours), -1, 1),
-            "eval/cand_cxt": hmar.candidate_counts(batch, candidates.shape, config)}
 
 
 def eval_scores(params, arrays, config):
