@@ -27,9 +27,7 @@ N_BEST = 20
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
               "VECLIB_MAXIMUM_THREADS")
 PART = 32  # sessions that `dense` scores at a time; of 1, 4 .. 256 it was the fastest
-SHARE = 0.04  # of the items that are candidates, at which `blocks` should reach the goals
-GOALS = {"faster": (5, "faster than dense"), "parts": (5, "faster than dense in parts"),
-         "less": (10, "less memory than dense")}
+SHARE = 0.04  # of the items that are candidates, at which all policies are tried
 
 
 class Case(NamedTuple):
@@ -154,21 +152,13 @@ def peak(call):
 
 
 def table(rows):
-    """The rows as text, and where `blocks` misses the goal."""
+    """The rows as text."""
     lines = [f"{'':56}  faster than dense,   peak  less than\n"
              f"{'items':>8}  {'sessions':8}  {'way':20} {'candidates':>10} {'ms':>7} "
              f"{'':>6} {'in parts':>9} {'MB':>6} {'dense':>9}"]
     lines += [f"{row['items']:8,}  {row['sessions']:8}  {row['way']:20} {row['candidates']:10.1%} "
               f"{row['ms']:7.1f} {row['faster']:5.1f}x {row['parts']:8.1f}x {row['MB']:6.1f} "
               f"{row['less']:8.1f}x" for row in rows]
-    goals = [row for row in rows
-             if row["way"].startswith("blocks") and row["share"] == SHARE]
-    lines.append(f"goal for blocks at {SHARE:.0%}, {len(goals)} rows:")
-    for column, (goal, name) in GOALS.items():
-        missed = [f"{row['items']:,} {row['sessions']} {row['way']} {row[column]:.1f}x"
-                  for row in goals if row[column] < goal]
-        verdict = "missed by " + "; ".join(missed) if missed else "reached in all"
-        lines.append(f"  {goal}x {name}: {verdict}")
     return "\n".join(lines)
 
 

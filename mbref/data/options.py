@@ -84,21 +84,14 @@ def add_settings(p):
                         "width=32; may be repeated")
 
 
-def positive(text):
-    """A whole number of at least 1, for argparse."""
-    return whole(text, 1)
-
-
-def natural(text):
-    """A whole number of at least 0, for argparse."""
-    return whole(text, 0)
-
-
-def whole(text, least):
+def positive(text, least=1):
     """A whole number of at least `least`, for argparse."""
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text[:80]} is no whole number of at least {least}")
     return int(text)
+
+
+natural = partial(positive, least=0)
 
 
 def seconds(text):

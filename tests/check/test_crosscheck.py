@@ -67,7 +67,7 @@ def test_the_command_says_so_too(name, capsys):
 def test_call_lends_parameters_and_their_gradients():
     """By hand: [1 10] [2 3]^T + 5 = 37, whose gradient by the weights is [1 10]."""
     torch = require("torch")
-    from mbref.check.torch_modules import call
+    from tests.crosscheck.torch_modules import call
     w, b, x = torch.tensor([[2.0], [3.0]],
                            requires_grad=True), torch.tensor([5.0]), torch.tensor([1.0, 10.0])
     alone = call(torch.nn.Linear(2, 1), {"w": w, "b": b}, x)

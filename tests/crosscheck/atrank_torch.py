@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mbref.check.torch_modules import call
+from tests.crosscheck.torch_modules import call
 
 
 def ignore(name, tensor):
