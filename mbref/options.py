@@ -4,9 +4,8 @@ So `--help` and a mistyped option answer at once. A test compares the names belo
 """
 import argparse
 
-from mbref.bench.options import add_bench
 from mbref.data import options as shared
-from mbref.data.options import MODELS, add_settings, add_task, natural, positive, seconds
+from mbref.data.options import MODELS, PAPERS, add_settings, add_task, natural, positive, seconds
 
 ONLY = "a family (hmar), a component (hmar.code) or a case"
 CHECK = "Exit code 0: all pass, or fail as --xfail says; 1: some fail; 2: nothing could be run."
@@ -24,6 +23,16 @@ Exit code 0: all agree; 1: some do not; 2: a file is no such state, then nothing
 the others either."""
 EXERCISES = """Write the students' copies of notebooks/exercises: without solutions, hidden
 tests and outputs. A file that a student has changed is never written over."""
+
+BENCHES = {  # of `bench`: what it calls, what it measures, its numbers and their defaults
+    "candidates": ("benchmarks.candidates.run", "HierSRec's candidates: time, memory, four ways",
+                   dict(categories=1000, width=128, batch=256, repeats=9)),
+    "read": ("benchmarks.reading.run", "reading a log: time and memory, beside pandas",
+             dict(rows=10_000_000)),
+    "device": ("benchmarks.device.run", "training steps on a GPU, against CPU and PyTorch",
+               dict(items=10_000, length=50, width=64, batch=128, repeats=20)),
+    "step": ("benchmarks.step.run", "training steps on the CPU, against PyTorch",
+             dict(repeats=20))}
 
 
 def parser():
@@ -87,7 +96,7 @@ def add_reproduce(commands):
     """The command that makes a paper's table."""
     p = commands.add_parser("reproduce", description=REPRODUCE,
                             help="do the papers' mechanisms work? Or a paper's table on a log")
-    p.add_argument("--paper", choices=shared.PAPERS, help="(default: all; of a log: hmar)")
+    p.add_argument("--paper", choices=PAPERS, help="(default: all; of a log: hmar)")
     p.add_argument("--out", help="folder of the results (default: out/report; of a log: out/PAPER)")
     p.add_argument("--seeds", type=positive, help="(default: 3; with --quick: 1)")
     p.add_argument("--only", action="append", default=[], metavar="NAME",
@@ -174,6 +183,37 @@ def add_check(commands):
     for name, text in CHECK_FILES.items():
         p.add_argument(name, metavar="PATH", help=text)
     p.set_defaults(run="mbref.check.commands.check")
+
+
+def add_bench(commands):
+    """The commands that measure what a cheaper way saves."""
+    p = commands.add_parser("bench", help="what a cheaper way saves")
+    what = p.add_subparsers(required=True, metavar="what")
+    for name, (run, words, numbers) in BENCHES.items():
+        p = what.add_parser(name, help=words)
+        for option, default in numbers.items():
+            p.add_argument(f"--{option}", type=positive, default=default, help=f"default {default}")
+        add_others(p, name)
+        p.set_defaults(run=run)
+        p.error = shared.refuse
+
+
+def add_others(p, name):
+    """The options of a bench that are no single numbers."""
+    if name == "candidates":
+        p.add_argument("--items", type=positive, nargs="+", default=[43_000, 200_000], metavar="N")
+        p.add_argument("--shares", type=float, nargs="+", default=[0.005, 0.02, 0.04, 0.1],
+                       metavar="SHARE", help="of the items that are candidates, such as 0.04")
+    elif name == "read":
+        p.add_argument("--file", metavar="FILE", help="read this UserBehavior.csv instead")
+    else:
+        p.add_argument("--model", action="append", choices=MODELS if name == "device" else PAPERS,
+                       help="default: all; may be repeated")
+        p.add_argument("--torch", metavar="FILE", help="losses in PyTorch, functions <model>_loss")
+    if name == "step":
+        p.add_argument("--threads", type=positive, nargs="+", default=[1, 2], metavar="N")
+        p.add_argument("--plain", action="store_true", help="mbref on its plain forms")
+        p.add_argument("--grow", action="store_true", help="more items, events and hops, in turn")
 
 
 def add_course(commands):

@@ -110,7 +110,7 @@ def test_the_sdist_gives_the_same_wheel(built):
 def test_the_sdist_holds_the_tests_and_the_notebooks(built):
     with tarfile.open(built.sdist) as tar:
         found = {name.partition("/")[2] for name in tar.getnames()}
-    for folder in ("tests", "notebooks", "tiny_data", "mbref"):
+    for folder in ("tests", "notebooks", "benchmarks", "tiny_data", "mbref"):
         assert {f"{folder}/{name}" for name in hashes(ROOT / folder)} <= found
     assert {"README.md", "LICENSE", "pyproject.toml", "requirements.txt", ".ci/run"} <= found
 
@@ -170,7 +170,8 @@ def test_cases_in_somebodys_test_suite(installed, tmp_path):
 
 def test_what_is_refused(mbref, installed):
     assert "unrecognized arguments: --make" in mbref("cases", "--make", run=refused)
-    assert "which an installed mbref does not bring" in mbref("site", run=refused)
+    for command in (("site",), ("bench", "read")):
+        assert "which an installed mbref does not bring" in mbref(*command, run=refused)
     path = installed[1] / "tiny_data" / "cases" / "manifest.json"
     kept = path.read_bytes()
     try:

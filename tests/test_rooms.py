@@ -11,6 +11,7 @@ from mbref.options import parser
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mbref"
 FILES = sorted(PACKAGE.rglob("*.py"))
+BESIDE = sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("notebooks/course/*.py")])  # in the same style
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # From the bottom to the top, each with the rooms below that it uses.
 ROOMS = {
@@ -30,14 +31,12 @@ ROOMS = {
     "released": ("baselines", "data", "errors", "metrics", "nn", "papers"),
     "runs": ("baselines", "data", "errors", "papers", "protocol", "released", "training", "variants"),
     "check": ("candidates", "data", "errors", "metrics", "nn"),
-    "bench": ("candidates", "data", "errors", "nn", "runs", "training"),
     "tables": ("candidates", "data", "errors", "evaluation", "metrics", "protocol", "runs", "training", "worlds"),
     "options": ("data", "errors"),
     "__main__": ("errors", "options"),
 }
 EXCEPTIONS = {  # (file, file or room that it uses, too)
     ("data.windows", "nn.masks"),
-    ("options", "bench.options"),                # which imports nothing but these
     ("evaluation", "baselines.counting"),        # what the newest events of a history are
     *(("training", f"nn.{name}") for name in ("lookup", "optim", "shards")),
     ("evaluation", "nn.device"), ("training", "nn.device"), ("runs", "nn.device"),
@@ -141,7 +140,7 @@ def test_heavy_libraries_are_imported_by_functions(path):
 def test_commands_name_functions_that_there_are():
     """The tables are called by these texts alone, which __main__ follows."""
     texts = [node.value for path in PACKAGE.rglob("options.py") for node in ast.walk(TREES[path])
-             if isinstance(node, ast.Constant) and str(node.value).startswith(("mbref.", "notebooks."))]
+             if isinstance(node, ast.Constant) and str(node.value).startswith(("mbref.", "notebooks.", "benchmarks."))]
     assert len(texts) == 16
     for text in texts:
         module, _, function = text.rpartition(".")
@@ -152,7 +151,7 @@ def test_commands_name_functions_that_there_are():
 # Models are asked through protocol.py.
 
 ASKS = ("getattr", "hasattr", "vars", "isinstance", "type")
-PROTOCOL_ONLY = ("training", "evaluation", "runs", "tables", "bench", "check", "candidates", "released.parity")
+PROTOCOL_ONLY = ("training", "evaluation", "runs", "tables", "check", "candidates", "released.parity")
 
 
 def questions(tree):
@@ -198,9 +197,9 @@ def test_the_root_of_the_package():
     assert sum(path.is_file() for path in entries) <= 10 and sum(path.is_dir() for path in entries) <= 13
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.parametrize("path", [*FILES, *BESIDE], ids=lambda path: str(path.relative_to(ROOT)))
 def test_functions_are_short(path):
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
@@ -212,6 +211,6 @@ def test_files_are_short():
     assert {name for name, count in lines.items() if count > 300} == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.parametrize("path", [*FILES, *BESIDE], ids=lambda path: str(path.relative_to(ROOT)))
 def test_lines_are_short(path):
     assert [line for line in path.read_text().splitlines() if len(line) > 100] == []

@@ -18,7 +18,8 @@ from mbref.data.readers import read
 from mbref.errors import require
 
 NAMES = np.array(["pv", "cart", "fav", "buy"])
-ONE_WAY = "from mbref.bench.reading import measure; measure({way!r}, {path!r})"
+ONE_WAY = """import sys; sys.path[:] = {places}
+from benchmarks.reading import measure; measure({way!r}, {path!r})"""
 
 
 def run(options):
@@ -33,7 +34,7 @@ def run(options):
             if way == "pandas" and find_spec("pandas") is None:
                 print("pandas is not installed: pip install pandas")
                 continue
-            code = ONE_WAY.format(way=way, path=str(path))
+            code = ONE_WAY.format(way=way, path=str(path), places=sys.path)
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
             require(done.returncode == 0, done.stderr.strip().rpartition("InputError: ")[2])
             seconds, peak = map(float, done.stdout.split())

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 import mbref
+from benchmarks.candidates import run_apart
+from benchmarks.device import batch_of, cases, losses_in, measure, step_in_torch, step_on, to_torch
 from mbref import training
-from mbref.bench.candidates import run_apart
-from mbref.bench.device import batch_of, cases, losses_in, measure, step_in_torch, step_on, to_torch
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad
@@ -154,7 +154,7 @@ def run(options):
         settings["torch"] = None
     print("milliseconds a step: median (quartiles) and MB of mbref, of PyTorch, and with its fused "
           "Adam\nmodel     change      threads  ratio  floor    error", flush=True)
-    return max([run_apart("mbref.bench.step", settings | {"threads": threads})
+    return max([run_apart("benchmarks.step", settings | {"threads": threads})
                 for threads in options.threads])
 
 

@@ -169,7 +169,7 @@ def run(options):
     require(min(options.items) >= N_BEST, f"sizes: there must be at least {N_BEST} items.")
     require(all(0 < share <= 1 for share in options.shares),
             "a share of candidates must lie in (0, 1].")
-    return run_apart("mbref.bench.candidates", settings)
+    return run_apart("benchmarks.candidates", settings)
 
 
 def run_apart(module, settings):
@@ -178,7 +178,8 @@ def run_apart(module, settings):
     A new process, because BLAS reads the number of threads only as it is loaded.
     """
     command = [sys.executable, "-m", module, json.dumps(settings)]
-    environment = os.environ | dict.fromkeys(ONE_THREAD, "1")
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | path | dict.fromkeys(ONE_THREAD, "1")
     return subprocess.run(command, env=environment, check=False).returncode
 
 
