@@ -28,7 +28,6 @@ EXPECTED = ("taps", "outputs", "grads", "steps")  # in the order in which they a
 
 class Case(NamedTuple):
     """One entry of the manifest."""
-
     id: str             # component/name
     component: str      # "hmar.code"; whole models are "hmar", "atrank", ...
     side: str           # "paper", "released", or "both" where the two do not differ

@@ -17,7 +17,6 @@ FLOOR_FLOAT32 = 1e-2
 
 class Row(NamedTuple):
     """How one array compares."""
-
     name: str
     error: float        # largest absolute difference; inf if shapes differ or one is not finite
     index: tuple        # where

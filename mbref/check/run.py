@@ -27,7 +27,6 @@ WITHOUT = "without them: gradients=False in check, --forward-only on the command
 
 class Result(NamedTuple):
     """What came of one case in one dtype."""
-
     case: casefile.Case
     dtype: str
     rows: list              # compare.Row of every array that was offered, in order
@@ -136,15 +135,13 @@ def describe_error(error, backend):
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)
               if not frame.filename.startswith((PACKAGE, "<"))
               and "site-packages" not in frame.filename]
-    where = f" ({name_file(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+    where = ""
+    if frames:  # a notebook's cell has a number for a name
+        path, line = frames[-1].filename, frames[-1].lineno
+        where = f" ({'the cell' if 'ipykernel_' in path else Path(path).name}, line {line})"
     needs_torch = backend == "numpy" and "Tensor" in str(error)
     advice = '; the file lacks BACKEND = "torch"' if needs_torch else ""
     return f"{type(error).__name__}: {error}{where}{advice}"
-
-
-def name_file(path):
-    """What its author calls the place of some code: a notebook's cell has a number for a name."""
-    return "the cell" if "ipykernel_" in path else Path(path).name
 
 
 def refuse_exit(code):

@@ -21,7 +21,6 @@ SMALL = 64  # a table of so few rows gets its gradient by one product
 
 class Rows(SparseObject):
     """Gradient of a table [N, D] that is 0 but for the rows `ids` [R], with `values` [R, D]."""
-
     __slots__ = ["ids", "values"]
 
     def __init__(self, space, ids, values):

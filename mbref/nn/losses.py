@@ -42,9 +42,9 @@ def masked_mean(values, mask):
     return np.sum(values * mask) / count
 
 
-def target_weights(behaviours, target, other=0.1):
-    """w_b of K behaviours: `other` each, the target what is left of 1.  -> tuple of K numbers."""
-    weights = [other] * (behaviours - 1)
+def target_weights(behaviours, target):
+    """w_b of K behaviours: .1 each, the target what is left of 1.  -> tuple of K numbers."""
+    weights = [0.1] * (behaviours - 1)
     weights.insert(target - 1, 1 - sum(weights))
     return tuple(weights)
 

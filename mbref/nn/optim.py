@@ -15,7 +15,6 @@ BLOCK = 1 << 15  # numbers of a parameter that stay in a core's cache, with mome
 
 class Adam(NamedTuple):
     """Hyper-parameters of Kingma & Ba 2015, algorithm 1. HMAR: beta2 .98, TensorFlow's epsilon."""
-
     rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
@@ -26,7 +25,6 @@ class Adam(NamedTuple):
 
 class SGD(NamedTuple):
     """Plain stochastic gradient descent."""
-
     rate: float = 0.1
     clip: float | None = None
 

@@ -15,13 +15,11 @@ from autograd import tracer
 class OwnTraces(threading.local, tracer.TraceStack):
     """autograd numbers the traces that are open; here every thread numbers its own."""
 
-
 tracer.trace_stack = OwnTraces()
 
 
 class Shard(NamedTuple):
     """What a thread knows of the others."""
-
     own: list                   # the counts that its shard has shown so far
     every: list                 # those lists of all shards, in order
     barrier: threading.Barrier  # where all wait until every list has one count more

@@ -66,7 +66,10 @@ def train(options):
             "--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
-            refuse_others(options)
+            for name, value in vars(options).items():
+                require(name in ("resume", "run", "default_of", "model", "device")
+                        or value == options.default_of(name), "--resume goes on with a run as it "
+                        f"was begun: leave --{name.replace('_', '-')} out.")
             runs.resume(folder, describe, device=options.device)
         else:
             overrides, settings = runs.parse_settings(options.model, overrides_of(options))
@@ -79,14 +82,6 @@ def train(options):
               f"python -m mbref train --resume {quote(str(folder))}", file=sys.stderr)
         return 130
     print(f"done: python -m mbref evaluate {quote(str(folder))}")
-
-
-def refuse_others(options):
-    """Raise InputError if --resume came with an option that the run has decided."""
-    for name, value in vars(options).items():
-        require(name in ("resume", "run", "default_of", "model", "device")
-                or value == options.default_of(name), "--resume goes on with a run as it was "
-                f"begun: leave --{name.replace('_', '-')} out.")
 
 
 def evaluate(options):

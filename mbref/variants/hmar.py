@@ -47,14 +47,12 @@ def examples(events, config, rng):
 
 def training_batch(events, rows, config, rng):
     """Windows `rows` with the counts and the positives that the config asks for."""
-    made = windows.training_batch(events, rows, config, rng, config.counts)
-    return change_batch(made, config)
+    return change_batch(windows.training_batch(events, rows, config, rng, config.counts), config)
 
 
 def ranking_batch(events, cases, config):
     """The newest events of the sequences `cases`, with counts as the config asks for."""
-    made = windows.ranking_batch(events, cases, config, config.counts)
-    return change_batch(made, config)
+    return change_batch(windows.ranking_batch(events, cases, config, config.counts), config)
 
 
 def change_batch(batch, config):
@@ -69,14 +67,9 @@ def change_batch(batch, config):
 
 
 def forward(params, batch, config, tap=ignore, rng=None):
-    """States z after each event.  -> [B, L, D].  (1)-(4)."""
+    """States z after each event; by "bypass" step (4) reads what step (3) would.  -> [B, L, D]."""
     if config.merge == "encoder":
         return hmar.forward(params, batch, config, tap, rng)
-    return encode_sequence(params, batch, config, tap, rng)
-
-
-def encode_sequence(params, batch, config, tap, rng):
-    """States z without behaviour encoder: step (4) reads what step (3) would.  -> [B, L, D]."""
     drop, real = dropout(config.dropout, rng), masks.padding(batch.item)  # [B, L]
     z = drop(hmar.input_code(params, batch.item, batch.counts)) * real[..., None]  # [B, L, D]
     tap("input", z)
