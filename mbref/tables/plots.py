@@ -52,27 +52,6 @@ def sweep(results, path, values, parameter, column):
     return save_figure(fig, path)
 
 
-def shares(results, path, names, wanted):
-    """Coverage and Recall@20 among candidates against their mean share of all items, a line a row.
-
-    names: rows that have such figures; wanted: the shares of their columns.
-    """
-    fig, axes = plt.subplots(1, 2, figsize=(9, 3.5))
-    for ax, measure in zip(axes, ("coverage", "Recall@20"), strict=True):
-        for name in names:
-            mean = results["rows"][name]["mean"]
-            kinds = [f" at {share:.0%}" for share in wanted if f"coverage at {share:.0%}" in mean]
-            line, = ax.plot([mean[f"share{kind}"] for kind in kinds],
-                            [mean[measure + kind] for kind in kinds], "o-", label=name)
-            if measure in mean:
-                ax.axhline(mean[measure], color=line.get_color(), ls=":", lw=1)
-        ax.set(xscale="log", xlabel="candidates, mean share of all items", ylabel=measure,
-               ylim=(0, None))
-        ax.grid(alpha=0.3)
-    ax.legend(title="dotted: among all items", title_fontsize=8, **BESIDE)
-    return save_figure(fig, path)
-
-
 def learning(results, path, names):
     """What was validated against steps, one line a seed, one colour a row."""
     fig, ax = plt.subplots(figsize=(6, 4))

@@ -153,7 +153,7 @@ def replace_nan(value):
 
 
 def draw_figures(paper, results, folder, columns):
-    """PNG figures: `columns` of every row, sweeps, shares, validation while training.  -> paths."""
+    """PNG figures: `columns` of every row, sweeps, validation while training.  -> paths."""
     from mbref.tables import plots  # only a figure brings matplotlib
 
     found = results["rows"]
@@ -166,9 +166,6 @@ def draw_figures(paper, results, folder, columns):
             path = folder / f"{sweep.name}.png"
             paths.append(plots.sweep(results, path, dict(sorted(values.items())), sweep.label,
                                      columns[0]))
-    curves = [name for name in paper.curves if name in found]
-    if curves:
-        paths.append(plots.shares(results, folder / "shares.png", curves, sessions.SHARES))
     in_sweeps = {row for sweep in paper.sweeps for row in sweep.values.values()} - {paper.own}
     curves = [name for name, row in found.items() if name not in in_sweeps and row.get("training")
               and row["training"][0]["validation"]]

@@ -131,7 +131,6 @@ class Paper(NamedTuple):
     own: str                # the row of the paper's own model
     rows: dict
     sweeps: tuple = ()
-    curves: tuple = ()      # rows in the figure of shares
     published: dict = {}    # {row: {column: number}}
 
 
@@ -139,7 +138,6 @@ PAPERS = {
     "atrank": Paper("groups", "att-a2a", ATRANK),
     "dmran": Paper("AUC", "DMRAN", DMRAN, (SWEEPS["hops"], SWEEPS["redundancy"]),
                    published=PUBLISHED),
-    "hiersrec": Paper("sessions", "HierSRec", HIERSREC, (SWEEPS["lambda"],),
-                      ("HierSRec", "flat MTL", "no metadata", BOUND)),
+    "hiersrec": Paper("sessions", "HierSRec", HIERSREC, (SWEEPS["lambda"],)),
     "hmar": Paper("ranking", "HMAR", HMAR, (SWEEPS["theta"],)),
 }
