@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.candidates import blocks as by_blocks, choose
+from benchmarks import blocks as by_blocks
+from mbref.candidates import choose
 from mbref.errors import require
 from mbref.nn.losses import log_softmax
 

@@ -34,8 +34,8 @@ def index_of(category, categories):
 def index_of_pairs(item, category, items, categories):
     """The Index of items that may have several categories: pairs (item, category), 2 [M].
 
-    `budget`, `k_of_share` and blocks.py take only an Index of one category an item. Raises
-    InputError for numbers that are none, or an item without.
+    `budget` and `k_of_share` take only an Index of one category an item. Raises InputError for
+    numbers that are none, or an item without.
     """
     item, category = np.asarray(item), np.asarray(category)
     whole = item.dtype.kind in "iu" and category.dtype.kind in "iu"

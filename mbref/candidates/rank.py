@@ -2,7 +2,7 @@
 
 What a miss costs is ours: the paper's abstract (arXiv 2309.06533) does not say. An item outside the
 chosen categories is absent, neither last nor of score 0: as a target it is a miss that stays in the
-denominator. `dense` is the definition; blocks.py is for speed and builds nothing of shape [B, N].
+denominator. `dense` is the definition; benchmarks/blocks.py has the same lists faster.
 
 A matrix product rounds the same score differently in products of different shape, so ties would
 come and go. `pair_scores` alone says what a score is: its rounding depends on the query and the row
@@ -53,7 +53,10 @@ def dense(queries, weights, index, chosen, target, n):
 
 def among(queries, weights, allowed, target, n):
     """As `dense`, of any set of candidates `allowed` [B, N], such as `inject_target` gives."""
-    target = check_target(target, queries, allowed.shape[1])
+    given, target = np.asarray(target), np.asarray(target).astype(np.int64)
+    require(target.shape == queries.shape[:1] and (target == given).all()
+            and ((target >= 1) & (target <= allowed.shape[1])).all(),
+            f"target must be [{len(queries)}] items in 1..{allowed.shape[1]}.")
     check_weights(weights, allowed.shape[1])
     check_queries(queries, weights, n)
     scores = np.array([pair_scores(query, weights) for query in queries])  # [B, N]
@@ -139,11 +142,3 @@ def check_choice(chosen, queries, index):
     shape = len(queries), len(index.indptr) - 1
     require(chosen.dtype == bool and chosen.shape == shape,
             f"chosen must be bool {shape}, not {chosen.dtype} {chosen.shape}.")
-
-
-def check_target(target, queries, items):
-    """The targets [B] as integers. Raises InputError for one that is no item 1..N."""
-    given, target = np.asarray(target), np.asarray(target).astype(np.int64)
-    require(target.shape == queries.shape[:1] and ((target >= 1) & (target <= items)).all()
-            and (target == given).all(), f"target must be [{len(queries)}] items in 1..{items}.")
-    return target

@@ -27,9 +27,14 @@ def export(folder, cases, raw):
     """
     try:
         manifest = (casefile.ROOT / "manifest.json").read_bytes()
-        require_unused(folder, cases, manifest)
+        path = folder / "manifest.json"
+        require(not path.exists() or path.read_bytes() == manifest,
+                f"{folder} holds a manifest of other cases: give another folder.")
+        found = [name for case in cases for name in (f"{case.id}.npz", case.id)
+                 if (folder / name).exists()]
+        require(not found, f"{folder} holds {', '.join(found[:1])} already: give another folder.")
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "manifest.json", lambda file: file.write(manifest))
+        write_whole(path, lambda file: file.write(manifest))
         for case in cases:
             arrays = casefile.arrays(case)
             given = {k: a for k, a in arrays.items()
@@ -43,16 +48,6 @@ def export(folder, cases, raw):
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another folder.") from error
-
-
-def require_unused(folder, cases, manifest):
-    """Raise InputError if what is in the folder would be written over, or fit no longer."""
-    path = folder / "manifest.json"
-    require(not path.exists() or path.read_bytes() == manifest,
-            f"{folder} holds a manifest of other cases: give another folder.")
-    found = [name for case in cases for name in (f"{case.id}.npz", case.id)
-             if (folder / name).exists()]
-    require(not found, f"{folder} holds {', '.join(found[:1])} already: give another folder.")
 
 
 def write_raw(path, arrays, **more):

@@ -32,7 +32,9 @@ def text_vectors(tokens, train_items, columns=1024, width=64):
     require(tokens is not None, "this log has no attributes to make text vectors from: "
                                 "choose vectors without text.")
     require(columns >= 1 and width >= 1, f"columns {columns} and width {width} must be 1 or more.")
-    entries = _hash_tokens(tokens, columns)  # Deviation HierSRec D17: no language model
+    code = np.array([zlib.crc32(str(name).encode()) for name in tokens.names], np.int64)
+    code = code[tokens.value]  # Deviation HierSRec D17: no language model
+    entries = tokens.ptr, code % columns, np.where(code >> 31, -1.0, 1.0)
     items, train = len(entries[0]) - 1, np.unique(np.asarray(train_items))
     require(len(train) and train.dtype.kind in "iu" and 1 <= train[0] and train[-1] < items,
             f"train_items must be item numbers in 1..{items - 1}, at least one.")
@@ -54,13 +56,6 @@ def random_vectors(rng, like):
 
 
 # Entries: the tokens' hashes as rows of a sparse matrix, (ptr [N+2], column [nnz], sign [nnz]).
-
-def _hash_tokens(tokens, columns):
-    """The entries of Attributes; columns 0..columns-1, signs 1 or -1."""
-    code = np.array([zlib.crc32(str(name).encode()) for name in tokens.names], np.int64)
-    code = code[tokens.value]
-    return tokens.ptr, code % columns, np.where(code >> 31, -1.0, 1.0)
-
 
 def _counts(entries, items, columns):
     """Signed counts of the tokens of these items.  -> [b, H]."""

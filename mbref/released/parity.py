@@ -94,15 +94,6 @@ def group_of(name):
     return "/".join(name.split("/")[: 2 if name.startswith("after/") else 1])
 
 
-def allowed_error(name, array, dtype):
-    """0 for whole numbers; else by the coarser type, and more after optimiser steps."""
-    if array.dtype.kind != "f":
-        return 0.0
-    if "float32" not in (dtype, str(array.dtype)):
-        return 1e-9
-    return 1e-4 if name.startswith("after/") else 2e-5
-
-
 def compare(recorded, recomputed, dtype):
     """Rows of all `recorded` arrays that are results; dtype: what the release computed in."""
     largest = {}  # finite absolute value among the floating arrays of each group
@@ -123,7 +114,9 @@ def row(name, want, recomputed, floor, dtype):
     problem = mismatch(want, low) or mismatch(want, high)
     if problem:
         return Row(name, want.shape, problem, False)
-    error, allowed = relative_error(want, low, high, floor), allowed_error(name, want, dtype)
+    error, allowed = relative_error(want, low, high, floor), 1e-9 * (want.dtype.kind == "f")
+    if allowed and "float32" in (dtype, str(want.dtype)):  # the coarser; more after steps
+        allowed = 1e-4 if name.startswith("after/") else 2e-5
     ok = error <= allowed
     return Row(name, want.shape, "ok" if ok else "differs", ok, error, allowed)
 

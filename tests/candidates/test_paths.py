@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mbref import metrics
-from mbref.candidates import blocks, choose, rank
+from benchmarks import blocks
+from mbref.candidates import choose, rank
 from mbref.errors import InputError
 from tests.candidates.problems import (
     KINDS,

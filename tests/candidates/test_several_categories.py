@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mbref import metrics
-from mbref.candidates import blocks, choose, rank
+from benchmarks import blocks
+from mbref.candidates import choose, rank
 from mbref.errors import InputError
 from tests.candidates.problems import by_session, problem, seeds
 from tests.optional import given, settings

@@ -118,11 +118,9 @@ def init(rng, config):
 
 def init_blocks(rng, config):
     """Parameters of the attention net."""
-    def block(D):  # Deviation D2, D10: keys are a layer, and the hidden one is D/4 wide
-        return init_encoder(rng, D, D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
-
-    return {name: [block(config.width) for _ in range(config.blocks)]
-            for name in ("self", "vanilla")}
+    D = config.width  # Deviation D2, D10: keys are a layer, and the hidden one is D/4 wide
+    return {name: [init_encoder(rng, D, D // 4) | {"ln": init_norm(D), "ln_f": init_norm(D)}
+                   for _ in range(config.blocks)] for name in ("self", "vanilla")}
 
 
 def object_code(params, config, group, ids):

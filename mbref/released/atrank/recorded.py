@@ -65,7 +65,11 @@ def settings_of(arrays, config, folder):
     if folder in ("atrank", "multi"):
         more |= {"heads": number(config, "num_heads"), "blocks": number(config, "num_blocks")}
     if folder == "multi":
-        more |= run_of(config["net_type"])
+        run = re.fullmatch("(att|rnn|rna|cnn)-([iqca])2[iqca]", str(config["net_type"]))
+        require(run, f"net_type {config['net_type']} in meta/config is no run of multi/ such as "
+                     "att-a2i.")
+        read = (0, 1, 2) if run[2] == "a" else (GROUPS.index(run[2]),)  # a: all groups
+        more |= {"net": run[1], "read": read}
     if more.get("net", variant.get("net")) == "cnn":
         sizes = sum(bool(re.fullmatch(r"params/conv-maxpool-\d+/W", name)) for name in arrays)
         more |= {"sizes": sizes, "filters": arrays["params/conv-maxpool-1/b"].size}
@@ -84,13 +88,6 @@ def number(config, name):
     require(isinstance(config[name], (int, float)),
             f"{name} in meta/config must be a number, not {config[name]!r}.")
     return config[name]
-
-
-def run_of(name):
-    """Net and groups read by a run of multi/: att-i2q reads items, predicts queries; a is all."""
-    parts = re.fullmatch("(att|rnn|rna|cnn)-([iqca])2[iqca]", str(name))
-    require(parts, f"net_type {name} in meta/config is no run of multi/ such as att-a2i.")
-    return {"net": parts[1], "read": (0, 1, 2) if parts[2] == "a" else (GROUPS.index(parts[2]),)}
 
 
 def name_of(path, settings):
