@@ -21,7 +21,10 @@ def write_whole(path, write, new=False):
     try:
         require(not path.exists() or path.is_file() or path.is_dir(),
                 f"{path} is no file but a device or a pipe: give the name of a file.")
-        remove_leftovers(path)
+        for old in path.parent.glob(f"*.*{MARK}"):  # what processes that were killed have left
+            number = old.name.removesuffix(MARK).rpartition(".")[2]
+            if number.isdecimal() and not is_running(int(number)):
+                old.unlink(missing_ok=True)
         with open(part, "wb") as file:
             write(file)
             file.flush()
@@ -55,14 +58,6 @@ def put_new(part, path):
     except OSError:  # a file system without links: the name comes first
         open(path, "xb").close()
         os.replace(part, path)
-
-
-def remove_leftovers(path):
-    """Remove what processes of mbref that were killed had half written beside `path`."""
-    for part in path.parent.glob(f"*.*{MARK}"):
-        number = part.name.removesuffix(MARK).rpartition(".")[2]
-        if number.isdecimal() and not is_running(int(number)):
-            part.unlink(missing_ok=True)
 
 
 def is_running(number):

@@ -17,7 +17,7 @@ from mbref.data.readers.times import LATEST, iso_time, number
 from mbref.errors import InputError, require
 
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
-META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")  # of meta_X beside reviews_X.json
 DAY = re.compile(r"(\d\d?)\s+(\d\d?),\s*(\d{4})", re.ASCII)  # 09 13, 2009
 LONGEST_LITERAL = 1 << 16  # letters of a line in Python's spelling; longer ones take minutes
 
@@ -36,7 +36,9 @@ def amazon(path, reading):
             f"format amazon: leave them out or give {', '.join(RATED)}.")
     parts = _parts(_records(found, _review if names is None else _review_by_stars))
     log = build.log(found, parts, (tuple(names or ("review",)),), reading, 1000, ("item",))
-    metadata = _metadata(Path(path))
+    stem = re.sub(r"^reviews_|(_5)?(\.jsonl?)?(\.gz)?$", "", Path(path).name)
+    choices = [Path(path).with_name(f"meta_{stem}{ending}") for ending in META_ENDINGS]
+    metadata = next((choice for choice in choices if choice.exists()), choices[0])
     if not metadata.exists():
         return build.note_no_categories(log, metadata)
     found, wanted, good, category = text.Findings(metadata, [], {}), set(log.items.tolist()), 0, {}
@@ -158,13 +160,6 @@ def _milliseconds(record):
     if not 0 <= value < LATEST * 1000:  # false for nan, too
         raise ValueError("it has no valid unixReviewTime, timestamp or reviewTime")
     return int(value)
-
-
-def _metadata(path):
-    """Path of meta_X beside X.json, X_5.json or reviews_X.json; it may not exist."""
-    stem = re.sub(r"^reviews_|(_5)?(\.jsonl?)?(\.gz)?$", "", path.name)
-    choices = [path.with_name(f"meta_{stem}{ending}") for ending in META_ENDINGS]
-    return next((choice for choice in choices if choice.exists()), choices[0])
 
 
 def _item_category(record):

@@ -39,7 +39,10 @@ def events_of(part, table, broken, shown):
     """A part for build.log; rows that are no events go to `broken` or, by label, to `shown`."""
     part = drop_empty(part, ("user", "item", "behaviour", "rating", "time"), broken)
     if "label" in part:
-        part = _drop_label(part, broken, shown)
+        part["label"] = map_texts(part["label"], lambda text: BOOLEAN.get(text.lower(), text))
+        part = drop(part, "label", np.isnan(numbers_of(part["label"])), "label {} is not a number",
+                    broken)
+        part = drop(part, "label", numbers_of(part["label"]) <= 0, "0", shown)  # not taken
     if "time" in part:
         part = _with_times(part, table.clock, broken)
     if "behaviour" not in part:
@@ -75,14 +78,6 @@ def drop(part, name, bad, problem, broken):
     add_broken(broken, problem, int(part["line"].values[row]), int(bad.sum()),
                problem.replace("{}", first))
     return take(part, ~bad)
-
-
-def _drop_label(part, broken, shown):
-    """The part without the rows whose label is 0: shown, and not taken."""
-    label = map_texts(part["label"], lambda text: BOOLEAN.get(text.lower(), text))
-    part = drop({**part, "label": label}, "label", np.isnan(numbers_of(label)),
-                "label {} is not a number", broken)
-    return drop(part, "label", numbers_of(part["label"]) <= 0, "0", shown)
 
 
 def _with_times(part, clock, broken):
