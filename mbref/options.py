@@ -25,13 +25,13 @@ EXERCISES = """Write the students' copies of notebooks/exercises: without soluti
 tests and outputs. A file that a student has changed is never written over."""
 
 BENCHES = {  # of `bench`: what it calls, what it measures, its numbers and their defaults
-    "candidates": ("benchmarks.candidates.run", "HierSRec's candidates: time, memory, four ways",
+    "candidates": ("tests.benchmarks.candidates.run", "HierSRec's candidates, four ways",
                    dict(categories=1000, width=128, batch=256, repeats=9)),
-    "read": ("benchmarks.reading.run", "reading a log: time and memory, beside pandas",
+    "read": ("tests.benchmarks.reading.run", "reading a log: time and memory, beside pandas",
              dict(rows=10_000_000)),
-    "device": ("benchmarks.device.run", "training steps on a GPU, against CPU and PyTorch",
+    "device": ("tests.benchmarks.device.run", "training steps on a GPU, against CPU and PyTorch",
                dict(items=10_000, length=50, width=64, batch=128, repeats=20)),
-    "step": ("benchmarks.step.run", "training steps on the CPU, against PyTorch",
+    "step": ("tests.benchmarks.step.run", "training steps on the CPU, against PyTorch",
              dict(repeats=20))}
 
 

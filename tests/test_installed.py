@@ -110,7 +110,7 @@ def test_the_sdist_gives_the_same_wheel(built):
 def test_the_sdist_holds_the_tests_and_the_notebooks(built):
     with tarfile.open(built.sdist) as tar:
         found = {name.partition("/")[2] for name in tar.getnames()}
-    for folder in ("tests", "notebooks", "benchmarks", "tiny_data", "mbref"):
+    for folder in ("tests", "notebooks", "tiny_data", "mbref"):
         assert {f"{folder}/{name}" for name in hashes(ROOT / folder)} <= found
     assert {"README.md", "LICENSE", "pyproject.toml", "requirements.txt", ".ci/run"} <= found
 

@@ -11,7 +11,7 @@ from mbref.options import parser
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mbref"
 FILES = sorted(PACKAGE.rglob("*.py"))
-BESIDE = sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("notebooks/course/*.py")])  # in the same style
+BESIDE = sorted([*ROOT.glob("tests/benchmarks/*.py"), *ROOT.glob("notebooks/course/*.py")])  # in the same style
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # From the bottom to the top, each with the rooms below that it uses.
 ROOMS = {
@@ -139,8 +139,9 @@ def test_heavy_libraries_are_imported_by_functions(path):
 
 def test_commands_name_functions_that_there_are():
     """The tables are called by these texts alone, which __main__ follows."""
+    prefixes = "mbref.", "notebooks.", "tests.benchmarks."
     texts = [node.value for path in PACKAGE.rglob("options.py") for node in ast.walk(TREES[path])
-             if isinstance(node, ast.Constant) and str(node.value).startswith(("mbref.", "notebooks.", "benchmarks."))]
+             if isinstance(node, ast.Constant) and str(node.value).startswith(prefixes)]
     assert len(texts) == 16
     for text in texts:
         module, _, function = text.rpartition(".")

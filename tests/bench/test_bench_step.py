@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mbref import options
-from benchmarks import candidates, step as bench_step
-from benchmarks.device import losses_in
+from tests.benchmarks import candidates, step as bench_step
+from tests.benchmarks.device import losses_in
 from mbref.errors import InputError
 from mbref.nn import vjps
 from tests.optional import require

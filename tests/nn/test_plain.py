@@ -5,7 +5,7 @@ import pytest
 
 import mbref
 from mbref import runs, training
-from benchmarks import device as bench_device
+from tests.benchmarks import device as bench_device
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad
 
