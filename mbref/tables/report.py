@@ -4,52 +4,13 @@ The page fetches nothing: figures are inline. Colours follow the reader's choice
 """
 import base64
 from html import escape
+from pathlib import Path
 from string import Template
 
 from mbref.data.files import write_whole
 from mbref.tables import mechanisms, reproduce, rows
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>mbref: do the papers' mechanisms work?</title>
-<style>
-:root { color-scheme: light dark; --line: #8886; --soft: #8882; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 62rem; margin: auto; padding: 0 1rem 3rem; }
-h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
-td { white-space: nowrap; } th:first-child, td:first-child { text-align: left; }
-.words td:last-child { white-space: normal; min-width: 14rem; text-align: left; }
-tr.own { background: var(--soft); }
-figure { margin: 1.5rem 0; } figcaption { font-size: .85rem; }
-img { max-width: 100%; height: auto; background: white; border-radius: .3rem; padding: .3rem; }
-</style>
-</head>
-<body>
-<h1>Do the papers' mechanisms work?</h1>
-<p>Four recommender papers, trained on synthetic logs whose rule is known, so that the best possible
-answer, the <em>ceiling</em>, is known too. Each world needs one mechanism. <b>ON</b>: the signal
-that the mechanism is for is in the log; <b>OFF</b>: the same log without it. A mechanism that does
-what it is for makes a difference ON and none OFF.</p>
-<p>$how</p>
-<h2>Mechanisms</h2>
-<div class="wide">$mechanisms</div>
-$notes
-<p>Differences are full model minus the one without the mechanism, on the same users, mean over
-seeds; in brackets the 95% interval of a paired bootstrap over users. <em>Way</em>: how far the full
-model comes from chance (0%) to the ceiling (100%). The verdict follows from these numbers: it
-<em>shows</em> where the interval ON lies above 0. A figure of a case is its mean over all items
-that may come next, each as often as it comes, so no luck of the draw is in it.</p>
-$figures
-$tables
-<h2>Training, sweeps, coverage</h2>
-$rest
-</body>
-</html>
-""")
+PAGE = Path(__file__).with_name("report.html")
 # what a figure shows, by its file's name
 CAPTIONS = {
     "mechanisms": "Difference that each mechanism makes, with the signal (filled) and without it "
@@ -79,7 +40,7 @@ def write(results, figures, folder):
     how = f"{made}; one seed of the other papers' models."
     if results["quick"]:
         how = f"{mechanisms.QUICK} {made} --quick."
-    text = PAGE.substitute(
+    text = Template(PAGE.read_text(encoding="utf-8")).substitute(
         how=escape(how), figures="\n".join(first),
         mechanisms=html_table(mechanisms.HEADS, map(mechanisms.cells_of_row, found), kind="words"),
         notes="".join(f"<p>{escape(note)}</p>" for note in mechanisms.notes(found)),
