@@ -41,6 +41,8 @@ OPTIONAL = {
 # what a text must be to become a field of a kind
 VALUES = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number",
           float: "a number", str: "a word"}
+PARSERS = {bool: lambda text: {"true": True, "false": False}[text.lower()],  # the others: the kind
+           tuple: lambda text: tuple(map(float, text.split(",")))}
 
 
 def optional(model, name):
@@ -69,15 +71,8 @@ def parse_fields(kind, texts, fixed=()):
         require(name in known,
                 f"--set {name}={text[:80]}: the name must be one of {', '.join(known)}.")
         try:
-            values[name] = parse_value(text, type(known[name]))
+            values[name] = PARSERS.get(type(known[name]), type(known[name]))(text)
         except (KeyError, ValueError) as error:
             raise InputError(f"--set {name}={text[:80]}: the value must be "
                              f"{VALUES[type(known[name])]}, not {text!r}.") from error
     return values
-
-
-def parse_value(text, kind):
-    """A text as a value of a kind. Raises KeyError or ValueError if it is none."""
-    if kind is bool:
-        return {"true": True, "false": False}[text.lower()]
-    return tuple(map(float, text.split(","))) if kind is tuple else kind(text)

@@ -70,18 +70,14 @@ def load_implementation(path):
     names = {name.replace(".", "_"): name for name in casefile.manifest()["components"]}
     functions = {names[own]: partial(call_with_settings, names[own], content[own])
                  for own in names if callable(content.get(own))}
+    defined = [name for name, value in content.items()
+               if getattr(value, "__module__", None) == content["__name__"]]  # not what it imports
+    close = dict.fromkeys(match for name in defined
+                          for match in difflib.get_close_matches(name, names, 1))
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
     require(functions, f"{path} has no function with the name of a component, such as hmar_code: "
-                       f"{suggest_names(content, names)}python -m mbref cases lists them.")
+                       f"{meant}python -m mbref cases lists them.")
     return functions, backend
-
-
-def suggest_names(content, known):
-    """""did you mean hmar_code? " of what a file defines and `known` names resemble, or ""."""
-    own = [name for name, value in content.items()
-           if getattr(value, "__module__", None) == content["__name__"]]  # not what it imports
-    close = dict.fromkeys(match for name in own
-                          for match in difflib.get_close_matches(name, known, 1))
-    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def call_with_settings(component, function, params, inputs, tap):

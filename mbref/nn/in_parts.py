@@ -74,12 +74,8 @@ def aligned(text):
     return attend
 
 
-def dense_by_kind_plain(x, w, b, kind):
-    """`dense_by_kind` as a loop over all K kinds."""
-    return sum((kind == k)[..., None] * linear_plain(x, w[k], b[k]) for k in range(len(w)))
-
-
-@with_gradient(dense_by_kind_plain)
+@with_gradient(lambda x, w, b, kind: sum((kind == k)[..., None] * linear_plain(x, w[k], b[k])
+                                         for k in range(len(w))))
 def dense_by_kind(x, w, b, kind):
     """x_t W_k + b_k, k = kind[t] in 0..K-1; 0 where it is negative.  x [B, L, D], w [K, D, E].
 
