@@ -2,12 +2,13 @@
 
 A scorer is a function (history, cases) -> scores [B, N] of all items 1..N for those cases; a scorer
 of candidates takes these too, (history, cases, candidates [B, C]) -> [B, C]. Models and plain
-baselines alike are such scorers, ranked on the same cases and negatives.
+baselines alike are such scorers, ranked on the same cases and negatives. `each` is how a function
+is called for batches of cases, as map does: tables/jobs.py has one that sends them elsewhere.
 """
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from mbref import metrics
 from mbref.baselines.counting import newest
@@ -16,6 +17,7 @@ from mbref.data.negatives import negatives_of_users
 from mbref.nn.device import device_of, to_device
 
 SCORES = 4_000_000  # of a batch; what a model holds beside them is some times as much
+TIES = {"AUC": "half", "AUC strict": "strict"}  # how ties count in each
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
 
@@ -59,28 +61,29 @@ def target_first(held, cases, negatives):
     return np.concatenate([held.item[cases][:, None], negatives[cases]], axis=1)
 
 
-def batches(count, size, progress=False):
-    """The numbers of `count` cases, `size` at a time; with a bar if it takes long."""
-    starts = range(0, count, size)
-    for start in tqdm(starts, "ranking", disable=not progress, leave=False, unit="batch", delay=2):
-        yield np.arange(start, min(start + size, count))
+def batches(count, size):
+    """The numbers of `count` cases, `size` at a time."""
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def auc(score, held, negatives, batch_size=64, progress=False):
+def auc(score, held, negatives, batch_size=64, each=map):
     """Mean over cases of the share of `negatives` [S, m] that score less than the held-out item.
 
     score: of candidates. Eq. 23 of DMRAN, with as many negatives as there are; 0 is none.
     -> {"AUC": ties count half, "AUC strict": ties count 0, as in ATRank's release}.
     """
-    values = {"AUC": [], "AUC strict": []}  # Deviation DMRAN D20: scores in the place of p
-    for cases in batches(len(held.item), batch_size, progress):
-        candidates = target_first(held, cases, negatives)  # [B, 1+m]
-        scores = score(held.history, cases, candidates)
-        positive = np.tile(np.arange(candidates.shape[1]) == 0, (len(cases), 1))
-        for found, ties in zip(values.values(), ("half", "strict"), strict=True):
-            found.append(metrics.auc(scores, positive, ties, candidates > 0))
-    return {name: float(metrics.macro_auc(np.concatenate(found)).mean)
-            for name, found in values.items()}
+    parts = each(partial(auc_of_cases, score, held, negatives),
+                 batches(len(held.item), batch_size))
+    return {name: float(metrics.macro_auc(np.concatenate(values)).mean)
+            for name, values in zip(TIES, zip(*parts, strict=True), strict=True)}
+
+
+def auc_of_cases(score, held, negatives, cases):
+    """The AUC of each case, for each of TIES.  -> [2, B]."""
+    candidates = target_first(held, cases, negatives)  # [B, 1+m]
+    scores = score(held.history, cases, candidates)  # Deviation DMRAN D20: in the place of p
+    positive = np.tile(np.arange(candidates.shape[1]) == 0, (len(cases), 1))
+    return [metrics.auc(scores, positive, ties, candidates > 0) for ties in TIES.values()]
 
 
 def validation(model, config, split, candidates="all", measure="NDCG@10", count=0):
@@ -107,24 +110,27 @@ def cases_at_once(items):
     return max(1, min(64, SCORES // items))
 
 
-def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=None,
-                 progress=False):
+def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=None, each=map):
     """Rivals in the full ranking, then among each set of `negatives` [S, m]; 0 is no candidate.
 
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
     that is there itself counts as a miss. -> list of 1 + len(negatives) Rivals.
     """
-    parts = []
-    for cases in batches(len(held.item), batch_size or cases_at_once(items), progress):
-        scores, first = score(held.history, cases), np.zeros(len(cases), int)
-        # Deviation HierSRec D16: items of the history stay candidates unless asked otherwise
-        allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
-        part = [metrics.greater_and_ties(scores, held.item[cases] - 1, allowed)]
-        for one in negatives:
-            chosen = target_first(held, cases, one)  # [B, 1+m]
-            part.append(metrics.greater_and_ties(take(scores, chosen), first, chosen > 0))
-        parts.append(part)
+    parts = each(partial(rivals_of_cases, score, held, items, candidates, negatives),
+                 batches(len(held.item), batch_size or cases_at_once(items)))
     return [Rivals(*np.concatenate(p, axis=1)) for p in zip(*parts, strict=True)]
+
+
+def rivals_of_cases(score, held, items, candidates, negatives, cases):
+    """What count_rivals says of the cases [B].  -> 1 + len(negatives) pairs of [B]."""
+    scores, first = score(held.history, cases), np.zeros(len(cases), int)
+    # Deviation HierSRec D16: items of the history stay candidates unless asked otherwise
+    allowed = unseen(held.history, cases, items) if candidates == "unseen" else None
+    found = [metrics.greater_and_ties(scores, held.item[cases] - 1, allowed)]
+    for one in negatives:
+        chosen = target_first(held, cases, one)  # [B, 1+m]
+        found.append(metrics.greater_and_ties(take(scores, chosen), first, chosen > 0))
+    return found
 
 
 def unseen(history, cases, items):
@@ -148,7 +154,7 @@ def summary(found, which=slice(None), k=10):
             for name, metric in METRICS.items()}
 
 
-def report(score, held, items, candidates="all", negatives=None, k=10, progress=False):
+def report(score, held, items, candidates="all", negatives=None, k=10, each=map):
     """Every figure of a table row.  -> {column: number}.
 
     Full ranking first; then, for each name in `negatives` {name: sets of [S, m]}, the mean over its
@@ -157,7 +163,7 @@ def report(score, held, items, candidates="all", negatives=None, k=10, progress=
     """
     negatives = negatives or {}
     every = [one for sets in negatives.values() for one in sets]
-    full, *among = count_rivals(score, held, items, candidates, every, progress=progress)
+    full, *among = count_rivals(score, held, items, candidates, every, each=each)
     kinds, row = {"": [full]}, {}
     for name, sets in negatives.items():
         kinds[f" ({name})"], among = among[: len(sets)], among[len(sets) :]

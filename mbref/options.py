@@ -19,12 +19,18 @@ the others either."""
 EXERCISES = """Write the students' copies of notebooks/exercises: without solutions, hidden
 tests and outputs. A file that a student has changed is never written over."""
 
+
+def scheduler(task):
+    """Where a cluster can be reached."""
+    return option("--scheduler", metavar="ADDRESS",
+                  help=f"of a Dask cluster that {task}, such as tcp://10.0.0.1:8786")
+
+
 DEVICE = (option("--device", choices=shared.DEVICES, default="cpu",
                  help="cuda: on a GPU, with CuPy (default: cpu)"),)
 POOL = (  # where trainings run
     count("--jobs", default=2, help="trainings at a time (default: 2)"),
-    option("--scheduler", metavar="ADDRESS",
-           help="of a Dask cluster that does the trainings, such as tcp://10.0.0.1:8786"))
+    scheduler("does the trainings"))
 FRESH = (  # cases that no file holds
     option("--fresh", type=shared.natural, metavar="SEED",
            help="other cases, drawn from this seed"),
@@ -60,7 +66,7 @@ COMMANDS = {
                help="of --items, one an item (default: the target behaviour)"),
         option("--data", metavar="NEWER",
                help="events after those of the run, written as its log is"),
-        count("-k", default=10), *DEVICE)),
+        count("-k", default=10), *DEVICE, scheduler("finds the items of --all-users"))),
     "reproduce": ("mbref.tables.commands.run_reproduce", dict(
         help="do the papers' mechanisms work? Or a paper's table on a log",
         description=REPRODUCE), (

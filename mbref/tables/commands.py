@@ -15,7 +15,7 @@ from mbref.errors import require
 from mbref.released import parity
 from mbref.tables import recommend as recommending, reproduce, rows, sessions
 from mbref.tables import whole_catalogue, world_report
-from mbref.tables.jobs import open_pool, train_all
+from mbref.tables.jobs import open_map, open_pool, train_all
 from mbref.tables.kind import describe_log
 
 GROUPS_ONLY = ("the table of atrank reads a log of groups: give --data FOLDER/events.csv, beside "
@@ -96,19 +96,21 @@ def evaluate(options):
         split = fewer_cases(split, options.cases)
     measures = ["ranking", *(["AUC"] if protocol.validates_by(model) == "AUC" else [])]
     problems = [whole_catalogue.make_problem(log, task, split, one) for one in measures]
-    found, columns = {}, []
-    for problem in problems:
-        of_run = whole_catalogue.report_of(problem, split, model, params, config, progress=True)
-        for name, figures in {**whole_catalogue.plain_rows(problem), "this run": of_run}.items():
-            found.setdefault(name, {}).update(figures)
-        columns += whole_catalogue.columns(problem)
-    notes = whole_catalogue.few_negatives(problems[-1])  # which have those of the first, too
-    print("\n".join([*notes, one_run(found, [*columns, "ties"])]))
-    if sessions.applies(model, config, task, log):
-        problem, search = problems[0], runs.load_search(options.folder)
-        found = {**sessions.plain_rows(problem), "this run": sessions.report_of(
-            split, log, model, config, search, params)}
-        print("\n" + one_run(found, sessions.columns(problem)))
+    with open_map(options.scheduler) as each:
+        found, columns = {}, []
+        for problem in problems:
+            of_run = whole_catalogue.report_of(problem, split, model, params, config, each)
+            rows = whole_catalogue.plain_rows(problem, each) | {"this run": of_run}
+            for name, figures in rows.items():
+                found.setdefault(name, {}).update(figures)
+            columns += whole_catalogue.columns(problem)
+        notes = whole_catalogue.few_negatives(problems[-1])  # which have those of the first, too
+        print("\n".join([*notes, one_run(found, [*columns, "ties"])]))
+        if sessions.applies(model, config, task, log):
+            problem, search = problems[0], runs.load_search(options.folder)
+            found = sessions.plain_rows(problem, each) | {"this run": sessions.report_of(
+                split, log, model, config, search, params, each)}
+            print("\n" + one_run(found, sessions.columns(problem)))
 
 
 def fewer_cases(split, count):
@@ -130,8 +132,10 @@ def recommend(options):
     run = runs.open_run(options.folder, options.device)
     log, user = log_to_recommend_from(run, options)
     if options.all_users:
-        recommending.write_all(run, log, options.k, options.all_users)
+        with open_map(options.scheduler) as each:
+            recommending.write_all(run, log, options.k, options.all_users, each)
         return
+    require(not options.scheduler, "--scheduler splits users: give --all-users with it.")
     found = recommending.recommend(run.model, run.params, run.config, run.task, log, user,
                                    options.k, text=run.split.refit.text)
     for rank, (item, score, reasons) in enumerate(found, start=1):

@@ -30,6 +30,7 @@ from mbref.data.shipped import PACKAGE
 from mbref.errors import InputError
 
 FINISHED = "finished"  # the folder of trainings in that of the results
+TASKS = 32  # into which map_through cuts its parts, each with all that the function holds
 KILLED = ("a worker was killed, perhaps for want of memory: give the command again, with fewer "
           "--jobs; what is finished is kept.")
 
@@ -113,6 +114,31 @@ def open_pool(jobs, scheduler=None):
             yield client.get_executor()
         except KilledWorker as error:
             raise InputError(KILLED) from error
+
+
+@contextmanager
+def open_map(scheduler=None):
+    """As map with a bar, or, given its address, through a Dask cluster. Raises as open_pool."""
+    if scheduler:
+        with open_pool(1, scheduler) as pool:
+            yield partial(map_through, pool)
+    else:
+        yield lambda function, parts: map(function, tqdm([*parts], leave=False, delay=2))
+
+
+def map_through(pool, function, parts):
+    """function(part) of all parts in their order, through an executor, TASKS of them at most."""
+    parts = [*parts]
+    size = max(1, -(-len(parts) // TASKS))
+    several = [parts[at:at + size] for at in range(0, len(parts), size)]
+    done = pool.map(partial(call_for_each, function), several)
+    for results in tqdm(done, total=len(several), leave=False, delay=2):
+        yield from results
+
+
+def call_for_each(function, parts):
+    """What a worker does: function(part) of each.  -> list."""
+    return [function(part) for part in parts]
 
 
 def train_all(train, problem, jobs, pool, folder):

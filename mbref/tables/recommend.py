@@ -1,10 +1,10 @@
 """The best items for users of a log, and which events of the history carry them."""
 import csv
 import io
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from mbref import evaluation
 from mbref.data import sequences
@@ -80,30 +80,42 @@ def require_vector(config, number, user):
             "train again, or use a model that reads histories, such as hmar.")
 
 
-def write_all(run, log, k, path):
-    """Write the k best items of every user: user,rank,item,score. Raises InputError."""
+def write_all(run, log, k, path, each=map):
+    """Write the k best items of every user: user,rank,item,score. Raises InputError.
+
+    each: calls a function for every block of users, as map does.
+    """
     require_vector(run.config, len(log.users) - 1, log.users[-1])
     score = evaluation.item_scorer(run.model, run.params, run.config)
     lists = np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1)
     size = evaluation.cases_at_once(len(log.items) - 1)
+    blocks = [lists[at:at + size] for at in range(0, len(lists), size)]
+    events = (read_at(log, block, [rows[-1] for rows in block], run.split.refit.text)
+              for block in blocks)
+    best = each(partial(best_of_block, score, k, run.task.candidates == "unseen"), events)
 
     def write(file):
         text = io.TextIOWrapper(file, "utf-8", newline="")
         lines = csv.writer(text)
         lines.writerow(("user", "rank", "item", "score"))
-        for at in tqdm(range(0, len(lists), size), unit="block"):
-            block = lists[at:at + size]
-            last = [rows[-1] for rows in block]
-            events = read_at(log, block, last, run.split.refit.text)
-            for rows, scores in zip(block, score(events, np.arange(len(block))), strict=True):
-                met = log.item[rows] if run.task.candidates == "unseen" else ()
-                lines.writerows((log.users[log.user[rows[0]]], rank, log.items[i],
-                                 f"{scores[i - 1]:.6g}")
-                                for rank, i in enumerate(best_items(scores, k, met), start=1))
+        for block, of_block in zip(blocks, best, strict=True):
+            for rows, found in zip(block, of_block, strict=True):
+                lines.writerows((log.users[log.user[rows[0]]], rank, log.items[i], f"{score:.6g}")
+                                for rank, (i, score) in enumerate(found, start=1))
         text.flush()
         text.detach()
 
     write_whole(path, write)
+
+
+def best_of_block(score, k, unseen, events):
+    """The k best items of each sequence, of those it does not hold if `unseen`, with scores."""
+    found = []
+    for case, scores in enumerate(score(events, np.arange(len(events.ptr) - 1))):
+        met = events.item[events.ptr[case]:events.ptr[case + 1]]
+        best = best_items(scores, k, met if unseen else ())
+        found.append([(i, scores[i - 1]) for i in best])
+    return found
 
 
 def read_at(log, lists, last, text):

@@ -7,6 +7,7 @@ A two-head scorer is a function (history, cases) -> scores of all items [B, N], 
 next category [B, C], class 0 = unknown, or None where nothing predicts that.
 """
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 
@@ -87,11 +88,11 @@ def train_and_report(problem, job):
     return figures, training.describe(final, search) | facts
 
 
-def report_of(split, log, model, config, searched, final):
+def report_of(split, log, model, config, searched, final, each=map):
     """`report` of `final` parameters, K by those of the search; ids not trained on are unknown."""
     scorers = [two_heads(model, forget_ids(model, params, events, split.items), config)
                for params, events in ((searched, split.train), (final, split.refit))]
-    return report(split, log, *scorers)
+    return report(split, log, *scorers, each)
 
 
 def forget_ids(model, params, events, items):
@@ -100,10 +101,10 @@ def forget_ids(model, params, events, items):
     return protocol.optional(model, "forget_ids")(params, known)
 
 
-def plain_rows(problem):
+def plain_rows(problem, each=map):
     """Figures of chance and of all that only counts.  -> {row: {column: number}}."""
     split = problem.split
-    return {name: report(split, problem.log, *[one_head(score)] * 2)
+    return {name: report(split, problem.log, *[one_head(score)] * 2, each)
             for name, score in plain_scorers(split.refit, split.items).items()}
 
 
@@ -140,7 +141,7 @@ def reachable(split):
     return tuple(share for share in SHARES if share >= min(least, 1))
 
 
-def report(split, log, choosing, tested):
+def report(split, log, choosing, tested, each=map):
     """Every figure of a table row, of the test cases.  -> {column: number}.
 
     choosing, tested: two-head scorers. "MRR@20" is of the full ranking; "MRR@20 at 4%" among the
@@ -150,8 +151,8 @@ def report(split, log, choosing, tested):
     """
     shares, groups = reachable(split), group_cases(split)
     index = choose.index_of(split.train.category, len(log.categories))
-    ks = choose_ks(choosing, split.validation, index, shares)
-    found = rank_targets(tested, split.test, split.train.category, ks)
+    ks = choose_ks(choosing, split.validation, index, shares, each=each)
+    found = rank_targets(tested, split.test, split.train.category, ks, each=each)
     full, _ = found.pop("")
     row = {name: value for name, value in figures(full, groups).items()
            if not name.startswith("coverage")}
@@ -184,39 +185,49 @@ def group_cases(split):
     return {name: which for name, which in groups.items() if which.any()}
 
 
-def choose_ks(score, held, index, shares=SHARES, batch_size=64):
+def choose_ks(score, held, index, shares=SHARES, batch_size=64, each=map):
     """For every wanted share, the K of choose.topk whose mean share is closest to it.
 
     -> {" at 4%": K}, empty if the two-head scorer predicts no categories
     """
-    batches = evaluation.batches(len(held.item), batch_size)
-    logp = [score(held.history, cases)[1] for cases in batches]
+    logp = [*each(partial(categories_of_cases, score, held),
+                  evaluation.batches(len(held.item), batch_size))]
     if not logp or logp[0] is None:
         return {}
     logp = np.concatenate(logp)
     return {f" at {share:.0%}": choose.k_of_share(logp, share, index) for share in shares}
 
 
-def rank_targets(score, held, category, ks, batch_size=64):
+def categories_of_cases(score, held, cases):
+    """log p of the next category by a two-head scorer.  -> [B, C], or None."""
+    return score(held.history, cases)[1]
+
+
+def rank_targets(score, held, category, ks, batch_size=64, each=map):
     """Where held-out items stand among all items, and among those of the K likeliest categories.
 
     score: a two-head scorer. category: of every item [N+1]. ks: {name: K}.
     -> {"", and each name: (Standing, shares of the items that the sessions rank [S])}
     Raises InputError for scores that are not finite.
     """
-    parts = {name: [] for name in ("", *ks)}
-    for cases in evaluation.batches(len(held.item), batch_size):
-        scores, logp = score(held.history, cases)
-        column = held.item[cases] - 1
-        for name in parts:
-            allowed = np.ones(scores.shape, bool)  # [B, N]
-            if name:
-                allowed = choose.topk(logp, ks[name])[:, category[1:]]
-            inside = allowed[np.arange(len(cases)), column]
-            parts[name].append((*metrics.greater_and_ties(scores, column, allowed), inside,
-                                allowed.mean(axis=1)))
-    found = {name: [*map(np.concatenate, zip(*part, strict=True))] for name, part in parts.items()}
+    parts = each(partial(rank_cases, score, held, category, ks),
+                 evaluation.batches(len(held.item), batch_size))
+    found = {name: [*map(np.concatenate, zip(*part, strict=True))]
+             for name, part in zip(("", *ks), zip(*parts, strict=True), strict=True)}
     return {name: (rank.Standing(*places), share) for name, (*places, share) in found.items()}
+
+
+def rank_cases(score, held, category, ks, cases):
+    """What rank_targets says of the cases [B].  -> for "" and each of `ks` four of [B]."""
+    (scores, logp), column, found = score(held.history, cases), held.item[cases] - 1, []
+    for k in (None, *ks.values()):
+        allowed = np.ones(scores.shape, bool)  # [B, N]
+        if k is not None:
+            allowed = choose.topk(logp, k)[:, category[1:]]
+        inside = allowed[np.arange(len(cases)), column]
+        places = metrics.greater_and_ties(scores, column, allowed)
+        found.append((*places, inside, allowed.mean(axis=1)))
+    return found
 
 
 KIND = Kind(open_problem, whole_catalogue.describe, config_of, train_and_report, plain_rows,

@@ -84,27 +84,27 @@ def train_and_report(problem, job):
     return figures, training.describe(final, search)
 
 
-def report_of(problem, split, model, params, config, progress=False):
+def report_of(problem, split, model, params, config, each=map):
     """The figures of a trained model on the test events.  -> {column: number}."""
     makers = evaluation.item_scorer, evaluation.candidate_scorer
     scorers = [make(model, params, config) for make in makers]
-    return report_scores(problem, split, *scorers, progress)
+    return report_scores(problem, split, *scorers, each)
 
 
-def report_scores(problem, split, score_items, score_candidates, progress=False):
+def report_scores(problem, split, score_items, score_candidates, each=map):
     """The figures of two scorers that say the same, by the problem's measure."""
     if problem.measure == "AUC":
         return {f"{column} ({name})": value for name, (one,) in problem.negatives.items()
                 for column, value in evaluation.auc(
-                    score_candidates, split.test, one, progress=progress).items()}
+                    score_candidates, split.test, one, each=each).items()}
     return evaluation.report(score_items, split.test, split.items, problem.task.candidates,
-                             problem.negatives, progress=progress)
+                             problem.negatives, each=each)
 
 
-def plain_rows(problem):
+def plain_rows(problem, each=map):
     """Figures of chance and of all that only counts.  -> {row: {column: number}}."""
     split = problem.split
-    return {row: report_scores(problem, split, score, evaluation.pick_candidates(score))
+    return {row: report_scores(problem, split, score, evaluation.pick_candidates(score), each)
             for row, score in plain_scorers(split.refit, split.items).items()}
 
 

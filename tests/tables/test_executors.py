@@ -2,6 +2,8 @@
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +12,7 @@ from mbref.errors import InputError
 from mbref.tables import jobs, reproduce
 from tests import optional
 from tests.tables.test_jobs import SHORT, files
-from tests.test_cli import call
+from tests.test_cli import ITEMS, SMALL, call, refused, task, write_log
 
 pytestmark = pytest.mark.trains
 TABLE = ("reproduce", *SHORT[:6], "--only", "BPR-MF", "--seeds", "6", "--set", "width=4", "--steps")
@@ -69,3 +71,45 @@ def test_a_dask_cluster_gives_the_same_results(tmp_path, cluster, kill, monkeypa
     assert main([*TABLE, "30", "--scheduler", cluster.scheduler_address, "--out", str(tmp_path / "two")]) == 0
     assert len(killed) == kill
     assert files(tmp_path / "two") == files(tmp_path / "one")
+
+
+# Users split over the same executors.
+
+@pytest.mark.parametrize("count", [0, 1, 5, 2 * jobs.TASKS + 1])
+def test_what_goes_through_an_executor_comes_back_in_order(count):
+    asked = []
+    with ThreadPoolExecutor(2) as pool:
+        found = [*jobs.map_through(SimpleNamespace(map=lambda *both: asked.append(both) or pool.map(*both)),
+                                   lambda part: part ** 2, iter(range(count)))]
+    assert found == [part ** 2 for part in range(count)]
+    (_, tasks), = asked
+    assert len(tasks) <= jobs.TASKS
+
+
+@pytest.mark.parametrize("model", ["hmar", "hiersrec"])
+def test_a_dask_cluster_ranks_and_recommends_the_same(model, tmp_path, cluster):
+    """Byte for byte: 150 users are three blocks."""
+    if model == "hiersrec":
+        world = ("worlds", "--make", tmp_path, "--only", "aisles", "--users", 300)
+        assert call(*world)[0] == 0
+        log = ("--data", tmp_path / "aisles/train-item-views.csv", "--format", "diginetica", "--target", "view",
+               "--split-by", "session-rec", "--days", "3", "--min-support", "1")
+    else:
+        log = task(write_log(tmp_path / "log.csv", [*map(str, range(1, 151))], [*ITEMS, *map(str, range(20, 40))]))
+    assert call("train", model, "--out", tmp_path / "run", *log, "--steps", 2, *SMALL)[0] == 0
+    found = []
+    for where in ((), ("--scheduler", cluster.scheduler_address)):
+        table = call("evaluate", tmp_path / "run", *where)
+        assert table[0] == 0 and "this run" in table[1]
+        assert call("recommend", tmp_path / "run", "--all-users", tmp_path / "all.csv", *where)[0] == 0
+        found.append((table[1], (tmp_path / "all.csv").read_bytes()))
+    assert found[0] == found[1]
+
+
+def test_a_cluster_is_asked_for_all_users_alone(tmp_path, monkeypatch):
+    run, cluster = tmp_path / "run", ("--scheduler", "tcp://127.0.0.1:1")
+    assert call("train", "--out", run, *task(write_log(tmp_path / "log.csv")), "--steps", 2, *SMALL)[0] == 0
+    assert "give --all-users" in refused("recommend", run, "--user", "4", *cluster)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for command in (("evaluate", run), ("recommend", run, "--all-users", tmp_path / "all.csv")):
+        assert "pip install it" in refused(*command, *cluster)
