@@ -53,7 +53,7 @@ def write_run(path):
 
 
 def write_case(path):
-    shutil.copy(casefile.ROOT / "masks.causal" / "basic.npz", path)
+    shutil.copy(casefile.ROOT / "masks.causal" / "basic.npz.gz", path)
 
 
 def read_case(path):
@@ -76,7 +76,7 @@ KINDS = {  # what writes it, what reads it (None: it will not be used), whether 
     "kept.npz": (lambda path: jobs.save(path, ({"HR@10": 0.5}, {"steps": 3})), jobs.load, True),
     "lists.npz": (lambda path: np.savez(path, **lists()), split_files.read_training_lists, True),
     "events.npz": (lambda path: np.savez_compressed(path, **events()), split_files.read_event_lists, True),
-    "case.npz": (write_case, read_case, True),
+    "case.npz.gz": (write_case, read_case, True),
     "manifest.json": (lambda path: shutil.copy(casefile.ROOT / "manifest.json", path),
                       lambda path: casefile.manifest.__wrapped__(path.parent), False),
     "state.npz": (lambda path: shutil.copy(shipped.oracles() / "atrank__bpr.npz", path), parity.read, True),

@@ -4,7 +4,9 @@ A case that exists is made again from the seed in its entry of the manifest and 
 scale); it is never overwritten, since the ids that others rely on must not change their meaning. To
 replace one, delete its file first.
 """
+import gzip
 import hashlib
+import io
 import zlib
 from typing import NamedTuple
 
@@ -55,9 +57,9 @@ def draw_cotangent(rng, shape):
 
 
 def store(a):
-    """An array as float64, int64 or bool."""
+    """An array as float64, int64 or bool, in C order."""
     a = np.asarray(a)
-    return a.astype({"f": np.float64, "i": np.int64, "u": np.int64, "b": bool}[a.dtype.kind])
+    return a.astype({"f": np.float64, "i": np.int64, "u": np.int64, "b": bool}[a.dtype.kind], "C")
 
 
 def list_differentiable(component, arrays):
@@ -117,7 +119,7 @@ def make(only=None, oracles=(), root=casefile.ROOT):
 
 def make_one(id, component, plan, entry, oracles, root):
     """One case: compared if it exists, else written.  -> Made, its entry or None."""
-    path = root / component / f"{plan.name}.npz"
+    path = root / f"{id}.npz.gz"
     if entry and path.exists():
         digest = hashlib.sha256(path.read_bytes()).hexdigest()  # whatever stands there is compared
         kept = casefile.arrays(casefile.make_case(entry | {"sha256": digest}, describe_components()), root)
@@ -131,10 +133,18 @@ def make_one(id, component, plan, entry, oracles, root):
         return Made(id, "refused", found), None
     arrays, seed, names, noise = found
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **arrays)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = pack(arrays)
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
     entry = make_entry(component, plan, arrays, seed, names, noise, digest)
     return Made(id, "new", f"seed {seed}"), entry
+
+
+def pack(arrays):
+    """The content of a case's file, which casefile.unpack reads."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def difference(kept, again):

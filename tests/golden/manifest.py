@@ -23,7 +23,7 @@ def make_entry(component, plan, arrays, seed, oracles, noise, digest):
         "config": plan.config, "oracles": sorted(oracles),
         "sizes": {name: list(a.shape) for name, a in inputs.items() if a.ndim},
         "outputs": list(outputs), "seed": seed, "noise_float32": float(f"{noise:.1e}"),
-        "file": f"{component}/{plan.name}.npz", "sha256": digest}
+        "file": f"{component}/{plan.name}.npz.gz", "sha256": digest}
 
 
 def form_of(component, plan):
@@ -67,7 +67,7 @@ def write_manifest(entries, root):
     """manifest.json: one line a case, so that a change shows in a diff."""
     flags = {name: flag._asdict() for name, flag in FLAGS.items()}
     dicts = {"flags": flags, "components": describe_components(), "defaults": describe_defaults()}
-    parts = ['"format": 1', f'"version": {VERSION}']
+    parts = ['"format": 2', f'"version": {VERSION}']
     for name, content in dicts.items():
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
         parts.append(f'"{name}": {{\n' + ",\n".join(lines) + "\n}")

@@ -34,14 +34,14 @@ def as_json(content):
 
 def test_manifest_schema():
     assert set(MANIFEST) == {"format", "version", "flags", "components", "defaults", "cases"}
-    assert MANIFEST["format"] == 1
+    assert MANIFEST["format"] == 2
     assert {entry["form"] for entry in MANIFEST["cases"]} == {"paper", "variant", "release"}
     changes = (ROOT / "CHANGES.md").read_text()
     assert MANIFEST["version"] == manifest.VERSION and f"## {manifest.VERSION}\n" in changes
     for entry in MANIFEST["cases"]:
         assert {name: type(value) for name, value in entry.items()} == FIELDS, entry["id"]
         assert entry["id"].startswith(entry["component"] + "/")
-        assert entry["file"] == entry["id"] + ".npz" and entry["outputs"]
+        assert entry["file"] == entry["id"] + ".npz.gz" and entry["outputs"]
         assert entry["side"] in ("paper", "released", "both") and "by_hand" in entry["oracles"]
         assert entry["flags"] and set(entry["flags"]) <= set(MANIFEST["flags"])
         assert all(isinstance(v, (int, float, str, bool, list)) for v in entry["config"].values())
@@ -80,7 +80,7 @@ def test_config_and_defaults_say_everything_of_a_model(family):
 
 
 def test_every_file_is_in_the_manifest_and_all_are_small():
-    files = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.npz")}
+    files = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.npz.gz")}
     assert files == {entry["file"] for entry in MANIFEST["cases"]}
     assert sum(path.stat().st_size for path in ROOT.rglob("*") if path.is_file()) < 4_000_000
 
