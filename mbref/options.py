@@ -53,7 +53,7 @@ COMMANDS = {
         option("folder", metavar="RUN"),
         count("--cases", metavar="N", help="for a large log: N of the test events, drawn once, the "
                                            "same for all rows (default: all)"),
-        *DEVICE)),
+        *DEVICE, scheduler("ranks the test events"))),
     "recommend": ("mbref.tables.commands.recommend", dict(
         help="the best items for a user, and why"), (
         option("folder", metavar="RUN"),

@@ -67,7 +67,7 @@ def test_they_can_be_kept(tmp_path):
     assert main(["export", str(tmp_path), "--fresh", "7", "--only", "layers.layer_norm/"]) == 0
     with np.load(tmp_path / "layers.layer_norm" / "fresh-7-0.npz") as z:
         assert {"inputs/x", "outputs/y", "grads/inputs/x"} <= set(z.files)
-    assert json.loads((tmp_path / "manifest.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "manifest.json").read_text())["format"] == 2
 
 
 def test_a_seed_that_is_none_writes_nothing(tmp_path, capsys):
