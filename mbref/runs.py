@@ -23,7 +23,7 @@ from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
 from mbref.data.newer import with_test_file
 from mbref.data.readers import digest_of, read_task
-from mbref.errors import InputError, require
+from mbref.errors import InputError, require, require_choice, require_range
 from mbref.nn.device import open_device
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
@@ -36,6 +36,7 @@ MODELS = {"atrank": atrank, "dmran": dmran, "hiersrec": hiersrec, "hmar": hmar,
 VARIANTS = {"atrank": atrank_variants, "dmran": dmran_variants, "hiersrec": hiersrec_variants,
             "hmar": hmar_variants}
 TEXTS = ("words", "random", "none")
+SPLITS = ("leave-one-out", *sessions.RULES)
 # fields of a Config that no --set changes: the log and its target decide them
 OF_THE_LOG = {"items", "users", "behaviours", "categories", "text", "target", "tables", "groups",
               "actions"}
@@ -64,6 +65,15 @@ class Task:
     sample_users: int = 0
     keep_repeats: bool = False
     test: str = ""                      # a file of events to hold out, written as the log is
+
+    def __post_init__(self):
+        require_choice(self, split=SPLITS, text=TEXTS, candidates=("all", "unseen"))
+        for field in fields(self):
+            require_range(field.name, getattr(self, field.name), field.default)
+        require(self.cold < 1, f"cold is {self.cold}: it must be less than 1.")
+        require(self.data, "data is empty: it must be the path of a log.")
+        for path in (self.data, self.test):  # ValueError for a text that can be no path
+            require(b"\0" not in os.fsencode(path), "a path holds a zero byte.")
 
 
 ONE_FILE = "--test FILE goes without --gap, --sample-users and --drop-target-history."

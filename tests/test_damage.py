@@ -185,6 +185,10 @@ def test_a_header_that_declares_what_is_not_there(tmp_path, shape):
     {"config": {"width": 10**30}}, {"config": {"items": -1}}, {"config": {"width": None}}, {"config": {"width": [4]}},
     {"settings": {"steps": "2"}}, {"settings": {"rate": [1]}}, {"settings": {"rate": float("nan")}},
     {"settings": {"rates": ["a"]}}, {"settings": {"seed": 1.0}}, {"settings": {"more": 1}}, {"model": ["bpr_mf"]},
+    {"task": {"candidates": "some"}}, {"task": {"split": "both"}}, {"task": {"text": "more"}}, {"task": {"data": ""}},
+    {"task": {"data": "a\0b"}}, {"task": {"data": "\ud800"}}, {"task": {"test": "a\0b"}}, {"task": {"days": 0}},
+    {"task": {"gap": -1}}, {"task": {"gap": 10**9}}, {"task": {"sample_users": -1}}, {"task": {"min_events": 0}},
+    {"task": {"min_support": -1}}, {"task": {"cold": 1.0}}, {"task": {"cold": -0.1}}, {"task": {"cold": float("nan")}},
     {"model": {}}, {"config": []}, {"config": json.loads("[" * 400 + "]" * 400)}])
 def test_a_run_json_of_other_kinds(tmp_path, change):
     write_run(tmp_path / "run.json")

@@ -94,6 +94,7 @@ def test_what_makes_cases_is_imported_by_those_who_make_them(command):
 def test_names_that_the_options_know_are_those_there_are():
     assert options.MODELS == tuple(sorted(runs.MODELS)) and options.PAPERS == tuple(sorted(rows.PAPERS))
     assert options.FORMATS == tuple(sorted(FORMATS)) and options.TEXTS == runs.TEXTS
+    assert options.SPLITS == runs.SPLITS
     assert options.DEVICES == device.NAMES and options.DTYPES == tuple(sorted(TOLERANCE))
 
 def test_the_help_names_the_defaults_of_sessions_that_the_task_has(capsys):

@@ -4,8 +4,9 @@ A test compares the names below with the rooms': nothing is imported for them.
 """
 import argparse
 from functools import partial
+from math import inf
 
-from mbref.errors import InputError
+from mbref.errors import MOST, InputError
 
 MODELS = ("atrank", "atrank_released", "bilstm", "bpr_mf", "cnn", "dmran", "hiersrec", "hmar",
           "hmar_released", "sasrec")  # of runs
@@ -30,14 +31,16 @@ def option(*names, **kind):
     return names, kind
 
 
-def positive(text, least=1):
-    """A whole number of at least `least`, for argparse."""
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text[:80]} is no whole number of at least {least}")
+def positive(text, least=1, most=MOST):
+    """A whole number from `least` to `most`, for argparse."""
+    if not text.isdecimal() or not least <= int(text) <= most:
+        at_most = "" if most == inf else f" and at most {most:,}"
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]} is no whole number of at least {least}{at_most}")
     return int(text)
 
 
-natural = partial(positive, least=0)
+natural = partial(positive, least=0, most=inf)
 
 
 def seconds(text):
