@@ -1,5 +1,6 @@
 """What the checker says: a line a case, more where it fails, one at the end; or all as JSON, as
 JUnit XML for a build server, and a table of a class of students."""
+import re
 import xml.etree.ElementTree as xml
 from collections import Counter
 from itertools import groupby
@@ -11,6 +12,7 @@ from mbref.check.compare import group
 from mbref.data.files import read_json
 from mbref.errors import InputError, require
 
+NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 JUNIT = {"FAIL": "failure", "xfail": "skipped"}  # the others have no child
 WORDS = {"ok": "pass", "FAIL": "fail", "xfail": "fail as expected",
          "XPASS": "pass though marked as failing"}
@@ -152,7 +154,8 @@ def as_junit(results, expected_failures=()):
             why.text = "\n".join(details(result))
     for name, child in (("failures", "failure"), ("skipped", "skipped")):
         suite.set(name, str(len(suite.findall(f"testcase/{child}"))))
-    return xml.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    text = xml.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def tabulate_class(paths):
@@ -161,6 +164,8 @@ def tabulate_class(paths):
     for path in map(Path, paths):
         try:
             rows = [(row["id"], row["component"], row["status"]) for row in read_json(path)]
+            if not all(isinstance(part, str) for row in rows for part in row):
+                raise TypeError("an id, component or status in it is no text")
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is no report of check --json ({error}).") from error
         require(rows, f"{path} is no report of check --json (it holds no case).")

@@ -18,6 +18,7 @@ from mbref.check.compare import FLOOR, FLOOR_FLOAT32, Row, compare, group, toler
 from mbref.errors import InputError, require
 
 STEPS = 10
+MOST_SAID = 1000  # characters of what was raised
 PACKAGE = str(Path(__file__).parents[1])
 RANDOM = "it returns other numbers every time: is dropout left on?"
 ASSIGNED = ("values were assigned into an array, which cannot be differentiated: build the array "
@@ -65,13 +66,13 @@ def load_implementation(path):
     """
     content = import_file(Path(path))
     backend = content.get("BACKEND", "numpy")
-    require(backend in ADAPTERS,
+    require(isinstance(backend, str) and backend in ADAPTERS,
             f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
     names = {name.replace(".", "_"): name for name in casefile.manifest()["components"]}
     functions = {names[own]: partial(call_with_settings, names[own], content[own])
                  for own in names if callable(content.get(own))}
     defined = [name for name, value in content.items()
-               if getattr(value, "__module__", None) == content["__name__"]]  # not what it imports
+               if getattr(value, "__module__", "") == content.get("__name__")]  # not what it imports
     close = dict.fromkeys(match for name in defined
                           for match in difflib.get_close_matches(name, names, 1))
     meant = f"did you mean {' or '.join(close)}? " if close else ""
@@ -93,9 +94,10 @@ def import_file(path):
     try:
         with mock.patch.object(os, "_exit", refuse_exit):
             return runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:  # whatever a stranger's file does, in one sentence
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path} cannot be imported ({what}).") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a stranger's file does, in one sentence
+        raise InputError(f"{path} cannot be imported ({describe_raised(error)}).") from error
 
 
 def run_case(case, function, backend="numpy", dtype="float64", gradients=True, steps=True):
@@ -115,7 +117,9 @@ def run_case(case, function, backend="numpy", dtype="float64", gradients=True, s
             same = all(name in got and np.array_equal(got[name], a, equal_nan=a.dtype.kind == "f")
                        for name, a in again.items() if group(name) == "outputs")
             return result if same else result._replace(note=RANDOM)
-    except (Exception, SystemExit) as error:  # the function may raise anything; others must go on
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the function may raise anything; others must go on
         raised = describe_error(error, backend)
     if len(want) > len(plain):
         forward = run_case(case, function, backend, dtype, gradients=False)
@@ -135,9 +139,19 @@ def describe_error(error, backend):
     if frames:  # a notebook's cell has a number for a name
         path, line = frames[-1].filename, frames[-1].lineno
         where = f" ({'the cell' if 'ipykernel_' in path else Path(path).name}, line {line})"
-    needs_torch = backend == "numpy" and "Tensor" in str(error)
+    raised = describe_raised(error)
+    needs_torch = backend == "numpy" and "Tensor" in raised
     advice = '; the file lacks BACKEND = "torch"' if needs_torch else ""
-    return f"{type(error).__name__}: {error}{where}{advice}"
+    return f"{raised}{where}{advice}"
+
+
+def describe_raised(error):
+    """What was raised, on one line of at most MOST_SAID characters; its own words may fail."""
+    try:
+        words = " ".join(str(error).split())
+    except Exception:
+        words = "(no words)"
+    return f"{type(error).__name__}: {words}"[:MOST_SAID]
 
 
 def refuse_exit(code):
