@@ -174,13 +174,17 @@ def train_all(train, problem, jobs, pool, folder):
 
 def save(path, result):
     """Keep (figures, facts) of a training. Raises InputError as write_whole."""
-    write_whole(path, lambda file: np.savez(file, result=json.dumps(result)))
+    text = json.dumps(result)
+    seal = digest_of(path.stem, text)  # nobody has changed it, and it is of no other training
+    write_whole(path, lambda file: np.savez(file, result=text, seal=seal))
 
 
 def load(path):
-    """(figures, facts) that were kept, None where there is no whole file."""
+    """(figures, facts) that were kept, None where there is no whole file as `save` wrote it."""
     try:
-        return json.loads(str(read_arrays(path, {"result": ("U", 0)})["result"]))
+        file = read_arrays(path, {"result": ("U", 0), "seal": ("U", 0)})
+        text = str(file["result"])
+        return json.loads(text) if str(file["seal"]) == digest_of(path.stem, text) else None
     except NO_NPZ:
         return None
 

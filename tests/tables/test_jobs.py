@@ -130,6 +130,22 @@ def test_a_kept_file_that_is_damaged_is_trained_again(tmp_path, whole, trained):
     assert files(tmp_path) == files(whole)
 
 
+def test_a_kept_file_of_another_content_is_trained_again(tmp_path, whole, trained):
+    """One that was edited, one of an older version without a seal, and one that has another's name."""
+    (tmp_path / "finished").mkdir()
+    kept = sorted(whole.glob("finished/*"))
+    for number, path in enumerate(kept):
+        with np.load(path if number else kept[-1]) as z:
+            content = {name: str(z[name]) for name in z.files}
+        if number == 1:
+            content["result"] = content["result"].replace(":", ": ", 1)
+        if number == 2:
+            del content["seal"]
+        np.savez(tmp_path / "finished" / path.name, **content)
+    assert call(tmp_path) == 0 and len(trained) == 3
+    assert files(tmp_path) == files(whole)
+
+
 def test_a_full_disk_costs_no_training_and_the_table_is_printed(tmp_path, monkeypatch, capsys, whole):
     def full(*arguments):
         raise InputError("cannot write it (No space left on device): free some space.")
