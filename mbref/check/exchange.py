@@ -14,7 +14,7 @@ import numpy as np
 from mbref.check import casefile, run
 from mbref.check.compare import group
 from mbref.data.arrays import unpack
-from mbref.data.files import read_json, write_json, write_whole
+from mbref.data.files import alone_in, read_json, write_json, write_whole
 from mbref.errors import InputError, require
 
 DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "bool": "|b1"}
@@ -27,27 +27,36 @@ def export(folder, cases, raw):
     """
     try:
         manifest = (casefile.ROOT / "manifest.json").read_bytes()
-        path = folder / "manifest.json"
-        require(not path.exists() or path.read_bytes() == manifest,
-                f"{folder} holds a manifest of other cases: give another folder.")
-        found = [name for case in cases for name in (f"{case.id}.npz", case.id)
-                 if (folder / name).exists()]
-        require(not found, f"{folder} holds {', '.join(found[:1])} already: give another folder.")
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda file: file.write(manifest))
-        for case in cases:
-            arrays = casefile.arrays(case)
-            given = {k: a for k, a in arrays.items()
-                     if group(k) in casefile.GIVEN or "arrays" in case.entry}
-            (folder / case.id).parent.mkdir(exist_ok=True)
-            if raw:
-                config = casefile.settings(case.component) | case.config
-                write_raw(folder / case.id, given, config=config)
-            else:
-                write_whole(f"{folder / case.id}.npz", partial(np.savez, **given))
+        with alone_in(folder):
+            require_unused(folder, cases, manifest)
+            write_whole(folder / "manifest.json", lambda file: file.write(manifest))
+            for case in cases:
+                write_case(folder / case.id, case, raw)
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another folder.") from error
+
+
+def write_case(path, case, raw):
+    """Write what is given of a case, of a fresh one all, to path.npz or, raw, into a folder."""
+    given = {k: a for k, a in casefile.arrays(case).items()
+             if group(k) in casefile.GIVEN or "arrays" in case.entry}
+    path.parent.mkdir(exist_ok=True)
+    if raw:
+        write_raw(path, given, config=casefile.settings(case.component) | case.config)
+    else:
+        write_whole(f"{path}.npz", partial(np.savez, **given))
+
+
+def require_unused(folder, cases, manifest):
+    """Raise InputError if what is in the folder would be written over, or fit no longer."""
+    path = folder / "manifest.json"
+    require(not path.exists() or path.read_bytes() == manifest,
+            f"{folder} holds a manifest of other cases: give another folder.")
+    found = [name for case in cases for name in (f"{case.id}.npz", case.id)
+             if (folder / name).exists()]
+    require(not found, f"{folder} holds {', '.join(found[:1])} already: give another folder.")
 
 
 def write_raw(path, arrays, **more):

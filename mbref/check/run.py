@@ -72,7 +72,7 @@ def load_implementation(path):
     functions = {names[own]: partial(call_with_settings, names[own], content[own])
                  for own in names if callable(content.get(own))}
     defined = [name for name, value in content.items()
-               if getattr(value, "__module__", "") == content.get("__name__")]  # not what it imports
+               if getattr(value, "__module__", "") == content.get("__name__")]  # no imports
     close = dict.fromkeys(match for name in defined
                           for match in difflib.get_close_matches(name, names, 1))
     meant = f"did you mean {' or '.join(close)}? " if close else ""

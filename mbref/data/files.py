@@ -1,7 +1,7 @@
 """Files that are there whole or not at all: a run that is stopped leaves no half-written one."""
 import json
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mbref.errors import InputError, require
@@ -47,6 +47,25 @@ def make_folder(folder):
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): "
                          "give another folder.") from error
+
+
+@contextmanager
+def alone_in(folder):
+    """One process at a time has such a block on a folder, others wait: no two sets of files mix.
+
+    Where the system has no such locks, as Windows, the block runs without.
+    """
+    number = None
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        number = os.open(folder, os.O_RDONLY)
+        fcntl.flock(number, fcntl.LOCK_EX)  # a process that ends gives it back
+    try:
+        yield
+    finally:
+        if number is not None:
+            os.close(number)
 
 
 def put_new(part, path):

@@ -190,8 +190,7 @@ def run_reproduce(options):
     found = reproduce.collect(kind.about(problem), kind.plain_rows(problem), results,
                               paper.published)
     try:  # before anything is printed: the reader may be gone
-        paths = [reproduce.save(found, folder),
-                 *reproduce.draw_figures(paper, found, folder, kind.figure_columns(problem))]
+        paths = reproduce.write_all(paper, found, folder, kind.figure_columns(problem))
     finally:  # and it is printed even where the disk is full
         print(reproduce.table(found, kind.columns(problem)))
     print(f"{time.time() - started:.0f} s; wrote {', '.join(map(str, paths))}")

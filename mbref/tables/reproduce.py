@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from mbref import metrics, runs
-from mbref.data.files import write_json
+from mbref.data.files import alone_in, write_json
 from mbref.errors import InputError, require
 from mbref.tables import groups, rows, sessions, whole_catalogue
 from mbref.tables.jobs import FINISHED, Job
@@ -134,6 +134,12 @@ def open_folder(folder):
     except OSError as error:
         raise InputError(f"cannot write to the folder {folder} ({error.strerror}): "
                          "give another --out.") from error
+
+
+def write_all(paper, results, folder, columns):
+    """results.json and the figures, unmixed with those of another process.  -> paths."""
+    with alone_in(folder):
+        return [save(results, folder), *draw_figures(paper, results, folder, columns)]
 
 
 def save(results, folder):

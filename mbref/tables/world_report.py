@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mbref.data.files import alone_in
 from mbref.tables import jobs, mechanisms, reproduce, rows
 from mbref.tables.mechanisms import OTHERS, OTHERS_STEPS, cells_on, own_cells
 from mbref.tables.world_cells import MEASURE, PLAIN, Cell, train
@@ -94,8 +95,9 @@ def write_all(results, folder):
     """results.json, the figures and the page that holds them all.  -> paths."""
     from mbref.tables import plots, report  # only a figure brings matplotlib
 
-    figures = plots.report(results, folder)
-    return [reproduce.save(results, folder), *figures, report.write(results, figures, folder)]
+    with alone_in(folder):
+        figures = plots.report(results, folder)
+        return [reproduce.save(results, folder), *figures, report.write(results, figures, folder)]
 
 
 # The papers' tables, and sweeps.

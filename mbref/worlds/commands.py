@@ -1,7 +1,7 @@
 """python -m mbref worlds: the worlds with a known best answer, listed or written as files."""
 from pathlib import Path
 
-from mbref.data.files import make_folder, write_whole
+from mbref.data.files import alone_in, make_folder, write_whole
 from mbref.errors import require
 from mbref.worlds import aisles, counts, dims, hints, hops, kinds, known, last, stamp
 
@@ -18,7 +18,7 @@ def run_worlds(options):
         require(not (options.signal or options.users),
                 "--signal and --users say what --make writes: give --make, too.")
         for name, world in worlds.items():
-            first = " ".join(world.__doc__.partition("\n\n")[0].partition(": ")[2].split())
+            first = " ".join((world.__doc__ or "").partition("\n\n")[0].partition(": ")[2].split())
             print(f"{name:8}{first} Signals: {', '.join(world.SIGNALS)}; {world.USERS} users.")
         return
     folder = Path(options.make or "tiny_data/worlds")  # of a clone, never of an installed package
@@ -33,6 +33,7 @@ def run_worlds(options):
 def write(folder, files):
     """Write {file name: text} into a folder, which is made.  -> paths."""
     make_folder(folder)
-    for name, text in files.items():
-        write_whole(folder / name, lambda file, text=text: file.write(text.encode("ascii")))
+    with alone_in(folder):
+        for name, text in files.items():
+            write_whole(folder / name, lambda file, text=text: file.write(text.encode("ascii")))
     return [folder / name for name in files]

@@ -2,9 +2,12 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from mbref.check.casefile import cases
+from mbref.check.exchange import export
 from mbref.data import files
 from mbref.data.files import write_whole
 from mbref.errors import InputError
@@ -32,6 +35,18 @@ def test_a_new_file_replaces_nothing(tmp_path, monkeypatch, links):
     assert path.read_bytes() == b"one" and names(tmp_path) == ["run.json"]
     write_whole(path, write(b"two"))
     assert path.read_bytes() == b"two"
+
+
+def test_two_sets_of_files_do_not_mix(tmp_path):
+    with files.alone_in(tmp_path):
+        writing = threading.Thread(target=export, args=(tmp_path, cases("masks.causal/basic"), False))
+        writing.start()
+        writing.join(0.3)
+        assert names(tmp_path) == []
+    writing.join(60)
+    assert names(tmp_path) == ["manifest.json", "masks.causal"]
+    with files.alone_in(tmp_path / "not there"):
+        pass
 
 
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
