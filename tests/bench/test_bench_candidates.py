@@ -39,21 +39,28 @@ def test_bench_ways_agree():
 
 
 def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
-    assert bench.run(options(SMALL)) == 0
+    bench.run(options(SMALL))
     assert "faster than dense" in capfd.readouterr().out
     started = []
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    monkeypatch.setattr(bench.subprocess, "run", lambda command, env, **how: started.append(env)
+                        or argparse.Namespace(returncode=0, stderr=""))
+    bench.run(options(SMALL))
+    assert started[0]["OPENBLAS_NUM_THREADS"] == "1"
 
-    def start(command, env, check):
-        started.append(env)
-        return argparse.Namespace(returncode=3)
 
-    monkeypatch.setattr(bench.subprocess, "run", start)
-    assert bench.run(options(SMALL)) == 3 and started[0]["OPENBLAS_NUM_THREADS"] == "1"
+@pytest.mark.parametrize("code, stderr, says", [
+    (1, "Traceback\n  a line\nmbref.errors.InputError: choose smaller sizes.\n", "^choose smaller sizes.$"),
+    (1, "Traceback\nMemoryError: Unable to allocate\n", "^MemoryError: Unable to allocate$"),
+    (-9, "", "^the measurement ended with code -9.$")])
+def test_a_measurement_that_fails_is_one_sentence(monkeypatch, code, stderr, says):
+    monkeypatch.setattr(bench.subprocess, "run", lambda *given, **how: argparse.Namespace(returncode=code, stderr=stderr))
+    with pytest.raises(InputError, match=says):
+        bench.run(options(SMALL))
 
 
 def test_bench_refuses_senseless_sizes():
-    for wrong, words in ((["--items", "3"], "^sizes"), (["--shares", "0"], "^a share"), (["--shares", "4"], "^a share"),
+    for wrong, words in ((["--items", "3"], "^sizes"), (["--shares", "0"], "^a share"), (["--shares", "4"], "^a share"), (["--shares", "nan"], "^a share"),
                          (["--batch", "0"], "at least 1"), (["--repeats", "0"], "at least 1")):
         with pytest.raises(InputError, match=words):
             bench.run(options(wrong))

@@ -170,18 +170,20 @@ def run(options):
     require(min(options.items) >= N_BEST, f"sizes: there must be at least {N_BEST} items.")
     require(all(0 < share <= 1 for share in options.shares),
             "a share of candidates must lie in (0, 1].")
-    return run_apart("tests.benchmarks.candidates", settings)
+    run_apart("tests.benchmarks.candidates", settings)
 
 
 def run_apart(module, settings):
-    """Run a module with settings in a process with one BLAS thread.  -> exit code.
+    """Run a module with settings in a process with one BLAS thread. Raises InputError if it fails.
 
     A new process, because BLAS reads the number of threads only as it is loaded.
     """
     command = [sys.executable, "-m", module, json.dumps(settings)]
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
     environment = os.environ | path | dict.fromkeys(ONE_THREAD, "1")
-    return subprocess.run(command, env=environment, check=False).returncode
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+    said = done.stderr.strip().rpartition("\n")[2].removeprefix("mbref.errors.InputError: ")
+    require(done.returncode == 0, said or f"the measurement ended with code {done.returncode}.")
 
 
 if __name__ == "__main__":
