@@ -129,6 +129,12 @@ def test_gzip_is_known_by_its_bytes(tmp_path, name, packed):
     assert log.time.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("value", ["3", "[]", '"word"', "null", "[{}]"])
+def test_a_file_of_json_that_is_no_record(tmp_path, value):
+    says = "X.json line 1: it is not a JSON object (2 such rows). Of 2 rows 2 are broken, and at most one in a thousand is skipped"
+    assert refused(saved(tmp_path, f"{value}\n{value}\n")) == says
+
+
 def test_gzip_in_two_members_is_one_file(tmp_path):
     text = gzip.compress(review(time=1).encode()) + gzip.compress(review(time=2).encode())
     assert read(saved(tmp_path, text), "amazon").time.tolist() == [1, 2]
