@@ -17,18 +17,17 @@ def main(arguments=None):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if arguments is None:
-            stop_alike()
-            arguments = sys.argv[1:]
+            arguments = begin_process()
         require_words(arguments)
         top = parser()
         options = top.parse_args(arguments)
         set_blas_threads(options)
         code = run(options) if options.run else top.print_help()
-        if sys.stdout:  # None where the shell has closed it
+        if sys.stdout:  # None where a file that is checked has set it so
             sys.stdout.flush()  # so that a closed pipe shows here
         return code or 0
     except InputError as error:
-        print(f"mbref: {cut_values(str(error))}", file=sys.stderr)
+        print(f"mbref: {say(str(error))}", file=sys.stderr)
         return 2
     except MemoryError as error:
         print(f"mbref: not enough memory ({error}): choose smaller sizes.", file=sys.stderr)
@@ -39,10 +38,25 @@ def main(arguments=None):
     except BrokenPipeError:  # whoever reads our output has seen enough, such as `head`
         drop_output()
         return 1
-    except OSError as error:  # files have sentences of their own: this is the disk of our output
-        drop_output()
-        print(f"mbref: cannot write what there is to print ({error.strerror}).", file=sys.stderr)
+    except OSError as error:  # most files have sentences of their own
+        print(f"mbref: {say(describe_fault(error))}", file=sys.stderr)
         return 2
+
+
+def begin_process():
+    """Prepare a process of our own.  -> arguments of the command line."""
+    open_closed_streams()
+    stop_alike()
+    os.environ["MPLBACKEND"] = "agg"  # figures are files, whatever a notebook has set
+    return sys.argv[1:]
+
+
+def describe_fault(error):
+    """The sentence of an OSError with a name that the system does not take, or of our output."""
+    if error.filename is None:
+        drop_output()
+    what = f"use {error.filename}" if error.filename else "write what there is to print"
+    return f"cannot {what} ({error.strerror})."
 
 
 def require_words(arguments):
@@ -54,6 +68,21 @@ def require_words(arguments):
 def drop_output():
     """Let the system take what is still to be printed, which nobody can receive."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_closed_streams():
+    """Let what the shell has closed be the null device, in workers, too: no file shall take its
+    number, and no progress bar fail."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, that of `name`
+            os.set_inheritable(null, True)
+            setattr(sys, name, open(null, mode, encoding="utf-8"))
+
+
+def say(sentence):
+    """The sentence on one line, values cut, with escapes for what no terminal shall obey."""
+    return cut_values("".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence))
 
 
 def cut_values(sentence):

@@ -1,4 +1,5 @@
 """python -m mbref as its user meets it: train, evaluate, recommend, Ctrl-C and resume, one sentence for every fault."""
+import argparse
 import io
 import json
 import os
@@ -6,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,9 @@ import pytest
 from mbref import options, runs, training
 from mbref.__main__ import cut_values, main, set_blas_threads
 from mbref.data import sequences
+from mbref.errors import MOST
 from mbref.tables.recommend import recommend
+from mbref.worlds import last
 
 pytestmark = pytest.mark.trains
 ROOT = Path(__file__).parents[1]
@@ -229,10 +231,23 @@ def test_a_run_on_leaked_counts_is_evaluated_on_them(tmp_path, finished, monkeyp
 
 # Ctrl-C.
 
-def python(*arguments, **options):
+STOPS_ITSELF = """import os, signal, sys
+from mbref import training
+from mbref.__main__ import main
+
+def save(path, state, config, settings):
+    write(path, state, config, settings)
+    os.kill(os.getpid(), signal.SIGINT)
+
+write, training.save_checkpoint = training.save_checkpoint, save
+sys.exit(main())"""
+
+
+def python(*arguments, code=None, **options):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background ignore it, and
     try:                                                               # so would their children
-        return subprocess.Popen([sys.executable, "-m", "mbref", *map(str, arguments)], cwd=ROOT, text=True,
+        how = ("-c", code) if code else ("-m", "mbref")
+        return subprocess.Popen([sys.executable, *how, *map(str, arguments)], cwd=ROOT, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -242,11 +257,7 @@ def test_ctrl_c_and_resume(tmp_path):
     data = write_log(tmp_path / "log.csv")
     options = (*task(data), "--steps", 600, "--set", "width=4", "--set", "length=5", "--set", "evaluate_every=10",
                "--set", "patience=0")
-    process = python("train", "--out", tmp_path / "run", *options)
-    waited = time.monotonic()
-    while not (tmp_path / "run" / "search.npz").exists() and process.poll() is None and time.monotonic() - waited < 300:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process = python("train", "--out", tmp_path / "run", *options, code=STOPS_ITSELF)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 130 and "done" not in out
     assert f"train --resume {tmp_path / 'run'}" in err and "Traceback" not in err
@@ -331,6 +342,59 @@ def test_an_output_that_is_full_or_closed(finished):
     done = subprocess.run(run, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=300,
                           preexec_fn=lambda: os.close(1))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_all_streams_closed_and_a_notebooks_kind_of_figures(tmp_path):
+    """Workers, progress bars and figures ask for none of them."""
+    command = [sys.executable, "-m", "mbref", "reproduce", "--out", tmp_path / "out", *task(write_log(tmp_path / "log.csv")),
+               "--only", "BPR-MF", "--seeds", "2", "--steps", "2", "--jobs", "2"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "MPLBACKEND": "module://nowhere"}, timeout=300,
+                          preexec_fn=lambda: [os.close(number) for number in (0, 1, 2)])
+    assert done.returncode == 0
+    assert {"results.json", "table.png"} <= set(files(tmp_path / "out"))
+
+
+def test_a_fault_is_one_line_that_no_terminal_obeys(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in (("evaluate", "a\nb\x1b[2J\u2028"), ("train", "--resume", "a\nb\x1b[2J\u2028")):
+        says = refused(*command)
+        assert r"a\nb\x1b[2J\u2028 holds no run" in says and says[:-1].isprintable()
+
+
+@pytest.mark.parametrize("command", [("exercises", "--student"), ("site", "--out"), ("check",), ("check", "--results"),
+                                     ("bench", "read", "--file"), ("export",), ("evaluate",), ("parity",)])
+def test_a_name_that_is_too_long_is_named(command):
+    says = refused(*command, "x" * 300 + ".py" * (command == ("check",)))
+    assert "x" * 80 in says and "File name too long" in says and "to print" not in says
+
+
+def test_worlds_without_docstrings(monkeypatch):
+    """As python -OO has it."""
+    monkeypatch.setattr(last, "__doc__", None)
+    code, out, _ = call("worlds")
+    assert code == 0 and "last    " in out
+
+
+def numeric_options():
+    """Every option that is given as a number, of every command."""
+    left = [options.parser()]
+    for p in left:
+        for action in p._actions:
+            if isinstance(action.choices, dict):
+                left.extend(action.choices.values())
+            elif action.type and action.dest != "shares":  # that of bench judges them itself
+                yield pytest.param(action, id=f"{p.prog} {action.option_strings[-1]}")
+
+
+@pytest.mark.parametrize("action", [*numeric_options()])
+def test_a_number_is_finite_and_has_a_bound(action):
+    seeds = {"--seed", "--fresh"}  # any whole number draws
+    for text in ("nan", "inf", "-inf", "1e400", "1" + "0" * 30, "9" * 5000, "-1", "0", "1.5", "2.", "1e-3", " 3", "x", "²"):
+        try:
+            value = action.type(text)
+        except (ValueError, argparse.ArgumentTypeError):
+            continue
+        assert np.isfinite(float(value)) and (seeds & {*action.option_strings} or -MOST <= value <= MOST)
 
 
 @pytest.mark.parametrize("value", ["9" * 10**4, "a b " * 3000, 'it\'s "' + "x" * 10**4, "a'b" * 3000])
