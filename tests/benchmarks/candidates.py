@@ -164,7 +164,7 @@ def table(rows):
 
 
 def run(options):
-    """Print the table for parsed options.  -> exit code. Raises InputError for senseless sizes."""
+    """Print the table for parsed options. Raises InputError for senseless sizes."""
     names = ("items", "categories", "width", "batch", "shares", "repeats")
     settings = {name: vars(options)[name] for name in names}
     require(min(options.items) >= N_BEST, f"sizes: there must be at least {N_BEST} items.")
