@@ -3,6 +3,7 @@
 The page fetches nothing: figures are inline. Colours follow the reader's choice of light or dark.
 """
 import base64
+import re
 from html import escape
 from pathlib import Path
 from string import Template
@@ -64,12 +65,17 @@ def paper_table(paper, table):
     return html_table(heads, lines, own=paper) + note
 
 
+def text_of(cell):
+    """A cell's text as HTML, in which no line ends within an interval."""
+    return re.sub(", (?=[+-])", ",&nbsp;", escape(cell.strip())) or "–"
+
+
 def html_table(heads, lines, own=None, kind="numbers"):
     """A table of texts; the row `own` is marked."""
     body = []
     for cells in lines:
         mark = " class=own" if cells[0] == own else ""
-        texts = "".join(f"<td>{escape(cell.strip()) or '–'}</td>" for cell in cells)
+        texts = "".join(f"<td>{text_of(cell)}</td>" for cell in cells)
         body.append(f"<tr{mark}>{texts}</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     return (f"<table class={kind}><thead><tr>{head}</tr></thead>"

@@ -106,7 +106,7 @@ def train(cell):
     measure = MEASURE[cell.world]
     if cell.model in (PLAIN,):  # no model that could be asked
         return count_plainly(ground, measure)
-    fields = {"validate": measure, "patience": "0", "seed": str(cell.seed), **dict(cell.fields)}
+    fields = {"validate": measure, "seed": str(cell.seed), **dict(cell.fields)}
     overrides, settings = runs.parse_settings(cell.model, fields)
     model = runs.find_model(cell.model, overrides)
     fit = fit_groups if ground.task is None else fit_plain

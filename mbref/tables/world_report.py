@@ -19,7 +19,7 @@ from mbref.worlds.commands import WORLDS
 PRINTED = {"DMRAN": rows.PUBLISHED}  # in the papers, of other data
 SWEEPS = tuple(rows.Sweep(name, name, {x: f"{x:g}" for x in values}, label, world)
                for name, values, label, world in (
-    ("hops", (1, 2, 4, 8, 16), "r, number of hops", "hops"),
+    ("hops", (1, 2, 4, 8), "r, number of hops", "hops"),
     ("redundancy", (0, 0.01, 0.1, 1), "lambda_3, weight of the redundancy penalty", "hops"),
     ("theta", (0, 0.1, 1, 5), "theta, weight of the class loss", "kinds")))
 

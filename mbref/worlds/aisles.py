@@ -17,7 +17,7 @@ from mbref.worlds.known import draw_item, text_of, whole
 
 FORMAT, TARGET, LOG = "diginetica", "view", "train-item-views.csv"
 SIGNALS = "chain", "no chain", "mute"
-USERS, SHIPPED = 2000, 700  # sessions
+USERS, SHIPPED = 3000, 700  # sessions
 C, PER, LINES, FALL, KIN, STAY, FOLLOW = 12, 25, 4, 0.7, 3, 0.1, 0.75
 FEWEST, MOST, DAYS = 6, 12, 30
 N, PLACE = C * PER, np.arange(C * PER)

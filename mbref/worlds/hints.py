@@ -18,7 +18,7 @@ from mbref.worlds.known import HOUR, START, draw_item, mix, newest, text_of, who
 
 FORMAT, TARGET, LOG = "groups", "item", "events.csv"
 SIGNALS = "query", "item", "any query"
-USERS, SHIPPED = 200, 80
+USERS, SHIPPED = 400, 80
 N, QUERIES, CATEGORIES, STEPS, SURE = 100, 40, 10, 24, 0.9
 ITEM, QUERY, COUPON = range(3)  # groups
 ACTIONS = "view", "search", "receive"  # one kind a group

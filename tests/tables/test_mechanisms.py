@@ -39,9 +39,12 @@ def test_every_cell_can_be_trained(mechanism):
                 fields = {name: text for name, text in cell.fields if text != world_cells.MATCHED}
                 overrides, settings = runs.parse_settings(cell.model, fields)
                 assert settings.steps % settings.evaluate_every == 0
+                assert (settings.patience == 0) == (cell.world == "kinds")
                 protocol.parse_fields(runs.find_model(cell.model, overrides).Config, overrides)
     full, without = (cells["ON", role][0][0] for role in ("full", "without"))
     assert full.signal == without.signal and full.users is None and (full != without)
+    assert (cells["ON", "without"] == cells["OFF", "without"]) == mechanism.deaf
+    assert cells["ON", "full"] != cells["OFF", "full"]
 
 
 def test_quick_cells_have_fewer_users_and_steps():
@@ -75,18 +78,20 @@ def test_where_nothing_can_be_foretold_there_is_no_way():
     assert np.isnan(mechanisms.difference(same, same)["way"])
 
 
-def test_of_several_ablations_the_best_on_validation_is_compared():
-    mechanism = MECHANISMS[0]._replace(without=({"merge": "bypass"}, {"merge": "bypass", "rate": "1e-2"}))
+@pytest.mark.parametrize("side", ["full", "without"])
+def test_of_several_settings_the_best_on_validation_is_compared(side):
+    several = {"full": ({}, {"rate": "1e-2"}), "without": ({"merge": "bypass"}, {"merge": "bypass", "rate": "1e-2"})}
+    mechanism = MECHANISMS[0]._replace(**{side: several[side]})
     cells = cells_of(mechanism, 1)
     found = {cell: result([0.6] * 9) for several in cells.values() for training in several for cell in training}
-    worse, better = (training[0] for training in cells["ON", "without"])
+    worse, better = (training[0] for training in cells["ON", side])
     found[worse], found[better] = result([0.9] * 9, ((1, 0.3),)), result([0.2] * 9, ((1, 0.1), (2, 0.4)))
-    assert compare(mechanism, cells, found)["ON"]["without"]["mean"] == pytest.approx(0.2)
+    assert compare(mechanism, cells, found)["ON"][side]["mean"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("row", "verdict"), [
     (row_of((0.2, 0.1, 0.3)), "shows"),
-    (row_of((0.2, 0.1, 0.3), way=0.5), "shows, but comes 50% of the way, less than 80%"),
+    (row_of((0.2, 0.1, 0.3), way=0.5), "shows, but comes 50% of the way, less than 80%: a reason"),
     (row_of((0.2, 0.1, 0.3), off=(0.02, 0.01, 0.03)), "shows; without the signal +0.020 stay"),
     (row_of((0.2, 0.1, 0.3), off=(0.001, 0.0005, 0.0015)), "shows"),
     (row_of((0.1, -0.1, 0.3), early=(0.2, 0.1, 0.3)), "shows only early, after 300 steps: a reason"),

@@ -243,7 +243,9 @@ def test_a_browser_shows_it(page, tmp_path):
         images: [...document.images].map(i => i.naturalWidth > 0 && i.clientWidth > 0),
         tables: [...document.querySelectorAll("table")].map(t => t.rows.length > 1 && t.clientHeight > 0),
         fetched: performance.getEntriesByType("resource").filter(e => !e.name.startsWith("data:")).length,
-        wide: document.documentElement.scrollWidth > innerWidth }) })</script>"""
+        wide: document.documentElement.scrollWidth > innerWidth,
+        fits: (box => (box.style.width = "968px", box.scrollWidth <= 968))(document.querySelector(".wide")),
+        }) })</script>"""
     probed = tmp_path / "probed.html"
     probed.write_text(page.read_text().replace("</head>", probe + "</head>"))
     done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=500,900",
@@ -252,4 +254,4 @@ def test_a_browser_shows_it(page, tmp_path):
     title = done.stdout.partition("<title>")[2].partition("</title>")[0].replace("&quot;", '"')
     seen = json.loads(title)
     assert len(seen["images"]) == 11 and all(seen["images"]) and len(seen["tables"]) == 5 and all(seen["tables"])
-    assert seen["fetched"] == 0 and not seen["wide"]
+    assert seen["fetched"] == 0 and not seen["wide"] and seen["fits"]  # the mechanisms on a screen of 1,000 pixels
