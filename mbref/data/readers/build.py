@@ -152,9 +152,10 @@ def _number(found, events, names, per_second, reading, same):
 
 def _order(user, time):
     """Rows in order of user and time, equal ones as in the file; None if they are."""
-    step, rows = np.diff(user), len(user)
+    rows = len(user)
     time = np.zeros(rows, np.int64) if time is None else time
-    if ((step > 0) | (step == 0) & (np.diff(time) >= 0)).all():
+    same = user[1:] == user[:-1]
+    if ((user[1:] > user[:-1]) | same & (time[1:] >= time[:-1])).all():
         return None
     low, span = time.min(), int(time.max() - time.min()) + 1
     bits = rows.bit_length()
@@ -169,9 +170,9 @@ def _order(user, time):
 def _drop_repeats(found, columns, same):
     """The columns, sorted by user and time, without events that repeat one of the same time."""
     user, time = columns["user"], columns["time"]
-    tie = (np.diff(user) == 0) & (np.diff(time) == 0)
+    tie = (user[1:] == user[:-1]) & (time[1:] == time[:-1])
     rows = np.flatnonzero(np.append(tie, False) | np.append(False, tie))
-    group = np.cumsum(~np.append(False, tie))[rows]
+    group = np.cumsum(~np.append(False, tie)[rows])
     same = [name for name in same if name in columns]
     keys = [columns[name][rows] for name in same] + [group]
     order = np.lexsort(keys)  # stable: the first of the file stays
@@ -241,15 +242,18 @@ def number_ids(column):
     """
     values, names = column
     if names is None and len(values):
-        low, span = values.min(), values.max() - values.min()
-        if 0 <= span < 4 * len(values) + 10**6:  # a table of all that lies between: no sorting
-            seen = np.zeros(span + 1, bool)
-            seen[values - low] = True
-            raws, place = np.flatnonzero(seen) + low, np.cumsum(seen, dtype=np.int32) - 1
-            place = place.take(values - low)
+        low = values.min()
+        if (span := int(values.max()) - int(low)) < 4 * len(values) + 10**6:
+            values = values - low
+            seen = np.zeros(span + 1, bool)  # a table of all that lies between: no sorting
+            seen[values] = True
+            raws, number = np.flatnonzero(seen) + low, np.cumsum(seen, dtype=np.int32)[values]
         else:
-            raws, place = np.unique(values, return_inverse=True)
-        return freeze(np.array(["", *map(str, raws.tolist())])), place.astype(np.int64) + 1
+            raws, number = np.unique(values, return_inverse=True)
+            number = number + 1
+        names = np.zeros(len(raws) + 1, f"U{max(len(str(raw)) for raw in raws[[0, -1]])}")
+        names[1:] = raws
+        return freeze(names), number.astype(np.int64)
     values, names = texts_of(column)
     raws = order_ids(name for name in names if name)
     number = {raw: k for k, raw in enumerate(raws.tolist())}

@@ -39,7 +39,7 @@ def iso_time(text):
 def numbers_of(column, parse=number):
     """The numbers [n] in a column, int64 if all of them are whole, else float64 with nan."""
     if column.names is None and parse is number:
-        return column.values
+        return column.values.astype(np.int64, copy=False)
     column = texts_of(column)
     values = [parse(name) for name in column.names]
     whole = all(type(value) is int and abs(value) < 2**63 for value in values)
@@ -65,14 +65,15 @@ def suspicions(time, seconds):
     if n > 1 and different <= max(1, min(FEW_TIMES, n // 1000)):
         found.append(f"the {n} times are hardly different, {different} in all: events of one time "
                      "stay in the order of the file")
-    early = int((seconds < IN_1990).sum())
-    first, last = (str(np.datetime64(int(s), "s"))[:10] for s in (seconds.min(), seconds.max()))
+    ends = int(seconds.min()), int(seconds.max())
+    early = np.count_nonzero(seconds < IN_1990) if ends[0] < IN_1990 else 0
+    first, last = (str(np.datetime64(end, "s"))[:10] for end in ends)
     if early:
         found.append(f"{early} of {n} times lie before 1990 (the earliest in {first}): "
                      "are they seconds since 1970?")
     for words, sign in ((f"after the rest, as far as {last}", 1),
                         (f"before the rest, as far as {first}", -1)):
-        far = count_outliers(sign * seconds)
+        far = count_outliers(sign * seconds) if ends[1] - ends[0] > YEAR else 0
         if far:
             found.append(f"{far} of {n} times lie far {words}")
     return found
@@ -84,7 +85,7 @@ def count_outliers(time):
     At most one in a thousand, or one, counts.
     """
     few = max(1, len(time) // 1000)
-    if len(time) < 3 or time.max() - time.min() <= YEAR:
+    if len(time) < 3:
         return 0
     latest = np.sort(np.partition(time, len(time) - few - 1)[-few - 1:])
     gaps = np.diff(latest)
