@@ -17,6 +17,14 @@ VALUES = {"width": (4, 8), "table_width": (4, 8), "item_width": (3, 4), "categor
           "dropout": (0.0,), "unit": (1, 86400), "loss": ("softmax", "bce"), "attention": (True, False), "pairs": (True, False),
           "self_attention": (True, False), "time": (True, False), "group_relu": (True, False), "item_bias": (True, False),
           "diagonal": (True, False), "robust": (True, False), "fuse": (True, False), "indicator": (True, False)}
+# switches of one model; those that read the future ("whole-log", "oracle") are not for these tests
+SWITCHES = {
+    "hmar variants": {"merge": ("encoder", "bypass"), "counts": ("running", "window"), "candidate_counts": ("own", "target"),
+                      "count_scale": ("raw", "log1p"), "positives": ("all", "new", "target"), "newest_only": (False, True)},
+    "atrank variants": {"scores": ("bilinear", "dot"), "bucket": ("paper", "release"), "hidden": (0, 3)},
+    "dmran variants": {"variant": ("full", "item", "feature"), "bucket": ("paper", "release"), "pool": ("attention", "mean")},
+    "hiersrec variants": {"tasks": ("both", "item"), "inputs": ("id+category+text", "id", "category"), "pool": ("last", "mean"),
+                          "hier": ("soft", "logits", "tied", "stop", "none"), "item_out": ("fc", "tied"), "softmax": ("known", "all")}}
 HMAR_RELEASED = {3: "movielens", 4: "taobao"}  # its files by their number of behaviours
 
 
@@ -69,7 +77,7 @@ def problems(draw, name, scales=(1.0,), dtypes=(np.float64,)):
     log = draw_log(seed, sizes, behaviours=behaviours, gap=draw(st.sampled_from((0, 10**6, 10**10))))
     long = sizes.index(max(sizes)) + 1
     log.behaviour[np.flatnonzero(log.user == long)[-draw(st.integers(1, 2)):]] = 1  # somebody is tested
-    values = {field: draw(st.sampled_from(choices)) for field, choices in VALUES.items()
+    values = {field: draw(st.sampled_from(choices)) for field, choices in (VALUES | SWITCHES.get(name, {})).items()
               if field in {f.name for f in fields(model.Config)}}
     text = np.random.default_rng(seed).normal(size=(20, draw(st.sampled_from((0, 3)))))
     text[0] = 0
