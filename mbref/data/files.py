@@ -17,7 +17,7 @@ def write_whole(path, write, new=False):
     device or pipe, which a file would take the place of; `path` is then as it was before.
     """
     path = Path(os.path.realpath(path))
-    part = path.with_name(f"{path.name}.{os.getpid()}{MARK}")  # no other process writes this one
+    part = path.parent / f"{path.name}.{os.getpid()}{MARK}"  # no other process writes this one
     try:
         require(not path.exists() or path.is_file() or path.is_dir(),
                 f"{path} is no file but a device or a pipe: give the name of a file.")

@@ -37,6 +37,13 @@ def test_a_new_file_replaces_nothing(tmp_path, monkeypatch, links):
     assert path.read_bytes() == b"two"
 
 
+def test_a_folder_is_no_file_to_write(tmp_path):
+    for path in ("/", tmp_path, f"{tmp_path}/."):
+        with pytest.raises(InputError, match="^cannot write .* free some space or give another folder.$"):
+            write_whole(path, write(b"one"))
+    assert names(tmp_path) == [] and not [name for name in os.listdir("/") if name.endswith(files.MARK)]
+
+
 def test_two_sets_of_files_do_not_mix(tmp_path):
     with files.alone_in(tmp_path):
         writing = threading.Thread(target=export, args=(tmp_path, cases("masks.causal/basic"), False))
