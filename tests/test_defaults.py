@@ -1,7 +1,9 @@
 """Values that nobody gives: what a call without them does."""
+from pathlib import Path
+
 import numpy as np
 
-from mbref import metrics, runs
+from mbref import metrics, runs, training
 from mbref.candidates import rank
 from mbref.data import sessions
 from mbref.data.readers import read
@@ -32,3 +34,13 @@ def test_a_bootstrap_draws_1000_times():
     (rng, found), (drawn, want) = ((r, metrics.paired_bootstrap(a, b, r, *n)) for r, n in (
         (np.random.default_rng(7), ()), (np.random.default_rng(7), (1000,))))
     assert found == want and rng.random() == drawn.random()  # the generators stand at the same place
+
+
+def test_training_takes_what_readme_says():
+    text = " ".join((Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").split())
+    s = training.Settings()
+    assert (f"at most {s.steps} steps of {s.batch_size} rows, by {s.optimiser.title()} with a rate of {s.rate:g}, a beta2 of "
+            f"{s.beta2:g} and gradients clipped at a norm of {s.clip:g}; every {s.evaluate_every} steps it asks the "
+            f"validation events, and it ends when {s.patience} times none was better.") in text
+    assert (s.seed, s.rates, s.drop_step, s.validation_cases, s.threads, s.float32, s.validate) == (
+        0, (), 0, 0, 1, True, "NDCG@10")
