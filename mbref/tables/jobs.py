@@ -106,7 +106,7 @@ def open_pool(jobs, scheduler=None):
         client = Client(scheduler, timeout=20)
     except ImportError as error:
         raise InputError("--scheduler needs the package distributed: pip install it.") from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each kind of address has errors of its own
         raise InputError(f"--scheduler {scheduler}: no Dask cluster answers there: "
                          "give the address that `dask scheduler` prints.") from error
     with client:

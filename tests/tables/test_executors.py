@@ -34,9 +34,10 @@ def test_what_a_killed_worker_was_at_is_trained_again(tmp_path):
     assert (tmp_path / "died").exists() and sorted(seen) == [(seed, seed) for seed in range(8)]
 
 
-def test_no_cluster_at_that_address(tmp_path):
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tls://127.0.0.1:1", "ucx://127.0.0.1:1", "more://", "a word"])
+def test_no_cluster_at_that_address(address):
     optional.require("distributed")
-    with pytest.raises(InputError, match="no Dask cluster answers there"), jobs.open_pool(2, "tcp://127.0.0.1:1"):
+    with pytest.raises(InputError, match="no Dask cluster answers there"), jobs.open_pool(2, address):
         pass
 
 
