@@ -1,7 +1,8 @@
 """python -m mbref reproduce --real DIR: the models on small public logs, beside plain baselines.
 
-Each model's settings are chosen on validation events, then trained with every seed. Below a table
-stands how far each model's NDCG@10 is from that of the best plain baseline, paired over cases.
+Each model's settings and steps are chosen on validation events, with one seed, then it is trained
+with every seed. Below a table stands how far each model's NDCG@10 is from that of the best plain
+baseline, paired over cases.
 """
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ def compare(options, log, problem, pool, folder):
     best = max(plain, key=lambda row: np.mean(plain[row]))
     models = [row for row in log.models if not options.only or row in options.only]
     trained = [result for row in models for result in train_best(
-        options, problem, row, pool, folder)]
+        options, problem, row, log.settings, pool, folder)]
     about = whole_catalogue.about(problem) | {
         "columns": whole_catalogue.columns(problem), "seen share": float(split.test.seen.mean()),
         "intervals": [f"{row}: {difference(trained, row, plain[best])} NDCG@10 against {best}, "
@@ -56,25 +57,27 @@ def difference(trained, row, plain):
     return mechanisms.interval(dict(difference=gap.mean, low=gap.low, high=gap.high))
 
 
-def train_best(options, problem, row, pool, folder):
+def train_best(options, problem, row, settings, pool, folder):
     """Choose a model's settings on validation with one seed, then train it with all of them."""
     model, fields = mechanisms.OTHERS[row]
-    texts = fields | rows.REAL_SETTINGS | commands.overrides_of(options)
+    texts = fields | settings | commands.overrides_of(options)
     several = [sweep.jobs_of(model, texts, point, 1) for point in sweep.grid_of(rows.REAL_GRID)]
-    (best,), _ = sweep.choose(problem, several, pool, folder)
-    jobs = reproduce.of_seeds(best._replace(row=row), options.seeds or 3)
+    (best,), searched = sweep.choose(problem, several, pool, folder)
+    curve, = (facts["validation"] for job, _, facts in searched if job == best)
+    steps, _ = max(curve, key=lambda validation: validation[1])
+    best = best._replace(row=row, settings=replace(best.settings, steps=steps))
+    jobs = reproduce.of_seeds(best, options.seeds or 3)
     return train_all(train_and_rank, problem, jobs, pool, folder)
 
 
 def train_and_rank(problem, job):
-    """As whole_catalogue.train_and_report, with the NDCG@10 of every case among the facts."""
+    """Train on all before the test events.  -> (figures, facts with NDCG@10 of every case)."""
     model, config, split = whole_catalogue.ready_job(problem, job)
-    final, search = training.search_and_refit(
-        model, config, job.settings, split, problem.task.candidates, progress=False)
+    final = training.fit(model, config, job.settings, split.refit, progress=False)
     figures = whole_catalogue.report_of(problem, split, model, final.params, config)
     score = evaluation.item_scorer(model, final.params, config)
     cases = rank(problem._replace(split=split), score)
-    return figures, training.describe(final, search) | {"cases": cases.tolist()}
+    return figures, training.describe(final) | {"cases": cases.tolist()}
 
 
 def rank(problem, score):

@@ -1,5 +1,6 @@
 """Settings compared on validation events alone, and the models on public logs with settings so chosen."""
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +149,21 @@ def test_real_tables(folder):
         assert float(line.split()[1]) == pytest.approx(row["mean"]["NDCG@10"] - best[0], abs=6e-4)
         assert line in out
     assert found["MovieLens-100K"]["about"]["candidates"] == "unseen" and "ATRank's release" in out
+
+
+def test_every_seed_trains_as_long_as_was_best_on_validation(monkeypatch):
+    """As the chosen of the grid's trainings was, not as another; by the log's settings and those of the command."""
+    def choose(problem, several, pool, folder):
+        curves = [(100, 0.1), (200, 0.3)], [(100, 0.2), (200, 0.4), (300, 0.35)], [(100, 0.3)]
+        return several[1], [(one, {}, {"validation": curve}) for (one,), curve in zip(several, curves, strict=True)]
+
+    monkeypatch.setattr(sweep, "choose", choose)
+    monkeypatch.setattr(real, "train_all", lambda train, problem, jobs, pool, folder: jobs)
+    options = SimpleNamespace(set=["width=8"], seeds=2)
+    found = real.train_best(options, None, "SASRec", {"steps": "400", "evaluate_every": "100"}, 1, None)
+    assert [(one.row, one.settings.seed, one.settings.steps, one.settings.rate) for one in found] == [
+        ("SASRec", 0, 200, 0.003), ("SASRec", 1, 200, 0.003)]
+    assert found[0].overrides["width"] == "8"
 
 
 def test_what_real_tables_refuse(folder):
