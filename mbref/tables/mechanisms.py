@@ -25,7 +25,7 @@ TRAINS = {
     "last": ("hmar", {**HMAR, "steps": "400"}),
     "counts": ("hmar", {**HMAR, "steps": "60"}),
     "kinds": ("hmar", {**HMAR, "dropout": "0.2", "positives": "target", "theta": "5",
-                       "steps": "300", "patience": "0"}),  # which learns in leaps
+                       "steps": "300", "patience": "5"}),  # which learns in leaps
     "hints": ("atrank", {**ATRANK, "length": "20", "steps": "500"}),
     "stamp": ("atrank", {**ATRANK, "length": "3", "steps": "600"}),
     "hops": ("dmran", {**DMRAN, "width": "24", "time": "false", "length": "20", "steps": "900"}),
@@ -121,9 +121,9 @@ def cells_on(world, model, fields, seeds, quick=False, signal=""):
     whole = int(fields["steps"])
     steps = whole // 3 if quick else whole
     drop = steps * int(fields.get("drop_step", 0)) // whole
+    every = max(1, steps // VALIDATIONS * (2 if quick else 1))
     fields = {"patience": PATIENCE} | fields | {
-        "steps": str(steps), "evaluate_every": str(max(1, steps // VALIDATIONS)),
-        "drop_step": str(drop)}
+        "steps": str(steps), "evaluate_every": str(every), "drop_step": str(drop)}
     read = fields.pop("read", "a2i")
     return [Cell(name, signal, model, tuple(fields.items()), seed, bool(cold), read, users)
             for seed in range(seeds)]

@@ -111,13 +111,21 @@ def train(cell):
     model = runs.find_model(cell.model, overrides)
     fit = fit_groups if ground.task is None else fit_plain
     state, scores, coverage = fit(ground, cell, model, overrides, settings)
-    users, *means = (by_user(ground, measure, one)
-                     for one in (scores, ground.best, 0 * scores, ground.blind))
-    ceiling, chance, bound = (None if one is None else one.mean() for one in means)
-    return {"users": users.tolist(), "ceiling": ceiling, "chance": chance, "bound": bound,
+    return {"users": by_user(ground, measure, scores).tolist(),
+            **find_ends(cell.world, cell.signal, cell.cold, cell.users),
             "gate": coverage and {name: curve[0] for name, curve in coverage.items()},
             "coverage": coverage, "steps": training.best_step(state),
             "validation": training.describe(state, state)["validation"]}
+
+
+@cache
+def find_ends(name, signal, cold, users):
+    """What needs no training: the means of the "ceiling", of "chance" and of the "bound"."""
+    ground = open_ground(name, signal, cold, users)
+    means = (by_user(ground, MEASURE[name], one)
+             for one in (ground.best, 0 * ground.best, ground.blind))
+    return {end: None if one is None else one.mean()
+            for end, one in zip(("ceiling", "chance", "bound"), means, strict=True)}
 
 
 def by_user(ground, measure, scores):
