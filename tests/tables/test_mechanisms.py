@@ -47,7 +47,8 @@ def test_every_cell_can_be_trained(mechanism):
     assert cells["ON", "full"] != cells["OFF", "full"]
 
 
-def test_quick_cells_have_fewer_users_and_steps():
+def test_quick_trainings_have_one_setting_fewer_users_and_fewer_steps():
+    assert all(len(several) == 1 for m in MECHANISMS for several in cells_of(m, 1, True).values())
     quick, whole = (cells_of(MECHANISMS[0], 1, quick)["ON", "full"][0][0] for quick in (True, False))
     assert quick.users == last.USERS // 2
     assert int(dict(quick.fields)["steps"]) < int(dict(whole.fields)["steps"]) / 2
