@@ -17,7 +17,11 @@ TEX = (  # pattern and what to write in its place, before it is converted
     (r"(?<![a-zA-Z\\])([a-zA-Z])'", "{\\1\N{PRIME}}"),    # fonts have it small and raised
     (r"(?<=[\w)}\]])\s*(?=\\(?:log|exp|tanh|max|min|operatorname)(?![a-zA-Z]))", r"\\, "))
 MATHML = (  # and after
-    ("<mo>([A-Za-z]+)</mo>", r"<mi>\1</mi>"),             # a function is no operator
+    ("<mo>([A-Za-z]+|&#x0221E;)</mo>", r"<mi>\1</mi>"),   # no function is an operator, nor infinity
+    (r"([(\[,]|&#x000(?:28|3D|3C|2C);|&#x0005B;|&#x02264;)</mo><mo>&#x02212;",
+     r'\1</mo><mo form="prefix">&#x02212;'),              # a sign, where nothing is taken away
+    ("<munder><munder><mrow>", '<munder><mrow class="brace">'),
+    ("<mo>&#x23DF;</mo></munder>", ""),                   # a brace, which few fonts make as long
     ("<mo>&#x0002F;</mo>", '<mo lspace="0" rspace="0">/</mo>'))
 
 

@@ -1,4 +1,5 @@
 """Pages of notebooks: cells by nbconvert, equations as MathML by latex2mathml, frames by Jinja."""
+import re
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ TEMPLATES = Path(__file__).parent / "page"
 EXERCISES = "exercises"  # the folder of what is the teacher's
 HEADINGS = ("h1", "h2", "h3", "h4")
 MARK = "¶ "  # nbconvert ends a heading by a link to itself
+KEPT = re.compile(r"(<math [^>]*inline[^>]*>(?:(?!</math>).)*</math>[.,;:)])")  # on one line
 
 
 class Section(NamedTuple):
@@ -111,7 +113,8 @@ def render_markdown(source):
     renderer = IPythonRenderer(escape=False)
     renderer.inline_math = partial(to_mathml, display="inline")
     renderer.block_math = to_mathml
-    return MarkdownWithMath(renderer=renderer).render(source)
+    html = MarkdownWithMath(renderer=renderer).render(source)
+    return KEPT.sub(r'<span class="kept">\1</span>', html)
 
 
 def find_sections(soup):

@@ -178,6 +178,25 @@ def test_bars_do_not_stretch_and_functions_are_upright(packages):
     assert slash["lspace"] == slash["rspace"] == "0"
 
 
+def test_signs_braces_and_infinity(packages):
+    """A minus is a sign where nothing stands before it; a brace is a line, which is as long as what it is under."""
+    from bs4 import BeautifulSoup
+
+    from mbref.course.equations import to_mathml
+    minus = "\N{MINUS SIGN}"
+    found = BeautifulSoup(to_mathml(r"a - \underbrace{b = -c}_{d} - \big(-\infty, -[-e]\big)"), "html.parser")
+    assert [mo.get("form") for mo in found("mo") if mo.text == minus] == [None, "prefix", None, *["prefix"] * 3]
+    base, below = found.munder.find_all("mrow", recursive=False)
+    assert base["class"] == ["brace"] and (base.text, below.text) == (f"b={minus}c", "d")
+    assert found.find("mi", string="\N{INFINITY}")
+
+
+def test_a_full_stop_stays_with_its_equation(packages):
+    from mbref.course.pages import render_markdown
+    html = render_markdown("first $a$ and $b$, then $c$.")
+    assert html.count('<span class="kept">') == 2 and html.count("</math>,</span>") == html.count("</math>.</span>") == 1
+
+
 def test_a_prime_is_no_exponent(packages):
     from notebooks.course.equations import to_mathml
     assert "sup" not in to_mathml("c'_{j'}")
