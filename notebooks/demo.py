@@ -10,8 +10,11 @@ import difflib
 import inspect
 import json
 import re
+import textwrap
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,14 +30,15 @@ from mbref.worlds import known
 MEASURE = {"last": "NDCG@10", "counts": "NDCG@10", "kinds": "AUC", "hints": "AUC", "stamp": "AUC",
            "hops": "AUC", "dims": "AUC", "aisles": "MRR@20"}
 STUB = re.compile(r"NotImplementedError: (.+?)(?: \([^()]+, line \d+\))?\)$", re.M)
+PAIR = {"color": "C0"}, {"color": "C1", "hatch": "//"}  # the looks of two bars, also in grey
 TRAINING = {field.name for field in fields(training.Settings)}
 
 
 # Code and answers.
 
 def source(function):
-    """Print a function of mbref as it stands in its file."""
-    print(inspect.getsource(inspect.unwrap(function)).rstrip())
+    """Print a function of mbref as it stands in its file, and an empty line."""
+    print(inspect.getsource(inspect.unwrap(function)).rstrip(), end="\n\n")
 
 
 def diff(one, other):
@@ -52,7 +56,22 @@ def check(component, answer):
         kit.check(component, answer)
     except AssertionError as failure:
         stub = STUB.search(str(failure))
-        print(f"{component}: {stub[1]}" if stub else failure)
+        say(f"{component}: {stub[1]}" if stub else failure)
+
+
+def say(text, indent=8):
+    """Print a text whose long lines go on in the next one, indented."""
+    fold = partial(textwrap.fill, width=90, subsequent_indent=" " * indent, break_long_words=False,
+                   break_on_hyphens=False)
+    print("\n".join(map(fold, str(text).splitlines())))
+
+
+@contextmanager
+def folded():
+    """What the block prints, said so."""
+    with redirect_stdout(StringIO()) as printed:
+        yield
+    say(printed.getvalue())
 
 
 # A model on a world.
@@ -193,12 +212,12 @@ def table(rows):
 
     What is trained stands behind a ~: its last digit depends on how a processor rounds.
     """
-    lines = [f"{'':30}  chance  without   full  ceiling  difference and 95% interval"]
+    lines = [f"{'':28}  chance  without   full  ceiling  difference and 95% interval"]
     for title, one in rows.items():
         chance, ceiling = ends(one.shop)
         without, full = (f"~{fitted.users.mean():.2f}" for fitted in (one.without, one.full))
         mean, low, high = (f"~{round(x, 2) + 0.0:+.2f}" for x in gap(one)[:3])
-        lines.append(f"{title:30}  {chance:6.2f}{without:>9}{full:>7}{ceiling:9.2f}"
+        lines.append(f"{title:28}  {chance:6.2f}{without:>9}{full:>7}{ceiling:9.2f}"
                      f"  {mean} [{low}, {high}]")
     return "\n".join(lines)
 
@@ -210,12 +229,12 @@ def long_runs():
 
 def print_kept(start):
     """The kept trainings whose names begin so, as a table."""
-    print(f"{'':38}  chance   mean  ceiling  full minus this, 95% interval")
+    print(f"{'':34}  chance   mean  ceiling  full minus this, 95% interval")
     for name, row in long_runs().items():
         if name.startswith(start):
             gap = next((x for part, x in row.items() if part.startswith("less")), ())
             words = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*gap) if gap else ""
-            print(f"{name:38}{row['chance']:8.3f}{row['mean']:7.3f}{row['ceiling']:9.3f}  {words}"
+            print(f"{name:34}{row['chance']:8.3f}{row['mean']:7.3f}{row['ceiling']:9.3f}  {words}"
                   .rstrip())
 
 
@@ -254,6 +273,15 @@ def bars(weights, labels, title):
     ax.set(ylim=(0, 1), ylabel="weight")
     ax.set_title(title, fontsize=10)
     plt.show()
+
+
+def pairs(ax, values, title):
+    """Two bars side by side for each of 1, 2 ...; values: {name: heights}."""
+    for x, (name, heights), look in zip((-0.2, 0.2), values.items(), PAIR, strict=True):
+        ax.bar(np.arange(1, len(heights) + 1) + x, heights, 0.38, label=name, **look)
+    ax.set_xticks(range(1, len(heights) + 1))
+    ax.set_title(title, fontsize=10)
+    ax.legend(frameon=False)
 
 
 def ladder(rows):

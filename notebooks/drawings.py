@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import FancyBboxPatch, Patch
 
 from mbref.data import readers
 from mbref.data.leave_one_out import leave_one_out
 from mbref.nn import optim
 
 COLOURS = {"code": "#cfe2f3", "look": "#fde0c0", "predict": "#d9ead3", "learn": "#e6e6e6"}
+EDGES = {"code": {"lw": 0.8}, "look": {"lw": 2.2}, "predict": {"lw": 1.2, "ls": "--"},
+         "learn": {"lw": 1.2, "ls": ":"}}  # which tell them apart in grey
 ROLES = {"code": "code of a thing", "look": "attention", "predict": "prediction",
          "learn": "loss"}
 
@@ -73,7 +76,7 @@ DMRAN = Drawing({
     "item_attention": Box("item_attention", "look", "eq. 3-7: r hops, A", 0, 2),
     "M": Box("'M = A H'", "", "eq. 8", 1, 3),
     "redundancy": Box("redundancy", "learn", "eq. 22", 0, 4),
-    "feature_attention": Box("feature_attention", "look", "eq. 9-13: hop at hop", 1, 4),
+    "feature_attention": Box("feature_attention", "look", "eq. 9-13: hop at hop", 0.85, 4),
     "vanilla": Box("vanilla", "look", "eq. 14, 15: at M, at M^", 2, 5),
     "fusion": Box("fusion", "predict", "eq. 16: h_c", 2, 6),
     "logits": Box("logits", "predict", "eq. 17: h_c . i_c", 2, 7),
@@ -142,10 +145,9 @@ def draw(name):
         draw_box(ax, box)
     for arrow in arrows:
         draw_arrow(ax, boxes[arrow.start], boxes[arrow.end], arrow)
-    for role, colour in COLOURS.items():
-        ax.plot([], [], "s", ms=9, mfc=colour, mec="grey", label=ROLES[role])
-    ax.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 0), fontsize=9,
-              handletextpad=0.2)
+    looks = [Patch(fc=COLOURS[role], ec="black", label=ROLES[role], **EDGES[role]) for role in ROLES]
+    ax.legend(handles=looks, frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 0),
+              fontsize=9, handletextpad=0.4, handlelength=1.6, handleheight=1)
     ax.set_aspect("equal")
     ax.autoscale_view()
     ax.axis("off")
@@ -160,8 +162,8 @@ def centre(box):
 def draw_box(ax, box):
     """A box with its name and step, or a text alone."""
     x, y = centre(box)
-    edge = dict(ec="black" if box.role else "none", lw=0.8)
-    patch = plt.matplotlib.patches.FancyBboxPatch(
+    edge = dict(ec="black", **EDGES[box.role]) if box.role else dict(ec="none")
+    patch = FancyBboxPatch(
         (x - HALF, y - FLAT), 2 * HALF, 2 * FLAT, boxstyle="round,pad=0,rounding_size=0.1",
         fc=COLOURS.get(box.role, "none"), **edge)
     ax.add_patch(patch)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import demo
 import mbref
 from mbref import check as kit
 from mbref.check.components import atrank as atrank_cases, hiersrec as hiersrec_cases
@@ -184,7 +185,7 @@ def reveal(number):
     """Print the answer, and what the kit says of it."""
     one = EXHIBITS[number]
     print(f"{one.answer}: {getattr(one, one.answer).shows}")
-    print(catch(number, one.answer))
+    demo.say(catch(number, one.answer))
 
 
 def catch(number, letter):

@@ -2,6 +2,8 @@
 import ast
 import json
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +51,16 @@ def defined(tree, anywhere=True):
     """Names of functions and classes that are defined in a module or a cell."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return {node.name for node in (ast.walk(tree) if anywhere else tree.body) if isinstance(node, kinds)}
+
+
+def count_lines(cell):
+    """Lines of a cell that are neither empty nor of an import or a text over several lines."""
+    skipped = set()
+    for node in ast.walk(ast.parse(cell)):
+        text = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.end_lineno > node.lineno
+        if text or isinstance(node, (ast.Import, ast.ImportFrom)):
+            skipped |= set(range(node.lineno, node.end_lineno + 1))
+    return sum(bool(line.strip()) for number, line in enumerate(cell.splitlines(), 1) if number not in skipped)
 
 
 def test_there_are_notebooks():
@@ -120,6 +132,19 @@ def test_imports_mbref_and_defines_nothing_of_it(notebook):
     assert ours & {name for tree in trees(notebook) for name in defined(tree)} == set()
 
 
+@pytest.mark.parametrize("cell, code", [("print('fine')", 0), ("import warnings\nwarnings.warn('so old')\nprint('fine')", 1)])
+def test_a_notebook_that_warns_fails(tmp_path, cell, code):
+    output = {"output_type": "stream", "name": "stdout", "text": "fine\n"}
+    page = {"cells": [{"cell_type": "code", "metadata": {}, "source": cell, "execution_count": 1, "outputs": [output]}],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+            "nbformat": 4, "nbformat_minor": 4}
+    (tmp_path / "one.ipynb").write_text(json.dumps(page))
+    shutil.copy(CLONE / "notebooks" / "conftest.py", tmp_path)
+    command = sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "one.ipynb"
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code and ("UserWarning" in done.stdout) == bool(code), done.stdout
+
+
 @pytest.mark.parametrize("text, is_path", [
     ("read /home/ana/log.csv", True), ("'/tmp/x'", True), ("C:\\Users\\ana", True), ("(/opt/main)", True),
     ("../tiny_data/x.csv", False), ("mbref/worlds/shop.py", False), ("https://arxiv.org/home/1", False),
@@ -165,9 +190,26 @@ def test_a_lecture_has_cells_to_solve_which_are_not_solved(lecture):
     assert not any(name in source for name in names for source in others)  # which go on without
 
 
-def test_lines_of_a_lecture_fit_a_page(lecture):
-    lines = [line for cell in code_cells(lecture) for line in joined(cell["source"]).splitlines()]
-    assert [line for line in lines if len(line) > 90] == []
+@pytest.mark.parametrize("path", COURSE, ids=lambda path: path.stem)
+def test_cells_fit_a_page_and_a_head(path):
+    """At most 8 lines, which imports and texts are not among, and of a page half at most 6; the first sets up."""
+    cells = [joined(cell["source"]) for cell in code_cells(json.loads(path.read_text(encoding="utf-8")))]
+    assert [line for cell in cells for line in cell.splitlines() if len(line) > 90] == []
+    sizes = [count_lines(cell) for cell in cells[1:]]
+    assert max(sizes) <= 8 and np.median(sizes) <= 6
+
+
+@pytest.mark.parametrize("cell, lines", [
+    ("import a\nfrom b import (\n    c)\n\nx = 1\n# why\ny = x", 3), ('text = """a\nb\nc"""\nprint(text)', 1),
+    ('def f():\n    """Says."""\n    return 1', 3)])
+def test_which_lines_count(cell, lines):
+    assert count_lines(cell) == lines
+
+
+def test_what_is_printed_fits_a_page(path, notebook):
+    """100 columns are what a page of the site has, and a source line of mbref/ at most."""
+    printed = [joined(o.get("text", "")).splitlines() for o in outputs(notebook)]
+    assert [line for lines in printed for line in lines if len(line) > 100] == []
 
 
 def test_a_lecture_says_first_what_it_is_for(lecture):
