@@ -32,11 +32,9 @@ def index_of(category, categories):
 
 
 def index_of_pairs(item, category, items, categories):
-    """The Index of items that may have several categories: pairs (item, category), 2 [M].
-
-    `budget` and `k_of_share` take only an Index of one category an item. Raises InputError for
-    numbers that are none, or an item without.
-    """
+    """The Index of items that may have several categories: pairs (item, category), 2 [M]. `budget`
+    and `k_of_share` take only an Index of one category an item. Raises InputError for numbers that
+    are none, or an item without."""
     item, category = np.asarray(item), np.asarray(category)
     whole = item.dtype.kind in "iu" and category.dtype.kind in "iu"
     require(whole and item.shape == category.shape,
@@ -109,10 +107,8 @@ def mass(logp, tau):
 
 
 def k_of_share(logp, rho, index):
-    """The K whose `topk` has a mean share of candidates closest to rho.  -> int.
-
-    Choose it on validation sessions, logp [B, C]. Where two are as close, it is the smaller K.
-    """
+    """The K whose `topk` has a mean share of candidates closest to rho.  -> int. Choose it on
+    validation sessions, logp [B, C]. Where two are as close, it is the smaller K."""
     order, _ = _sort_categories(_check_logp(logp, index), logp.shape[1])
     sizes = sizes_of(index)[order]  # [B, C]
     shares = np.cumsum(sizes.mean(axis=0)) / index.items  # [C], of K = 1..C
@@ -179,10 +175,8 @@ def items_of(chosen, index):
 
 
 def candidates_of_session(chosen, index):
-    """Items of one session's categories, category by category.  chosen [C] -> [m].
-
-    Where items have several categories, ascending and each once.
-    """
+    """Items of one session's categories, category by category.  chosen [C] -> [m]. Where items have
+    several categories, ascending and each once."""
     slices = [index.order[index.indptr[c] : index.indptr[c + 1]] for c in np.flatnonzero(chosen)]
     items = np.concatenate([index.order[:0], *slices])
     return items if one_category_each(index) else np.unique(items)
@@ -210,9 +204,7 @@ def draw_others(rng, sizes, target, items):
 
 def backfill(allowed, popularity, n):
     """Candidates of fewer than n items filled up to n with the most popular others, lower id first.
-
-    No table here does so. allowed [B, N]; popularity [N]. -> [B, N].
-    """
+    No table here does so. allowed [B, N]; popularity [N]. -> [B, N]."""
     popular = np.argsort(-np.asarray(popularity), kind="stable")  # [N] columns
     free = ~allowed[:, popular]
     room = np.maximum(n - allowed.sum(axis=1, keepdims=True), 0)  # [B, 1]

@@ -52,9 +52,7 @@ def opened(path):
 
 def chunks(path):
     """Yield (number of its first line, bytes of whole lines); the last line may lack its break.
-
-    Raises InputError as `opened`, or for a line that is longer than LONGEST.
-    """
+    Raises InputError as `opened`, or for a line that is longer than LONGEST."""
     line, rest = 1, b""
     np.empty(8 * CHUNK, np.uint8)  # freed at once: malloc now keeps what each chunk frees
     with opened(path) as file:
