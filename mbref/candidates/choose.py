@@ -174,14 +174,6 @@ def items_of(chosen, index):
     return allowed
 
 
-def candidates_of_session(chosen, index):
-    """Items of one session's categories, category by category.  chosen [C] -> [m]. Where items have
-    several categories, ascending and each once."""
-    slices = [index.order[index.indptr[c] : index.indptr[c + 1]] for c in np.flatnonzero(chosen)]
-    items = np.concatenate([index.order[:0], *slices])
-    return items if one_category_each(index) else np.unique(items)
-
-
 def inject_target(allowed, target):
     """The candidates with each session's target put in, a leak shown on purpose.  -> [B, N]."""
     return allowed | (np.arange(1, allowed.shape[1] + 1) == np.asarray(target)[:, None])

@@ -23,6 +23,14 @@ class Layout(NamedTuple):
     longest: float  # the largest Euclidean norm of a row
 
 
+def candidates_of_session(chosen, index):
+    """Items of one session's categories, category by category.  chosen [C] -> [m]. Where items have
+    several categories, ascending and each once."""
+    slices = [index.order[index.indptr[c] : index.indptr[c + 1]] for c in np.flatnonzero(chosen)]
+    items = np.concatenate([index.order[:0], *slices])
+    return items if choose.one_category_each(index) else np.unique(items)
+
+
 def lay_out(weights, index):
     """The Layout of weights [N, D]; made once a model.
 

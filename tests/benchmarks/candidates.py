@@ -74,7 +74,7 @@ def gather(case, policy):
     layout, chosen = case.layout, policy(case.logp)
     top = np.zeros((len(chosen), N_BEST), np.int64)
     for b, query in enumerate(case.queries):
-        items = choose.candidates_of_session(chosen[b], layout.index)
+        items = by_blocks.candidates_of_session(chosen[b], layout.index)
         scores = layout.rows[layout.place[items]] @ query  # [m]
         n = min(N_BEST, len(items))
         if n:

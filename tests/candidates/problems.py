@@ -51,7 +51,7 @@ def by_session(queries, weights, index, chosen, target, n):
     """As rank.dense, session by session: gather the chosen items, score them, rank."""
     places, top = [], []
     for b, query in enumerate(queries):
-        items = choose.candidates_of_session(chosen[b], index)  # [m]
+        items = blocks.candidates_of_session(chosen[b], index)  # [m]
         scores = rank.pair_scores(query, weights[items - 1])  # [m]
         places.append(place_of_session(items, scores, target[b]))
         top.append(rank.best(items, scores, n))

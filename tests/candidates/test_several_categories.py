@@ -34,7 +34,7 @@ def test_an_item_of_several_categories_is_a_candidate_once(seed):
         assert found.tolist() == [i for i in of if c in of[i]]
     want = [[i for i in of if of[i] & set(np.flatnonzero(row))] for row in chosen]
     assert [(np.flatnonzero(row) + 1).tolist() for row in choose.items_of(chosen, index)] == want
-    assert [sorted(choose.candidates_of_session(row, index)) for row in chosen] == want
+    assert [sorted(blocks.candidates_of_session(row, index)) for row in chosen] == want
     if len(chosen):
         mean = np.mean([len(items) for items in want]) / len(of)
         assert choose.share(chosen, index) == pytest.approx(mean)

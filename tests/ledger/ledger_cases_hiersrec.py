@@ -117,7 +117,7 @@ def items_of_a_parent(change):
     leaves, parents = np.arange(1, N + 1), np.arange(1, 5)  # items 1 to 4 are of category 0, too
     both = change(np.append(leaves, parents), np.append(CATEGORY[1:], 0 * parents), N, 4)
     parent = np.arange(4) == 0
-    return tuple(len(choose.candidates_of_session(parent, index)) for index in (INDEX, both))
+    return tuple(choose.items_of(parent[None], index).sum() for index in (INDEX, both))
 
 
 def misses_count(change):
