@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from mbref.errors import InputError, require
+from mbref.errors import InputError, printable, require
 from mbref.options import parser
 
 
@@ -82,7 +82,7 @@ def open_closed_streams():
 
 def say(sentence):
     """The sentence on one line, values cut, with escapes for what no terminal shall obey."""
-    return cut_values("".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence))
+    return cut_values(printable(sentence))
 
 
 def cut_values(sentence):

@@ -17,6 +17,16 @@ def require(condition, sentence):
         raise InputError(sentence)
 
 
+def printable(sentence):
+    """The sentence with control characters, which a terminal would obey, as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
+
+
+def count(number, noun):
+    """How many there are in words: "1 event", "2,000 events"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def require_choice(config, **choices):
     """Raise InputError unless every named field of `config` has one of its allowed values."""
     for name, allowed in choices.items():

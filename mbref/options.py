@@ -3,6 +3,7 @@
 So `--help` and a mistyped option answer at once. A test compares the names below with the rooms'.
 """
 import argparse
+from functools import partial
 
 from mbref.data import options as shared
 from mbref.data.options import MODELS, PAPERS, SETTINGS, TASK, count, flag, option, several
@@ -173,11 +174,11 @@ def parser():
     top = argparse.ArgumentParser(
         prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     top.set_defaults(run=None)
-    top.error = shared.refuse
+    top.error, top.print_help = shared.refuse, partial(print_help, top)
     commands = top.add_subparsers(metavar="command")
     add_commands(commands, COMMANDS)
     bench = commands.add_parser("bench", help="what a cheaper way saves")
-    bench.error = shared.refuse
+    bench.error, bench.print_help = shared.refuse, partial(print_help, bench)
     add_commands(bench.add_subparsers(required=True, metavar="what"), BENCHES)
     return top
 
@@ -187,8 +188,13 @@ def add_commands(commands, table):
     for name, (run, about, options) in table.items():
         p = commands.add_parser(name, **about)
         p.set_defaults(run=run, default_of=p.get_default)
-        p.error = shared.refuse
+        p.error, p.print_help = shared.refuse, partial(print_help, p)
         for one in options:
             group = p.add_mutually_exclusive_group(required=True) if isinstance(one, list) else p
             for names, kind in one if isinstance(one, list) else [one]:
                 group.add_argument(*names, **kind)
+
+
+def print_help(p, file=None):
+    """Print a parser's help. Raises OSError if that fails, of which argparse says nothing."""
+    print(p.format_help(), end="", file=file, flush=True)

@@ -128,9 +128,11 @@ def with_text(split, log, kind, seed=0):
 def split_of(log, task, counts="running"):
     """Leave-one-out as the task says. Raises InputError if the log has no test event."""
     split = leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
-    require(len(split.test.item),
-            f"no user of {task.test or task.data} has {2 if task.test else task.min_events} "
-            f"events, a later one a {task.target!r}: nothing to test, choose another --target.")
+    has = f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}"
+    if task.test:
+        has = (f"no event of {task.test} with the target {task.target!r} comes after another event "
+               "of its user")
+    require(len(split.test.item), f"{has}: nothing to test, choose another --target.")
     return split
 
 

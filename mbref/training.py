@@ -152,7 +152,7 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
                     new, loss = train_step(model, config, settings, events, tasks, old)
                     state = state if due else new
                 # the step and its validation: both or neither
-                state = record(new, loss, validate and validate(new.params)) if due else new
+                state = record(new, loss, measure(validate, settings, new)) if due else new
                 bar.update()
                 if due:
                     best = max((v[2] for v in state.validations), default=float("nan"))
@@ -162,6 +162,15 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
         save(state)
         raise
     return state
+
+
+def measure(validate, settings, state):
+    """validate(params), None without it. Raises Diverged where it refuses what they score."""
+    try:
+        return validate and validate(state.params)
+    except InputError as error:
+        raise Diverged(f"step {state.step} cannot be validated ({str(error).partition(';')[0]}): "
+                       f"choose a smaller rate than {settings.rate}.") from error
 
 
 def copy_state(state):

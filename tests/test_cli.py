@@ -334,11 +334,12 @@ def test_a_fault_as_the_shell_sees_it(tmp_path):
 
 
 def test_an_output_that_is_full_or_closed(finished):
-    run = [sys.executable, "-m", "mbref", "cases"]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(run, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
-    assert done.returncode == 2
-    assert done.stderr == "mbref: cannot write what there is to print (No space left on device).\n"
+    for words in (["--help"], ["train", "--help"], ["cases"]):
+        run = [sys.executable, "-m", "mbref", *words]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(run, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+        assert done.returncode == 2
+        assert done.stderr == "mbref: cannot write what there is to print (No space left on device).\n"
     done = subprocess.run(run, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=300,
                           preexec_fn=lambda: os.close(1))
     assert (done.returncode, done.stderr) == (0, "")

@@ -402,6 +402,13 @@ def test_a_loss_that_is_not_finite():
             fit(bad, HMAR)
 
 
+def test_scores_that_are_refused_in_training_name_the_rate():
+    def validate(params):
+        raise InputError("scores must be finite; mend the model.")
+    with pytest.raises(training.Diverged, match="step 2 .*scores must be finite.*: choose a smaller rate than 0.01"):
+        fit(hmar, HMAR, replace(TINY, evaluate_every=2), validate=validate)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("rate", [1e30, 1e40])
 def test_a_rate_far_too_large_gives_one_error_and_no_warnings(rate):

@@ -4,7 +4,7 @@ import numpy as np
 from mbref.data.log import Log
 from mbref.data.readers.build import freeze
 from mbref.data.sequences import item_categories
-from mbref.errors import require
+from mbref.errors import count, require
 
 NEW_USER = "(new)"
 
@@ -65,7 +65,7 @@ def with_test_file(log, more, path):
     log, left_out = add_events(log, more._replace(held=np.ones(len(more.user), bool)))
     require(log.held is not None, f"{path} has no event that the log has not, on an item that it "
                                   "knows: nothing to test.")
-    notes = f"{path}: {log.held.sum():,} events are held out", *left_out
+    notes = f"{path}: held out {count(log.held.sum(), 'event')}", *left_out
     return log._replace(notes=(*log.notes, *more.notes, *notes))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mbref import evaluation, protocol, runs, training
-from mbref.errors import InputError, require
+from mbref.errors import require
 from mbref.tables import commands, reproduce, whole_catalogue
 from mbref.tables.jobs import Job, open_pool, train_all
 
@@ -84,19 +84,11 @@ def validate(problem, job):
                                     job.settings.validate, job.settings.validation_cases)
     try:
         state = training.fit(model, config, job.settings, split.train,
-                             partial(require_scores, measure), progress=False)
+                             measure, progress=False)
     except training.Diverged as error:
         return {validation_column(job): np.nan}, {"diverged": str(error), "validation": []}
     best = max(metric for _, _, metric in state.validations)
     return {validation_column(job): best}, training.describe(state, state)
-
-
-def require_scores(measure, params):
-    """measure(params). Raises Diverged where it refuses their scores: they are not finite."""
-    try:
-        return measure(params)
-    except InputError as error:
-        raise training.Diverged(str(error)) from error
 
 
 def choose(problem, several, pool, folder):

@@ -48,7 +48,7 @@ def test_rows_with_label_0_are_no_events(tmp_path, format, head, sep):
     columns = {"user": "who", "item": "what", "time": "when"} if format == "csv" else None
     log = read(path, format, columns=columns)
     assert items(log) == ["10", "13"] and len(log.items) == 3
-    assert "log.csv: 3 rows are no events, their label is 0 (the first is line 3)" in log.notes
+    assert "log.csv: left out 3 rows with label 0, no events (the first is line 3)" in log.notes
 
 
 def test_a_label_may_be_true_or_false(tmp_path):
@@ -182,6 +182,40 @@ def test_the_same_log_as_csv_and_as_taobao(tmp_path):
                       columns=columns))
 
 
+@pytest.mark.parametrize(("text", "separator"), [
+    ("u1\t2017-11-28T06:01:34Z\ta\tDeep Dish\tMe, You, Him, Her, It and They (Live)\n", "tabs"),  # Last.fm 1K
+    ("u1 2017-11-28T06:01:34Z a\n", "single spaces"), ("u1,2017-11-28 06:01:34,a,The Long Good Bye\n", "commas"),
+    ("u1;2017-11-28 06:01:34;a;3,5\n", "semicolons"), ("u1,2017-11-28 06:01:34,a,War|Drama|Comedy\n", "commas")])
+def test_names_in_a_table_without_header_do_not_hide_its_separator(tmp_path, text, separator):
+    log = read(saved(tmp_path, text), "csv", columns=dict(user="1", item="3", time="2"), header=False)
+    assert (log.users[1], log.items[1], log.time.tolist()) == ("u1", "a", [T])
+    assert f"log.csv: columns are separated by {separator}" in log.notes
+
+
+def test_movielens_as_kaggle_passes_it_on(tmp_path):
+    text = '"userId","movieId","rating","timestamp"\n1,2,3.5,"2017-11-28 06:01:34"\n1,3,5,"2017-11-28 06:01:30"\n'
+    log = read(saved(tmp_path, text), "movielens")
+    assert items(log) == ["3", "2"] and log.time.tolist() == [T - 4, T]
+
+
+def test_jdata_of_2019_has_no_categories(tmp_path):
+    text = "user_id,sku_id,action_time,module_id,type\n7,20,2017-11-28 06:01:34,81,1\n"
+    log = read(saved(tmp_path, text), "jdata")
+    assert items(log) == ["20"] and log.time.tolist() == [T] and log.category is None
+
+
+def test_lines_may_end_in_cr_alone(tmp_path):
+    text = "1,20,5,pv,100\r2,30,6,buy,200\r"
+    one, other = (read(saved(tmp_path, lines), "taobao") for lines in (text, text.replace("\r", "\n")))
+    equal(one, other, but=())
+
+
+def test_control_characters_of_a_file_are_shown_as_escapes(tmp_path):
+    rows = f"1,2\x1b[31m,5,pv,{T}\n1,2\x1b[31m,6,pv,{T + 1}\n"
+    note, = read(saved(tmp_path, rows), "taobao").notes
+    assert "the first is item 2\\x1b[31m)" in note and note.isprintable()
+
+
 @pytest.mark.parametrize(("columns", "words"), [
     ({"user": "u"}, "must name user and item"), ({"user": "u", "item": "i", "colour": "c"}, "must name user and item"),
     ({"user": "u", "item": "nothing"}, "line 1: the header has no column nothing"),
@@ -202,6 +236,8 @@ def test_an_item_may_be_its_own_category(tmp_path):
     ("csv", f"5|6|{T}\n", {"columns": {"user": "1", "item": "2"}}, "give --no-header if columns are meant by number"),
     ("taobao", '{"user": 1}\n', {}, "line 1: is JSON: reviews of Amazon are read by --format amazon"),
     ("csv", "u,i,t\n1,2,28.11.2017\n", {"columns": {"user": "u", "item": "i", "time": "t"}}, "2014-04-07T10:51:09Z"),
+    ("recbole", "session_id:token\titem_id_list:token_seq\titem_id:token\n1\t5 6\t7\n", {}, "a list of items in each row"),
+    ("amazon", "A,B,4.0,1\nC,B,4.0,1\n", {}, "--format csv --no-header --columns user=1,item=2,rating=3,time=4"),
     ("csv", "u,i,u\n1,2,3\n", {"columns": {"user": "u", "item": "i"}}, "more than one column u, rename one")])
 def test_sentences_lead_to_what_works(tmp_path, format, text, choices, words):
     assert words in refused(saved(tmp_path, text), format, **choices)
@@ -244,8 +280,8 @@ def test_category_is_the_first_whole_element(tmp_path, kind, value, category):
 
 def test_ids_in_scientific_notation_are_noted(tmp_path):
     log = read(saved(tmp_path, f"1.51185E+09,7,1,pv,{T}\n12,3e+16,1,pv,{T + 1}\n"), "taobao")
-    assert [note.split(":")[1][:43] for note in log.notes] == [" 1 user ids look like numbers in scientific",
-                                                              " 1 item ids look like numbers in scientific"]
+    assert [note.split(":")[1][:44] for note in log.notes] == [" found 1 user id in scientific notation, suc",
+                                                              " found 1 item id in scientific notation, suc"]
 
 
 # Samples.

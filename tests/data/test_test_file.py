@@ -37,7 +37,7 @@ def test_the_events_of_the_file_are_the_test_and_all_others_train(files):
     assert raw(log, split.test.history) == [("1", ["5", "6", "7", "5"]), ("1", ["5", "6", "7", "5", "8"]), ("9", ["5"])]
     assert log.items[split.test.item].tolist() == ["8", "6", "6"]
     assert split.test.seen.tolist() == [False, True, False] and split.test.history.now.tolist() == [200, 201, 301]
-    assert any("5 events are held out" in note for note in log.notes)
+    assert any("held out 5 events" in note for note in log.notes)
     assert any("1 of 7 events are left out" in note and "99" in note for note in log.notes)
 
 
@@ -61,7 +61,7 @@ def test_a_run_says_its_test_file_and_goes_on_with_it(files):
     small = ["--set", "width=8", "--set", "length=3", "--steps", 3, "--set", "evaluate_every=3"]
     code, text, error = call("train", "hmar", *data, "--test", files / "test.csv", "--out", out, *small)
     assert code == 0, error
-    assert "5 events are held out" in text
+    assert "held out 5 events" in text
     about = json.loads((out / "run.json").read_text())
     assert about["task"]["test"] == str((files / "test.csv").resolve())
     assert any("test.csv" in note for note in about["notes"])
@@ -80,10 +80,12 @@ def test_a_run_says_its_test_file_and_goes_on_with_it(files):
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"sample_users": 2}, "--sample-users"), ({"drop_target_history": True}, "--drop-target-history"),
+    ({"test": "first.csv"}, "no event of first.csv with the target 'click' comes after another event of its user"),
     ({"test": "nothing.csv"}, "no such file"), ({"test": "other.csv"}, "nothing to test")])
 def test_what_a_test_file_cannot_be(files, change, words, monkeypatch):
     monkeypatch.chdir(files)
     (files / "other.csv").write_text(HEAD + "1\t99\t5\n")
+    (files / "first.csv").write_text(HEAD + "9\t5\t300\n")
     task = runs.Task("train.csv", "rechorus", "click", **{"test": "test.csv", **change})
     with pytest.raises(InputError, match=words) as caught:
         runs.open_task(task)

@@ -14,7 +14,7 @@ from mbref.data.readers import build, lines as text
 from mbref.data.readers.columns import LONGEST_FIELD, Column, of_texts
 from mbref.data.readers.events import RATED, rating_to_behaviour
 from mbref.data.readers.times import LATEST, iso_time, number
-from mbref.errors import InputError, require
+from mbref.errors import InputError, count, require
 
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
 META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")  # of meta_X beside reviews_X.json
@@ -116,7 +116,9 @@ def _record(content):
             continue
         if isinstance(record, dict):
             return record
-    raise ValueError("it is not a JSON object")
+    mend = "; ratings alone are read by --format csv --no-header --columns "
+    mend += "user=1,item=2,rating=3,time=4"
+    raise ValueError("it is not a JSON object" + mend * ((content or "").count(",") == 3))
 
 
 def _review(record):
@@ -188,7 +190,7 @@ def _sequence_events(found):
                 again += user in seen
                 seen.add(user)
     if again:
-        text.note(found, f"joined {again} lines to an earlier line of the same user")
+        text.note(found, f"joined {count(again, 'line')} to an earlier line of the same user")
 
 
 def _sequence_problem(content, user, items):

@@ -14,7 +14,7 @@ from mbref.data.readers.columns import Column, of_texts, take, texts_of
 from mbref.data.readers.events import drop
 from mbref.data.readers.lines import name_of, note, report_broken
 from mbref.data.readers.times import LATEST, UNITS, in_seconds, suspicions, units_per_second
-from mbref.errors import require
+from mbref.errors import count as words, require
 
 SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 MOST_BEHAVIOURS = 50
@@ -82,7 +82,7 @@ def sample_parts(parts, count, found):
     if count and rows:
         held = [take(part, part["hash"].values <= lowest[-1:]) for part in held]
         kept = count_rows(held)
-        note(found, f"kept {len(lowest):,} users and {kept:,} of {rows:,} events "
+        note(found, f"kept {words(len(lowest), 'user')} and {kept:,} of {words(rows, 'event')} "
                     f"({kept / rows:.1%})")
     return held, rows
 
@@ -190,7 +190,7 @@ def _note_scientific(found, events):
     for name in ("user", "item"):
         raws = [raw for raw in events[name].names or () if SCIENTIFIC.fullmatch(raw)]
         if raws:
-            note(found, f"{len(raws)} {name} ids look like numbers in scientific notation, such as "
+            note(found, f"found {words(len(raws), f'{name} id')} in scientific notation, such as "
                         f"{raws[0]}: a spreadsheet may have rounded them")
 
 

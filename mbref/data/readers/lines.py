@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.errors import InputError, require
+from mbref.errors import InputError, printable, require
 
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20  # bytes that are read at a time
@@ -52,11 +52,16 @@ def opened(path):
 
 def chunks(path):
     """Yield (number of its first line, bytes of whole lines); the last line may lack its break.
-    Raises InputError as `opened`, or for a line that is longer than LONGEST."""
-    line, rest = 1, b""
+
+    Raises InputError as `opened`, or for a line that is longer than LONGEST.
+    """
+    line, rest, alone = 1, b"", None
     np.empty(8 * CHUNK, np.uint8)  # freed at once: malloc now keeps what each chunk frees
     with opened(path) as file:
         while data := file.read(CHUNK):
+            if alone is None:  # CR ends a line where no LF does
+                alone = b"\r" in data and b"\n" not in data
+            data = data.replace(b"\r", b"\n") if alone else data
             end = data.rfind(b"\n") + 1
             if end:
                 whole = rest + data[:end]
@@ -111,7 +116,7 @@ class Findings(NamedTuple):
 def note(found, words, line=None):
     """Add a note on a file, or on one of its lines."""
     where = name_of(found.path) if line is None else f"{name_of(found.path)} line {line}"
-    found.notes.append(f"{where}: {words}")
+    found.notes.append(printable(f"{where}: {words}"))
 
 
 def note_cut(found, line, fields, width):

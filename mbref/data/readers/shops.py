@@ -27,7 +27,7 @@ TABLES = {  # where the files come from is in readers/__init__.py
                       "rating": ("rating",), "time": ("timestamp",)}, typed=True,
                      optional=("rating", "time")),
     "movielens": Table({"user": USER, "item": (*ITEM, "movie_id"), "rating": ("rating",),
-                        "time": TIME}, ("\t", "::", ","), "none"),
+                        "time": TIME}, ("\t", "::", ","), "none", clock="any"),
     "rechorus": Table({"user": ("user_id",), "item": ("item_id",), "time": ("time",)}),
     "sasrec": Table({"user": USER, "item": ITEM}, (" ", "\t"), "none"),  # in order of time
     "retailrocket": Table({"user": ("visitorid",), "item": ("itemid",), "behaviour": ("event",),
@@ -38,7 +38,8 @@ TABLES = {  # where the files come from is in readers/__init__.py
                     vocabularies=(("purchase", "cart", "remove_from_cart", "view"),)),
     # types 1 view, 2 into the cart, 3 out of it, 4 purchase, 5 favourite, 6 click
     "jdata": Table({"user": ("user_id",), "item": ("sku_id",), "behaviour": ("type",),
-                    "time": ("time",), "category": ("cate",)}, (",",), clock="any",
+                    "time": ("time", "action_time"), "category": ("cate",)}, (",",), clock="any",
+                   optional=("category",),
                    vocabularies=(("4", "2", "3", "5", "1", "6"),)),
     "sessionrec": Table({"user": ("SessionId",), "item": ("ItemId",), "time": ("Time",)}),
     # "0" is no category, "S" a special offer of any

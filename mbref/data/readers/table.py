@@ -19,7 +19,7 @@ from mbref.data.readers import build, lines as text
 from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, parquet_parts, parse, split_fields
 from mbref.data.readers.events import RATED, events_of, is_iso
 from mbref.data.readers.times import iso_time, number
-from mbref.errors import InputError, require
+from mbref.errors import InputError, count, require
 
 WIDEST_TABLE = 10_000  # columns
 OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
@@ -64,8 +64,9 @@ def read_log(path, table, format, reading):
     unit = 10**6 if table.clock in ("ISO", "day") else None
     events = (events_of(part, table, found.broken, shown) for part in chain([first], parts) if part)
     log = build.log(found, events, vocabularies, reading, unit)
-    for count, line, _ in shown.values():
-        text.note(found, f"{count} rows are no events, their label is 0 (the first is line {line})")
+    for shown_rows, line, _ in shown.values():
+        text.note(found, f"left out {count(shown_rows, 'row')} with label 0, no events (the first "
+                         f"is line {line})")
     return log._replace(notes=tuple(found.notes))
 
 
@@ -131,8 +132,12 @@ def layout_of(found, line, head, table, format):
 
 def numbered_columns(head, table):
     """The Layout of columns that are given by their numbers from 1. Raises InputError."""
-    separator = max(SEPARATOR_NAMES, key=lambda separator: len(split_fields(head, separator)))
-    width = len(split_fields(head, separator))
+    counts = {separator: len(split_fields(head, separator)) for separator in SEPARATOR_NAMES}
+    numbers = [int(name) for name, in table.columns.values() if name.isdecimal()]
+    enough = [s for s in counts if counts[s] >= max(numbers, default=1)] or list(counts)
+    # texts hold spaces, and commas, but no tabs
+    separator = min(enough, key=lambda s: (s != "\t", s == " ", -counts[s]))
+    width = counts[separator]
     places, missing = find_columns([str(n + 1) for n in range(width)], table)
     require(not missing, f"column {missing}={table.columns.get(missing, ('',))[0]}: without a "
                          f"header give a number from 1 to {width} (columns are separated by "
@@ -147,6 +152,8 @@ def named_columns(head, table, format):
         require(len(names) <= WIDEST_TABLE, f"has {len(names):,} columns, this is no log")
         if table.typed:
             names = [name.split(":")[0].strip() for name in names]
+            require("item_id_list" not in names, "has a list of items in each row, item_id_list: "
+                                                 "give a file with an event a row")
         places, missing = find_columns(names, table)
         if not missing:
             break
