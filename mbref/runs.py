@@ -173,7 +173,9 @@ def field_names(model_name):
 
 def parse_settings(model_name, texts):
     """{field: text}, over the model's own SETTINGS.  -> (texts for its Config, training.Settings).
-    Raises InputError for a name that neither has: it is known before the log is read."""
+
+    Raises InputError for a name that neither has: it is known before the log is read.
+    """
     known = sorted(field_names(model_name))
     for name in texts:
         require(name in known, f"--set {name}: {model_name} has no such setting; "

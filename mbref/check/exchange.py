@@ -21,8 +21,10 @@ DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "b
 
 
 def export(folder, cases, raw):
-    """Write inputs, params and cotangents of the cases, and the manifest; of fresh ones all. Raises
-    InputError if the folder holds another manifest or something of one of the cases."""
+    """Write inputs, params and cotangents of the cases, and the manifest; of fresh ones all.
+
+    Raises InputError if the folder holds another manifest or something of one of the cases.
+    """
     try:
         manifest = (casefile.ROOT / "manifest.json").read_bytes()
         folder.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,9 @@ def compress(batch):
 
 def share(batch, target):
     """Candidates without counts of their own: a negative has those of the positive, as released.
-    When ranking, every item counts one event of behaviour `target`."""
+
+    When ranking, every item counts one event of behaviour `target`.
+    """
     if batch.next is not None:
         batch = batch._replace(next=batch.next._replace(negative_counts=batch.next.counts))
     if batch.history is not None:

@@ -30,7 +30,9 @@ SHARD = ContextVar("SHARD", default=None)  # of this thread, None outside
 
 def whole(count):
     """A count over a shard as that over the whole batch; outside of `on_threads` the count itself.
-    All shards of a batch ask for the same counts in the same order, and wait for each other."""
+
+    All shards of a batch ask for the same counts in the same order, and wait for each other.
+    """
     shard = SHARD.get()
     if shard is None:
         return count

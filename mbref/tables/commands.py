@@ -85,8 +85,10 @@ def train(options):
 
 
 def evaluate(options):
-    """`evaluate`: one table, the run last; for models that are trained for AUC also that. For
-    HierSRec on sessions a second one: all items beside the items of likely categories."""
+    """`evaluate`: one table, the run last; for models that are trained for AUC also that.
+
+    For HierSRec on sessions a second one: all items beside the items of likely categories.
+    """
     run = runs.open_run(options.folder, options.device)
     model, params, config, task, log, split = run
     describe(log, split)

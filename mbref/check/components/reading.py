@@ -22,9 +22,11 @@ FAMILIES = {  # and the modules that hold their components
 
 
 def component(*outputs):
-    """Make f(params, inputs, tap) -> {output: array} of a function of some of these by name. Its
-    arguments are params, inputs, tap and single inputs. It returns the output of this name, or as
-    many as there are names, or without any the whole dict."""
+    """Make f(params, inputs, tap) -> {output: array} of a function of some of these by name.
+
+    Its arguments are params, inputs, tap and single inputs. It returns the output of this name, or
+    as many as there are names, or without any the whole dict.
+    """
     def make(function):
         names = list(inspect.signature(function).parameters)
 

@@ -64,8 +64,10 @@ def drop_empty(part, names, broken):
 
 
 def drop(part, name, bad, problem, broken):
-    """The part without the rows that are `bad` [n] in a column; `broken` counts them. {} in the
-    problem stands for what the first of them has there."""
+    """The part without the rows that are `bad` [n] in a column; `broken` counts them.
+
+    {} in the problem stands for what the first of them has there.
+    """
     if not bad.any():
         return part
     row, column = int(np.argmax(bad)), part[name]

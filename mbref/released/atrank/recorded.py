@@ -175,9 +175,11 @@ def steps(arrays, config, params, batch, settings):
 
 
 def step(params, batch, config, rate, clip=None):
-    """Parameters after one step of descent; `clip` is the largest norm, or None. TensorFlow keeps
-    the gradient of an embedding table as one row a look-up and takes the norm of these rows,
-    duplicates not summed. It differs from that of the dense gradient either way."""
+    """Parameters after one step of descent; `clip` is the largest norm, or None.
+
+    TensorFlow keeps the gradient of an embedding table as one row a look-up and takes the norm of
+    these rows, duplicates not summed. It differs from that of the dense gradient either way.
+    """
     grads = grad(atrank.loss)(params, batch, config)
     factor = 1.0 if clip is None else clip / max(clip, unmerged_norm(params, batch, config))
     return optim.tree_map(lambda p, g: p - rate * factor * g, params, grads)

@@ -109,9 +109,11 @@ def behaviours(recorded, axis):
 
 
 def taps(params, batch, arrays, config):
-    """Inputs and outputs of attentions, layer norms and feed-forwards, in order. Of a recorded name
-    only number, kind and side are used: its middle part is the release's own word. Where the
-    behaviour encoder is bypassed the release has built it all the same."""
+    """Inputs and outputs of attentions, layer norms and feed-forwards, in order.
+
+    Of a recorded name only number, kind and side are used: its middle part is the release's own
+    word. Where the behaviour encoder is bypassed the release has built it all the same.
+    """
     shown = {}
     for variant in (replace(config.file, merge="encoder"), config.file):
         hmar.forward(params, batch, replace(config, variant=variant), shown.__setitem__)
