@@ -100,9 +100,11 @@ def stop_alike():
 
 
 def set_blas_threads(options):
-    """Let BLAS have one thread where the shards of a training's batches have one each. NumPy reads
-    these names when it is loaded, which comes later; what a user has set stays. Not so for a table:
-    each of its trainings has one thread, so that no number depends on --jobs."""
+    """Let BLAS have one thread where the shards of a training's batches have one each.
+
+    NumPy reads these names when it is loaded, which comes later; what a user has set stays. Not so
+    for a table: each of its trainings has one thread, so that no number depends on --jobs.
+    """
     names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
     if "jobs" in vars(options):
         os.environ.update(dict.fromkeys(names, "1"))

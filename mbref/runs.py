@@ -82,7 +82,9 @@ OF_SESSIONS = ("gap", "days", "min_support", "text", "cold")
 
 def open_task(task, counts="running"):
     """-> (the log of a task, for sessions the part that is split; the task with its digest; split).
-    Raises InputError if it is not the file trained on, or if nothing is left to test."""
+
+    Raises InputError if it is not the file trained on, or if nothing is left to test.
+    """
     files = [path for path in (task.data, task.test) if path]
     log, *of_test = [read_task(task, path) for path in files]
     digest = " ".join(map(digest_of, files))
@@ -211,9 +213,11 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
 
 
 def limit_validation(settings, split):
-    """The settings, with fewer validation cases where ranking all would take long. At most 200, or
-    as many as rows are trained on between two validations, fewer in proportion where there are over
-    20,000 items."""
+    """The settings, with fewer validation cases where ranking all would take long.
+
+    At most 200, or as many as rows are trained on between two validations, fewer in proportion
+    where there are over 20,000 items.
+    """
     most = max(200, settings.batch_size * settings.evaluate_every // (1 + split.items // 20_000))
     enough = settings.validation_cases or len(split.validation.item) <= most
     return settings if enough else replace(settings, validation_cases=most)
@@ -251,8 +255,10 @@ def read_fields(kind, values):
 
 
 def resume(folder, describe, progress=True, device="cpu"):
-    """Finish the run in `folder` from wherever it stands, once describe(log, split) was called. The
-    device is no part of the run: one begun on a GPU may go on on the CPU."""
+    """Finish the run in `folder` from wherever it stands, once describe(log, split) was called.
+
+    The device is no part of the run: one begun on a GPU may go on on the CPU.
+    """
     folder = Path(folder)
     open_device(device)
     model, task, config, settings = load(folder)

@@ -91,8 +91,11 @@ def rule(settings, step=0, task=0):
 
 
 def rows_of_step(tasks, settings, step):
-    """The task and the rows of one step. Every epoch has its own order of rows and of tasks, the
-    arrays of rows of model.examples; a batch belongs to one task, as in ATRank's all2all."""
+    """The task and the rows of one step.
+
+    Every epoch has its own order of rows and of tasks, the arrays of rows of model.examples; a
+    batch belongs to one task, as in ATRank's all2all.
+    """
     size = settings.batch_size
     batches = [max(1, len(rows) // size) for rows in tasks]
     epoch, at = divmod(step, sum(batches))
@@ -245,7 +248,9 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
 def search_and_refit(model, config, settings, split, candidates="all", folder=None, progress=True,
                      device="cpu"):
     """As `fit_twice`, by a split's validation events and finally on all before the test events.
-    Without validation events all steps are used."""
+
+    Without validation events all steps are used.
+    """
     validate = None
     if len(split.validation.item):
         validate = evaluation.validation(model, config, split, candidates, settings.validate,
@@ -257,8 +262,11 @@ def search_and_refit(model, config, settings, split, candidates="all", folder=No
 def fit_twice(model, config, settings, train, refit, validate, folder=None, progress=True,
               device="cpu"):
     """Fit to `train`, where validate(params) is highest, then anew to `refit` for as many steps.
+
     With a `folder`, both parts keep a checkpoint there, `search.npz` and `final.npz`, and start
-    from it if it exists. -> (final State, search State)."""
+    from it if it exists.
+    -> (final State, search State).
+    """
     def run(name, settings, events, validate):
         state, save = None, None
         if folder:

@@ -40,8 +40,10 @@ def repeats(events, items):
 
 
 def count_pairs(events, items, reach):
-    """How often two items came within `reach` events of one another, in any sequence and order. An
-    item beside itself counts, too. -> the pairs as sorted keys a (N + 1) + b, their counts"""
+    """How often two items came within `reach` events of one another, in any sequence and order.
+
+    An item beside itself counts, too. -> the pairs as sorted keys a (N + 1) + b, their counts
+    """
     of, size, keys = owner(events), items + 1, [np.empty(0, np.int64)]
     for distance in range(1, reach + 1):
         together = of[distance:] == of[:-distance]

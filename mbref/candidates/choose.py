@@ -32,9 +32,11 @@ def index_of(category, categories):
 
 
 def index_of_pairs(item, category, items, categories):
-    """The Index of items that may have several categories: pairs (item, category), 2 [M]. `budget`
-    and `k_of_share` take only an Index of one category an item. Raises InputError for numbers that
-    are none, or an item without."""
+    """The Index of items that may have several categories: pairs (item, category), 2 [M].
+
+    `budget` and `k_of_share` take only an Index of one category an item. Raises InputError for
+    numbers that are none, or an item without.
+    """
     item, category = np.asarray(item), np.asarray(category)
     whole = item.dtype.kind in "iu" and category.dtype.kind in "iu"
     require(whole and item.shape == category.shape,
@@ -107,8 +109,10 @@ def mass(logp, tau):
 
 
 def k_of_share(logp, rho, index):
-    """The K whose `topk` has a mean share of candidates closest to rho.  -> int. Choose it on
-    validation sessions, logp [B, C]. Where two are as close, it is the smaller K."""
+    """The K whose `topk` has a mean share of candidates closest to rho.  -> int.
+
+    Choose it on validation sessions, logp [B, C]. Where two are as close, it is the smaller K.
+    """
     order, _ = _sort_categories(_check_logp(logp, index), logp.shape[1])
     sizes = sizes_of(index)[order]  # [B, C]
     shares = np.cumsum(sizes.mean(axis=0)) / index.items  # [C], of K = 1..C
@@ -196,7 +200,9 @@ def draw_others(rng, sizes, target, items):
 
 def backfill(allowed, popularity, n):
     """Candidates of fewer than n items filled up to n with the most popular others, lower id first.
-    No table here does so. allowed [B, N]; popularity [N]. -> [B, N]."""
+
+    No table here does so. allowed [B, N]; popularity [N]. -> [B, N].
+    """
     popular = np.argsort(-np.asarray(popularity), kind="stable")  # [N] columns
     free = ~allowed[:, popular]
     room = np.maximum(n - allowed.sum(axis=1, keepdims=True), 0)  # [B, 1]

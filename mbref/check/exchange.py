@@ -72,8 +72,10 @@ def write_raw(path, arrays, **more):
 
 
 def read_results(path):
-    """The arrays of path.npz or path/arrays.json; None if there is neither.  -> {name: array},
-    {name: why it cannot be read}. Raises InputError if nothing can be read."""
+    """The arrays of path.npz or path/arrays.json; None if there is neither.
+
+    -> {name: array}, {name: why it cannot be read}. Raises InputError if nothing can be read.
+    """
     npz, listing = Path(f"{path}.npz"), path / "arrays.json"
     if npz.is_file():
         try:

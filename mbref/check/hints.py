@@ -14,9 +14,11 @@ INF = float("inf")
 
 @cache
 def signatures(root=casefile.ROOT):
-    """How every known fault shows.  -> list of {"name", "component", dtype: {case: errors}}. The
-    errors of the arrays of a case that it fails, see round_error, are in the order of
-    `array_names`. Raises InputError if the file is missing or damaged."""
+    """How every known fault shows.  -> list of {"name", "component", dtype: {case: errors}}.
+
+    The errors of the arrays of a case that it fails, see round_error, are in the order of
+    `array_names`. Raises InputError if the file is missing or damaged.
+    """
     return list(map(lengthen, casefile.read_json(root / "faults.json", ("faults",))["faults"]))
 
 
@@ -78,8 +80,10 @@ def kinds(errors):
 
 def round_error(row):
     """How wrong an array (compare.Row) is: 0 if right, else its largest error, of three digits.
+
     Whole numbers, of which many are off by 1: [error, where]. None if there is no such number: not
-    finite, another shape."""
+    finite, another shape.
+    """
     if row.times <= 1:
         return 0
     if row.error == INF:

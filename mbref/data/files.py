@@ -52,7 +52,9 @@ def make_folder(folder):
 @contextmanager
 def alone_in(folder):
     """One process at a time has such a block on a folder, others wait: no two sets of files mix.
-    Where the system has no such locks, as Windows, the block runs without."""
+
+    Where the system has no such locks, as Windows, the block runs without.
+    """
     number = None
     with suppress(ImportError, OSError):
         import fcntl

@@ -5,8 +5,10 @@ import numpy as np
 
 
 class Attributes(NamedTuple):
-    """Attributes of items: those of item i are value[ptr[i]:ptr[i + 1]]. N items, A attributes, nnz
-    pairs of both; read-only."""
+    """Attributes of items: those of item i are value[ptr[i]:ptr[i + 1]].
+
+    N items, A attributes, nnz pairs of both; read-only.
+    """
     ptr: np.ndarray  # [N + 2] starts at 0; item 0, the padding, has none
     value: np.ndarray  # [nnz] 1..A
     names: np.ndarray  # [A + 1] raw ids as text; entry 0 is "" (padding)

@@ -25,8 +25,11 @@ def negatives_of_user(rng, n_items, seen, m):
 
 
 def negatives_of_users(rng, n_items, seen_of_users, m):
-    """`negatives_of_user` for a list of B users in turn, [B, m] ints padded with 0. Draw once with
-    a stored seed for all models and epochs: fresh draws let early stopping pick luck."""
+    """`negatives_of_user` for a list of B users in turn, [B, m] ints padded with 0.
+
+    Draw once with a stored seed for all models and epochs: fresh draws let early stopping pick
+    luck.
+    """
     every = [negatives_of_user(rng, n_items, seen, m) for seen in seen_of_users]
     return np.array(every, dtype=np.int64).reshape(len(every), m)  # [B, m], also for B = 0
 

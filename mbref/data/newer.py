@@ -24,9 +24,11 @@ def new_user(log, items, behaviours):
 
 
 def add_events(log, more):
-    """The log with the events of another Log, in its own numbers; users may be new. Events on items
-    or with behaviours that the log does not have are left out, and so is what it has already, where
-    there are times. -> (Log, sentences on what was left out)."""
+    """The log with the events of another Log, in its own numbers; users may be new.
+
+    Events on items or with behaviours that the log does not have are left out, and so is what it
+    has already, where there are times. -> (Log, sentences on what was left out).
+    """
     number = _numbers_in(log.items, more.items)  # [items of `more` + 1], 0 = unknown
     names = [("", *one.behaviours) for one in (log, more)]
     item, behaviour = number[more.item], _numbers_in(*names)[more.behaviour]
@@ -60,8 +62,10 @@ def add_events(log, more):
 
 
 def with_test_file(log, more, path):
-    """The log with the events of a test file, another Log, which are to be held out. Raises
-    InputError if there is none that the log has not yet and on an item that it knows."""
+    """The log with the events of a test file, another Log, which are to be held out.
+
+    Raises InputError if there is none that the log has not yet and on an item that it knows.
+    """
     log, left_out = add_events(log, more._replace(held=np.ones(len(more.user), bool)))
     require(log.held is not None, f"{path} has no event that the log has not, on an item that it "
                                   "knows: nothing to test.")

@@ -136,9 +136,11 @@ def counts_before(sequences, row, item):
 
 
 def draw_negatives(rng, sequences, s, positive, items):
-    """One uniform item, not met by the user of sequence s[b], a positive [B, L].  -> [B, L]. A user
-    who has met more than half of the catalogue gets any item but the positive, so that few items
-    are not drawn over and over. Padding gets 0, and so does everything if there is one item."""
+    """One uniform item, not met by the user of sequence s[b], a positive [B, L].  -> [B, L].
+
+    A user who has met more than half of the catalogue gets any item but the positive, so that few
+    items are not drawn over and over. Padding gets 0, and so does everything if there is one item.
+    """
     if items < 2:
         return np.zeros_like(positive)
     met = np.unique(owner(sequences) * (items + 1) + sequences.item)  # keys of (sequence, item)

@@ -43,7 +43,9 @@ def ranking_batch(events, cases, config):
 
 def categories_and_texts(events, config):
     """(category [N+1], text [N+1, M]) of every item; unknown, or of width 0, where there are none.
-    Raises InputError if the width of the text vectors is not that of the config."""
+
+    Raises InputError if the width of the text vectors is not that of the config.
+    """
     category = np.zeros(config.items + 1, np.int64) if events.category is None else events.category
     text = np.zeros((config.items + 1, 0)) if events.text is None else events.text
     require(text.shape[1] == config.text,

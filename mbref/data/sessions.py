@@ -122,8 +122,10 @@ def _note(log, step, rows):
 # A log of fewer events.
 
 def keep_rows(log, rows):
-    """The log of these rows; users, items and categories are numbered anew from 1. Attributes keep
-    their numbers and names. rows [m], ascending. -> Log."""
+    """The log of these rows; users, items and categories are numbered anew from 1.
+
+    Attributes keep their numbers and names. rows [m], ascending. -> Log.
+    """
     user, users, _ = _renumber(log.user[rows], log.users)
     item, items, kept = _renumber(log.item[rows], log.items)
     columns = {name: freeze(column[rows]) for name in ("behaviour", "time", "held")
@@ -150,8 +152,10 @@ def _renumber(column, names):
 
 
 def cut_sessions(log, gap=1800):
-    """The log with sessions for users, cut wherever more than `gap` seconds pass. The sessions of
-    user "7" are called "7/1", "7/2", ... Raises InputError for a log without times."""
+    """The log with sessions for users, cut wherever more than `gap` seconds pass.
+
+    The sessions of user "7" are called "7/1", "7/2", ... Raises InputError for a log without times.
+    """
     require(log.time is not None,
             "this log has no times, so its events cannot be cut into sessions.")
     new = (np.diff(log.user) != 0) | (np.diff(log.time) > gap)

@@ -46,9 +46,11 @@ def read_training_lists(path):
 
 
 def read_event_lists(path):
-    """A file of event lists with a negative an event (`item time ptr neg cate`).  -> (Log, negative
-    [n] of each event, {"1 fixed": [U, 1], "100 fixed": [U, 100]} of each user's last event). Raises
-    InputError if the file is no such split."""
+    """A file of event lists with a negative an event (`item time ptr neg cate`).
+
+    -> (Log, negative [n] of each event, {"1 fixed": [U, 1], "100 fixed": [U, 100]} of each user's
+    last event). Raises InputError if the file is no such split.
+    """
     try:
         file = read_lists(path, EVENTS, "item", 1)
         item, time, ptr, negative, category, more = (file[name] for name in EVENTS)
@@ -69,8 +71,10 @@ def read_event_lists(path):
 
 
 def read_lists(path, declared, rows, least):
-    """The declared arrays, whole numbers as int64. Raises ValueError as read_arrays. `ptr` must cut
-    the array `rows` into lists of at least `least` each."""
+    """The declared arrays, whole numbers as int64. Raises ValueError as read_arrays.
+
+    `ptr` must cut the array `rows` into lists of at least `least` each.
+    """
     file = {name: a if a.dtype.kind == "f" else a.astype(np.int64)
             for name, a in read_arrays(path, declared).items()}
     ptr = file["ptr"]

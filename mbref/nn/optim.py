@@ -128,7 +128,9 @@ def update_in_place(rule, params, grads, state, step, threads=1):
 
 def blocks_of(g, arrays, turn):
     """BLOCK numbers at a time of a parameter and its moments, those blocks that have their `turn`.
-    -> rows of the block that have a gradient, their gradients, the block of each array."""
+
+    -> rows of the block that have a gradient, their gradients, the block of each array.
+    """
     is_rows = hasattr(g, "ids")
     width = g.values.shape[1] if is_rows else 1
     arrays = [np.reshape(x, (-1, width), copy=False) for x in arrays]

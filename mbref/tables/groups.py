@@ -19,8 +19,10 @@ from mbref.tables.kind import Kind, plain_scorers
 
 
 class GroupProblem(NamedTuple):
-    """The same cases and negatives for every row. The cases of a group: rows of the log [S],
-    candidates [S, 1+m], the right one first, 0 is none."""
+    """The same cases and negatives for every row.
+
+    The cases of a group: rows of the log [S], candidates [S, 1+m], the right one first, 0 is none.
+    """
     path: str
     log: GroupLog
     split: group_events.GroupSplit

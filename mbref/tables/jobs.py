@@ -81,8 +81,10 @@ def open_processes(count):
 
 
 def start_worker(parent):
-    """In each worker: leave signals to the parent, but end when its end of the pipe is closed. The
-    system closes it whatever the parent died of."""
+    """In each worker: leave signals to the parent, but end when its end of the pipe is closed.
+
+    The system closes it whatever the parent died of.
+    """
     for name in ("SIGINT", "SIGHUP"):
         signal.signal(getattr(signal, name, signal.SIGINT), signal.SIG_IGN)
     tqdm.set_lock(RLock())  # which dies with the worker
@@ -91,8 +93,10 @@ def start_worker(parent):
 
 @contextmanager
 def open_pool(jobs, scheduler=None):
-    """The pool of --jobs, or that of a Dask cluster which runs at the address `scheduler`. Raises
-    InputError if it cannot be reached, or if it has lost its workers too often."""
+    """The pool of --jobs, or that of a Dask cluster which runs at the address `scheduler`.
+
+    Raises InputError if it cannot be reached, or if it has lost its workers too often.
+    """
     if not scheduler:
         yield jobs
         return
@@ -139,7 +143,9 @@ def call_for_each(function, parts):
 
 def train_all(train, problem, jobs, pool, folder):
     """Call train(problem, job) -> (figures, facts) for all jobs but those kept in the folder.
-    -> list of (Job, figures, facts) in the order of `jobs`."""
+
+    -> list of (Job, figures, facts) in the order of `jobs`.
+    """
     known = digest_of(problem, version())
     paths = [folder / FINISHED / f"{digest_of(known, job)}.npz" for job in jobs]
     found = {path: load(path) for path in paths}

@@ -19,8 +19,10 @@ KINDS = {"ranking": whole_catalogue.RANKING, "AUC": whole_catalogue.AUC, "groups
 
 
 def jobs_of(paper, seeds, texts, only=()):
-    """Every (row, seed) to train; `texts` {field: text} change every row that has the field. What a
-    row says itself goes first. Raises InputError for a row or a field that nothing has."""
+    """Every (row, seed) to train; `texts` {field: text} change every row that has the field.
+
+    What a row says itself goes first. Raises InputError for a row or a field that nothing has.
+    """
     table = rows.PAPERS[paper].rows
     require_one_of(only, table, "row of this table")
     known = {name for model, _ in table.values() for name in runs.field_names(model)}
@@ -121,7 +123,9 @@ def refuse(options, names, because):
 
 def open_folder(folder):
     """The folder for results, made and tried out: it would be late to fail after all trainings.
-    -> Path. Raises InputError if nothing can be written there."""
+
+    -> Path. Raises InputError if nothing can be written there.
+    """
     folder = Path(folder)
     try:
         (folder / FINISHED).mkdir(parents=True, exist_ok=True)

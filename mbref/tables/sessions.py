@@ -76,8 +76,10 @@ def count_parameters(model, config):
 
 
 def train_and_report(problem, job):
-    """One row's figures for one seed.  -> ({column: number}, facts of the training). K is chosen
-    with the model that did not train on the validation sessions."""
+    """One row's figures for one seed.  -> ({column: number}, facts of the training).
+
+    K is chosen with the model that did not train on the validation sessions.
+    """
     model = runs.find_model(job.model, job.overrides)
     config, split = config_of(problem, job), split_of(problem, job)
     final, search = training.search_and_refit(model, config, job.settings, split, progress=False)
@@ -129,9 +131,11 @@ def columns(problem):
 # The figures of a row.
 
 def reachable(split):
-    """Those of SHARES that whole categories can make. These are not below the mean share of the
-    validation targets' own categories. So a column "at 4%" is 4% to within half a category, and a
-    log of few large categories has no such column."""
+    """Those of SHARES that whole categories can make.
+
+    These are not below the mean share of the validation targets' own categories. So a column
+    "at 4%" is 4% to within half a category, and a log of few large categories has no such column.
+    """
     sizes = np.bincount(split.train.category[1:])  # 0: without one
     least = sizes[split.train.category[split.validation.item]].mean() / split.items
     return tuple(share for share in SHARES if share >= min(least, 1))
@@ -170,7 +174,9 @@ def figures(places, groups, k=CUT, kind=""):
 
 def group_cases(split):
     """The test cases by clicks so far, and by whether the final model trained on their target.
-    -> {suffix of a column: [S] bool}, groups with cases; warm and cold only if some item is cold"""
+
+    -> {suffix of a column: [S] bool}, groups with cases; warm and cold only if some item is cold
+    """
     size, target = np.diff(split.test.history.ptr), split.test.item
     groups = {"": np.ones(len(size), bool)}
     groups |= {f", {name}": (size >= low) & (size <= high) for name, (low, high) in LENGTHS.items()}
@@ -180,8 +186,10 @@ def group_cases(split):
 
 
 def choose_ks(score, held, index, shares=SHARES, batch_size=64, each=map):
-    """For every wanted share, the K of choose.topk whose mean share is closest to it.  -> {" at
-    4%": K}, empty if the two-head scorer predicts no categories"""
+    """For every wanted share, the K of choose.topk whose mean share is closest to it.
+
+    -> {" at 4%": K}, empty if the two-head scorer predicts no categories
+    """
     logp = [*each(partial(categories_of_cases, score, held),
                   evaluation.batches(len(held.item), batch_size))]
     if not logp or logp[0] is None:

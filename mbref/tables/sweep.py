@@ -77,8 +77,10 @@ def validation_column(job):
 
 
 def validate(problem, job):
-    """Train on what precedes the validation events.  -> ({column: the best}, facts). The best of a
-    training that diverges is nan, and "diverged" of its facts says why."""
+    """Train on what precedes the validation events.  -> ({column: the best}, facts).
+
+    The best of a training that diverges is nan, and "diverged" of its facts says why.
+    """
     model, config, split = whole_catalogue.ready_job(problem, job)
     measure = evaluation.validation(model, config, split, problem.task.candidates,
                                     job.settings.validate, job.settings.validation_cases)

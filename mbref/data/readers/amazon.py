@@ -85,9 +85,11 @@ def _parts(events, size=1 << 16):
 # Raw reviews: JSON lines.
 
 def _records(found, convert):
-    """Yield (line, convert(record)) of the lines that hold a record {field: value}. `convert`
-    raises ValueError with the reason for a record it cannot use. Such lines, and those that are no
-    record, are counted as broken."""
+    """Yield (line, convert(record)) of the lines that hold a record {field: value}.
+
+    `convert` raises ValueError with the reason for a record it cannot use. Such lines, and those
+    that are no record, are counted as broken.
+    """
     for first, data in text.chunks(found.path):
         lines = list(text.lines_of(first, data))
         try:  # all at once: 58 MB/s where json.loads a line does 26
@@ -163,9 +165,11 @@ def _milliseconds(record):
 
 
 def _item_category(record):
-    """(raw item, raw category or "") of one metadata record. Raises ValueError. The category is the
-    last, most specific, name of the last list: ATRank's release takes `categories[-1][-1]` (2014).
-    `category` (2018) and `categories` of 2023 are one list of names."""
+    """(raw item, raw category or "") of one metadata record. Raises ValueError.
+
+    The category is the last, most specific, name of the last list: ATRank's release takes
+    `categories[-1][-1]` (2014). `category` (2018) and `categories` of 2023 are one list of names.
+    """
     last = record.get("category") or record.get("categories")
     while isinstance(last, list):
         last = last[-1] if last else ""

@@ -208,8 +208,10 @@ def note_several(found, count, what, first=""):
 
 
 def with_item_categories(log, found, pairs):
-    """The log with its items' categories, pairs [(raw item, raw category), ...] in a file. Of
-    several for one item the last counts; an item without one gets 0; notes say of how many."""
+    """The log with its items' categories, pairs [(raw item, raw category), ...] in a file.
+
+    Of several for one item the last counts; an item without one gets 0; notes say of how many.
+    """
     wanted, category, changed = set(log.items.tolist()), {}, set()
     for item, raw in pairs:
         if item in wanted and raw:
@@ -235,7 +237,9 @@ def with_attributes(log, lists):
 
 def number_ids(column):
     """A Column of raw ids -> (different raw ids with "" at 0, number [n] of each event's id).
-    Numbers count from 1 in numeric order if all ids are integers, else in text order; "" is 0."""
+
+    Numbers count from 1 in numeric order if all ids are integers, else in text order; "" is 0.
+    """
     values, names = column
     if names is None and len(values):
         low = values.min()
@@ -257,8 +261,10 @@ def number_ids(column):
 
 
 def order_ids(raws):
-    """Different raw ids [N + 1], "" at 0; in order as integers if all are, else as text. "01" and
-    "1" stay different ids."""
+    """Different raw ids [N + 1], "" at 0; in order as integers if all are, else as text.
+
+    "01" and "1" stay different ids.
+    """
     raws = set(raws)
     try:
         ordered = sorted(raws, key=lambda raw: (int(raw), raw))

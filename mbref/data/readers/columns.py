@@ -213,7 +213,9 @@ def _problem(text, fields, width, layout):
 
 def parquet_parts(path, columns):
     """Yield parts with the columns {ours: theirs} of a Parquet file; `line` is the row from 1.
-    Raises InputError without pyarrow, for a damaged file, or for a column that is not there."""
+
+    Raises InputError without pyarrow, for a damaged file, or for a column that is not there.
+    """
     name = name_of(path)
     try:
         from pyarrow import ArrowException
@@ -239,8 +241,10 @@ def parquet_parts(path, columns):
 
 
 def of_arrow(column):
-    """A Column of an Arrow array; times become microseconds since 1970, missing values "". Numbers
-    with a fraction become texts, as they would stand in a file of lines."""
+    """A Column of an Arrow array; times become microseconds since 1970, missing values "".
+
+    Numbers with a fraction become texts, as they would stand in a file of lines.
+    """
     import pyarrow.types as types
     if types.is_timestamp(column.type) or types.is_date(column.type):
         column = column.cast("timestamp[us]").cast("int64")

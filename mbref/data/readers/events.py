@@ -19,9 +19,11 @@ CLOCKS = {"number": (number, NO_NUMBER),
 
 
 def rating_to_behaviour(rating):
-    """Name in RATED of a rating on a five-star scale: pos from 4, neg up to 2, neutral between. The
-    thresholds are the usual ones of the KHGT and MB-GMN family; the HMAR release converts no
-    ratings."""
+    """Name in RATED of a rating on a five-star scale: pos from 4, neg up to 2, neutral between.
+
+    The thresholds are the usual ones of the KHGT and MB-GMN family; the HMAR release converts no
+    ratings.
+    """
     if rating >= 4:
         return "pos"
     return "neg" if rating <= 2 else "neutral"

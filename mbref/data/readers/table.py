@@ -71,8 +71,10 @@ def read_log(path, table, format, reading):
 
 
 def vocabularies_of(format, table, behaviours):
-    """The vocabularies to choose from: the caller's alone, or the format's. Raises InputError if
-    the caller names behaviours and the format has none."""
+    """The vocabularies to choose from: the caller's alone, or the format's.
+
+    Raises InputError if the caller names behaviours and the format has none.
+    """
     if behaviours is None:
         return table.vocabularies if "behaviour" in table.columns else (RATED, (table.event,))
     names = tuple(behaviours)

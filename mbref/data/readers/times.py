@@ -80,8 +80,10 @@ def suspicions(time, seconds):
 
 
 def count_outliers(time):
-    """How many times lie behind a gap that is longer than a year and than all the rest spans. At
-    most one in a thousand, or one, counts."""
+    """How many times lie behind a gap that is longer than a year and than all the rest spans.
+
+    At most one in a thousand, or one, counts.
+    """
     few = max(1, len(time) // 1000)
     if len(time) < 3:
         return 0

@@ -20,8 +20,10 @@ def init_cnn(rng, config):
 
 def pooled_features(params, x, real, config, drop, tap):
     """The strongest answer of each filter.  x [B, L, D], real [B, L] -> [B, sizes * filters].
+
     Raises InputError if a history is longer than it is padded to. After `sizes` empty events every
-    filter has seen all that more of them could show."""
+    filter has seen all that more of them could show.
+    """
     require(x.shape[1] <= config.padded,
             f"a history of {x.shape[1]} events is longer than the {config.padded} that "
             "the release pads to.")

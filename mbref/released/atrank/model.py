@@ -150,9 +150,11 @@ def target_code(params, config, group, ids):
 
 
 def masked_attention(q, k, v, keys, queries, heads, drop, tap, name):
-    """Attention with the release's masks.  q [B, C, D]; k, v [B, S, D] -> [B, C, D]. Forbidden keys
-    [B, S] score MASKED, so where all are their weights are uniform; queries [B, C] are masked after
-    the softmax."""
+    """Attention with the release's masks.  q [B, C, D]; k, v [B, S, D] -> [B, C, D].
+
+    Forbidden keys [B, S] score MASKED, so where all are their weights are uniform; queries [B, C]
+    are masked after the softmax.
+    """
     q, k, v = (split_heads(x, heads) for x in (q, k, v))  # [B, H, C or S, D/H]
     keys = keys[:, None, None].astype(q.dtype)  # [B, 1, 1, S]
     queries = queries[:, None, :, None].astype(q.dtype)  # [B, 1, C, 1]

@@ -37,8 +37,10 @@ NAMES = {  # pieces of paths of ours, such as "self/0/q/w": the release's, put i
 
 
 def recompute(arrays, config):
-    """What follows from a file's parameters and inputs.  -> Recomputed. Raises InputError for what
-    does not fit, and KeyError with the name of what is missing."""
+    """What follows from a file's parameters and inputs.  -> Recomputed.
+
+    Raises InputError for what does not fit, and KeyError with the name of what is missing.
+    """
     folder = str(arrays["meta/release"]).split("/")[-1]
     require(folder in atrank.VARIANTS, f"meta/release {folder} is no folder of ATRank's release.")
     settings = settings_of(arrays, config, folder)

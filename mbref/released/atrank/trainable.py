@@ -48,8 +48,10 @@ def read_sizes(config):
 
 def from_ours(batch, user):
     """A Batch of data/targets.py, whose ids start at 1, and users [B] from 0, as the release's.
+
     Objects count from 0; their features keep their ids, 0 for an unknown one, and so have tables of
-    a row more. Raises InputError where no negative could be drawn."""
+    a row more. Raises InputError where no negative could be drawn.
+    """
     require(batch.candidate is None or batch.candidate.all(),
             "a user has met every item: no negative can be drawn.")
 

@@ -150,7 +150,9 @@ def newest(train, users, config, skip=0):
 
 def draw_negatives(train, users, items, rng, count):
     """Uniform items that the users have no training row on, perhaps twice, perhaps held out.
-    -> [B, count]. Raises InputError if a user has met all items."""
+
+    -> [B, count]. Raises InputError if a user has met all items.
+    """
     met = np.zeros((len(users), items + 1), bool)
     for known, user in zip(met, users, strict=True):
         known[train.item[train.ptr[user] : train.ptr[user + 1]]] = True

@@ -30,8 +30,10 @@ LEFT_OUT = {
 
 
 def recompute(arrays, config):
-    """What follows from a file's parameters, inputs and log.  -> Recomputed. Raises InputError for
-    what does not fit, and KeyError with the name of what is missing."""
+    """What follows from a file's parameters, inputs and log.  -> Recomputed.
+
+    Raises InputError for what does not fit, and KeyError with the name of what is missing.
+    """
     ours = release_config(config)
     require_ids(arrays, ours)
     params, batch = parameters(arrays, ours), recorded_batch(arrays)
