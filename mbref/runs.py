@@ -132,8 +132,7 @@ def split_of(log, task, counts="running"):
     split = leave_one_out(log, task.target, task.drop_target_history, counts, task.min_events)
     has = f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}"
     if task.test:
-        has = (f"no event of {task.test} with the target {task.target!r} comes after another event "
-               "of its user")
+        has = f"no {task.target!r} event of {task.test} comes after another of its user"
     require(len(split.test.item), f"{has}: nothing to test, choose another --target.")
     return split
 

@@ -80,7 +80,7 @@ def test_a_run_says_its_test_file_and_goes_on_with_it(files):
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"sample_users": 2}, "--sample-users"), ({"drop_target_history": True}, "--drop-target-history"),
-    ({"test": "first.csv"}, "no event of first.csv with the target 'click' comes after another event of its user"),
+    ({"test": "first.csv"}, "no 'click' event of first.csv comes after another of its user"),
     ({"test": "nothing.csv"}, "no such file"), ({"test": "other.csv"}, "nothing to test")])
 def test_what_a_test_file_cannot_be(files, change, words, monkeypatch):
     monkeypatch.chdir(files)
