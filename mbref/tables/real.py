@@ -42,7 +42,7 @@ def compare(options, log, problem, pool, folder):
     best = max(plain, key=lambda row: np.mean(plain[row]))
     models = [row for row in log.models if not options.only or row in options.only]
     trained = [result for row in models for result in train_best(
-        options, problem, row, log.settings, pool, folder)]
+        options, problem, row, log.settings.get(row, {}), pool, folder)]
     about = whole_catalogue.about(problem) | {
         "columns": whole_catalogue.columns(problem), "seen share": float(split.test.seen.mean()),
         "intervals": [f"{row}: {difference(trained, row, plain[best])} NDCG@10 against {best}, "
@@ -60,7 +60,7 @@ def difference(trained, row, plain):
 def train_best(options, problem, row, settings, pool, folder):
     """Choose a model's settings on validation with one seed, then train it with all of them."""
     model, fields = mechanisms.OTHERS[row]
-    texts = fields | settings | commands.overrides_of(options)
+    texts = fields | rows.REAL_SETTINGS | settings | commands.overrides_of(options)
     several = [sweep.jobs_of(model, texts, point, 1) for point in sweep.grid_of(rows.REAL_GRID)]
     (best,), searched = sweep.choose(problem, several, pool, folder)
     curve, = (facts["validation"] for job, _, facts in searched if job == best)

@@ -163,7 +163,8 @@ def test_every_seed_trains_as_long_as_was_best_on_validation(monkeypatch):
     found = real.train_best(options, None, "SASRec", {"steps": "400", "evaluate_every": "100"}, 1, None)
     assert [(one.row, one.settings.seed, one.settings.steps, one.settings.rate) for one in found] == [
         ("SASRec", 0, 200, 0.003), ("SASRec", 1, 200, 0.003)]
-    assert found[0].overrides["width"] == "8"
+    assert found[0].overrides["width"] == "8" and found[0].settings.validation_cases == 200
+    assert all(set(log.settings) <= set(log.models) for log in rows.REAL)
 
 
 def test_what_real_tables_refuse(folder):
