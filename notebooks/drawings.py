@@ -76,7 +76,7 @@ DMRAN = Drawing({
     "item_attention": Box("item_attention", "look", "eq. 3-7: r hops, A", 0, 2),
     "M": Box("'M = A H'", "", "eq. 8", 1, 3),
     "redundancy": Box("redundancy", "learn", "eq. 22", 0, 4),
-    "feature_attention": Box("feature_attention", "look", "eq. 9-13: hop at hop", 0.85, 4),
+    "feature_attention": Box("feature_attention", "look", "eq. 9-13: hop at hop", 0.9, 4),
     "vanilla": Box("vanilla", "look", "eq. 14, 15: at M, at M^", 2, 5),
     "fusion": Box("fusion", "predict", "eq. 16: h_c", 2, 6),
     "logits": Box("logits", "predict", "eq. 17: h_c . i_c", 2, 7),
