@@ -1,4 +1,5 @@
 """Command line: python -m mbref COMMAND; --help lists the commands. Exit code 2: mend the input."""
+import gc
 import io
 import os
 import re
@@ -132,4 +133,5 @@ def run(options):
 
 
 if __name__ == "__main__":
+    gc.set_threshold(20_000)  # a step makes thousands of objects, and hardly one is in a cycle
     sys.exit(main())

@@ -101,12 +101,16 @@ def descend(framework, function, params, inputs, dtype, steps):
     """Losses before each of some steps of plain gradient descent, params - rate * gradient."""
     convert, host, both = framework()
     given, losses = cast(join({}, inputs), dtype, convert), []
-    for _ in range(steps):
-        loss, grads = both(lambda free: function(*split({**given, **free}), ignore)["loss"],
-                           cast(join(params, {}), dtype, convert))
-        losses.append(float(host(loss)))
+
+    def loss_of(free):
+        return function(*split({**given, **free}), ignore)["loss"]
+
+    for _ in range(steps - 1):
+        loss, grads = both(loss_of, cast(join(params, {}), dtype, convert))
+        losses.append(loss)
         params = {k: a - inputs["rate"] * host(grads[f"params/{k}"]) for k, a in params.items()}
-    return np.array(losses)
+    losses.append(loss_of(cast(join(params, {}), dtype, convert)))  # which no step follows
+    return np.array([float(host(loss)) for loss in losses])
 
 
 FRAMEWORKS = {"numpy": numpy_framework, "torch": torch_framework, "jax": jax_framework,

@@ -18,8 +18,12 @@ def list_cases(options):
     """`cases`."""
     if options.version:
         return print(f"cases {casefile.manifest()['version']}")
-    for case in casefile.cases(options.only):
+    chosen = casefile.cases(options.only)
+    for case in chosen:
         print(f"{case.id:40} {case.form:8} {', '.join(case.flags):28} {case.entry['equation']}")
+    if options.only:
+        for name in dict.fromkeys(case.component for case in chosen):
+            print(f"\n{name}: {casefile.manifest()['components'][name]['about']}")
 
 
 def check(options):

@@ -251,6 +251,14 @@ def test_the_version_of_the_cases(capsys):
     assert capsys.readouterr().out == f"cases {manifest()['version']}\n"
 
 
+def test_cases_of_a_component_are_printed_with_what_it_takes(capsys):
+    assert main(["cases", "--only", "masks.causal", "--only", "layers.dense"]) == 0
+    text = capsys.readouterr().out
+    assert "\n\nlayers.dense: x W + b. x [B, T, D]; w [D, E], b [E] -> y [B, T, E].\n" in text
+    assert "\n\nmasks.causal: True where key s is not later than query t." in text
+    assert main(["cases"]) == 0 and "x W + b. x" not in capsys.readouterr().out
+
+
 def test_exit_codes_are_in_the_help(capsys):
     with pytest.raises(SystemExit):
         main(["check", "--help"])
