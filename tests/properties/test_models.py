@@ -66,6 +66,22 @@ def test_a_case_scores_the_same_alone_and_beside_others(name, data):
         np.testing.assert_allclose(score(p, np.array([case])), whole[[case]], **CLOSE)
 
 
+@every_model
+def test_biases_begin_at_zero_gains_at_one_and_all_else_is_drawn(name):
+    log = draw_log(0, [9, 5, 7], behaviours=4)
+    config = config_of(MODELS[name], log, {"width": 8, "table_width": 4, "heads": 2, "length": 4})
+    for leaf, a in optim.leaves(MODELS[name].init(np.random.default_rng(0), config)):
+        *parts, last = [part for part in leaf.split("/") if not part.isdigit()]
+        if parts == ["filters"] and last == "b":  # of the CNN
+            assert (a == 0.1).all(), leaf
+        elif last in ("b", "b_f", "b_s1", "b_s2", "beta", "bias", "res"):  # HMAR's res: Deviation D4
+            assert not a.any(), leaf
+        elif last == "gamma":
+            assert (a == 1).all(), leaf
+        else:  # no two alike
+            assert len(np.unique(a)) == a.size and 0.01 < np.abs(a).max() < 2, leaf
+
+
 def pad_more(batch):
     """The batch with two more columns of padding at the right of all histories."""
     def pad(x):
