@@ -17,7 +17,7 @@ from mbref.worlds.commands import WORLDS
 ENOUGH = 0.8  # of the way to the ceiling
 NOTHING = 0.002  # a difference that is none, however narrow its interval
 ATRANK = {"optimiser": "adam", "rate": "3e-3", "batch_size": "64", "width": "32",
-          "table_width": "16", "heads": "4", "unit": "3600"}
+          "table_width": "16", "heads": "4", "unit": "3600", "patience": "5"}  # it goes on slowly
 HMAR = {"width": "32", "length": "20", "dropout": "0", "rate": "3e-3"}
 DMRAN = {"batch_size": "64", "penalty": "1e-5", "redundancy": "0", "hops": "8"}
 # what really trains on these small logs; the papers' own settings are those of the models

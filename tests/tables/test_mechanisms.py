@@ -39,7 +39,7 @@ def test_every_cell_can_be_trained(mechanism):
                 fields = {name: text for name, text in cell.fields if text != world_cells.MATCHED}
                 overrides, settings = runs.parse_settings(cell.model, fields)
                 assert settings.steps % settings.evaluate_every == 0
-                assert settings.patience == (5 if cell.world == "kinds" else 3)
+                assert settings.patience == (5 if cell.world == "kinds" or cell.model == "atrank" else 3)
                 protocol.parse_fields(runs.find_model(cell.model, overrides).Config, overrides)
     full, without = (cells["ON", role][0][0] for role in ("full", "without"))
     assert full.signal == without.signal and full.users is None and (full != without)
