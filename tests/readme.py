@@ -31,7 +31,7 @@ def main(arguments=None):
 
 def section(results):
     """What stands between the two marks: the table in Markdown, the figure, and how it was made."""
-    made = ("half the users, a third of the steps, one seed (`--quick`)" if results["quick"] else
+    made = ("half the users, a quarter of the steps, one seed (`--quick`)" if results["quick"] else
             f"{results['seeds']} seeds")
     rows = "\n".join(map(line, results["mechanisms"]))
     return f"""| mechanism | world, measure | full | without | ceiling | difference ON | difference OFF | verdict |

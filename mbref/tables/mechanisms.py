@@ -48,7 +48,7 @@ OTHERS = {
     "HMAR": ("hmar", HMAR),
 }
 OTHERS_STEPS = "300"
-QUICK = ("A quick run: half of the users, a third of the steps, no other papers' models. That is "
+QUICK = ("A quick run: half of the users, a quarter of the steps, no other papers' models. That is "
          "too short for some mechanisms to show: it tries the code, the full run is the finding.")
 VALIDATIONS, PATIENCE = 10, "3"  # evenly spread over the steps; so many not better end a training
 HEADS = ("mechanism", "world, measure", "full", "without", "ceiling", "chance", "way",
@@ -120,7 +120,7 @@ def cells_on(world, model, fields, seeds, quick=False, signal=""):
     name, _, cold = world.partition(", ")
     signal, users = signal or WORLDS[name].SIGNALS[0], WORLDS[name].USERS // 2 if quick else None
     whole = int(fields["steps"])
-    steps = whole // 3 if quick else whole
+    steps = whole // 4 if quick else whole
     drop = steps * int(fields.get("drop_step", 0)) // whole
     every = max(1, steps // VALIDATIONS * (2 if quick else 1))
     fields = {"patience": PATIENCE} | fields | {

@@ -49,7 +49,7 @@ def run_worlds(options):
 def make_report(folder, chosen=mechanisms.MECHANISMS, seeds=3, quick=False, pool=2):
     """Train what these mechanisms and the tables of their papers need, and write the report.
 
-    quick: half the users, a third of the steps, neither sweeps nor other papers' models. pool: a
+    quick: half the users, a quarter of the steps, neither sweeps nor other papers' models. pool: a
     number of processes, or any executor, see tables/jobs.py; the results are the same.
     -> (results, paths of what is written).
     """
