@@ -4,7 +4,6 @@ A test compares the names below with the rooms': nothing is imported for them.
 """
 import argparse
 from functools import partial
-from math import inf
 
 from mbref.errors import MOST, InputError
 
@@ -33,14 +32,14 @@ def option(*names, **kind):
 
 def positive(text, least=1, most=MOST):
     """A whole number from `least` to `most`, for argparse."""
-    if not text.isdecimal() or not least <= int(text) <= most:
-        at_most = "" if most == inf else f" and at most {most:,}"
+    if not text.isdecimal() or int(text) < least or most and int(text) > most:
+        at_most = "" if most is None else f" and at most {most:,}"
         raise argparse.ArgumentTypeError(
             f"{text[:80]} is no whole number of at least {least}{at_most}")
     return int(text)
 
 
-natural = partial(positive, least=0, most=inf)
+natural = partial(positive, least=0, most=None)
 
 
 def seconds(text):

@@ -163,7 +163,8 @@ def test_a_file_that_ends_the_process_is_no_success(tmp_path, write_file, more):
 @pytest.mark.parametrize("more", [(), ("--timeout", "100")])
 @pytest.mark.parametrize("group", [False, True])  # a terminal sends Ctrl-C to the child, too
 def test_an_interrupted_check_is_no_failure(write_file, more, group):
-    path = write_file(LAYER_NORM + "def masks_causal(params, inputs, tap):\n"
+    path = write_file(LAYER_NORM + "import time\ndef masks_causal(params, inputs, tap):\n"
+                                   "    time.sleep(3)\n"  # what is finished before is printed by then
                                    "    print('now', flush=True)\n    while True: pass\n")
     with subprocess.Popen([sys.executable, "-m", "mbref", "check", path, *more], cwd=ROOT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -182,7 +182,7 @@ def test_signs_braces_and_infinity(packages):
     """A minus is a sign where nothing stands before it; a brace is a line, which is as long as what it is under."""
     from bs4 import BeautifulSoup
 
-    from mbref.course.equations import to_mathml
+    from notebooks.course.equations import to_mathml
     minus = "\N{MINUS SIGN}"
     found = BeautifulSoup(to_mathml(r"a - \underbrace{b = -c}_{d} - \big(-\infty, -[-e]\big)"), "html.parser")
     assert [mo.get("form") for mo in found("mo") if mo.text == minus] == [None, "prefix", None, *["prefix"] * 3]
@@ -192,7 +192,7 @@ def test_signs_braces_and_infinity(packages):
 
 
 def test_a_full_stop_stays_with_its_equation(packages):
-    from mbref.course.pages import render_markdown
+    from notebooks.course.pages import render_markdown
     html = render_markdown("first $a$ and $b$, then $c$.")
     assert html.count('<span class="kept">') == 2 and html.count("</math>,</span>") == html.count("</math>.</span>") == 1
 

@@ -83,7 +83,7 @@ def test_a_training_that_diverges_is_a_row_that_says_so(tmp_path, every, reason,
         reasons = [facts["diverged"] for facts in found["rows"][f"rate={rate}"]["training"]]
         assert len(reasons) == 2 and reason in reasons[0] and found["chosen"] == "rate=1e-2"
     code, out, err = call(*command, "--grid", f"rate={rate}")
-    assert code == 2 and f"no combination of --grid is left, each diverges: {reason}" in err
+    assert code == 2 and "no combination of --grid is left, each diverges: " in err and reason in err
 
 
 def test_one_seed_that_diverges_loses_its_combination(tmp_path):
