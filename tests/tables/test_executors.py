@@ -49,9 +49,10 @@ def test_without_dask_it_is_one_sentence(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cluster():
-    """Two workers, each a process of its own with one thread, on loopback."""
-    distributed = optional.require("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1",
+    """Two workers, each a process of its own with one thread, on loopback; a busy machine may take long."""
+    distributed, dask = optional.require("distributed"), optional.require("dask")
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "2 minutes"})
+    with patience, distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1",
                                   dashboard_address=None) as found:
         yield found
 
