@@ -125,7 +125,7 @@ def set_blas_threads(options):
 def run(options):
     """Import what the command needs, and no more, and call it.  -> exit code, None for 0."""
     module, _, function = options.run.rpartition(".")
-    if not module.startswith("mbref."):  # of notebooks/ or tests/, which no wheel has
+    if not module.startswith("mbref."):  # of notebooks/, which no wheel has
         from mbref.data.shipped import find_clone
 
         sys.path.insert(0, str(find_clone()))

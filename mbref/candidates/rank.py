@@ -2,7 +2,7 @@
 
 What a miss costs is ours: the paper's abstract (arXiv 2309.06533) does not say. An item outside the
 chosen categories is absent, neither last nor of score 0: as a target it is a miss that stays in the
-denominator. `dense` is the definition; tests/benchmarks/blocks.py has the same lists faster.
+denominator. `dense` is the definition; blocks.py has the same lists faster.
 
 A matrix product rounds the same score differently in products of different shape, so ties would
 come and go. `pair_scores` alone says what a score is: its rounding depends on the query and the row

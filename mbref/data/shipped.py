@@ -25,8 +25,8 @@ def oracles():
 def find_clone():
     """The clone that mbref is run from. Raises InputError for an installed package."""
     require(not is_installed() and (PACKAGE.parent / "notebooks").is_dir(),
-            "this works with the notebooks or the benchmarks, which an installed mbref does not "
-            "bring: run it in a clone.")
+            "this works with the notebooks, which an installed mbref does not bring: run it in a "
+            "clone.")
     return PACKAGE.parent
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.benchmarks import candidates as bench
+from mbref.bench import candidates as bench
 from mbref.candidates import rank
 from mbref.errors import InputError
 from mbref.options import parser

@@ -9,7 +9,7 @@ from autograd import value_and_grad
 
 from mbref import options, training
 from mbref.__main__ import main
-from tests.benchmarks import device as bench_device
+from mbref.bench import device as bench_device
 from mbref.nn.device import to_device
 from mbref.errors import InputError
 from mbref.nn import optim

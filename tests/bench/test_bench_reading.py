@@ -1,5 +1,5 @@
 """bench read: a table on a small file; the figures themselves are not tested."""
-from tests.benchmarks.reading import write_rows
+from mbref.bench.reading import write_rows
 from mbref.data.readers import read
 from tests.test_cli import call
 

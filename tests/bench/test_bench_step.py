@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mbref import options
-from tests.benchmarks import candidates, step as bench_step
-from tests.benchmarks.device import losses_in
+from mbref.bench import candidates, step as bench_step
+from mbref.bench.device import losses_in
 from mbref.errors import InputError
 from mbref.nn import vjps
 from tests.optional import require

@@ -4,7 +4,7 @@ from fractions import Fraction
 import numpy as np
 
 from mbref import metrics
-from tests.benchmarks import blocks
+from mbref.candidates import blocks
 from mbref.candidates import choose, rank
 from mbref.nn.losses import log_softmax
 from tests.optional import st

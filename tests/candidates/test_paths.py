@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mbref import metrics
-from tests.benchmarks import blocks
+from mbref.candidates import blocks
 from mbref.candidates import choose, rank
 from mbref.errors import InputError
 from tests.candidates.problems import (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mbref import metrics
-from tests.benchmarks import blocks
+from mbref.candidates import blocks
 from mbref.candidates import choose, rank
 from mbref.errors import InputError
 from tests.candidates.problems import by_session, problem, seeds

@@ -5,7 +5,7 @@ import pytest
 
 import mbref
 from mbref import runs, training
-from tests.benchmarks import device as bench_device
+from mbref.bench import device as bench_device
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad
 

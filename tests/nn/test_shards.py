@@ -8,7 +8,7 @@ import numpy as onp
 import pytest
 
 from mbref import runs, training
-from tests.benchmarks import device as bench_device
+from mbref.bench import device as bench_device
 from mbref.data import windows
 from mbref.nn import lookup, optim, shards
 from mbref.released.hmar import data as released_hmar

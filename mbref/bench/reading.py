@@ -19,7 +19,7 @@ from mbref.errors import require
 
 NAMES = np.array(["pv", "cart", "fav", "buy"])
 ONE_WAY = """import sys; sys.path[:] = {places}
-from tests.benchmarks.reading import measure; measure({way!r}, {path!r})"""
+from mbref.bench.reading import measure; measure({way!r}, {path!r})"""
 
 
 def run(options):

@@ -23,12 +23,11 @@ import numpy as np
 
 import mbref
 from mbref import training
+from mbref.bench.candidates import run_apart
+from mbref.bench.device import batch_of, cases, losses_in, measure, step_in_torch, step_on, to_torch
 from mbref.errors import require
 from mbref.nn import optim
 from mbref.nn.lookup import value_and_grad
-from tests.benchmarks.candidates import run_apart
-from tests.benchmarks.device import (batch_of, cases, losses_in, measure,
-                                     step_in_torch, step_on, to_torch)
 
 SIZES = {"hmar": dict(items=60_000, length=50, width=64, batch=128),
          "atrank": dict(items=60_000, length=50, width=128, batch=128),
@@ -156,7 +155,7 @@ def run(options):
     print("milliseconds a step: median (quartiles) and MB of mbref, of PyTorch, and with its fused "
           "Adam\nmodel     change      threads  ratio  floor    error", flush=True)
     for threads in options.threads:
-        run_apart("tests.benchmarks.step", settings | {"threads": threads})
+        run_apart("mbref.bench.step", settings | {"threads": threads})
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mbref.candidates import choose
+from mbref.candidates import blocks as by_blocks, choose
 from mbref.errors import require
 from mbref.nn.losses import log_softmax
-from tests.benchmarks import blocks as by_blocks
 
 N_BEST = 20
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
@@ -170,7 +169,7 @@ def run(options):
     require(min(options.items) >= N_BEST, f"sizes: there must be at least {N_BEST} items.")
     require(all(0 < share <= 1 for share in options.shares),
             "a share of candidates must lie in (0, 1].")
-    run_apart("tests.benchmarks.candidates", settings)
+    run_apart("mbref.bench.candidates", settings)
 
 
 def run_apart(module, settings):
