@@ -72,8 +72,10 @@ def drop_output():
 
 
 def open_closed_streams():
-    """Let what the shell has closed be the null device, in workers, too: no file shall take its
-    number, and no progress bar fail."""
+    """Let what the shell has closed be the null device, in workers, too.
+
+    No file shall take its number, and no progress bar fail.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, that of `name`

@@ -174,11 +174,11 @@ def parser():
     top = argparse.ArgumentParser(
         prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     top.set_defaults(run=None)
-    top.error, top.print_help = shared.refuse, partial(print_help, top)
+    speak(top)
     commands = top.add_subparsers(metavar="command")
     add_commands(commands, COMMANDS)
     bench = commands.add_parser("bench", help="what a cheaper way saves")
-    bench.error, bench.print_help = shared.refuse, partial(print_help, bench)
+    speak(bench)
     add_commands(bench.add_subparsers(required=True, metavar="what"), BENCHES)
     return top
 
@@ -188,11 +188,16 @@ def add_commands(commands, table):
     for name, (run, about, options) in table.items():
         p = commands.add_parser(name, **about)
         p.set_defaults(run=run, default_of=p.get_default)
-        p.error, p.print_help = shared.refuse, partial(print_help, p)
+        speak(p)
         for one in options:
             group = p.add_mutually_exclusive_group(required=True) if isinstance(one, list) else p
             for names, kind in one if isinstance(one, list) else [one]:
                 group.add_argument(*names, **kind)
+
+
+def speak(p):
+    """Let a parser refuse and help in our way."""
+    p.error, p.print_help = shared.refuse, partial(print_help, p)
 
 
 def print_help(p, file=None):

@@ -85,7 +85,8 @@ def loss(params, batch, config, rng=None):
     z, table = forward(params, batch, config, rng=rng), params["item"]
     item, negative = batch.next.item, batch.next.negative  # [B, L]
     if config.loss == "softmax":
-        z, label = np.reshape(z, (-1, z.shape[-1]))[batch.at], item.ravel()[batch.at] - 1  # [R]
+        z = np.reshape(z, (-1, z.shape[-1]))[batch.at]  # [R, D]
+        label = item.ravel()[batch.at] - 1  # [R]
         bias = np.zeros_like(table[1:, 0])  # [N]
         known = np.ones_like(bias, dtype=bool)
         fit = sum_of_losses({"w": table[1:].T, "b": bias}, z, label, known)
