@@ -123,7 +123,7 @@ def open_map(scheduler=None):
         with open_pool(1, scheduler) as pool:
             yield partial(map_through, pool)
     else:
-        yield lambda function, parts: map(function, tqdm([*parts], leave=False, delay=2))
+        yield lambda function, parts: map(function, tqdm(parts, leave=False, delay=2))
 
 
 def map_through(pool, function, parts):

@@ -108,6 +108,21 @@ def test_a_dask_cluster_ranks_and_recommends_the_same(model, tmp_path, cluster):
     assert found[0] == found[1]
 
 
+def test_without_a_cluster_parts_are_made_one_at_a_time():
+    """The events of all users at once would be the log once more."""
+    made = []
+
+    def make_parts():
+        for n in range(3):
+            made.append(n)
+            yield n
+
+    with jobs.open_map() as each:
+        results = each(abs, make_parts())
+        assert next(results) == 0 and made == [0]
+        assert [*results] == [1, 2]
+
+
 def test_a_cluster_is_asked_for_all_users_alone(tmp_path, monkeypatch):
     run, cluster = tmp_path / "run", ("--scheduler", "tcp://127.0.0.1:1")
     assert call("train", "--out", run, *task(write_log(tmp_path / "log.csv")), "--steps", 2, *SMALL)[0] == 0
