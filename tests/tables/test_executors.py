@@ -1,4 +1,5 @@
 """Trainings through executors: processes of which one dies, and a Dask cluster of two workers on this machine."""
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,14 @@ from tests.test_cli import ITEMS, SMALL, call, refused, task, write_log
 
 pytestmark = pytest.mark.trains
 TABLE = ("reproduce", *SHORT[:6], "--only", "BPR-MF", "--seeds", "6", "--set", "width=4", "--steps")
+COUNTED_IN = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = os.environ.get(COUNTED_IN[0]) or os.cpu_count()  # of BLAS here, asked before any test sets it
+
+
+@pytest.fixture(autouse=True)
+def collect_clients():
+    """A client that found no cluster closes when it is collected: not while another one holds Dask's lock to start."""
+    gc.collect()
 
 
 def die_once(folder, job):
@@ -48,12 +57,17 @@ def test_without_dask_it_is_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cluster():
-    """Two workers, each a process of its own with one thread, on loopback; a busy machine may take long."""
+def cluster(monkeypatch):
+    """Two workers, each a process of its own with one thread, on loopback; a busy machine may take long.
+
+    Dask gives BLAS one thread in its workers: here as many as this process has, for the same last bits.
+    """
     distributed, dask = optional.require("distributed"), optional.require("dask")
+    for name in COUNTED_IN:
+        monkeypatch.setenv(name, str(THREADS))
     patience = dask.config.set({"distributed.comm.timeouts.connect": "2 minutes"})
     with patience, distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1",
-                                  dashboard_address=None) as found:
+                                            dashboard_address=None) as found:
         yield found
 
 
