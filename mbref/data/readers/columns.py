@@ -21,7 +21,7 @@ EDGE = re.compile(r"^\s|[^\S\n]$", re.MULTILINE)  # a blank line, or blanks arou
 PARQUET_ROWS = 1 << 17  # that are read at a time
 WIDE_BLANK = re.compile(r"[^\S\x00-\x7f]")  # a blank that is no ASCII
 LONGEST_FIELD = 200  # characters of an id
-SHORT, LONG = "U16", "U64"  # texts that NumPy's parser reads; longer ones are read by line
+SHORT, LONG = 16, 64  # letters of texts that NumPy's parser reads; longer ones are read by line
 # of 64 bits, written in the only way that gives it back
 INTEGER = re.compile(r"0|-?(?:[1-9][0-9]{0,17}|[1-8][0-9]{18})")
 TOO_LARGE = 9 * 10**18  # for INTEGER
@@ -107,9 +107,10 @@ def load_table(data, layout):
         return None
     lines = text.split("\n")[:-1]
     first = dict(enumerate(split_fields(lines[0], separator)))
-    kinds = {name: "i8" if INTEGER.fullmatch(first.get(at, "")) else SHORT
+    letter = "S" if text.isascii() else "U"  # of one byte or of four
+    kinds = {name: "i8" if INTEGER.fullmatch(first.get(at, "")) else f"{letter}{SHORT}"
              for name, at in layout.places.items()}
-    texts = dict.fromkeys(kinds, LONG)
+    texts = dict.fromkeys(kinds, f"{letter}{LONG}")
     odd = has_odd_numbers(data, separator) or not text.isascii() and WIDE_BLANK.search(text)
     for types in (texts,) if odd else (kinds, texts):
         dtype = [(f"{at}", "U1") for at in range(layout.width)]
@@ -117,7 +118,7 @@ def load_table(data, layout):
             dtype[at] = (f"{at}", types[name])
         table = _load(lines, dtype, separator)
         places = {} if table is None else layout.places
-        columns = {name: table[f"{at}"].copy() for name, at in places.items()}
+        columns = {name: table[f"{at}"] for name, at in places.items()}
         if columns and not any(map(_may_be_cut, columns.values())):
             return {name: _column(values) for name, values in columns.items()}
     return None
@@ -148,20 +149,27 @@ def _may_be_cut(values):
     """Is an integer too large, or has a text all the letters there are for it?"""
     if values.dtype.kind == "i":
         return values.max() >= TOO_LARGE or values.min() <= -TOO_LARGE
-    return np.strings.str_len(values).max() == values.itemsize // 4
+    letters = values.itemsize // (1 if values.dtype.kind == "S" else 4)
+    return np.strings.str_len(values).max() == letters
+
+
+def _fits(values):
+    """Are all of 32 bits? They take half the memory."""
+    return -1 << 31 <= values.min() and values.max() < 1 << 31
 
 
 def _column(values):
     """A Column of integers, or of texts, of which a few different ones are found fast."""
     if values.dtype.kind == "i":
-        return Column(values)
+        return Column(values.astype(np.int32 if _fits(values) else np.int64))
+    values = values.copy()
     codes, names = np.full(len(values), -1, np.int8), []
     while len(names) < FEW and codes.min() < 0:
-        names.append(str(values[codes.argmin()]))
+        names.append(values[codes.argmin()])
         codes[values == names[-1]] = len(names) - 1
     if codes.min() < 0:
-        return of_texts(values.tolist())
-    column = of_texts(names)
+        return of_texts(values.astype("U").tolist())
+    column = of_texts(np.array(names).astype("U").tolist())
     return column._replace(values=column.values[codes])
 
 
