@@ -141,7 +141,7 @@ def _number(found, events, names, per_second, reading, same):
         seconds = in_seconds(columns["time"], per_second)
         for words in suspicions(columns["time"], seconds):
             note(found, words)
-        columns["time"] = seconds.astype(np.int64)
+        columns["time"] = seconds
     if len(raws.get("category", ())) == 1:  # no item has one
         del raws["category"], columns["category"]
     columns = {name: freeze(column) for name, column in columns.items()}
