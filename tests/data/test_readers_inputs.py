@@ -123,13 +123,28 @@ def test_reviews_are_in_order_of_milliseconds(tmp_path):
     (["2017-11-28 06:01:34", "2017-11-28T06:01:35Z"], "ISO 8601"),
     (["2017-11-28 06:01:34 UTC", "2017-11-28 06:01:35.999 UTC"], "ISO 8601"),
     (["2017-11-28T08:01:34+02:00", "2017-11-28T01:01:35-0500"], "ISO 8601"),
-    (["2017/11/28 06:01:34", "2017/11/28 06:01:35"], "ISO 8601")])
+    (["2017/11/28 06:01:34", "2017/11/28 06:01:35"], "ISO 8601"),
+    (["Tue Nov 28 06:01:34 +0000 2017", "Tue Nov 28 01:01:35 -0500 2017"], "Tue Apr 03")])
 def test_units_of_time_are_found_and_told(tmp_path, times, told):
     path = saved(tmp_path, "t;u;i\n" + "".join(f"{t};1;{n}\n" for n, t in enumerate(times)))
     log = read_table(path, {"user": "u", "item": "i", "time": "t"})
     assert log.time.tolist() == [T, T + 1]
     assert log.notes[0] == "log.csv: columns are separated by semicolons"
     assert len(log.notes) == (1 if told is None else 2) and (told or "semicolons") in log.notes[-1]
+
+
+def test_a_time_in_words_that_is_none_names_its_line(tmp_path):
+    rows = "".join(f"1,{n},Tue Nov 28 06:01:34 +0000 2017\n" for n in range(3))
+    with pytest.raises(InputError, match=r"log\.csv line 5: time 'Tue Nov 31.*write it as Tue Apr 03"):
+        read_table(saved(tmp_path, f"u,i,t\n{rows}1,9,Tue Nov 31 06:01:34 +0000 2017\n1,8,yesterday\n"),
+                   {"user": "u", "item": "i", "time": "t"})
+
+
+@pytest.mark.parametrize(("order", "value", "expected"), [("", "", "view"), ("ordernumber;", "7;", "purchase")])
+def test_orders_of_diginetica_are_no_views(tmp_path, order, value, expected):
+    log = read(saved(tmp_path, f"sessionId;userId;timeframe;eventdate;{order}itemId\n1;NA;100;2016-05-09;{value}5\n"),
+               "diginetica")
+    assert log.behaviours == (expected,) and log.items[log.item].tolist() == ["5"]
 
 
 # Separators, headers, quotes.

@@ -10,8 +10,9 @@
     sasrec     the "user item" lines of SASRec (github kang205/SASRec)
     rechorus   ReChorus (github THUwangcy/ReChorus): tab-separated user_id, item_id, time, and
                item_meta.csv for the categories
-    diginetica train-item-views.csv of CIKM Cup 2016, a session for a user, at milliseconds of a
-               day; product-categories.csv for the categories, products.csv for the attributes
+    diginetica train-item-views.csv or train-purchases.csv of CIKM Cup 2016, a session for a user,
+               at milliseconds of a day; product-categories.csv for the categories, products.csv for
+               the attributes
     yoochoose  yoochoose-clicks.dat of RecSys Challenge 2015: session,time,item,category
     sessionrec the files of session-rec (github rn5l/session-rec): tab-separated SessionId, ItemId,
                Time

@@ -5,17 +5,22 @@ import numpy as np
 
 from mbref.data.readers.columns import Column, list_texts, map_texts, take
 from mbref.data.readers.lines import add_broken
-from mbref.data.readers.times import LATEST, iso_time, number, numbers_of
+from mbref.data.readers.times import LATEST, iso_time, number, numbers_of, word_time
 
 BOOLEAN = {"true": "1", "false": "0"}
 RATED = ("pos", "neutral", "neg")
+ORDER = "purchase"  # what an event with the number of an order is
 NO_NUMBER = "time {} is not a finite number, write seconds since 1970"
 # how times are written -> what reads one, what to say of those that it cannot read
 CLOCKS = {"number": (number, NO_NUMBER),
           "any": (number, NO_NUMBER + ", or all times as 2014-04-07T10:51:09Z"),
           "ISO": (iso_time, "time {} is no time since 1970, write it as 2014-04-07T10:51:09.277Z"),
+          "words": (word_time, "time {} is no time since 1970, write it as Tue Apr 03 18:00:09 "
+                               "+0000 2012"),
           "day": (iso_time, "eventdate {} is no day since 1970 (YYYY-MM-DD), or its timeframe no "
                             "milliseconds")}
+CALENDARS = {"ISO": "times are ISO 8601, of UTC unless they name a zone",
+             "words": "times are written as Tue Apr 03 18:00:09 +0000 2012"}
 
 
 def rating_to_behaviour(rating):
@@ -29,10 +34,11 @@ def rating_to_behaviour(rating):
     return "neg" if rating <= 2 else "neutral"
 
 
-def is_iso(part):
-    """Is the first time of a part written in ISO 8601?"""
+def find_clock(part):
+    """Which of CALENDARS reads the first time of a part, else "any"."""
     times = list_texts(part["time"]) if "time" in part else []
-    return bool(times) and not isnan(iso_time(times[0]))
+    return next((clock for clock in CALENDARS
+                 if times and not isnan(CLOCKS[clock][0](times[0]))), "any")
 
 
 def events_of(part, table, broken, shown):
@@ -46,7 +52,7 @@ def events_of(part, table, broken, shown):
     if "time" in part:
         part = _with_times(part, table.clock, broken)
     if "behaviour" not in part:
-        part = _with_ratings(part, table.event, broken)
+        part = _with_ratings(part, ORDER if "order" in part else table.event, broken)
     if table.unknown and "category" in part:
         part["category"] = map_texts(part["category"],
                                      lambda name: "" if name in table.unknown else name)

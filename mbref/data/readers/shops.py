@@ -48,7 +48,8 @@ TABLES = {  # where the files come from is in readers/__init__.py
                        unknown=("0", "S")),
     # nobody knows who the visitor of a session was: a user id is not read
     "diginetica": Table({"user": ("sessionId",), "item": ("itemId",), "timeframe": ("timeframe",),
-                         "time": ("eventdate",)}, (";",), event="view", clock="day"),
+                         "time": ("eventdate",), "order": ("ordernumber",)}, (";",),
+                        optional=("order",), event="view", clock="day"),
 }
 CATEGORIES = {  # files of items beside the log
     "diginetica": ("product-categories.csv",

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from mbref.data.readers import build, lines as text
 from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, parquet_parts, parse, split_fields
-from mbref.data.readers.events import RATED, events_of, is_iso
+from mbref.data.readers.events import CALENDARS, ORDER, RATED, events_of, find_clock
 from mbref.data.readers.times import iso_time, number
 from mbref.errors import InputError, count, require
 
@@ -58,10 +58,11 @@ def read_log(path, table, format, reading):
     vocabularies = vocabularies_of(format, table, reading.behaviours)
     parts = rows(found, table, format)
     first = next(parts, None)
-    if table.clock == "any" and first and is_iso(first):
-        table = table._replace(clock="ISO")
-        text.note(found, "times are ISO 8601, of UTC unless they name a zone")
-    unit = 10**6 if table.clock in ("ISO", "day") else None
+    if table.clock == "any" and first:
+        table = table._replace(clock=find_clock(first))
+        if table.clock in CALENDARS:
+            text.note(found, CALENDARS[table.clock])
+    unit = 10**6 if table.clock in (*CALENDARS, "day") else None
     events = (events_of(part, table, found.broken, shown) for part in chain([first], parts) if part)
     log = build.log(found, events, vocabularies, reading, unit)
     for shown_rows, line, _ in shown.values():
@@ -76,7 +77,8 @@ def vocabularies_of(format, table, behaviours):
     Raises InputError if the caller names behaviours and the format has none.
     """
     if behaviours is None:
-        return table.vocabularies if "behaviour" in table.columns else (RATED, (table.event,))
+        without = (RATED, (table.event,), (ORDER,))
+        return table.vocabularies if "behaviour" in table.columns else without
     names = tuple(behaviours)
     require(names and not isinstance(behaviours, str) and len(set(names)) == len(names),
             f"behaviours must be a sequence of different names, not {behaviours!r}")

@@ -1,5 +1,6 @@
 """Times as files write them: seconds, finer units, ISO 8601; and what looks wrong with them."""
 import re
+from datetime import datetime
 
 import numpy as np
 
@@ -34,6 +35,14 @@ def iso_time(text):
     zone = int(f"{sign}1") * (60 * int(hours) + int(minutes))
     seconds = 60 * (60 * int(hour) + int(minute) - zone) + int(second)
     return start + 10**6 * seconds + int(fraction[:6].ljust(6, "0"))
+
+
+def word_time(text):
+    """Microseconds since 1970 of Tue Apr 03 18:00:09 +0000 2012; nan for what is none."""
+    try:
+        return 10**6 * int(datetime.strptime(text, "%a %b %d %H:%M:%S %z %Y").timestamp())
+    except ValueError:
+        return float("nan")
 
 
 def numbers_of(column, parse=number):
