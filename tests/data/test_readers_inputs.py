@@ -147,6 +147,20 @@ def test_orders_of_diginetica_are_no_views(tmp_path, order, value, expected):
     assert log.behaviours == (expected,) and log.items[log.item].tolist() == ["5"]
 
 
+@pytest.mark.parametrize("start", ["", "a" * 15, "é" * 15, "a" * 16, "é" * 16, "a" * 63, "é" * 63, "é" * 90])
+def test_ids_may_differ_in_their_last_letter_alone(tmp_path, start):
+    ids = [f"{start}{letter}" for letter in "xyz"]
+    log = read_table(saved(tmp_path, "u,i\n" + "".join(f"1,{one}\n" for one in ids)), {"user": "u", "item": "i"})
+    assert items(log) == ids
+
+
+@pytest.mark.parametrize("ends", [(-(1 << 31), (1 << 31) - 1), (-(1 << 31) - 1, 0), (0, 1 << 31), (-(1 << 62), 1 << 62)])
+def test_ids_may_be_any_whole_number(tmp_path, ends):
+    ids = [*map(str, ends), "7"]
+    log = read_table(saved(tmp_path, "u,i\n" + "".join(f"1,{one}\n" for one in ids)), {"user": "u", "item": "i"})
+    assert items(log) == ids and log.items.tolist() == ["", *sorted(ids, key=int)]
+
+
 # Separators, headers, quotes.
 
 @pytest.mark.parametrize(("format", "text", "there", "expected"), [
