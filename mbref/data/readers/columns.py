@@ -125,7 +125,7 @@ def load_table(data, layout):
 
 
 def has_odd_numbers(data, separator):
-    """May a field begin like 01, +1, "1 or with a blank, whose number is written otherwise?"""
+    """May a field begin like 01, +1, -1, "1 or with a blank: not as a plain number does?"""
     letters = np.frombuffer(b"\n" + data, np.uint8)
     edge = (letters == ord("\n")) | (letters == ord(separator))
     low = edge[:-1] & (letters[1:] < ord("0")) & ~edge[1:]
@@ -148,20 +148,15 @@ def _load(lines, dtype, separator):
 def _may_be_cut(values):
     """Is an integer too large, or has a text all the letters there are for it?"""
     if values.dtype.kind == "i":
-        return values.max() >= TOO_LARGE or values.min() <= -TOO_LARGE
+        return values.max() >= TOO_LARGE  # none is below 0, see has_odd_numbers
     letters = values.itemsize // (1 if values.dtype.kind == "S" else 4)
     return np.strings.str_len(values).max() == letters
-
-
-def _fits(values):
-    """Are all of 32 bits? They take half the memory."""
-    return -1 << 31 <= values.min() and values.max() < 1 << 31
 
 
 def _column(values):
     """A Column of integers, or of texts, of which a few different ones are found fast."""
     if values.dtype.kind == "i":
-        return Column(values.astype(np.int32 if _fits(values) else np.int64))
+        return Column(values.astype(np.int32 if values.max() < 1 << 31 else np.int64))
     values = values.copy()
     codes, names = np.full(len(values), -1, np.int8), []
     while len(names) < FEW and codes.min() < 0:
