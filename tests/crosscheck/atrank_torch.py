@@ -75,12 +75,13 @@ class ATRank(nn.Module):
                  width=0, heads=1,
                  hidden=0, blocks=1, penalty=5e-5, weight_decay=0.0, scores="dot", group_relu=False,
                  bucket="release",
-                 query="raw", item_bias=True):
+                 query="raw", item_bias=True, time=True, self_attention=True):
         super().__init__()
         width, sizes = width or len(groups[0]) * table_width, dict(tables)
         self.penalty, self.weight_decay = penalty, weight_decay
         self.group_relu, self.bucket, self.item_bias = group_relu, bucket, item_bias
-        self.query_group, self.columns = query == "group", 12 if bucket == "release" else 14
+        self.query_group = query == "group"
+        self.columns = (12 if bucket == "release" else 14) * time  # without time there is none
         self.names, self.actions = groups, actions or [0] * len(groups)
         self.tables = nn.ParameterDict({name: torch.empty(size + 1, table_width)
                                         for name, size in tables})
@@ -91,9 +92,9 @@ class ATRank(nn.Module):
                 layer.action = nn.Parameter(torch.empty(kinds + 1, table_width))
             self.groups.append(layer)
         self.bias = nn.ParameterList(torch.empty(sizes[names[0]] + 1) for names in groups)
-        self.self, self.vanilla = (nn.ModuleList(AttentionBlock(width, hidden
-                                                                or width // 4, heads, scores)
-                                                 for _ in range(blocks)) for _ in range(2))
+        self.self, self.vanilla = (nn.ModuleList(
+            AttentionBlock(width, hidden or width // 4, heads, scores) for _ in range(count))
+            for count in (blocks * self_attention, blocks))
 
     def object_code(self, group, features):
         """Step (2): all features side by side.  features [..., F]."""
@@ -162,7 +163,8 @@ class ATRank(nn.Module):
 BACKEND = "torch"
 SWITCHES = ("tables", "groups", "actions", "table_width", "width", "heads", "hidden", "blocks",
             "penalty",
-            "weight_decay", "scores", "group_relu", "bucket", "query", "item_bias")
+            "weight_decay", "scores", "group_relu", "bucket", "query", "item_bias", "time",
+            "self_attention")
 
 
 def model_of(inputs):

@@ -14,11 +14,12 @@ from tests.golden.registry import COMPONENTS
 DIFFERENCES = 1e-8          # of scale: gradients against central differences
 STEPS = (1e-4,)             # nothing kinks within two steps;
 SMALL_STEPS = (1e-2, 1e-4, 1e-6, 1e-5)  # the best of these where values are large or curve,
-CURVED = {"LowVariance", "LargeValues"}  # which are these
-SAMPLE = 4                  # entries of an array of a whole model that are tried
+CURVED = {"LowVariance", "LargeValues", "Far"}  # which are these
+SAMPLE = 4                  # entries of an array that are tried of a whole model,
+MANY = 500                  # and of a case with more gradients than so many
 BY_HAND = 1e-10             # of scale
 FLOAT32 = 2e-6              # of scale: the reference in float32 against itself,
-FLOAT32_LARGE = 2e-5        # and where a softmax is of large scores, a fifth of the tolerance
+FLOAT32_LARGE = 2e-5        # and where scores or means are large, a fifth of the tolerance
 FLOAT32_OF_ZERO = 5e-5      # the same below the floor of compare.py: gradients that cancel
 
 
@@ -29,7 +30,7 @@ def refuse(component, plan, arrays, by_hand):
     if not all(np.isfinite(a).all() for a in values):
         return "it holds numbers that are not finite", 0.0
     noise, of_zero = float32_noise(component, plan, arrays)
-    most = FLOAT32_LARGE if "LargeValues" in plan.flags else FLOAT32
+    most = FLOAT32_LARGE if {"LargeValues", "Far"} & set(plan.flags) else FLOAT32
     if "Float64" not in plan.flags and (noise > most or of_zero > FLOAT32_OF_ZERO):
         return (f"float32 is off by {noise:.1e} of scale, where the scale is the floor by "
                 f"{of_zero:.1e}"), noise
@@ -131,20 +132,21 @@ def differences(component, plan, arrays, step, want):
             found[by] = total(values | {key: changed})
         return (8 * (found[1] - found[-1]) - (found[2] - found[-2])) / (12 * h)
 
-    got = {}
+    size = sum(a.size for name, a in arrays.items() if name.startswith("grads/"))
+    got, is_large = {}, COMPONENTS[component].kind == "model" or size > MANY
     for name in want:
         key = name.partition("/")[2]
         a, got[name] = values[key], want[name].copy()
         h = step * (min(1.0, np.abs(a).max(initial=0)) or 1.0)
-        for at in choose_entries(component, name, a):
+        for at in choose_entries(name, a, is_large):
             got[name][at] = slope(key, at, h)
     return got
 
 
-def choose_entries(component, name, a):
-    """All entries of an array; of one of a whole model, which takes its time, a few."""
+def choose_entries(name, a, is_large):
+    """All entries of an array; of one of a large case, which takes its time, a few."""
     entries = list(np.ndindex(a.shape))
-    if COMPONENTS[component].kind != "model" or len(entries) <= SAMPLE:
+    if not is_large or len(entries) <= SAMPLE:
         return entries
     chosen = np.random.default_rng(zlib.crc32(name.encode())).choice(len(entries), SAMPLE, False)
     return [entries[i] for i in chosen]

@@ -10,6 +10,8 @@ from mbref.nn import optim
 
 B, T, D = 3, 7, 8   # rows, events, width of most cases
 SMALL = 2.0**-13    # a spread beside which an epsilon of 1e-8 counts
+# beside a spread of 1, what float32 and float64 bear; less where norms follow each other
+ONE_NORM, MORE_NORMS, TWO_BLOCKS = (2.0**7, 2.0**16), (48.0, 2.0**14), (32.0, 2.0**14)
 MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)  # lengths of histories
 
 
@@ -100,6 +102,47 @@ def quieten(build, *loud, names=()):
                        for path, a in optim.leaves(params)})
         return params, inputs | {name: SMALL * inputs[name] for name in names}
     return quiet
+
+
+def displace(build, *ends, by, names=()):
+    """A build whose parameters with paths that end so, and inputs of these names, are larger `by` a
+    number."""
+    def add(a):
+        return np.float32(a + by).astype(float)
+
+    def far(rng, draw):
+        params, inputs = build(rng, draw)
+        params = nest({path: add(a) if path.endswith(ends) else a
+                       for path, a in optim.leaves(params)})
+        return params, inputs | {name: add(inputs[name]) for name in names}
+    return far
+
+
+def level(build, rows=(), columns=()):
+    """A build whose matrices with paths that end so do not see what all numbers of a vector share.
+
+    rows: matrices W of W x, whose rows then sum to 0; columns: those of x W.
+    """
+    def evened(path, a):
+        for axis, ends in ((1, rows), (0, columns)):
+            if path.endswith(tuple(ends)):
+                return a - a.mean(axis, keepdims=True)
+        return a
+
+    def even(rng, draw):
+        params, inputs = build(rng, draw)
+        return nest({path: evened(path, a) for path, a in optim.leaves(params)}), inputs
+    return even
+
+
+def plan_far(build, row, *ends, names=(), most=ONE_NORM, **settings):
+    """Plans whose norms read values far from 0: as far as float32 bears, and as float64 does.
+
+    row: name, flags -> a row of `plan`; most: how far.
+    """
+    kinds = ("far", ("Far",)), ("far_float64", ("Far", "Float64"))
+    return [one for by, kind in zip(most, kinds, strict=True)
+            for one in plan(displace(build, *ends, by=by, names=names), row(*kind), **settings)]
 
 
 def real_right(lengths, size=T):

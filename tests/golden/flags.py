@@ -116,6 +116,9 @@ FLAGS = {
     "OneUser": Flag(
         "a single user", "an axis of length 1 that is squeezed or broadcast",
         "no answer for a batch of one, or that of another shape"),
+    "Far": Flag(
+        "values far from 0 beside their spread", "a variance in one pass, as mean of squares less "
+        "square of the mean", "noise in place of what is normalised"),
     "Float64": Flag(
         "numbers that float32 cannot hold apart", "a variance in one pass, as mean of squares less "
         "square of the mean", "noise in place of what is normalised, where values are far from 0"),

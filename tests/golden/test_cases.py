@@ -159,12 +159,13 @@ def list_values(config, field):
 
 SMALLEST = {"hmar": {"items": 1, "behaviours": 1}, "atrank": {"items": 1}, "dmran": {"items": 1},
             "hiersrec": {"items": 1, "categories": 1}}
-VARY = {"hmar": ("theta", "weights", "target", "heads", "blocks", "length"),
+VARY = {"atrank": ("penalty", "weight_decay", "heads", "blocks", "hidden", "table_width"),
+        "hmar": ("theta", "weights", "target", "heads", "blocks", "length"),
         "dmran": ("redundancy", "penalty", "weight_decay", "hops", "categories", "heads"),
         "hiersrec": ("category_weight", "blocks", "text", "inputs")}
 
 
-@pytest.mark.parametrize("family", ("dmran", "hiersrec", "hmar"))  # ATRank's ablations lack cases
+@pytest.mark.parametrize("family", MODELS)
 def test_every_value_of_every_setting_has_a_loss_with_gradients_and_is_explained(family):
     known, config = MANIFEST["defaults"][family], importlib.import_module(
         f"mbref.variants.{family}").Config

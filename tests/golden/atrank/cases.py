@@ -11,7 +11,6 @@ from tests.golden.draw import (
     FULL,
     MIXED,
     ONE,
-    B,
     Component,
     D,
     T,
@@ -107,12 +106,14 @@ def behaviour_code_case(rng, draw):
 
 def attention_block_case(rng, draw):
     params = moved(rng, atrank.init_block(rng, D), 0.4)
-    query, memory = (round8(draw.get("spread", 1) * normal(rng, B, n, D)) for n in (C, S))
+    rows, size = len(draw["lengths"]), draw.get("events", S)
+    query, memory = (round8(draw.get("spread", 1) * normal(rng, rows, n, D)) for n in (C, size))
     if "spread" in draw:  # then what is added to the query must be small too
         params["v"] = {name: draw["spread"] * a for name, a in params["v"].items()}
     if draw.get("self"):
         query = memory
-    allowed = np.broadcast_to(real_right(draw["lengths"], S)[:, None], (B, query.shape[1], S))
+    real = real_right(draw["lengths"], size)
+    allowed = np.broadcast_to(real[:, None], (rows, query.shape[1], size))
     return params, {"query": query, "memory": memory, "allowed": allowed}
 
 

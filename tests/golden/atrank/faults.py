@@ -149,6 +149,7 @@ def model(size=lambda u, x, real: np.sum((u**2 + x**2) * real), mean=masked_mean
     """The loss with another penalty, mean or label; `of` is where batch_of is."""
     def loss(params, inputs, tap):
         config, batch = right.read_config(inputs), of.batch_of(inputs)
+        params = right.with_blocks(params)
         z, u, x = atrank.logits(params, batch, atrank.forward(params, batch, config),
                                 batch.candidate, config)
         real = batch.candidate > 0

@@ -126,9 +126,10 @@ def target_code_case(rng, draw):
 
 def user_vectors_case(rng, draw):
     blocks = [moved(rng, atrank.init_block(rng, D, 3), 0.4) for _ in range(draw["blocks"])]
-    x, states = normal(rng, B, C, D), normal(rng, B, S, D)
+    rows, size = len(draw["lengths"]), draw.get("events", S)
+    x, states = normal(rng, rows, C, D), normal(rng, rows, size, D)
     return {"vanilla": blocks}, {"x": x, "states": round8(states),
-                                 "real": real_right(draw["lengths"], S)}
+                                 "real": real_right(draw["lengths"], size)}
 
 
 def score_case(rng, draw):

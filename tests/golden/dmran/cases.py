@@ -47,8 +47,8 @@ def square(rng, *names, rows=D):
 
 def item_attention_case(rng, draw):
     params = square(rng, "W_s1") | square(rng, "W_s2", rows=draw["hops"])
-    H = round8(draw["spread"] * normal(rng, B, T, D))
-    return params, {"H": H, "real": real_right(draw["lengths"])}
+    real = real_right(draw["lengths"], draw.get("events", T))
+    return params, {"H": round8(draw["spread"] * normal(rng, *real.shape, D)), "real": real}
 
 
 def redundancy_case(rng, draw):

@@ -12,18 +12,27 @@ from tests.golden.dmran.cases import (
     score_case,
     vanilla_case,
 )
-from tests.golden.draw import EMPTY, FULL, MIXED, B, enlarge, plan, quieten
+from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, B, displace, enlarge, level, plan, plan_far, quieten
 
 NARROW = {"width": 4}
 RATE, TINY_RATE = 2.0**-24, 2.0**-36   # of steps that large gradients leave small
 LARGE = ("LargeValues", "Padding")
 STEEP = (("W_s5", 128),)               # as a tanh is at most 1
-ITEMS = (("V", 16),)
+ITEMS, ALIGN = (("V", 16),), ("W_s3", "W_s4")
 LONG = {"items": 70, "hops": 9, "rate": 0.05}
 ROBUST = {"robust": True, "heads": 2}
+FAR = ("W_0/b", "v/b", "f2/b")
+
+
+def far_row(name, flags, **config):
+    return row(name, (*flags, "Switch", "Padding"), MIXED, **NARROW | ROBUST | config)
+
+
 MORE = {
     "dmran.item_attention": plan(
-        enlarge(item_attention_case, "H", inputs=32), ("larger", LARGE, ATTEND, {}), side="paper"),
+        enlarge(item_attention_case, "H", inputs=32), ("larger", LARGE, ATTEND, {}), side="paper") + plan(
+        item_attention_case, ("long", ("LongHistory", "OneUser"), {
+            "lengths": (20,), "events": 33, "hops": 9, "spread": 1}, {}), side="paper"),
     "dmran.alignment": plan(
         enlarge(pairs_case, "M", inputs=1, times=STEEP),
         ("large", ("LargeValues",), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}),
@@ -33,23 +42,38 @@ MORE = {
               ("large", ("LargeValues",), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
         *plan(quieten(pairs_case, "ln_f/gamma", "ln_f/beta", names=("M",)),
               ("low_variance", ("LowVariance", "Switch"), {"hops": HOPS, "robust": True}, {"robust": True}),
-              side="paper")],
+              side="paper"),
+        *plan_far(level(pairs_case, ALIGN), lambda name, flags: (
+            name, (*flags, "Switch"), {"hops": HOPS, "robust": True}, {"robust": True}), "f2/b",
+            names=("M",), most=MORE_NORMS, side="paper")],
     "dmran.vanilla": [
         *plan(enlarge(vanilla_case, "M", "i_c"),
               ("large_robust", ("LargeValues", "Switch"), {"rows": (HOPS, 1, 3), "robust": True}, ROBUST),
               side="paper"),
         *plan(quieten(vanilla_case, "ln_f/gamma", "ln_f/beta", names=("M", "i_c")),
               ("low_variance", ("LowVariance", "Switch"), {"rows": (HOPS,) * B, "robust": True}, ROBUST),
-              side="paper")],
+              side="paper"),
+        *plan_far(vanilla_case, lambda name, flags: (
+            name, (*flags, "Switch"), {"rows": (HOPS, 1, 3), "robust": True}, ROBUST), "v/b", "f2/b", side="paper")],
     "dmran.fusion": plan(
         enlarge(fusion_case, "h", "h_hat", inputs=64),
         ("larger", ("LargeValues",), {"spread": 1, "candidates": 2}, {}), side="paper"),
-    "dmran.score": plan(enlarge(score_case, times=ITEMS), row("large", LARGE, MIXED, **NARROW), side="paper"),
+    "dmran.score": [
+        *plan(enlarge(score_case, times=ITEMS), row("large", LARGE, MIXED, **NARROW), side="paper"),
+        *plan(quieten(score_case, "ln_f/gamma", "ln_f/beta"),
+              row("low_variance", ("LowVariance", "Switch"), MIXED, **NARROW, **ROBUST), side="paper"),
+        *plan(displace(score_case, "van/v/b", "van/f2/b", by=32.0), far_row("far", ("Far",)), side="paper"),
+        *plan(displace(score_case, "v/b", "f2/b", by=MORE_NORMS[1]), far_row("far_float64", ("Far", "Float64")),
+              side="paper")],
     "dmran": [
         *plan(enlarge(model_case, times=ITEMS), row("large", LARGE, MIXED, rate=RATE, **NARROW), side="paper"),
         *plan(quieten(model_case, "ln_f/gamma", "ln_f/beta"),
               row("low_variance", ("LowVariance", "Switch"), MIXED, rate=TINY_RATE, **NARROW, **ROBUST),
               side="paper"),
+        *plan(displace(model_case, *FAR, by=MORE_NORMS[0]), far_row("far", ("Far",), rate=2.0**-12),
+              side="paper"),
+        *plan(displace(level(model_case, (*ALIGN, "W_s1"), ("k/w",)), *FAR, by=MORE_NORMS[1]),
+              far_row("far_float64", ("Far", "Float64"), rate=2.0**-16), side="paper"),
         *plan(model_case,
               row("item", ("Switch", "EmptyHistory"), EMPTY, variant="item", rate=0.05, **NARROW),
               row("mean", ("Switch",), FULL, pool="mean", bucket="release", rate=0.05, **NARROW),

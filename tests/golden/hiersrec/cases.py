@@ -45,7 +45,8 @@ def known_of_items(rng, draw):
 
 
 def sessions(rng, draw):
-    item = ids(rng, real_right(draw["lengths"]), draw.get("items", ITEMS))
+    real = real_right(draw["lengths"], draw.get("events", T))
+    item = ids(rng, real, draw.get("items", items_of(draw)))
     return {"item": item} | known_of_items(rng, draw)
 
 
@@ -63,8 +64,8 @@ def block_case(rng, draw):
     params = {name: normal(rng, D, D, scale=D**-0.5) for name in "qkvo"}
     params |= {"ln1": norm(rng), "ln2": norm(rng)}
     params |= {"f1": drawn_dense(rng, D, 2 * D), "f2": drawn_dense(rng, 2 * D, D)}
-    h = round8(draw.get("spread", 1) * normal(rng, B, T, D))
-    return params, {"h": h, "real": real_right(draw["lengths"])}
+    real = real_right(draw["lengths"], draw.get("events", T))
+    return params, {"h": round8(draw.get("spread", 1) * normal(rng, *real.shape, D)), "real": real}
 
 
 def encode_case(rng, draw):
@@ -119,8 +120,9 @@ def items_case(rng, draw):
 
 
 def score_case(rng, draw):
-    more = {"oracle": rng.integers(0, CATEGORIES + 1, B),
-            "candidate": rng.integers(1, ITEMS + 1, (B, 4))}
+    rows = len(draw["lengths"])
+    more = {"oracle": rng.integers(0, CATEGORIES + 1, rows),
+            "candidate": rng.integers(1, items_of(draw) + 1, (rows, 4))}
     return params_of(rng, draw, 0.2), sessions(rng, draw) | more
 
 

@@ -1,8 +1,21 @@
 """More cases of HierSRec: large values, norms' epsilons, every setting, other shapes.  {component: plans}.
 """
+from functools import partial
+
 import numpy as np
 
-from tests.golden.draw import EMPTY, FULL, MIXED, enlarge, log_probabilities, plan, quieten
+from tests.golden.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    MORE_NORMS,
+    displace,
+    enlarge,
+    log_probabilities,
+    plan,
+    plan_far,
+    quieten,
+)
 from tests.golden.hiersrec.cases import (
     block_case,
     encode_case,
@@ -30,12 +43,22 @@ def budget_case(rng, draw):
     return {}, {"logp": logp, "category": np.append(0, np.repeat(range(len(sizes)), sizes))}
 
 
+def far_row(name, flags, **config):
+    return row(name, (*flags, "Padding"), MIXED, **NARROW | config)
+
+
 MORE = {
     "hiersrec.encoder_block": [
         *plan(enlarge(block_case, "h", times=NORMED), ("large", LARGE, {"lengths": MIXED}, {"heads": 2})),
         *plan(quieten(block_case, "gamma", "beta", names=("h",)),
-              ("second_norm", ("LowVariance", "Padding"), {"lengths": MIXED}, {"heads": 2}))],
-    "hiersrec.encode": plan(enlarge(encode_case, times=BLOCKS), row("large", LARGE, MIXED, **NARROW)),
+              ("second_norm", ("LowVariance", "Padding"), {"lengths": MIXED}, {"heads": 2})),
+        *plan_far(block_case, lambda name, flags: (
+            name, (*flags, "Padding"), {"lengths": MIXED}, {"heads": 2}), names=("h",)),
+        *plan(block_case, ("long", ("LongHistory", "OneUser"), {"lengths": (20,), "events": 33}, {"heads": 2}))],
+    "hiersrec.encode": [
+        *plan(enlarge(encode_case, times=BLOCKS), row("large", LARGE, MIXED, **NARROW)),
+        *plan(quieten(encode_case, "gamma", "beta"), row("low_variance", ("LowVariance",), MIXED, **NARROW)),
+        *plan_far(encode_case, far_row, "in/b", most=MORE_NORMS)],
     "hiersrec.projection": plan(
         projection_case, row("near_uniform", ("LowVariance", "Switch"), FULL, {"spread": 0.1}, hier="logits")),
     "hiersrec.joined": [
@@ -44,11 +67,16 @@ MORE = {
     "hiersrec.candidates_budget": plan(
         budget_case, *((name, ("Cutoff", "ManyItems"), {}, {"rho": rho}) for name, rho in (
             ("seven", 0.07), ("a_bit_more_than_seven", 0.071), ("twenty_nine", 0.29)))),
-    "hiersrec.score": plan(enlarge(score_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, **NARROW)),
+    "hiersrec.score": [
+        *plan(enlarge(score_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, **NARROW)),
+        *plan(quieten(score_case, "gamma", "beta"), row("low_variance", ("LowVariance",), MIXED, **NARROW)),
+        *plan_far(displace(displace(score_case, "o/b", by=80.0), "f2/b", by=-80.0), far_row, "in/b",
+                  most=MORE_NORMS)],
     "hiersrec": [
         *plan(enlarge(model_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, rate=RATE, **NARROW)),
         *plan(quieten(model_case, "gamma", "beta"),
               row("low_variance", ("LowVariance", "Padding"), MIXED, rate=TINY_RATE, **NARROW)),
+        *plan_far(model_case, partial(far_row, rate=2.0**-10), "in/b", most=MORE_NORMS),
         *plan(model_case,
               row("logits", ("Switch", "EmptyHistory"), EMPTY, hier="logits", blocks=2, rate=0.02, **NARROW),
               row("oracle", ("Switch",), MIXED, hier="oracle", inputs="id", rate=0.02, **NARROW),

@@ -73,17 +73,19 @@ def candidate_code_case(rng, draw):
 
 
 def behaviour_encoder_case(rng, draw):
-    behaviour = events(rng, draw)["behaviour"]
-    params = {name: dense(rng, K, D, D) for name in PARTS} | {"res": normal(rng, K, scale=0.5)}
-    return params, {"x": normal(rng, B, T, D), "behaviour": behaviour}
+    behaviour, kinds = events(rng, draw)["behaviour"], draw.get("kinds_of", K)
+    params = {name: dense(rng, kinds, D, D) for name in PARTS}
+    params |= {"res": normal(rng, kinds, scale=0.5)}
+    return params, {"x": normal(rng, *behaviour.shape, D), "behaviour": behaviour}
 
 
 def sequence_encoder_case(rng, draw):
     params = {name: dense(rng, D, D) for name in PARTS} | {"ln": norm(rng)}
-    s, residual = (draw["spread"] * normal(rng, B, T, D) for _ in range(2))
+    real = real_left(draw["lengths"], draw.get("events", T))
+    s, residual = (draw["spread"] * normal(rng, *real.shape, D) for _ in range(2))
     if draw["spread"] < 1:  # then the attention must be small too
         params["v"] = {name: draw["spread"] * a for name, a in params["v"].items()}
-    return params, {"s": s, "residual": residual, "real": real_left(draw["lengths"])}
+    return params, {"s": s, "residual": residual, "real": real}
 
 
 def class_case(rng, draw):
@@ -105,11 +107,13 @@ def model_params(rng, config):
 
 def score_case(rng, draw):
     config, found = config_of(hmar.Config, draw["config"]), events(rng, draw)
-    everything = np.broadcast_to(np.arange(ITEMS + 1), (B, ITEMS + 1))
-    history = np.array([[[((i == item) & (k == behaviour) & (i > 0)).sum() for k in range(1, K + 1)] for i in all_items]
+    items, kinds, rows = config.items, config.behaviours, len(found["item"])
+    everything = np.broadcast_to(np.arange(items + 1), (rows, items + 1))
+    history = np.array([[[((i == item) & (k == behaviour) & (i > 0)).sum() for k in range(1, kinds + 1)]
+                         for i in all_items]
                         for item, behaviour, all_items in zip(*found.values(), everything, strict=True)], float)
-    inputs = found | {"counts": counts_of(found["item"], *found.values()), "history": history,
-                      "candidate": rng.integers(1, ITEMS + 1, (B, C))}
+    inputs = found | {"counts": counts_of(found["item"], *found.values(), kinds), "history": history,
+                      "candidate": rng.integers(1, items + 1, (rows, C))}
     return model_params(rng, config), inputs
 
 

@@ -1,5 +1,7 @@
 """More cases of HMAR: large values, norms' epsilons, every setting, other shapes.  {component: plans}."""
-from tests.golden.draw import EMPTY, FULL, MIXED, enlarge, plan, quieten
+from functools import partial
+
+from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, enlarge, plan, plan_far, quieten
 from tests.golden.hmar.cases import (
     NARROW,
     K,
@@ -16,6 +18,12 @@ from tests.golden.hmar.cases import (
 
 LONG = {"lengths": (33, 12), "events": 33}
 ONE_USER = {"lengths": (33,), "events": 33}
+
+
+def far_row(name, flags, **config):
+    return model_row(name, (*flags, "Padding"), MIXED, **NARROW | config)
+
+
 MORE = {
     "hmar.behaviour_mask": plan(
         behaviour_case, ("long", ("LongHistory", "Padding"), LONG | {"kinds": 6}, {})),
@@ -27,8 +35,15 @@ MORE = {
                                 {"count": 6})),
     "hmar.behaviour_encoder": plan(
         enlarge(behaviour_encoder_case, "x"), ("large", ("LargeValues", "Padding"), {"lengths": MIXED}, {"heads": 2}),
-        ("large_empty", ("LargeValues", "EmptyHistory"), {"lengths": EMPTY}, {"heads": 2})),
-    "hmar.sequence_encoder": plan(
+        ("large_empty", ("LargeValues", "EmptyHistory"), {"lengths": EMPTY}, {"heads": 2})) + plan(
+        behaviour_encoder_case,
+        ("long", ("LongHistory", "OneUser"), {"lengths": (20,), "events": 33, "kinds": 6, "kinds_of": 6},
+         {"heads": 2})),
+    "hmar.sequence_encoder": plan_far(
+        sequence_encoder_case, lambda *first: (*first, {"lengths": MIXED, "spread": 1}, {"heads": 2}),
+        names=("residual",)) + plan(
+        sequence_encoder_case,
+        ("long", ("LongHistory", "OneUser"), {"lengths": (20,), "events": 33, "spread": 1}, {"heads": 2})) + plan(
         enlarge(sequence_encoder_case, "s", "residual"),
         ("large", ("LargeValues", "Padding"), {"lengths": MIXED, "spread": 1}, {"heads": 2}),
         ("large_empty", ("LargeValues", "EmptyHistory"), {"lengths": EMPTY, "spread": 1}, {"heads": 2})),
@@ -36,12 +51,19 @@ MORE = {
         ranking_loss_case, ("larger", ("LargeValues",), {"lengths": FULL, "spread": 2048, "without": 0}, {})),
     "hmar.score": [
         *plan(enlarge(score_case, most=4), model_row("large", ("LargeValues", "Padding"), MIXED, **NARROW)),
-        *plan(score_case, model_row("without_counts", ("Switch",), EMPTY, indicator=False, **NARROW))],
+        *plan(score_case, model_row("without_counts", ("Switch",), EMPTY, indicator=False, **NARROW),
+              model_row("long", ("LongHistory", "ManyItems", "OneUser"), (30,),
+                        {"events": 33, "items": 70, "kinds": 6}, length=33, items=70, behaviours=6, weights=[],
+                        **NARROW)),
+        *plan(quieten(score_case, "gamma", "beta"),
+              model_row("low_variance", ("LowVariance", "Padding"), MIXED, **NARROW)),
+        *plan_far(score_case, far_row, "sequence/v/b", most=MORE_NORMS)],
     "hmar": [
         *plan(enlarge(model_case, most=4),
               model_row("large", ("LargeValues", "Padding"), MIXED, rate=2.0**-22, **NARROW)),
         *plan(quieten(model_case, "gamma", "beta"),
               model_row("low_variance", ("LowVariance", "Padding"), MIXED, rate=2.0**-36, **NARROW)),
+        *plan_far(model_case, partial(far_row, rate=2.0**-10), "sequence/v/b", most=MORE_NORMS),
         *plan(model_case,
               model_row("weighted", ("Switch", "EmptyHistory"), EMPTY, theta=0.5, weights=[0.125, 0.25, 0.625],
                         target=3, indicator=False, rate=0.01, **NARROW),

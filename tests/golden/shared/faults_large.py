@@ -4,10 +4,11 @@
 """
 import autograd.numpy as np
 
-from mbref.check.components import atrank, attention, dmran, hiersrec, hmar
+from mbref.check.components import atrank, atrank_groups, attention, dmran, hiersrec, hmar
 from mbref.nn import attention as att
 from mbref.nn.layers import dense, layer_norm
-from mbref.papers import dmran as dmran_paper, hiersrec as hiersrec_paper, hmar as hmar_paper
+from mbref.papers import atrank as atrank_paper, dmran as dmran_paper
+from mbref.papers import hiersrec as hiersrec_paper, hmar as hmar_paper
 from mbref.variants import atrank as atrank_variant, dmran as dmran_variant
 from mbref.variants import hiersrec as hiersrec_variant
 from tests.golden.fault import plant
@@ -28,6 +29,9 @@ ATTENTION = {
     "attention.attention": (attention.attention, att), "hmar.behaviour_encoder": (hmar.behaviour_encoder, att),
     "hmar.sequence_encoder": (hmar.sequence_encoder, att), "hmar.score": (hmar.score, att),
     "hmar": (hmar.model, att), "atrank.attention_block": (atrank.attention_block, att),
+    "atrank.user_vectors": (atrank_groups.user_vectors, att), "atrank.score": (atrank.score, att),
+    "atrank": (atrank.model, att), "atrank.groups_score": (atrank_groups.groups_score, att),
+    "atrank.groups": (atrank_groups.groups, att),
     "dmran.item_attention": (dmran.item_attention, dmran_paper), "dmran.alignment": (dmran.alignment, dmran_variant),
     "dmran.feature_attention": (dmran.feature_attention, dmran_variant), "dmran.vanilla": (dmran.vanilla, att),
     "dmran.score": (dmran.score, dmran_paper), "dmran": (dmran.model, dmran_paper),
@@ -70,6 +74,9 @@ LOSSES = {
     "hmar.ranking_loss": {LOG: plant(hmar.ranking_loss, hmar, softplus=log_of_sigmoid)},
     "hmar": {LOG: plant(hmar.model, hmar_paper, softplus=log_of_sigmoid),
              CLASSES: plant(hmar.model, hmar_paper, cross_entropy=log_of_classes)},
+    "atrank": {LOG: plant(atrank.model, atrank_paper, sigmoid_cross_entropy=log_of_cross_entropy)},
+    "atrank.groups": {LOG: plant(atrank_groups.groups, atrank_paper,
+                                 sigmoid_cross_entropy=log_of_cross_entropy)},
     "dmran": {LOG: plant(dmran.model, dmran_paper, sigmoid_cross_entropy=log_of_cross_entropy)},
     "dmran.fusion": {"sigmoid that overflows": plant(dmran.fusion, dmran_paper, sigmoid=lambda x: (
         np.exp(x) / (1 + np.exp(x))))},
@@ -94,7 +101,9 @@ def outside_root(p, x, eps=1e-8):
     return p["gamma"] * centred / (np.sqrt(np.mean(centred**2, axis=-1, keepdims=True)) + eps) + p["beta"]
 
 
-NORMS = {"eps dropped": lambda p, x, eps=1e-8: layer_norm(p, x, 0.0),
+ONE_PASS = "variance in one pass"
+NORMS = {ONE_PASS: one_pass,
+         "eps dropped": lambda p, x, eps=1e-8: layer_norm(p, x, 0.0),
          "eps 1e-5 instead of 1e-8": lambda p, x, eps=1e-8: layer_norm(p, x, 1e-5),
          "eps 1e-6 instead of 1e-8": lambda p, x, eps=1e-8: layer_norm(p, x, 1e-6),
          "eps outside the square root": outside_root}
@@ -117,47 +126,69 @@ def of_blocks(name, *lists):
     return lambda params: [block[name] for part in lists for block in params.get(part, ())]
 
 
-NORMED = {
-    "hmar": {"": (hmar.model, hmar_paper, lambda p: [b["sequence"]["ln"] for b in p["blocks"]])},
-    "atrank.attention_block": {
-        f"{name}'s ": (atrank.attention_block, atrank_variant, lambda p, name=name: [p[name]])
-        for name in ("ln", "ln_f")},
-    "dmran.feature_attention": {
-        f"{name}'s ": (dmran.feature_attention, dmran_variant, lambda p, name=name: [p.get("after", p).get(name)])
-        for name in ("ln", "ln_f")},
-    "dmran.vanilla": {
-        f"{name}'s ": (dmran.vanilla, atrank_variant, lambda p, name=name: [p.get("van", p).get(name)])
-        for name in ("ln", "ln_f")},
-    "dmran": {f"{of} {name}'s ": (dmran.model, module, lambda p, of=of, name=name: [p.get(of, p).get(name)])
-              for of, module in (("after", dmran_variant),)
-              for name in ("ln", "ln_f")},
-    "hiersrec.encoder_block": {
-        f"{name}'s ": (hiersrec.encoder_block, hiersrec_paper, lambda p, name=name: [p[name]])
-        for name in ("ln1", "ln2")},
-    "hiersrec": {
-        "last norm's ": (hiersrec.model, hiersrec_paper, lambda p: [p["ln"]]),
-        **{f"{name}'s ": (hiersrec.model, hiersrec_paper, of_blocks(name, "blocks")) for name in ("ln1",)}},
-    "hiersrec.projection": {
-        "logits' norm's ": (hiersrec.projection, hiersrec_variant, lambda p: [p.get("ln_logits")])},
+def of_part(part, name):
+    """The norm of this name in a part of the parameters that not every form has."""
+    return lambda params: [params.get(part, params).get(name)]
+
+
+ENDS = ("ln", "ln_f")
+SELF, VANILLA = ("self", "vanilla"), ("vanilla",)
+ENCODER = {"last norm's ": lambda p: [p["ln"]],
+           **{f"{name}'s ": of_blocks(name, "blocks") for name in ("ln1", "ln2")}}
+SEQUENCE = {"": lambda p: [b["sequence"]["ln"] for b in p["blocks"]]}
+NORMED = {  # component: the function, the module of its norms, where these are among the parameters
+    "hmar.sequence_encoder": (hmar.sequence_encoder, hmar_paper, {"": lambda p: [p["ln"]]}),
+    "hmar.score": (hmar.score, hmar_paper, SEQUENCE), "hmar": (hmar.model, hmar_paper, SEQUENCE),
+    "atrank.attention_block": (atrank.attention_block, atrank_variant, {
+        f"{name}'s ": lambda p, name=name: [p[name]] for name in ENDS}),
+    "atrank.user_vectors": (atrank_groups.user_vectors, atrank_variant, {
+        f"{name}'s ": of_blocks(name, *VANILLA) for name in ENDS}),
+    "atrank.score": (atrank.score, atrank_variant, {
+        f"{name}'s ": of_blocks(name, *SELF) for name in ENDS}),
+    "atrank": (atrank.model, atrank_variant, {
+        f"{name}'s ": of_blocks(name, *SELF) for name in ENDS}),
+    "atrank.groups_score": (atrank_groups.groups_score, atrank_variant, {
+        f"{name}'s ": of_blocks(name, *SELF) for name in ENDS}),
+    "atrank.groups": (atrank_groups.groups, atrank_variant, {
+        f"{name}'s ": of_blocks(name, *SELF) for name in ENDS}),
+    "dmran.feature_attention": (dmran.feature_attention, dmran_variant, {
+        f"{name}'s ": of_part("after", name) for name in ENDS}),
+    "dmran.vanilla": (dmran.vanilla, atrank_variant, {
+        f"{name}'s ": of_part("van", name) for name in ENDS}),
+    "dmran.score": (dmran.score, atrank_variant, {
+        f"van {name}'s ": of_part("van", name) for name in ENDS}),
+    "dmran": (dmran.model, dmran_variant, {
+        f"after {name}'s ": of_part("after", name) for name in ENDS}),
+    "hiersrec.encoder_block": (hiersrec.encoder_block, hiersrec_paper, {
+        f"{name}'s ": lambda p, name=name: [p[name]] for name in ("ln1", "ln2")}),
+    "hiersrec.encode": (hiersrec.encode, hiersrec_paper, ENCODER),
+    "hiersrec.score": (hiersrec.score, hiersrec_paper, ENCODER),
+    "hiersrec": (hiersrec.model, hiersrec_paper, ENCODER),
+    "hiersrec.projection": (hiersrec.projection, hiersrec_variant, {
+        "logits' norm's ": lambda p: [p.get("ln_logits")]}),
 }
-FEWER = {"hiersrec.projection": ("eps 1e-5 instead of 1e-8",),  # where values spread by a tenth
-         "hiersrec": ("eps 1e-5 instead of 1e-8",),
-         **{model: ("eps dropped", "eps 1e-5 instead of 1e-8") for model in ("hmar", "dmran")}}
+OF_EPS = ("eps dropped", "eps 1e-5 instead of 1e-8")
+FEWER = {"hiersrec.projection": OF_EPS[1:],  # where values spread by a tenth
+         "atrank.groups_score": OF_EPS,
+         **dict.fromkeys(("hmar", "hmar.score", "atrank", "atrank.score", "atrank.groups", "atrank.user_vectors",
+                          "dmran", "dmran.score", "hiersrec", "hiersrec.encode", "hiersrec.score"),
+                         (ONE_PASS, *OF_EPS))}
 
 
-def of_norms(component, places):
+def of_norms(component, function, module, places):
     """The faults of a component's norms."""
-    return {f"{place}{name}": in_norm(*where, norm) for place, where in places.items() for name, norm in NORMS.items()
+    return {f"{place}{name}": in_norm(function, module, pick, norm)
+            for place, pick in places.items() for name, norm in NORMS.items()
             if name in FEWER.get(component, NORMS)}
 
 
 FAULTS = {
-    "layers.layer_norm": {"variance in one pass": lambda p, i, tap: {"y": one_pass(p, i["x"], i["eps"])}},
+    "layers.layer_norm": {ONE_PASS: lambda p, i, tap: {"y": one_pass(p, i["x"], i["eps"])}},
     **{component: {name: plant(*where, masked_softmax=f) for name, f in SOFTMAX.items()
                    if component not in AS_BY_50 or "30" not in name}
        for component, where in ATTENTION.items()},
 }
-for more in (LOSSES, {name: of_norms(name, places) for name, places in NORMED.items()}):
+for more in (LOSSES, {name: of_norms(name, *places) for name, places in NORMED.items()}):
     for component, faults in more.items():
         FAULTS.setdefault(component, {}).update(faults)
 
@@ -169,4 +200,4 @@ def plant_right(component):
 
 
 RIGHT = {"hmar.ranking_loss": [plant(hmar.ranking_loss, hmar, softplus=lambda x: np.logaddexp(0, x))],
-         "hmar": [in_norm(hmar.model, hmar_paper, NORMED["hmar"][""][2], layer_norm), plant_right("hmar")]}
+         "hmar": [in_norm(hmar.model, hmar_paper, SEQUENCE[""], layer_norm), plant_right("hmar")]}

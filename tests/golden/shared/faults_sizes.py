@@ -2,15 +2,21 @@
 import autograd.numpy as np
 
 from mbref.candidates import choose
+from mbref.check.casefile import manifest
 from mbref.check.components import (
+    atrank,
+    atrank_groups,
     attention,
+    dmran,
+    hiersrec,
     hmar,
     layers,
     losses,
     masks,
     metrics,
 )
-from tests.golden.fault import feed
+from mbref.nn import layers as nn_layers
+from tests.golden.fault import feed, plant
 
 
 def hashed(function, *names):
@@ -35,6 +41,11 @@ def kinds(function, most):
     return feed(function, lambda i: {"behaviour": i["behaviour"] * (i["behaviour"] <= most)})
 
 
+def first_events(function, name, most):
+    """`function` that knows so many events."""
+    return feed(function, lambda i: {name: i[name] * (np.arange(i[name].shape[1]) < most)})
+
+
 TILES = {
     "masks.causal": {f"no keys after event {n}": within(masks.causal, "mask", n) for n in (8, 32)},
     "hmar.behaviour_mask": {f"no keys after event {n}": within(hmar.behaviour_mask, "mask", n) for n in (8, 32)},
@@ -53,6 +64,11 @@ TILES = {
         "logp": i["logits"] - np.log(np.sum(np.exp(i["logits"][..., :64]), axis=-1, keepdims=True))}},
     "losses.cross_entropy": {"64 classes at most": feed(losses.cross_entropy, lambda i: {
         "labels": np.minimum(i["labels"], 63)})},
+    "hmar": {"behaviours beyond four weigh nothing": feed(hmar.model, lambda i: {
+        "next_behaviour": np.minimum(i["next_behaviour"], 4)})},
+    "atrank": {"no events after the eighth": first_events(atrank.model, "item", 8)},
+    "dmran": {"no events after the eighth": first_events(dmran.model, "item", 8)},
+    "hiersrec": {"no clicks predicted after the eighth": first_events(hiersrec.model, "next", 8)},
 }
 
 
@@ -96,5 +112,40 @@ UNDEFINED = {
 }
 
 
+# Settings.
+
+IGNORED = {"hmar": (hmar.model, "theta weights target indicator candidate_counts positives"),
+           "atrank": (atrank.model, "penalty weight_decay scores group_relu query"),
+           "dmran": (dmran.model, "redundancy penalty weight_decay bucket diagonal pool"),
+           "hiersrec": (hiersrec.model, "category_weight pool softmax")}
+
+
+def ignore_setting(family, function, name):
+    """The model at the default of a setting, whatever is asked for."""
+    default = manifest()["defaults"][family][name]
+    return feed(function, lambda i: {name: default})
+
+
+# Ids from 1 in a table without a row for padding.
+
+def last_row(table, ids):
+    """The rows of ids less 1: that of padding is the last."""
+    return table[1:][ids - 1]
+
+
+WRAPPED = {
+    "layers.lookup": lambda p, i, tap: {"y": last_row(p["table"], i["ids"])},
+    "layers.embed": plant(layers.embed, nn_layers, lookup=last_row),
+    "hmar.candidate_code": plant(hmar.candidate_code, hmar, lookup=last_row),
+    "atrank.behaviour_code": plant(atrank.behaviour_code, nn_layers, lookup=last_row),
+    "atrank.group_code": plant(atrank_groups.group_code, nn_layers, lookup=last_row),
+}
+
+
 FAULTS = {**TILES, **BUDGET, **UNDEFINED}
+for component, function in WRAPPED.items():
+    FAULTS[component] = FAULTS.get(component, {}) | {"padding reads the last row": function}
+for family, (function, names) in IGNORED.items():
+    FAULTS[family] = FAULTS[family] | {
+        f"{name} not read": ignore_setting(family, function, name) for name in names.split()}
 RIGHT = {"hiersrec.candidates_budget": [budget(lambda rho, n: np.ceil(round(rho * n, 6)))]}
