@@ -62,7 +62,7 @@ def adapt(function, case):
         given = settings(case.component) | inputs | by_name | {"params": params, "tap": tap}
         unknown = [name for name in names if name not in given]
         require(not unknown, f"there is no {', '.join(unknown)}: its arguments may be "
-                             f"{', '.join(sorted(given))}.")
+                             f"{', '.join({**inputs, **by_name, **given})}.")
         out = function(**{name: given[name] for name in names})
         if out is None or isinstance(out, dict):
             return out
@@ -77,6 +77,8 @@ def describe_failures(results):
     """What a failed check says: situations and kinds of trouble, no expected numbers.  -> text."""
     bad = [result for result in results if not result.passed]
     lines = [f"{bad[0].case.component}: {len(bad)} of {len(results)} cases fail"]
+    if len(bad) == len(results) > 1 and bad[0].note and len({result.note for result in bad}) == 1:
+        return f"{lines[0]}\n  fails in every situation ({bad[0].note})"
     for result in bad:
         why = result.note or f"{report.list_names(result.missing)} was not returned"
         if result.wrong and not result.note:

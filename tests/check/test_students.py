@@ -82,10 +82,17 @@ def test_what_the_student_mistypes_is_told():
         check("hmar.mask", print)
     with pytest.raises(InputError, match="has no case"):
         check("hmar.code", print, cases="hard")
-    with pytest.raises(AssertionError, match="there is no behavior: its arguments may be"):
+    with pytest.raises(AssertionError, match="there is no behavior: its arguments may be behaviour, "):
         check("hmar.behaviour_mask", lambda behavior: behavior)
     with pytest.raises(AssertionError, match="return a dict of"):
         check("metrics.greater_and_ties", lambda scores, target, allowed: target)
+
+
+def test_what_every_case_raises_is_told_once():
+    with pytest.raises(AssertionError) as failure:
+        check("masks.padding", lambda ids: None)
+    assert str(failure.value) == ("masks.padding: 4 of 4 cases fail\n  fails in every situation "
+                                  "(it raised InputError: it returned None: is a return missing?)")
 
 
 @pytest.mark.parametrize("case", cases("masks.causal"), ids=str)
