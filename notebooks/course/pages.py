@@ -19,6 +19,7 @@ from notebooks.course.equations import to_mathml
 TEMPLATES = Path(__file__).parent / "page"
 EXERCISES = "exercises"  # the folder of what is the teacher's
 HEADINGS = ("h1", "h2", "h3", "h4")
+LINE = 40  # characters of code that a phone shows without a break
 MARK = "¶ "  # nbconvert ends a heading by a link to itself
 KEPT = re.compile(r"(<math [^>]*inline[^>]*>(?:(?!</math>).)*</math>[.,;:)])")  # on one line
 
@@ -74,6 +75,9 @@ def read_chapter(path):
         table.wrap(soup.new_tag("div", attrs={"class": "wide"}))
     for link in soup("a", class_="anchor-link"):
         link["aria-label"] = "link to this heading"
+    for code in soup.select("p code, li code"):
+        if len(code.text) < LINE:
+            code["class"] = "kept"
     sections = find_sections(soup)
     paragraphs = soup("p") or [soup.h1]
     lead = next((p for p in paragraphs if "After this you can" in p.text), paragraphs[0])

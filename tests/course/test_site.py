@@ -197,6 +197,12 @@ def test_a_full_stop_stays_with_its_equation(packages):
     assert html.count('<span class="kept">') == 2 and html.count("</math>,</span>") == html.count("</math>.</span>") == 1
 
 
+def test_a_short_command_is_not_broken(soups):
+    kept = [code.get("class") == ["kept"] for code in soups["hmar.html"]("code", string=re.compile("--student DIR"))]
+    assert kept == [True]
+    assert not any(code.get("class") for code in soups["02_atrank.html"]("code", string=re.compile("demo.fit")))
+
+
 def test_a_prime_is_no_exponent(packages):
     from notebooks.course.equations import to_mathml
     assert "sup" not in to_mathml("c'_{j'}")
