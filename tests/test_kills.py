@@ -140,3 +140,24 @@ def test_a_killed_report(tmp_path):
     command = ("check", "--only", "masks", "--json", path)
     kill_everywhere(command, judge)
     kill_at_times(command, judge, 0.5)
+
+
+@pytest.mark.parametrize("command", [
+    ("export", "--raw", "--only", "masks.causal"), ("export", "--only", "masks.causal"), ("worlds", "--only", "aisles", "--make"),
+    ("exercises", "--only", "hmar", "--only", "dmran", "--student")], ids=lambda command: " ".join(command))
+def test_killed_folders(tmp_path, command):
+    """Every file is whole, and the same command again goes on."""
+    assert call(*command, tmp_path / "whole")[0] == 0
+    whole, run = files(tmp_path / "whole"), tmp_path / "run"
+    kept = set()
+
+    def judge():
+        left = {name: content for name, content in files(run).items() if not name.endswith(".part")}
+        assert left.items() <= whole.items()
+        kept.add(len(left))
+        assert call(*command, run)[0] == 0
+        assert files(run) == whole
+        clear(run)
+
+    kill_everywhere((*command, run), judge)
+    assert len(kept) > 2 or len(whole) < 8  # some were killed half way

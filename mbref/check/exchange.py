@@ -7,6 +7,7 @@ in C order with arrays.json: {"inputs/x": {"file": "inputs.x.bin", "dtype": "flo
 import math
 import zipfile
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from mbref.check import casefile, run
 from mbref.check.compare import group
 from mbref.data.arrays import unpack
-from mbref.data.files import alone_in, read_json, write_json, write_whole
+from mbref.data.files import pack_json, read_json, write_folder
 from mbref.errors import InputError, require
 
 DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "bool": "|b1"}
@@ -23,52 +24,38 @@ DTYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "int32": "<i4", "b
 def export(folder, cases, raw):
     """Write inputs, params and cotangents of the cases, and the manifest; of fresh ones all.
 
-    Raises InputError if the folder holds another manifest or something of one of the cases.
+    Raises InputError if the folder holds something of one of the cases, but not the same.
     """
-    try:
-        manifest = (casefile.ROOT / "manifest.json").read_bytes()
-        folder.mkdir(parents=True, exist_ok=True)
-        with alone_in(folder):
-            require_unused(folder, cases, manifest)
-            write_whole(folder / "manifest.json", lambda file: file.write(manifest))
-            for case in cases:
-                write_case(folder / case.id, case, raw)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): "
-                         "give another folder.") from error
+    other = "{}.npz" if raw else "{}"
+    found = [case.id for case in cases if (folder / other.format(case.id)).exists()]
+    require(not found, f"{folder} holds {', '.join(found[:1])} in the other form already: "
+                       "give another folder.")
+    contents = {"manifest.json": (casefile.ROOT / "manifest.json").read_bytes()}
+    for case in cases:
+        contents |= make_files(case, raw)
+    write_folder(folder, contents)
 
 
-def write_case(path, case, raw):
-    """Write what is given of a case, of a fresh one all, to path.npz or, raw, into a folder."""
+def make_files(case, raw):
+    """What is given of a case, of a fresh one all: a file or, raw, several.  -> {name: bytes}."""
     given = {k: a for k, a in casefile.arrays(case).items()
              if group(k) in casefile.GIVEN or "arrays" in case.entry}
-    path.parent.mkdir(exist_ok=True)
     if raw:
-        write_raw(path, given, config=casefile.settings(case.component) | case.config)
-    else:
-        write_whole(f"{path}.npz", partial(np.savez, **given))
+        files = make_raw(given, config=casefile.settings(case.component) | case.config)
+        return {f"{case.id}/{name}": content for name, content in files.items()}
+    file = BytesIO()
+    np.savez(file, **given)
+    return {f"{case.id}.npz": file.getvalue()}
 
 
-def require_unused(folder, cases, manifest):
-    """Raise InputError if what is in the folder would be written over, or fit no longer."""
-    path = folder / "manifest.json"
-    require(not path.exists() or path.read_bytes() == manifest,
-            f"{folder} holds a manifest of other cases: give another folder.")
-    found = [name for case in cases for name in (f"{case.id}.npz", case.id)
-             if (folder / name).exists()]
-    require(not found, f"{folder} holds {', '.join(found[:1])} already: give another folder.")
-
-
-def write_raw(path, arrays, **more):
-    """Arrays to one file each, and to path/arrays.json what these are, and `more`."""
-    path.mkdir(parents=True, exist_ok=True)
-    entries = {}
+def make_raw(arrays, **more):
+    """A file of each array, and arrays.json: what these are, and `more`.  -> {name: bytes}."""
+    files, entries = {}, {}
     for key, a in arrays.items():
         name = key.replace("/", ".") + ".bin"
-        content = np.ascontiguousarray(a, DTYPES[a.dtype.name]).tobytes()
-        write_whole(path / name, lambda file, content=content: file.write(content))
+        files[name] = np.ascontiguousarray(a, DTYPES[a.dtype.name]).tobytes()
         entries[key] = {"file": name, "dtype": a.dtype.name, "shape": list(a.shape)}
-    write_json(path / "arrays.json", entries | more)
+    return files | {"arrays.json": pack_json(entries | more)}
 
 
 def read_results(path):

@@ -1,7 +1,8 @@
 """Files that are there whole or not at all: a run that is stopped leaves no half-written one."""
 import json
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 
 from mbref.errors import InputError, require
@@ -16,6 +17,13 @@ def write_whole(path, write, new=False):
     the file that it leads to is written. Raises InputError if that or the writing fails, or for a
     device or pipe, which a file would take the place of; `path` is then as it was before.
     """
+    with write_part(path, write, new):
+        pass
+
+
+@contextmanager
+def write_part(path, write, new=False):
+    """As write_whole, but the file takes its place where the block ends, if nothing fails in it."""
     path = Path(os.path.realpath(path))
     part = path.parent / f"{path.name}.{os.getpid()}{MARK}"  # no other process writes this one
     try:
@@ -29,6 +37,7 @@ def write_whole(path, write, new=False):
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        yield
         put_new(part, path) if new else os.replace(part, path)
     except FileExistsError as error:
         raise InputError(f"{path} is there already: give another folder.") from error
@@ -38,6 +47,34 @@ def write_whole(path, write, new=False):
     finally:
         with suppress(OSError):  # gone already if all went well
             part.unlink()
+
+
+def write_folder(folder, contents, over=False):
+    """Write {name: bytes} into a folder, which is made: all or, if one fails, none.  -> paths.
+
+    Whoever is killed can begin again. Raises InputError as write_whole, and for a file of other
+    content that is there already, unless it may be written `over`.
+    """
+    make_folder(folder)
+    paths = {Path(folder) / name: content for name, content in contents.items()}
+    with alone_in(folder), ExitStack() as parts:
+        others = [str(path) for path in paths if not over and is_other(path, paths[path])]
+        require(not others, f"{', '.join(others[:3])}: there already with other content, so "
+                            "perhaps somebody's work; nothing was written: give another folder.")
+        for path, content in paths.items():
+            make_folder(path.parent)
+            parts.enter_context(write_part(path, methodcaller("write", content)))
+    return [*paths]
+
+
+def is_other(path, content):
+    """Is there something of this name, but not this content?"""
+    try:
+        return path.read_bytes() != content
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder, or a file that may not be read
+        return True
 
 
 def make_folder(folder):
@@ -102,5 +139,9 @@ def read_json(path):
 
 def write_json(path, value, new=False):
     """Write `value` as JSON in UTF-8. Raises InputError as write_whole, ValueError for nan."""
-    text = json.dumps(value, indent=1, allow_nan=False)
-    write_whole(path, lambda file: file.write(text.encode("utf-8")), new)
+    write_whole(path, methodcaller("write", pack_json(value)), new)
+
+
+def pack_json(value):
+    """The bytes of a JSON file. Raises ValueError for nan."""
+    return json.dumps(value, indent=1, allow_nan=False).encode("utf-8")

@@ -1,7 +1,7 @@
 """python -m mbref worlds: the worlds with a known best answer, listed or written as files."""
 from pathlib import Path
 
-from mbref.data.files import alone_in, make_folder, write_whole
+from mbref.data.files import write_folder
 from mbref.errors import require
 from mbref.worlds import aisles, counts, dims, hints, hops, kinds, known, last, stamp
 
@@ -32,8 +32,4 @@ def run_worlds(options):
 
 def write(folder, files):
     """Write {file name: text} into a folder, which is made.  -> paths."""
-    make_folder(folder)
-    with alone_in(folder):
-        for name, text in files.items():
-            write_whole(folder / name, lambda file, text=text: file.write(text.encode("ascii")))
-    return [folder / name for name in files]
+    return write_folder(folder, {name: text.encode("ascii") for name, text in files.items()}, True)

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from mbref.data.files import make_folder, read_json, write_whole
+from mbref.data.files import read_json, write_folder
 from mbref.errors import InputError, require
 
 SOURCES = Path(__file__).parents[1] / "exercises"
@@ -22,15 +22,8 @@ def run_exercises(options):
     """`exercises`: write the copies, all or, where one cannot be written over, none."""
     folder = Path(options.student)
     require(folder.is_dir() or not folder.exists(), f"{folder} is a file: give a folder.")
-    copies = {folder / path.name: make_copy(path) for path in find_sources(options.only)}
-    others = [str(path) for path, copy in copies.items() if is_other(path, copy)]
-    require(not others, f"{', '.join(others)}: there already and no fresh copy, so perhaps "
-                        "somebody's work; nothing was written: give another folder.")
-    make_folder(folder)
-    for path, copy in copies.items():
-        write_whole(path, lambda file, copy=copy: file.write(copy))
-        print(path)
-    print(PLACE)
+    copies = {path.name: make_copy(path) for path in find_sources(options.only)}
+    print(*write_folder(folder, copies), PLACE, sep="\n")
 
 
 def find_sources(only):
@@ -39,16 +32,6 @@ def find_sources(only):
     for name in only:
         require(name in found, f"--only {name}: choose from {', '.join(found)}.")
     return [found[name] for name in dict.fromkeys(only or found)]
-
-
-def is_other(path, copy):
-    """Is there something of this name, but not this copy?"""
-    try:
-        return path.read_bytes() != copy
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:  # a folder, or a file that may not be read
-        return True
 
 
 def make_copy(path):

@@ -1,9 +1,8 @@
 """python -m mbref site: the notebooks as linked pages, which ask nothing of any server."""
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mbref.data import shipped
+from mbref.data.files import write_folder
 from mbref.errors import InputError, require
 
 ROUTE = {"Lectures, in this order": ("00", "01", "04", "02", "03", "05", "06"),
@@ -22,7 +21,8 @@ def run_site(options):
     require(not index.is_file() or OURS in index.read_text("utf-8", "replace"),
             f"{index} is a page of somebody else: give another folder.")
     pages = make_pages(folder)
-    write(out, pages)
+    contents = {name: text.encode("utf-8") for name, text in pages.items()}
+    write_folder(out, contents, over=True)
     print(f"wrote {len(pages)} pages; open {out / 'index.html'} in a browser.")
 
 
@@ -51,17 +51,3 @@ def sort_notebooks(paths):
     for part in ROUTE:
         parts[part].sort(key=lambda path: route.index(path.stem[:2]))
     return {part: paths for part, paths in parts.items() if paths}
-
-
-def write(folder, pages):
-    """Write {file name: text} into a folder, which is made; all of them, or none."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder) as part:
-            for name, text in pages.items():
-                (Path(part) / name).write_text(text, encoding="utf-8")
-            for name in pages:
-                os.replace(Path(part) / name, folder / name)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): "
-                         "free some space or give another folder.") from error

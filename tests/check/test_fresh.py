@@ -83,24 +83,30 @@ def test_zero_is_a_seed(capsys, write_file):
 @pytest.mark.parametrize("raw", [[], ["--raw"]])
 def test_an_export_writes_over_nothing(tmp_path, capsys, raw):
     """Results may lie where a case was given; other cases of the same manifest fit beside."""
-    export = ["export", str(tmp_path), "--only"]
-    assert main([*export, "masks.causal/basic", *raw]) == 0
-    assert main([*export, "layers.layer_norm/basic", *raw]) == 0
-    assert main([*export, "layers.layer_norm/", "--fresh", "7", *raw]) == 0
-    whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    export, files = ["export", str(tmp_path), "--only"], ["masks.causal/basic", "layers.layer_norm/fresh-7-0"]
+    chosen = [[files[0]], ["layers.layer_norm/", "--fresh", "7"]]
+    for some in (["layers.layer_norm/basic"], *chosen):
+        assert main([*export, *some, *raw]) == 0
+    for name in files:
+        path = tmp_path / f"{name}/arrays.json" if raw else tmp_path / f"{name}.npz"
+        path.write_bytes(path.read_bytes() + b" ")
+    whole = read_files(tmp_path)
     for again in (raw, ["--raw"] if not raw else []):
-        for name in ("masks.causal", "layers.layer_norm/"):
-            more = ["--fresh", "7"] if name.endswith("/") else []
-            assert main([*export, name, *more, *again]) == 2
+        for some in chosen:
+            assert main([*export, *some, *again]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 4 and all("already: give another folder" in line for line in said)
-    assert "holds masks.causal/basic" in said[0] and "holds layers.layer_norm/fresh-7-0" in said[1]
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole
+    assert len(said) == 4 and all("already" in line and "give another folder" in line for line in said)
+    assert all(name in line for name, line in zip(files * 2, said, strict=True))
+    assert read_files(tmp_path) == whole
+
+
+def read_files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_an_export_beside_another_manifest_is_refused(tmp_path, capsys):
     (tmp_path / "manifest.json").write_text("{}")
     assert main(["export", str(tmp_path), "--only", "masks.causal"]) == 2
-    assert "holds a manifest of other cases: give another folder" in capsys.readouterr().err
+    assert "manifest.json: there already with other content" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
     assert (tmp_path / "manifest.json").read_text() == "{}"

@@ -182,7 +182,7 @@ def test_copies_are_written_again_only_over_themselves(tmp_path, capsys):
 
 def test_a_students_work_is_never_written_over(tmp_path):
     (tmp_path / "hmar.ipynb").write_text("an hour of work")
-    with pytest.raises(InputError, match="hmar.ipynb: there already and no fresh copy"):
+    with pytest.raises(InputError, match="hmar.ipynb: there already with other content, so perhaps somebody's work"):
         run(tmp_path)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["an hour of work"]
 

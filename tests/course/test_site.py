@@ -247,8 +247,6 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path, name):
 def test_folders_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     assert "is a file: give a folder" in call("site", "--out", tmp_path / "file")[2]
-    with pytest.raises(InputError, match="cannot write to .*Not a directory"):
-        site.write(tmp_path / "file" / "out", {"index.html": ""})
     monkeypatch.setattr(shipped, "PACKAGE", tmp_path)
     assert "run it in a clone" in call("site", "--out", tmp_path / "out")[2]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -259,15 +257,6 @@ def test_a_page_of_somebody_else_stays(tmp_path, pages):
     (tmp_path / "index.html").write_text("<title>my page</title>")
     assert "index.html is a page of somebody else: give another folder" in call("site", "--out", tmp_path)[2]
     assert (tmp_path / "index.html").read_text() == "<title>my page</title>"
-
-
-def test_all_pages_or_none(tmp_path):
-    (tmp_path / "mine.txt").write_text("stays")
-    site.write(tmp_path, {"a.html": "old", "b.html": "old"})
-    with pytest.raises(UnicodeEncodeError):
-        site.write(tmp_path, {"a.html": "new", "b.html": "\ud800"})
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "mine.txt": "stays", "a.html": "old", "b.html": "old"}
 
 
 # A browser.

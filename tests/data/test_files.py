@@ -56,6 +56,29 @@ def test_two_sets_of_files_do_not_mix(tmp_path):
         pass
 
 
+def test_a_folder_gets_all_files_or_none(tmp_path):
+    """Nothing that is somebody else's is touched."""
+    files.write_folder(tmp_path, {"a": b"old", "mine": b"stays", "c": b"other"})
+    (tmp_path / f"c.{os.getpid()}.mbref.part").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="there already with other content, .* nothing was written"):
+        files.write_folder(tmp_path, {"a": b"old", "b/b": b"new", "c": b"new"})
+    for order in ("a", "b/b", "c"), ("c", "b/b", "a"):
+        with pytest.raises(InputError, match="^cannot write .*c .No space.* free some space or give another folder"):
+            files.write_folder(tmp_path, dict.fromkeys(order, b"new"), over=True)
+        assert contents(tmp_path) == {"a": b"old", "mine": b"stays", "c": b"other"}
+        (tmp_path / f"c.{os.getpid()}.mbref.part").symlink_to("/dev/full")
+    (tmp_path / f"c.{os.getpid()}.mbref.part").unlink()
+    paths = files.write_folder(tmp_path, {"b/b": b"new", "a": b"new"}, over=True)
+    assert contents(tmp_path) == {"a": b"new", "b/b": b"new", "mine": b"stays", "c": b"other"}
+    assert paths == [tmp_path / "b/b", tmp_path / "a"]
+    with pytest.raises(InputError, match="cannot write to .*a/below .*Not a directory"):
+        files.write_folder(tmp_path / "a" / "below", {"b": b"new"})
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
