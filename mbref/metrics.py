@@ -7,10 +7,11 @@ model that scores everything 0 earns what chance earns. Sampled negatives: data/
 Letters: B cases (users or sessions), C candidates, k the cut-off of "@k".
 """
 from collections import namedtuple
+from numbers import Real
 
 import numpy as np
 
-from mbref.errors import require
+from mbref.errors import MOST, InputError, require
 
 # The g of a target that was no candidate: above every cut-off k, which may exceed C, so every
 # metric is 0.
@@ -32,11 +33,12 @@ def greater_and_ties(scores, target, allowed=None):
     Raises InputError for NaN or infinite scores, a wrong shape, or a target that is no column.
     """
     scores, allowed = _require_scores(scores, allowed)
-    given, target = target, np.asarray(target).astype(np.int64)  # an empty list comes as float
+    target = _read_numbers("target", target)
     require(target.shape == scores.shape[:1]
-            and ((target >= 0) & (target < scores.shape[1]) & (target == given)).all(),
+            and ((target >= 0) & (target < scores.shape[1]) & (target == np.floor(target))).all(),
             f"target must be [{len(scores)}] columns in 0..{scores.shape[1] - 1}, "
             "one per row of scores.")
+    target = target.astype(np.int64)  # an empty list comes as float
     case = np.arange(len(scores))
     own = scores[case, target][:, None]                                        # [B, 1]
     other = allowed.copy()
@@ -90,7 +92,8 @@ def _discount(k):
 
 def _gain_at_place(gain, g, e, ties):
     """Mean of gain, the worth of ranks 1..k, over the ranks that `ties` grants; later ranks: 0."""
-    g, e, k = np.asarray(g), np.asarray(e), len(gain)
+    g, e, k = _read_counts("g", g), _read_counts("e", e), len(gain)
+    require(g.shape == e.shape, f"g and e must have the same shape, not {g.shape} and {e.shape}.")
     best, worst = g + 1, g + 1 + e
     # Deviation HMAR D18, HierSRec D19: the expected value over ties is the default
     granted = {"expected": (best, worst), "pessimistic": (worst, worst), "optimistic": (best, best)}
@@ -120,7 +123,7 @@ def ndcg_many(scores, positive, k, allowed=None):
     Arguments, nan and errors as in `recall_many`; ties by McSherry & Najork 2008.
     """
     scores, allowed = _require_scores(scores, allowed)
-    positive = _require_mask("positive", positive, scores.shape)
+    positive, k = _require_mask("positive", positive, scores.shape), _require_k(k)
     gain = ndcg(*_greater_and_ties_of_all(scores, allowed), k)                 # [B, C]
     ideal = np.concatenate([[0.0], np.cumsum(_discount(k))])                   # [k + 1]
     ideal = ideal[np.minimum(positive.sum(axis=1), k)]                         # [B]
@@ -161,7 +164,7 @@ def macro_auc(values):
     Returns MacroAuc(mean, skipped); the mean is nan when no user is left. Neither the average
     weighted by positives (GAUC) nor the AUC of all users' pairs pooled is this number.
     """
-    values = np.asarray(values, dtype=float)
+    values = _read_numbers("values", values, axes=1)
     defined = values[~np.isnan(values)]
     return MacroAuc(mean_and_spread(defined).mean, len(values) - len(defined))
 
@@ -171,7 +174,7 @@ def mean_and_spread(values):
 
     Returns MeanAndSpread(mean, sd): nan, nan for no value, sd nan for one value.
     """
-    values = np.asarray(values, dtype=float)
+    values = _read_numbers("values", values, axes=1).astype(float)
     mean = values.mean() if len(values) else np.nan
     return MeanAndSpread(mean, values.std(ddof=1) if len(values) > 1 else np.nan)
 
@@ -196,15 +199,34 @@ def paired_bootstrap(a, b, rng, n=1000):
 
 
 def _require_scores(scores, allowed):
-    scores = np.asarray(scores)
-    require(scores.ndim == 2,
-            f"scores must be [B, C], one row per case, not of shape {scores.shape}.")
+    scores = _read_numbers("scores", scores, axes=2)
     # A comparison with NaN is False, so a NaN target would come out first; an infinity is a mask.
     require(np.isfinite(scores).all(),
             "scores must be finite; mend the model, or mask candidates with allowed, not -inf.")
     if allowed is None:
         return scores, np.ones(scores.shape, dtype=bool)
     return scores, _require_mask("allowed", allowed, scores.shape)
+
+
+def _read_numbers(name, values, axes=None):
+    """The array of real numbers that `values` are, of so many axes."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{name} must be an array, whose rows are of one length.") from error
+    require(array.dtype.kind in "biuf" and axes in (None, array.ndim),
+            f"{name} must be real numbers on {axes or 'any'} axes, "
+            f"not {array.dtype} of shape {array.shape}.")
+    return array
+
+
+def _read_counts(name, values):
+    """The array of whole numbers of at least 0 that `values` are, as int64."""
+    array = _read_numbers(name, values)
+    # an empty list comes as float; 2^63 would be negative
+    require(((array >= 0) & (array < 2**63) & (array == np.floor(array))).all(),
+            f"{name} must be whole numbers of at least 0.")
+    return array.astype(np.int64)
 
 
 def _require_mask(name, mask, shape):
@@ -215,9 +237,10 @@ def _require_mask(name, mask, shape):
 
 
 def _require_k(k):
-    require(k >= 1 and k == int(k), f"k must be a whole number of at least 1, not {k}.")
+    require(isinstance(k, Real) and 1 <= k <= MOST and k == int(k),
+            f"k must be a whole number of at least 1 and at most {MOST:,}, not {k}.")
     return int(k)
 
 
 def _require_ties(ties, choices):
-    require(ties in choices, f"ties must be one of {', '.join(choices)}, not {ties!r}.")
+    require(ties in [*choices], f"ties must be one of {', '.join(choices)}, not {ties!r}.")

@@ -588,14 +588,15 @@ def test_paired_bootstrap_refuses_unpaired_or_undefined_cases(a, b, n):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_unknown_policy_and_cut_off_raise(metric):
-    with pytest.raises(InputError, match="expected, pessimistic, optimistic"):
-        metric([0], [0], 10, ties="mean")
-    for k in (0, -1, 2.5):
+    for ties in ("mean", None, ["expected"]):
+        with pytest.raises(InputError, match="expected, pessimistic, optimistic"):
+            metric([0], [0], 10, ties)
+    for k in (0, -1, 2.5, float("inf"), float("nan"), "3", None, 10**12, np.array([1, 2])):
         with pytest.raises(InputError, match="k must be a whole number"):
             metric([0], [0], k)
 
 
-@pytest.mark.parametrize("target", [[3, 0], [-1, 0], [0], [[0, 0]], [0.5, 0]])
+@pytest.mark.parametrize("target", [[3, 0], [-1, 0], [0], [[0, 0]], [0.5, 0], [np.nan, 0], [1e300, 0]])
 def test_target_that_is_no_column_raises(target):
     with pytest.raises(InputError, match=r"target must be \[2\] columns in 0..2"):
         greater_and_ties(np.zeros((2, 3)), target)
@@ -613,3 +614,51 @@ def test_wrong_shapes_and_masks_that_are_not_bool_raise():
                      lambda m: ndcg_many(scores, m, 1)):
             with pytest.raises(InputError, match="positive must be bool"):
                 call(mask)
+
+
+@pytest.mark.parametrize("values", [[[1, 2], [1]], [["a", "b"]], [[1j, 2]], np.array([[1, 2]], object), None])
+def test_what_is_no_number_is_told(values):
+    with pytest.raises(InputError, match="^scores must be"):
+        greater_and_ties(values, [0])
+    with pytest.raises(InputError, match="^target must be"):
+        greater_and_ties([[1, 2]], values)
+    for mean in (metrics.mean_and_spread, metrics.macro_auc):
+        with pytest.raises(InputError, match="^values must be"):
+            mean(values)
+    with pytest.raises(InputError, match="^g must be"):
+        hit_rate(values, [0], 1)
+
+
+@pytest.mark.parametrize("values", [0.5, [[0.5, np.nan], [1, 1]]])
+def test_a_mean_is_over_one_axis(values):
+    for mean in (metrics.mean_and_spread, metrics.macro_auc):
+        with pytest.raises(InputError, match="values must be real numbers on 1 axes"):
+            mean(values)
+
+
+@pytest.mark.parametrize("g, e, sentence", [
+    ([-3], [0], "g must be whole numbers"), ([3], [-2], "e must be whole numbers"), ([0.5], [0], "g must be whole numbers"),
+    ([np.nan], [0], "g must be whole numbers"), (np.array([2**63], np.uint64), [0], "g must be whole numbers"),
+    ([1, 2], [0, 0, 0], "g and e must have the same shape"), ([1, 2], 0, "g and e must have the same shape")])
+def test_places_that_are_none(g, e, sentence):
+    for metric in METRICS:
+        with pytest.raises(InputError, match=sentence):
+            metric(g, e, 5)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", ">i2", "i4", "u8", "f4", "f8"])
+def test_places_of_any_kind_of_number(kind):
+    """The largest of a small kind has no successor in it: a miss, not the first place."""
+    most = np.iinfo(kind).max if kind[-2:] in ("u1", "i1", "i2", "i4") else 500
+    g, e = np.array([0, 3, most]).astype(kind), np.array([0, 1, 1]).astype(kind)
+    g.setflags(write=False)
+    for metric in METRICS:
+        assert metric(g, e, 4).tolist() == metric(g.tolist(), e.tolist(), 4).tolist()
+        assert metric(g, e, 4)[[0, 2]].tolist() == [1, 0] and metric([], [], 4).shape == (0,)
+        close(metric(g, e, 4)[1], (GAIN_OF_RANK[metric](4) + 0) / 2)
+
+
+def test_a_whole_cut_off_may_be_a_float():
+    scores, positive = [[3, 2, 1]], [[True, False, True]]
+    for metric in (ndcg_many, recall_many):
+        assert metric(scores, positive, 2.0) == metric(scores, positive, 2)
