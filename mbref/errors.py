@@ -3,6 +3,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import fields
+from numbers import Integral, Real
 
 MOST = 10**8  # of a size; products of three still have a number of bytes
 
@@ -34,12 +35,24 @@ def require_choice(config, **choices):
         require(value in allowed, f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
 
 
+def require_types(config):
+    """Raise InputError unless every field of a dataclass is of its kind; an int may be a float."""
+    for field in fields(config):
+        value, kind = getattr(config, field.name), getattr(field.type, "__origin__", field.type)
+        known = {int: Integral, float: Real}.get(kind, kind)  # those of NumPy, too
+        numbers = value if kind is not field.type and isinstance(value, tuple) else ()
+        require(isinstance(value, known) and (kind is bool or not isinstance(value, bool))
+                and all(isinstance(number, Real) for number in numbers),
+                f"{field.name} is {value!r}: its type must be {getattr(kind, '__name__', kind)}.")
+
+
 def require_ranges(config):
-    """Raise InputError unless every number of a model's Config lies in the range its kind implies.
+    """Raise InputError unless every field of a model's Config is of its kind and in its range.
 
     Whole numbers count: at least 1, or 0 where that is the default. Others weigh: finite and 0 or
     more, `dropout` less than 1. `width` must fit `heads`; `target` and `weights` the `behaviours`.
     """
+    require_types(config)
     values = vars(config)
     for field in fields(config):
         value = values[field.name]

@@ -23,7 +23,7 @@ from mbref.data.leave_one_out import Split, leave_one_out
 from mbref.data.log import Log
 from mbref.data.newer import with_test_file
 from mbref.data.readers import digest_of, read_task
-from mbref.errors import InputError, require, require_choice, require_range
+from mbref.errors import InputError, require, require_choice, require_range, require_types
 from mbref.nn.device import open_device
 from mbref.papers import atrank, dmran, hiersrec, hmar
 from mbref.released.atrank import trainable as atrank_released
@@ -67,6 +67,7 @@ class Task:
     test: str = ""                      # a file of events to hold out, written as the log is
 
     def __post_init__(self):
+        require_types(self)
         require_choice(self, split=SPLITS, text=TEXTS, candidates=("all", "unseen"))
         for field in fields(self):
             require_range(field.name, getattr(self, field.name), field.default)
@@ -240,17 +241,11 @@ def load(folder):
 
 
 def read_fields(kind, values):
-    """A dataclass from what JSON gave of it. Raises TypeError for a value of another kind."""
+    """A dataclass from what JSON gave of it. Raises InputError for a value of another kind."""
     def as_tuples(value):
         return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
-    made = kind(**{name: as_tuples(value) for name, value in values.items()})
-    for field in fields(kind):
-        value, wanted = vars(made)[field.name], getattr(field.type, "__origin__", field.type)
-        known = (int, float) if wanted is float else wanted
-        if not isinstance(value, known) or isinstance(value, bool) and wanted is not bool:
-            raise TypeError(f"{field.name} is {value!r}")
-    return made
+    return kind(**{name: as_tuples(value) for name, value in values.items()})
 
 
 def resume(folder, describe, progress=True, device="cpu"):

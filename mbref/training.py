@@ -7,6 +7,8 @@ if it had never stopped.
 """
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +19,13 @@ from mbref import evaluation
 from mbref.data.arrays import read_arrays
 from mbref.data.files import write_whole
 from mbref.data.sequences import NO_NPZ
-from mbref.errors import InputError, require, require_choice, without_interrupt
+from mbref.errors import InputError, require, require_choice, require_types, without_interrupt
 from mbref.nn import optim
 from mbref.nn.device import device_of, to_device
 from mbref.nn.lookup import add_shards, value_and_grad
 from mbref.nn.shards import on_threads
+
+to_json = partial(json.dumps, default=methodcaller("item"))  # of numbers that are NumPy's
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Settings:
     float32: bool = True           # float64 is for checking
 
     def __post_init__(self):
+        require_types(self)
         require_choice(self, optimiser=("adam", "sgd"), validate=("NDCG@10", "MRR@20", "AUC"))
         for least, names in ((1, ("steps", "batch_size", "evaluate_every", "threads")),
                              (0, ("seed", "drop_step", "patience", "validation_cases"))):
@@ -214,7 +219,7 @@ def save_checkpoint(path, state, config, settings):
     arrays = dict(leaf for part in TREES for leaf in optim.leaves(state._asdict()[part], part))
     about = dict(step=state.step, validations=state.validations,
                  config=asdict(config), settings=asdict(settings))
-    write_whole(path, lambda file: np.savez(file, about=json.dumps(about), **arrays))
+    write_whole(path, lambda file: np.savez(file, about=to_json(about), **arrays))
 
 
 def load_checkpoint(path, model, config, settings, device="cpu"):
@@ -223,7 +228,7 @@ def load_checkpoint(path, model, config, settings, device="cpu"):
         arrays = read_arrays(path, {"about": ("U", 0), "[!a]*": ("f", None)})
         about = json.loads(str(arrays["about"]))
         about["settings"] = asdict(Settings()) | about["settings"]  # fields younger than the file
-        asked = json.loads(json.dumps(dict(config=asdict(config), settings=asdict(settings))))
+        asked = json.loads(to_json(dict(config=asdict(config), settings=asdict(settings))))
         if {name: about[name] for name in asked} != asked:
             raise ValueError("it was trained with other settings")
         empty = begin(model, config, settings)._asdict()

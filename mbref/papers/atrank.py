@@ -40,8 +40,8 @@ class Config:
     unit: int = 86400        # seconds in one unit of time gap: a day
 
     def __post_init__(self):
-        fill_groups(self)
         require_ranges(self)
+        fill_groups(self)
         require(self.width >= 4, f"width is {self.width}: it must be at least 4.")
 
 

@@ -33,9 +33,9 @@ class Config:
     weights: tuple[float, ...] = ()   # w_b in (7); () = .1 each, the target what is left of 1
 
     def __post_init__(self):
+        require_ranges(self)
         weights = self.weights or target_weights(self.behaviours, self.target)
         object.__setattr__(self, "weights", weights)
-        require_ranges(self)
 
 
 def init(rng, config):

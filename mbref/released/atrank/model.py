@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import autograd.numpy as np
 
-from mbref.errors import require, require_choice, require_range
+from mbref.errors import require, require_choice, require_range, require_types
 from mbref.nn.attention import merge_heads, split_heads
 from mbref.nn.layers import (COLUMNS, by_chunks, dense, dropout, glorot, ignore, init_dense,
                              init_encoder, init_norm, layer_norm, one_hot, relu)
@@ -60,6 +60,7 @@ class Config:
     last: bool = True                  # of cnn: a linear layer after the pooled features
 
     def __post_init__(self):
+        require_types(self)
         require_choice(self, net=("att", "cnn", "rnn", "rna", "mf"), query=("raw", "group"))
         require(len(self.actions) == len(self.groups)
                 and set(self.read) <= set(range(len(self.groups))),

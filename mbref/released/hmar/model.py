@@ -51,7 +51,7 @@ class Config:
     """Shapes and switches; the defaults are the release's."""
     items: int                         # N
     behaviours: int                    # K
-    variant: str = "taobao"            # which of the four files; or a Variant of its own
+    variant: str | Variant = "taobao"  # which of the four files; or one of its own
     target: int = 1                    # the behaviour to predict, 1..K
     width: int = 50                    # D; Taobao 80, Tianchi 40, Yelp and MovieLens 50
     length: int = 50                   # L; 150, 100, 170, 120
@@ -64,6 +64,7 @@ class Config:
     reverse_context: bool = True       # indicators and class labels against the order of time
 
     def __post_init__(self):
+        require_ranges(self)
         require_choice(self, mask_mode=("release", "boolean"),
                        candidate_counts=("release", "target"))
         require(self.variant in VARIANTS or isinstance(self.variant, Variant),
@@ -75,7 +76,6 @@ class Config:
         require(kinds == self.behaviours,
                 f"variant {self.variant} is for {kinds} behaviours and the log has "
                 f"{self.behaviours}: {mend}.")
-        require_ranges(self)
 
     @property
     def file(self):
