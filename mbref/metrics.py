@@ -7,7 +7,6 @@ model that scores everything 0 earns what chance earns. Sampled negatives: data/
 Letters: B cases (users or sessions), C candidates, k the cut-off of "@k".
 """
 from collections import namedtuple
-from numbers import Real
 
 import numpy as np
 
@@ -237,7 +236,7 @@ def _require_mask(name, mask, shape):
 
 
 def _require_k(k):
-    require(isinstance(k, Real) and 1 <= k <= MOST and k == int(k),
+    require(isinstance(k, (int, float, np.integer, np.floating)) and 1 <= k <= MOST and k == int(k),
             f"k must be a whole number of at least 1 and at most {MOST:,}, not {k}.")
     return int(k)
 

@@ -424,6 +424,14 @@ def test_nothing_to_train_on():
         training.fit(hmar, HMAR, TINY, split.train, progress=False)
 
 
+def test_one_of_several_tasks_has_nothing_to_train_on(monkeypatch):
+    rows = np.arange(3)
+    for tasks in ([rows, rows[:0]], [rows[:0], rows]):
+        monkeypatch.setattr(hmar, "examples", lambda events, config, rng, tasks=tasks: tasks)
+        with pytest.raises(InputError, match="nothing to train on"):
+            training.fit(hmar, HMAR, TINY, None, progress=False)
+
+
 @pytest.mark.parametrize("name, value", [
     ("steps", 0), ("batch_size", 0), ("evaluate_every", -1), ("rate", 0.0), ("rate", float("nan")),
     ("rate", float("inf")), ("clip", 0.0), ("clip", float("nan")), ("beta2", 1.0), ("beta2", -0.1),

@@ -31,7 +31,7 @@ IDS = onp.array([[1, 0, 4], [4, 4, 2]])
 KEEP = onp.random.default_rng(0).integers(0, 2, (2, 2, 3, 4)) * 1.25
 KIND = onp.array([[-1, 2, 0, 2], [0, 0, -1, 2]])  # none is 1
 KNOWN = onp.array([True, False, True, True, True])
-keep_between = onp.array([1.0, 0.0, 0.0, 1.0])[:, None, None] * onp.ones((2, 1, 2, 1))  # [2, L, B, 1]
+GAPS = onp.array([1.0, 0.0, 1.0, 0.0, 0.0, 1.0])[:, None, None] * onp.ones((2, 1, 2, 1))  # [2, L, B, 1]; one and two
 CASES = {  # name: (function, arguments, how many of them are differentiated: the others are constants)
     "layer norm": (vjps.layer_norm, [*normal((2, 3, 4), (4,), (4,)), 1e-3], 3),
     "layer norm of one row": (vjps.layer_norm, [*normal((5,), (5,), (5,)), 1e-8], 3),
@@ -61,7 +61,7 @@ CASES = {  # name: (function, arguments, how many of them are differentiated: th
     "losses": (in_parts.sum_of_losses, [*normal((3, 2), (2, 5), (5,)), onp.array([3, 0, 3]), KNOWN], 3),
     "scan": (bilstm.scan, of_scan(3, 4, 2, [4, 4, 4]), 2),
     "scan with padding": (bilstm.scan, of_scan(3, 5, 2, [5, 0, 2]), 2),
-    "scan with padding between events": (bilstm.scan, [*of_scan(2, 4, 2, [4, 4])[:2], keep_between], 2),
+    "scan with padding between events": (bilstm.scan, [*of_scan(2, 6, 2, [6, 6])[:2], GAPS], 2),
     "scan of one event": (bilstm.scan, of_scan(1, 1, 3, [1]), 2),
     "scan of no row": (bilstm.scan, of_scan(0, 4, 2, []), 2),
 }
