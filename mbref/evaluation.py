@@ -14,6 +14,7 @@ from mbref import metrics
 from mbref.baselines.counting import newest
 from mbref.data.leave_one_out import draw_cases
 from mbref.data.negatives import negatives_of_users
+from mbref.errors import require
 from mbref.nn.device import device_of, to_device
 
 SCORES = 4_000_000  # of a batch; what a model holds beside them is some times as much
@@ -114,8 +115,10 @@ def count_rivals(score, held, items, candidates="all", negatives=(), batch_size=
     """Rivals in the full ranking, then among each set of `negatives` [S, m]; 0 is no candidate.
 
     candidates="unseen": the full ranking leaves out what is in the case's history; a held-out item
-    that is there itself counts as a miss. -> list of 1 + len(negatives) Rivals.
+    that is there itself counts as a miss. -> list of 1 + len(negatives) Rivals. Raises InputError
+    for other `candidates`.
     """
+    require(candidates in ("all", "unseen"), f"candidates is {candidates!r}: give all or unseen.")
     parts = each(partial(rivals_of_cases, score, held, items, candidates, negatives),
                  batches(len(held.item), batch_size or cases_at_once(items)))
     return [Rivals(*np.concatenate(p, axis=1)) for p in zip(*parts, strict=True)]

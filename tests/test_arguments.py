@@ -4,9 +4,13 @@ from dataclasses import MISSING, fields
 import numpy as np
 import pytest
 
-from mbref import runs, training
+from mbref import evaluation, runs, training
 from mbref.baselines import bpr_mf
+from mbref.data.leave_one_out import leave_one_out
+from mbref.data.negatives import negatives_of_user
+from mbref.data.readers import read, read_table
 from mbref.errors import InputError
+from mbref.tables.recommend import recommend
 
 WRONG = ("7", None, 2.5, float("nan"), True, [1, 2], -3, {}, "text\n", 10**30, ("a",), {"a"})
 TASK = dict(data="log.csv", format="taobao", target="buy")
@@ -51,3 +55,63 @@ def test_a_setting_may_be_a_number_of_numpy(tmp_path):
     plain = bpr_mf.Config(items=5, users=3, width=4, penalty=0.5)
     found = training.load_checkpoint(tmp_path / "a.npz", bpr_mf, plain, training.Settings(steps=2, rate=0.25))
     assert found.params["item"].tobytes() == state.params["item"].tobytes()
+
+
+@pytest.mark.parametrize("items, seen, m", [
+    (5, [np.nan], 2), (5, [1.0], 2), (5, "12", 2), (5, [6], 2), (5, [-1], 2), (5, [1], 2.5), (5, [1], -1), (5.0, [1], 2),
+    (-1, [], 2), (5, [None], 2), (5, [2**70], 2)])
+def test_what_is_no_count_or_no_id(items, seen, m):
+    with pytest.raises(InputError, match="seen must hold ids"):
+        negatives_of_user(np.random.default_rng(0), items, seen, m)
+
+
+@pytest.mark.parametrize("kind", ["u1", ">i4", "i8", "u8"])
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
+def test_ids_of_any_kind_and_any_generator(kind, bits):
+    seen = np.array([1, 3], kind)
+    seen.setflags(write=False)
+    found = [negatives_of_user(np.random.Generator(bits(7)), np.int32(5), seen, 4) for seen in (seen, {1, 3}, (1, 3, 0))]
+    assert all(sorted(one[:3]) == [2, 4, 5] and one[3] == 0 and one.dtype == np.int64 for one in found)
+    assert all((one == found[0]).all() for one in found)
+
+
+@pytest.fixture
+def path(tmp_path):
+    rows = [f"{u},{i},{'buy' if (u + i) % 2 else 'pv'},{100 * i}\n" for u in range(1, 6) for i in range(1, 7)]
+    (tmp_path / "log.csv").write_text("".join(rows))
+    return tmp_path / "log.csv"
+
+
+COLUMNS = {"user": 1, "item": 2, "behaviour": 3, "time": 4}
+
+
+@pytest.mark.parametrize("choices, sentence", [
+    ({"sample_users": -1}, "sample_users is -1"), ({"sample_users": 2.5}, "sample_users is 2.5"),
+    ({"sample_users": "2"}, "sample_users is '2'"), ({"behaviours": (1, 2)}, "behaviours must be a sequence")])
+def test_a_reading_that_cannot_be(path, choices, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_table(path, COLUMNS, header=False, **choices)
+
+
+def test_a_log_that_is_no_path_and_a_format_that_is_no_word(path):
+    for value in (None, 5, b"log.csv", [path]):
+        with pytest.raises(InputError, match="^path is .*: give that of a file"):
+            read_table(value, COLUMNS, header=False)
+    for value in (None, ["csv"], {}):
+        with pytest.raises(InputError, match="^format .* is unknown"):
+            read(path, value)
+
+
+def test_candidates_and_counts_of_recommendations(path):
+    log = read_table(path, COLUMNS, header=False)
+    split = leave_one_out(log, "buy")
+    config = bpr_mf.Config(items=6, users=5, width=4)
+    params = bpr_mf.init(np.random.default_rng(0), config)
+    for candidates in ("seen", None, True):
+        with pytest.raises(InputError, match="candidates is .*: give all or unseen"):
+            evaluation.report(evaluation.item_scorer(bpr_mf, params, config), split.test, 6, candidates)
+    task = runs.Task("log.csv", "csv", "buy")
+    for k in (0, -1, 2.5, "3", None):
+        with pytest.raises(InputError, match="k is .*: give how many items"):
+            recommend(bpr_mf, params, config, task, log, "1", k)
+    assert len(recommend(bpr_mf, params, config, task, log, np.int64(1), np.int8(9))) == 6

@@ -26,7 +26,7 @@ ROOMS = {
     "variants": ("data", "errors", "nn", "papers"),
     "baselines": ("data", "errors", "nn", "papers"),
     "candidates": ("errors", "metrics", "nn"),
-    "evaluation": ("data", "metrics"),
+    "evaluation": ("data", "errors", "metrics"),
     "training": ("data", "errors", "evaluation"),
     "released": ("baselines", "data", "errors", "metrics", "nn", "papers"),
     "runs": ("baselines", "data", "errors", "papers", "protocol", "released", "training", "variants"),

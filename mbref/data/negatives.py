@@ -13,12 +13,14 @@ def negatives_of_user(rng, n_items, seen, m):
     seen: ids never to draw, so the user's train, validation AND test items; 0 (padding) in it is
     harmless. When fewer than m ids are free, all of them are used and 0 fills the end: pass
     `allowed = candidates != 0` to the metrics, and report the number used.
-    Raises InputError for a negative m or an id outside 0..n_items.
+    Raises InputError for an m or n_items that is no count, or an id outside 0..n_items.
     """
-    seen = np.asarray(list(seen), dtype=np.int64)
-    require(m >= 0 and ((seen >= 0) & (seen <= n_items)).all(),
+    seen, kinds = np.asarray(list(seen)), (int, np.integer)
+    require(isinstance(m, kinds) and isinstance(n_items, kinds) and m >= 0 and n_items >= 0
+            and seen.dtype.kind in "iu" + "f" * (seen.size == 0)  # of an empty list
+            and ((seen >= 0) & (seen <= n_items)).all(),
             f"seen must hold ids in 0..{n_items} and m, here {m}, must be 0 or more.")
-    free = np.setdiff1d(np.arange(1, n_items + 1), seen)
+    free = np.setdiff1d(np.arange(1, n_items + 1), seen.astype(np.int64))
     # Deviation HMAR D17: without replacement, never the target
     drawn = rng.choice(free, size=min(m, len(free)), replace=False)
     return np.append(drawn, np.zeros(m - len(drawn), np.int64))

@@ -34,6 +34,7 @@ def recommend(model, params, config, task, log, user, k, reasons=2, text=None):
     are taken out of the history. text: [N+1, M] vectors, for a model that was trained with them.
     Raises InputError for an unknown user, or one who has met every item where "unseen" ones count.
     """
+    require(isinstance(k, (int, np.integer)) and k >= 1, f"k is {k!r}: give how many items.")
     rows = rows_of(log, user, task)
     require_vector(config, log.user[rows[0]], user)
     window = rows[-config.length :]

@@ -24,6 +24,9 @@ is wrong with them, unless they are more than one and more than one in a thousan
 names the most common faults and their first lines. A row whose `label` is 0 is no event. An exact
 repeat of an event with a time is dropped. To add a format see table.py.
 """
+import os
+from numbers import Integral
+
 from mbref.data.readers.amazon import amazon, s3rec
 from mbref.data.readers.build import Reading
 from mbref.data.readers.lines import digest_of
@@ -46,10 +49,15 @@ def read(path, format, behaviours=None, **choices):
     depend on the order of the rows. Raises InputError, one sentence with file, line and mend, for
     what does not fit the format.
     """
+    require(isinstance(path, (str, os.PathLike)), f"path is {path!r}: give that of a file")
+    require(format in [*FORMATS],
+            f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
+    reading = Reading(behaviours, **choices)
+    require(isinstance(reading.sample_users, Integral) and reading.sample_users >= 0,
+            f"sample_users is {reading.sample_users!r}: give how many, 0 for all")
     if format in TABLES:
-        return read_shop(path, format, Reading(behaviours, **choices))
-    require(format in OTHERS, f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
-    return OTHERS[format](path, Reading(behaviours, **choices))
+        return read_shop(path, format, reading)
+    return OTHERS[format](path, reading)
 
 
 def read_task(task, path):

@@ -80,7 +80,8 @@ def vocabularies_of(format, table, behaviours):
         without = (RATED, (table.event,), (ORDER,))
         return table.vocabularies if "behaviour" in table.columns else without
     names = tuple(behaviours)
-    require(names and not isinstance(behaviours, str) and len(set(names)) == len(names),
+    require(names and not isinstance(behaviours, str) and len(set(names)) == len(names)
+            and all(isinstance(name, str) for name in names),
             f"behaviours must be a sequence of different names, not {behaviours!r}")
     require("behaviour" in table.columns,
             f"format {format} has no behaviour names, leave --behaviours out")
