@@ -415,6 +415,12 @@ def test_14_sizes_without_a_sampled_rank_raise(n, m):
             relation(1, n, m)
 
 
+def test_14_one_negative_of_two_items_is_the_other():
+    for relation in (sampling.expected_sampled_rank, sampling.rank_plug_in):
+        close(relation([1, 2], 2, 1), [1, 2])
+    close(sampling.bias_variance_estimator([0.7, 0.2], 1, 1.0), [0.7, 0.2])
+
+
 @pytest.mark.parametrize("uniform", [True, False])
 def test_15_bias_variance_with_gamma_one_is_the_conditional_mean(uniform):
     n, m = 50, 8

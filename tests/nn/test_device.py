@@ -66,11 +66,12 @@ def test_unknown_device():
 
 # ---------------------------------------------------------------------------------------------- no GPU, no CuPy
 def broken_cupy(problem, at):
-    """A module cupy that fails with `problem` when it looks for a GPU ("count") or computes ("compute")."""
+    """A module cupy that fails with `problem` when it looks for a GPU ("count"), computes at all or multiplies matrices."""
     def fail(*_):
         raise problem
 
-    count, ones = (fail, None) if at == "count" else (lambda: 1, fail)
+    matrix = type("Matrix", (), {"__matmul__": fail, "__mul__": lambda *_: None})
+    count, ones = (fail, None) if at == "count" else (lambda: 1, fail if at == "compute" else lambda *_: matrix())
     return SimpleNamespace(__version__="14.2.0", ndarray=FakeArray, ones=ones,
                            cuda=SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=count)))
 
@@ -79,7 +80,9 @@ TROUBLES = {
     "no CuPy": (None, "device cuda needs CuPy .*: pip install"),
     "no driver": (broken_cupy(RuntimeError("cudaErrorInsufficientDriver: CUDA driver version"), "count"),
                   "CuPy 14.2.0 finds no usable GPU .cudaErrorInsufficientDriver.*nvidia-smi"),
-    "no cuBLAS": (broken_cupy(ImportError('Failure finding\n"libcublas.so.12"'), "compute"),
+    "no compiler": (broken_cupy(OSError('Failure finding\n"libnvrtc.so.12"'), "compute"),
+                    'CuPy 14.2.0 cannot compute .Failure finding "libnvrtc.so.12".: pip install'),
+    "no cuBLAS": (broken_cupy(ImportError('Failure finding\n"libcublas.so.12"'), "multiply"),
                   'CuPy 14.2.0 cannot compute .Failure finding "libcublas.so.12".: pip install'),
 }
 
