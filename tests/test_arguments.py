@@ -11,6 +11,7 @@ from mbref.data.negatives import negatives_of_user
 from mbref.data.readers import read, read_table
 from mbref.errors import InputError
 from mbref.tables.recommend import recommend
+from tests.test_cli import call, files
 
 WRONG = ("7", None, 2.5, float("nan"), True, [1, 2], -3, {}, "text\n", 10**30, ("a",), {"a"})
 TASK = dict(data="log.csv", format="taobao", target="buy")
@@ -115,3 +116,27 @@ def test_candidates_and_counts_of_recommendations(path):
         with pytest.raises(InputError, match="k is .*: give how many items"):
             recommend(bpr_mf, params, config, task, log, "1", k)
     assert len(recommend(bpr_mf, params, config, task, log, np.int64(1), np.int8(9))) == 6
+
+
+@pytest.mark.trains
+def test_a_file_that_is_read_is_not_written(tmp_path, path):
+    """By whatever name; a file that a run does not need may be written again."""
+    log = ["--data", path, "--format", "csv", "--no-header", "--columns", "user=1,item=2,behaviour=3,time=4", "--target", "buy"]
+    run = tmp_path / "run"
+    assert call("train", "bpr_mf", *log, "--out", run, "--steps", 2, "--set", "width=4")[0] == 0
+    for name in ("mine.py", "known.txt"):
+        (tmp_path / name).write_text("# nothing\n")
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "newer.csv").write_text("1,2,buy,900\n")
+    whole, every = files(tmp_path), ("recommend", run, "--all-users")
+    mine, known = tmp_path / "mine.py", tmp_path / "known.txt"
+    for command in ((*every, path), (*every, tmp_path / "link"), (*every, run / "run.json"), (*every, run / "final.npz"),
+                    (*every, run / "search.npz"), (*every, tmp_path / "newer.csv", "--data", tmp_path / "newer.csv"),
+                    ("check", mine, "--json", tmp_path / "run" / ".." / "mine.py"), ("check", mine, "--junit", mine),
+                    ("check", mine, "--xfail", known, "--json", known), ("check", mine, "--xfail", known, "--junit", known),
+                    ("check", "--json", tmp_path / "new", "--junit", tmp_path / "new")):
+        code, out, err = call(*command)
+        assert code == 2 and err.endswith("is read, or written with something else: give another name.\n"), command
+    assert files(tmp_path) == whole
+    for _ in range(2):
+        assert call(*every, run / "best.csv")[0] == 0

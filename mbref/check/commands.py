@@ -5,7 +5,7 @@ from pathlib import Path
 from mbref.check import casefile, exchange, fresh, report, run
 from mbref.check.compare import TOLERANCE
 from mbref.check.components.reading import own_functions
-from mbref.data.files import write_json, write_whole
+from mbref.data.files import require_apart, write_json, write_whole
 from mbref.errors import InputError, require
 from mbref.nn.device import open_device
 
@@ -30,6 +30,8 @@ def check(options):
     """`check`.  -> exit code."""
     if options.summary:
         return print("\n".join(report.tabulate_class(options.summary)))
+    require_apart(options.json, [options.file, options.xfail, options.junit])
+    require_apart(options.junit, [options.file, options.xfail])
     chosen = choose_cases(options)
     known, strange = read_expected_failures(options.xfail)
     found, results = find_results(options, chosen), []

@@ -77,6 +77,13 @@ def is_other(path, content):
         return True
 
 
+def require_apart(path, others):
+    """Raise InputError if a file to write is one of the others, which are read or written, too."""
+    places = [os.path.realpath(other) for other in others if other]
+    require(not path or os.path.realpath(path) not in places,
+            f"{path} is read, or written with something else: give another name.")
+
+
 def make_folder(folder):
     """Make a folder and those that it lies in. Raises InputError if that fails."""
     try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mbref import protocol, runs
 from mbref.data import newer, shipped
+from mbref.data.files import require_apart
 from mbref.data.leave_one_out import draw_cases
 from mbref.data.readers import OF_READING
 from mbref.errors import require
@@ -130,6 +131,8 @@ def one_run(found, columns):
 def recommend(options):
     """`recommend`: one line an item, raw ids."""
     run = runs.open_run(options.folder, options.device)
+    own = [Path(options.folder) / name for name in ("run.json", "search.npz", "final.npz")]
+    require_apart(options.all_users, [run.task.data, run.task.test, options.data, *own])
     log, user = log_to_recommend_from(run, options)
     if options.all_users:
         with open_map(options.scheduler) as each:
