@@ -2,9 +2,11 @@
 
 A sample of both; all cuts and 500 flips a file with MBREF_DAMAGE=all in the environment.
 """
+import io
 import json
 import os
 import shutil
+import struct
 import zipfile
 from dataclasses import asdict
 
@@ -225,3 +227,17 @@ def test_a_pipe_is_told_at_once(tmp_path):
     os.mkfifo(tmp_path / "state.npz")
     with pytest.raises(ValueError, match="it is a pipe"):
         arrays.read_arrays(tmp_path / "state.npz", {})
+
+
+@pytest.mark.parametrize("size, good", [(0, True), (64, True), (65, False)])
+def test_an_extra_field_takes_less_room_than_an_array(tmp_path, size, good):
+    """More than 64 bytes may be an array that the list of a damaged file has lost."""
+    info, content = zipfile.ZipInfo("a.npy"), io.BytesIO()
+    info.extra = struct.pack("<HH", 0xCAFE, size - 4) + bytes(size - 4) if size else b""
+    np.save(content, np.arange(3))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as z:
+        z.writestr(info, content.getvalue())
+    if good:
+        return np.testing.assert_array_equal(arrays.read_arrays(tmp_path / "a.npz", {"a": ("i", 1)})["a"], [0, 1, 2])
+    with pytest.raises(ValueError, match="its list of arrays is damaged"):
+        arrays.read_arrays(tmp_path / "a.npz", {"a": ("i", 1)})

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mbref.data.readers import read, read_table
+from mbref.data.readers import read, read_table, times
 from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
 from mbref.data.readers.lines import Findings
 from mbref.errors import InputError
@@ -421,3 +421,17 @@ def test_what_numpys_parser_can_read(data, separator):
     (b"1," + b"x" * 201 + b"\n", ","), (b"1::2\t\n", "::")])
 def test_what_numpys_parser_leaves_to_lines(data, separator):
     assert load_table(data, Layout(separator, 2, {"user": 0, "item": 1})) is None
+
+
+@pytest.mark.parametrize("size", [1, 10**6 - 1, 10**6, 2 * 10**6])
+def test_the_unit_of_very_many_times(size):
+    """A share of them is looked at."""
+    assert times.units_per_second(np.full(size, 1_511_600_000_000)) == 1000
+    assert times.units_per_second(np.full(size, 1_511_600_000)) == 1
+
+
+@pytest.mark.parametrize("size", [10**4, 3 * 10**4])
+def test_many_times_that_are_hardly_different(size):
+    same, different = np.full(size, 1_511_600_000), 1_511_600_000 + np.arange(size)
+    assert [line.partition(",")[0] for line in times.suspicions(same, same)] == [f"the {size} times are hardly different"]
+    assert times.suspicions(different, different) == []
