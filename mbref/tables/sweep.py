@@ -21,6 +21,8 @@ def run_sweep(options):
     validates_by = protocol.validates_by(runs.MODELS[options.model])
     kind = reproduce.KINDS["AUC" if validates_by == "AUC" else "ranking"]
     texts = commands.overrides_of(options)
+    both = ", ".join(name for name in points[0] if name in texts)
+    require(not both, f"--grid tries several values of {both}: leave out the one given, too.")
     several = [jobs_of(options.model, texts, point, options.seeds) for point in points]
     problem = kind.open(commands.task_of(options))
     require(len(problem.split.validation.item), "there are no validation events to choose by: "

@@ -109,6 +109,10 @@ def test_a_value_given_twice_is_no_second_seed(tmp_path, grid, says):
 def test_what_a_sweep_refuses(tmp_path):
     log = write_log(tmp_path / "log.csv")
     assert "no such setting" in refused("sweep", "bpr_mf", *task(log), "--grid", "depth=1", "--out", tmp_path / "out")
+    for given in (["--set", "width=16"], ["--steps", 3, "--grid", "steps=2,3"]):
+        both = "steps" if "--steps" in given else "width"
+        says = refused("sweep", "bpr_mf", *task(log), "--grid", "width=4,8", *given, "--out", tmp_path / "out")
+        assert f"--grid tries several values of {both}: leave out the one" in says
     assert "--data is missing" in refused("sweep", "bpr_mf", "--grid", "width=4", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
