@@ -22,6 +22,7 @@ from tests.golden.shared import (
     faults as shared,
     faults_attention as attention,
     faults_large as large,
+    faults_more as more,
     faults_ported as ported,
     faults_ported_more as ported_more,
     faults_sizes as sizes,
@@ -29,7 +30,7 @@ from tests.golden.shared import (
 
 FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank,
             atrank_groups, dmran, dmran_match, hiersrec, candidates, candidates_scored,
-            hiersrec_model, large, sizes, ported, ported_more)
+            hiersrec_model, large, sizes, ported, ported_more, more)
 FAULTS = [Fault(name, component, function) for family in FAMILIES
           for component, faults in family.FAULTS.items() for name, function in faults.items()]
 

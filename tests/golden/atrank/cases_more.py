@@ -108,7 +108,8 @@ MORE = {
         *plan(score_case, small_row("without_time", ("Switch",), EMPTY, time=False),
               small_row("without_self_attention", ("Switch",), EMPTY, self_attention=False),
               small_row("long", LONG_ONE, (12,), {"events": 12}, **LONG),
-              small_row("one_event", ("SingleEvent", "OneUser"), *EVENT), side="released"),
+              small_row("one_event", ("SingleEvent", "OneUser"), *EVENT),
+              small_row("two_blocks", ("Basic", "Padding"), MIXED, blocks=2), side="released"),
         *plan(enlarge(score_case, times=TABLES),
               printed_row("large_paper", (*LARGE, "Switch"), MIXED), side="paper")],
     "atrank": [
@@ -143,7 +144,7 @@ MORE = {
         *plan(quieten(groups.score_case, "ln_f/gamma", "ln_f/beta"),
               groups.row("low_variance", ("LowVariance", "Padding"), SOME), side="released"),
         *plan(groups.score_case, groups.row("long", LONG_ONE, ((9,), (1,)), base=SIX),
-              side="released")],
+              groups.row("two_blocks", ("Basic", "Padding"), SOME, blocks=2), side="released")],
     "atrank.groups": [
         *plan(enlarge(groups.model_case, times=TABLES),
               groups.row("large", LARGE, SOME, rate=RATE, heads=1), side="released"),

@@ -19,6 +19,7 @@ from tests.golden.draw import (
 from tests.golden.hiersrec.cases import (
     block_case,
     encode_case,
+    items_case,
     join_case,
     model_case,
     projection_case,
@@ -67,7 +68,10 @@ MORE = {
     "hiersrec.candidates_budget": plan(
         budget_case, *((name, ("Cutoff", "ManyItems"), {}, {"rho": rho}) for name, rho in (
             ("seven", 0.07), ("a_bit_more_than_seven", 0.071), ("twenty_nine", 0.29)))),
+    "hiersrec.candidate_items": plan(
+        items_case, ("every_category", ("Basic",), {"share": 1.0, "empty": ()}, {})),
     "hiersrec.score": [
+        *plan(score_case, row("two_blocks", ("Basic", "Padding"), MIXED, blocks=2, **NARROW)),
         *plan(enlarge(score_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, **NARROW)),
         *plan(quieten(score_case, "gamma", "beta"), row("low_variance", ("LowVariance",), MIXED, **NARROW)),
         *plan_far(displace(displace(score_case, "o/b", by=80.0), "f2/b", by=-80.0), far_row, "in/b",

@@ -52,6 +52,7 @@ MORE = {
     "hmar.score": [
         *plan(enlarge(score_case, most=4), model_row("large", ("LargeValues", "Padding"), MIXED, **NARROW)),
         *plan(score_case, model_row("without_counts", ("Switch",), EMPTY, indicator=False, **NARROW),
+              model_row("two_blocks", ("Basic", "Padding"), MIXED, blocks=2, **NARROW),
               model_row("long", ("LongHistory", "ManyItems", "OneUser"), (30,),
                         {"events": 33, "items": 70, "kinds": 6}, length=33, items=70, behaviours=6, weights=[],
                         **NARROW)),

@@ -102,6 +102,7 @@ PLANS = {
         grads_case, ("basic", ("Basic", "Clipped"), {"sizes": (1, 1)}, {"limit": 4.0}),
         ("below", ("Basic",), {"sizes": (0.5, 0.5)}, {"limit": 2.5}),
         ("one_large", ("Clipped",), {"sizes": (1, 64)}, {"limit": 16.0}),
+        ("tiny", ("TinyGradients", "Clipped"), {"sizes": (2.0**-13,) * 2}, {"limit": 2.0**-14}),
         ("zero", ("ZeroGradient",), {"sizes": (0, 0)}, {"limit": 1.0})),
     "optim.sgd": plan(
         steps_case, ("basic", ("Basic",), {"sizes": (1, 1, 1)}, {"rate": 0.1, "clip": NEVER}),

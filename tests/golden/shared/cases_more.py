@@ -2,12 +2,29 @@
 """
 import numpy as np
 
-from tests.golden.draw import EMPTY, MIXED, B, D, T, enlarge, ids, norm, normal, plan, real_left, real_right
+from tests.golden.draw import (
+    EMPTY,
+    MIXED,
+    B,
+    D,
+    T,
+    displace,
+    enlarge,
+    ids,
+    norm,
+    normal,
+    plan,
+    real_left,
+    real_right,
+)
 from tests.golden.shared.cases import (
     attention_case,
     classes_case,
     ids_case,
     logits_case,
+    mean_case,
+    softmax_case,
+    softplus_case,
 )
 
 
@@ -29,6 +46,22 @@ def in_pairs(build):
         k[:, 1::2] = k[:, :-1:2]
         return params, inputs | {"k": k}
     return paired
+
+
+def sink(build):
+    """A build whose scores are all 2^14 less, by the first feature of each head of four."""
+    def sunk(rng, draw):
+        params, inputs = build(rng, draw)
+        first = np.arange(inputs["q"].shape[-1]) % 4 == 0
+        return params, inputs | {"q": np.where(first, 2.0**15, inputs["q"]), "k": np.where(first, -1.0, inputs["k"])}
+    return sunk
+
+
+def zeros_case(rng, draw):
+    """Every other value is 0."""
+    params, inputs = mean_case(rng, draw)
+    inputs["values"][:, ::2] = 0
+    return params, inputs
 
 
 def long_attention_case(rng, draw):
@@ -66,12 +99,20 @@ MORE = {
     "masks.behaviour": plan(
         long_behaviours_case, ("long", ("LongHistory", "OneUser"), {"lengths": (30,)}, {"count": 6})),
     "masks.same_behaviour": plan(long_behaviours_case, ("long", ("LongHistory", "Padding"), {"lengths": (33, 11)}, {})),
+    "attention.masked_softmax": plan(
+        displace(softmax_case, by=-(2.0**14), names=("scores",)),
+        ("far_below", ("LargeValues", "Padding"), {"lengths": MIXED, "spread": 1}, {})),
     "attention.attention": [
+        *plan(sink(enlarge(attention_case, *"qkv", inputs=2)),
+              ("far_below", ("LargeValues", "Padding"), {"lengths": MIXED}, HEADS)),
         *plan(in_pairs(enlarge(attention_case, *"qkv", inputs=32)),
               ("large", ("LargeValues", "Padding"), {"lengths": MIXED}, HEADS)),
         *plan(enlarge(attention_case, *"qkv", inputs=32),
               ("large_empty", ("LargeValues", "EmptyHistory"), {"lengths": EMPTY}, HEADS)),
         *plan(long_attention_case, ("long", ("LongHistory", "OneUser"), LONG, HEADS))],
+    "losses.softplus": plan(
+        softplus_case, ("teens", ("LargeValues",), {"middle": 14, "spread": 1, "more": (11, 13, 17, 19)}, {})),
+    "losses.masked_mean": plan(zeros_case, ("zeros", ("Padding",), {"lengths": MIXED}, {})),
     "losses.log_softmax": plan(
         one_user_case, ("many_classes", ("ManyItems", "OneUser"), {"labels": False}, {})),
     "losses.sigmoid_cross_entropy": plan(logits_case, ("larger", ("LargeValues",), {"spread": 2048}, {})),
