@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mbref import options as commands, runs
-from mbref.check.compare import TOLERANCE
+from mbref.check.compare import REDUCED, TOLERANCE
 from mbref.data import options
 from mbref.data.readers import FORMATS
 from mbref.nn import device
@@ -96,6 +96,7 @@ def test_names_that_the_options_know_are_those_there_are():
     assert options.FORMATS == tuple(sorted(FORMATS)) and options.TEXTS == runs.TEXTS
     assert options.SPLITS == runs.SPLITS
     assert options.DEVICES == device.NAMES and options.DTYPES == tuple(sorted(TOLERANCE))
+    assert options.REDUCED == REDUCED
 
 def test_the_help_names_the_defaults_of_sessions_that_the_task_has(capsys):
     """The options themselves have none, so that what is not given is seen."""

@@ -11,8 +11,8 @@ import numpy as np
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 METRIC_TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
-FLOOR = 1e-3
-FLOOR_FLOAT32 = 1e-2
+FLOOR = {"float64": 1e-3, "float32": 1e-2, "bfloat16": 0.1, "tf32": 0.1}
+REDUCED = ("bfloat16", "tf32")  # whose tolerances are measured, one a component: in the manifest
 
 
 class Row(NamedTuple):
@@ -29,7 +29,7 @@ def tolerance(kind, dtype):
     return (METRIC_TOLERANCE if kind == "metric" else TOLERANCE)[dtype]
 
 
-def compare(want, got, relative, floor=FLOOR):
+def compare(want, got, relative, floor=FLOOR["float64"]):
     """Compare the arrays that were offered, in the order of `want`, by path.  -> list of Row."""
     largest = {}
     for key, a in want.items():

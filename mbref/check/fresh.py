@@ -106,7 +106,7 @@ def answer(given, case, function):
                   for name in casefile.part(old, "cotangents")}
         exact = compute(case, given, old, dtype="float64")
         coarse = compute(case, given, casefile.answers(old, steps=False), dtype="float32")
-    floor = compare.FLOOR_FLOAT32
+    floor = compare.FLOOR["float32"]
     rows = compare.compare(exact, coarse, compare.tolerance(case.kind, "float32") / 5, floor)
     finite = all(np.isfinite(a).all() for key, a in exact.items() if not key.startswith("taps/"))
     return given | exact if finite and all(row.times <= 1 for row in rows) else None

@@ -3,6 +3,7 @@ how much; the faults themselves stand in tests/golden."""
 from functools import cache
 
 from mbref.check import casefile
+from mbref.check.compare import REDUCED
 from mbref.check.run import RANDOM
 
 ALIKE = 1.02       # errors of one fault in two implementations differ by rounding alone
@@ -48,11 +49,11 @@ def name_fault(results):
     results: run.Result of every case that was run in one dtype, also of those that pass. First
     those faults that make the arrays wrong by as much; if there is none, those that make the same
     arrays wrong, unless these are all there are: by nearly as much, else with a remark. What is
-    random looks like nothing.
+    random, or rounded to few digits, looks like nothing.
     """
-    if any(result.note == RANDOM for result in results):
-        return None
     component, dtype = results[0].case.component, results[0].dtype
+    if dtype in REDUCED or any(result.note == RANDOM for result in results):
+        return None
     seen = {(r.case.id, row.name): round_error(row) for r in results for row in r.rows
             if not row.name.startswith("steps/")}
     names = {r.case.id: array_names(r.case) for r in results}

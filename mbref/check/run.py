@@ -14,7 +14,7 @@ import numpy as np
 
 from mbref.check import casefile
 from mbref.check.adapters import ADAPTERS, DESCENTS
-from mbref.check.compare import FLOOR, FLOOR_FLOAT32, Row, compare, group, tolerance
+from mbref.check.compare import FLOOR, REDUCED, Row, compare, group, tolerance
 from mbref.errors import InputError, require
 
 STEPS = 10
@@ -23,6 +23,8 @@ PACKAGE = str(Path(__file__).parents[1])
 RANDOM = "it returns other numbers every time: is dropout left on?"
 ASSIGNED = ("values were assigned into an array, which cannot be differentiated: build the array "
             "by np.stack or np.where")
+# what reduced precision cannot hold apart, as it rounds to 3 or 4 digits
+TOO_FINE = {"LargeValues", "LowVariance", "Far", "Float64"}
 WITHOUT = "without them: gradients=False in check, --forward-only on the command line"
 
 
@@ -177,8 +179,8 @@ def compute(case, everything, want, function, backend, dtype):
 
 def judge(case, want, got, dtype, problems=()):
     """Compare `got` with a case's arrays.  problems: {name: why it cannot be read}.  -> Result."""
-    floor, problems = FLOOR if dtype == "float64" else FLOOR_FLOAT32, dict(problems)
-    rows = {row.name: row for row in compare(want, got, tolerance(case.kind, dtype), floor)}
+    problems = dict(problems)
+    rows = {row.name: row for row in compare(want, got, *allow(case, dtype))}
     rows |= {key: Row(key, np.inf, (), np.inf, why) for key, why in problems.items() if key in want}
     free = {*casefile.GIVEN, *casefile.EXPECTED} - set(map(group, want))  # not compared
     others = [key for key in (*got, *problems)
@@ -190,10 +192,22 @@ def judge(case, want, got, dtype, problems=()):
     return Result(case, dtype, in_order, absent, required, note, got)
 
 
+def allow(case, dtype):
+    """Tolerance and floor of a case's arrays."""
+    relative = measured(case)[dtype] if dtype in REDUCED else tolerance(case.kind, dtype)
+    return relative, FLOOR[dtype]
+
+
+def measured(case):
+    """Tolerances of a case's component in reduced precision; none where nothing is rounded."""
+    return casefile.manifest()["components"][case.component].get("reduced", {})
+
+
 def name_dtype(want, got, dtype):
     """Floats among the outputs that have another dtype than was asked for: a sentence, or ""."""
     names = {got[key].dtype.name for key, a in want.items() if group(key) == "outputs"
-             and key in got and a.dtype.kind == got[key].dtype.kind == "f"} - {dtype}
+             and key in got and a.dtype.kind == got[key].dtype.kind == "f"}
+    names -= {"float32" if dtype in REDUCED else dtype}
     counted = dtype == "float32" and "grads" not in map(group, want)  # from whole numbers
     if len(names) != 1 or counted:
         return ""
@@ -216,12 +230,15 @@ def run(functions, backend, chosen, dtypes, gradients=True):
 def list_jobs(functions, chosen, dtypes):
     """(case, dtype, whether to train): steps follow from gradients, so one dtype will do."""
     dtypes = list(dtypes)
-    return [(case, dtype, dtype == dtypes[0]) for case in chosen for dtype in dtypes
+    return [(case, dtype, dtype == dtypes[0] and dtype not in REDUCED)
+            for case in chosen for dtype in dtypes
             if case.component in functions and is_for(case, dtype)]
 
 
 def is_for(case, dtype):
     """Can this dtype hold what the case is about?"""
+    if dtype in REDUCED:
+        return dtype in measured(case) and not TOO_FINE & set(case.flags)
     return dtype == "float64" or "Float64" not in case.flags
 
 

@@ -16,7 +16,7 @@ FORMATS = ("amazon", "csv", "diginetica", "hmar", "jdata", "movielens", "recbole
 TEXTS = ("words", "random", "none")  # of runs
 SPLITS = ("leave-one-out", "session-rec", "srgnn")  # of runs
 DEVICES = ("cpu", "cuda")  # of device
-DTYPES = ("float32", "float64")  # of check.compare
+DTYPES, REDUCED = ("float32", "float64"), ("bfloat16", "tf32")  # of check.compare
 MOST_SECONDS = 10**6  # 2^31 milliseconds are more than poll() takes
 
 

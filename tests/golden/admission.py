@@ -55,7 +55,7 @@ def float32_noise(component, plan, arrays):
     largest = max(map(compare.scale_of, want.values()), default=0.0)
     noise = [0.0, 0.0]
     for row in compare.compare(want, got, 1.0):
-        small = compare.scale_of(want[row.name]) < compare.FLOOR * largest
+        small = compare.scale_of(want[row.name]) < compare.FLOOR["float64"] * largest
         noise[small] = max(noise[small], row.times)
     return tuple(noise)
 
@@ -101,7 +101,8 @@ def refuse_by_differences(component, plan, arrays):
     for step in SMALL_STEPS if CURVED & set(plan.flags) else STEPS:
         found = differences(component, plan, arrays, step, {name: want[name] for name in left})
         small = COMPONENTS[component].kind == "model" and "LowVariance" in plan.flags
-        found = compare.compare(want, found, DIFFERENCES, 1.0 if small else compare.FLOOR)
+        floor = 1.0 if small else compare.FLOOR["float64"]
+        found = compare.compare(want, found, DIFFERENCES, floor)
         bad = [row for row in found if not row.times <= 1]
         left = [row.name for row in bad]
         if not left:

@@ -4,6 +4,7 @@ from dataclasses import MISSING, fields
 
 from mbref.check import casefile
 from mbref.variants import atrank, dmran, hiersrec, hmar
+from tests.golden import reduced
 from tests.golden.flags import FLAGS
 from tests.golden.registry import COMPONENTS
 
@@ -39,9 +40,11 @@ def form_of(component, plan):
 
 def describe_components():
     """What the manifest says of the components.  -> {name: dict}."""
+    measured = reduced.tolerances()
     return {name: {"equation": one.equation, "kind": one.kind,
                    "differentiate": list(one.differentiate),
                    "about": " ".join(one.about.split())}
+            | ({"reduced": measured[name]} if name in measured else {})
             for name, one in COMPONENTS.items()}
 
 
