@@ -435,3 +435,9 @@ def test_many_times_that_are_hardly_different(size):
     same, different = np.full(size, 1_511_600_000), 1_511_600_000 + np.arange(size)
     assert [line.partition(",")[0] for line in times.suspicions(same, same)] == [f"the {size} times are hardly different"]
     assert times.suspicions(different, different) == []
+
+
+def test_a_wide_header_is_told_by_its_first_twelve_columns(tmp_path):
+    names = [f"c{n}" for n in range(1, 16)]
+    says = refused(saved(tmp_path, ",".join(names) + "\n" + ",".join("1" * 15) + "\n"), "csv", columns={"user": "c1", "item": "c99"})
+    assert says.endswith("; it has " + ", ".join(names[:12]))
