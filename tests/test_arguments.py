@@ -140,3 +140,11 @@ def test_a_file_that_is_read_is_not_written(tmp_path, path):
     assert files(tmp_path) == whole
     for _ in range(2):
         assert call(*every, run / "best.csv")[0] == 0
+
+
+def test_a_behaviour_called_any(path):
+    path.write_text(path.read_text().replace("pv", "any"))
+    log = read_table(path, COLUMNS, header=False)
+    assert log.behaviours == ("any", "buy") and len(leave_one_out(log, "buy").test.item) == 5
+    with pytest.raises(InputError, match="target any means every event, and this log has a behaviour of that name"):
+        leave_one_out(log, "any")

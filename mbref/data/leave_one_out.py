@@ -43,6 +43,8 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
     """
     require(target in (*log.behaviours, "any"), f"unknown target behaviour {target!r}: "
                                                 f"this log has {', '.join(log.behaviours)}, any.")
+    require(target != "any" or "any" not in log.behaviours,
+            "target any means every event, and this log has a behaviour of that name: rename it.")
     require(counts in ("running", "window", "whole-log"),
             f"unknown counts {counts!r}: choose running, window or whole-log.")
     is_target = np.array([target in (name, "any") for name in ("", *log.behaviours)])[log.behaviour]
