@@ -42,7 +42,7 @@ TORCH = option("--torch", metavar="FILE", help="losses in PyTorch, functions <mo
 COMMANDS = {
     "train": ("mbref.tables.commands.train", dict(
         help="train a model on a log into a run folder"), (
-        option("model", nargs="?", choices=MODELS, default="hmar"),
+        option("model", nargs="?", choices=MODELS, help="(default: hmar)"),
         option("--out", help="folder of the new run"),
         option("--resume", metavar="RUN", help="go on with this run; needs no other option"),
         count("--threads", metavar="N",
@@ -186,7 +186,7 @@ def parser():
 def add_commands(commands, table):
     """Add the commands of a table like COMMANDS; of options in a list exactly one must be given."""
     for name, (run, about, options) in table.items():
-        p = commands.add_parser(name, **about)
+        p = commands.add_parser(name, allow_abbrev=False, **about)
         p.set_defaults(run=run, default_of=p.get_default)
         speak(p)
         for one in options:

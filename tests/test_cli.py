@@ -396,6 +396,10 @@ def test_a_number_is_finite_and_has_a_bound(action):
         except (ValueError, argparse.ArgumentTypeError):
             continue
         assert np.isfinite(float(value)) and (seeds & {*action.option_strings} or -MOST <= value <= MOST)
+    assert action.type("0.5" if action.dest in ("cold", "timeout") else "2") in (0.5, 2)
+    for text in ("x", "nan", *(["1.5"] if type(action.type("1" if action.dest != "cold" else "0.5")) is int else [])):
+        with pytest.raises((ValueError, argparse.ArgumentTypeError)):
+            action.type(text)
 
 
 @pytest.mark.parametrize("value", ["9" * 10**4, "a b " * 3000, 'it\'s "' + "x" * 10**4, "a'b" * 3000])

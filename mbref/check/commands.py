@@ -30,6 +30,8 @@ def check(options):
     """`check`.  -> exit code."""
     if options.summary:
         return print("\n".join(report.tabulate_class(options.summary)))
+    require(options.fresh is not None or options.count == 1, "--count is of --fresh: give a SEED.")
+    require(options.xfail or not options.strict, "--strict is of --xfail: give its file.")
     require_apart(options.json, [options.file, options.xfail, options.junit])
     require_apart(options.junit, [options.file, options.xfail])
     chosen = choose_cases(options)

@@ -6,6 +6,7 @@ import runpy
 import signal
 import traceback
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -70,6 +71,7 @@ def load_implementation(path):
     backend = content.get("BACKEND", "numpy")
     require(isinstance(backend, str) and backend in ADAPTERS,
             f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
+    require(find_spec(backend), f"{path} needs {backend}, which is not here: install it.")
     names = {name.replace(".", "_"): name for name in casefile.manifest()["components"]}
     functions = {names[own]: partial(call_with_settings, names[own], content[own])
                  for own in names if callable(content.get(own))}

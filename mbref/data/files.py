@@ -42,8 +42,9 @@ def write_part(path, write, new=False):
     except FileExistsError as error:
         raise InputError(f"{path} is there already: give another folder.") from error
     except OSError as error:
+        mend = "free some space" if path.parent.is_dir() else f"make the folder {path.parent}"
         raise InputError(f"cannot write {path} ({error.strerror}): "
-                         "free some space or give another folder.") from error
+                         f"{mend} or give another folder.") from error
     finally:
         with suppress(OSError):  # gone already if all went well
             part.unlink()

@@ -1,6 +1,7 @@
 """Losses that several papers share, written on logits so that nothing saturates."""
 import autograd.numpy as np
 
+from mbref.errors import require
 from mbref.nn import in_parts
 from mbref.nn.layers import stop_gradient
 from mbref.nn.shards import whole
@@ -43,7 +44,12 @@ def masked_mean(values, mask):
 
 
 def target_weights(behaviours, target):
-    """w_b of K behaviours: .1 each, the target what is left of 1.  -> tuple of K numbers."""
+    """w_b of K behaviours: .1 each, the target what is left of 1.  -> tuple of K numbers.
+
+    Raises InputError where nothing is left.
+    """
+    require(behaviours <= 10, f"{behaviours} behaviours, .1 of the loss for each but the target, "
+                              "leave nothing for it: give all weights by --set weights=0.1,0.1,...")
     weights = [0.1] * (behaviours - 1)
     weights.insert(target - 1, 1 - sum(weights))
     return tuple(weights)

@@ -49,10 +49,14 @@ def overrides_of(options):
     """--set, --seed, --steps, --threads, --validation-cases, where given.  -> {field: text}."""
     for pair in options.set:
         require("=" in pair, f"--set {pair[:80]}: write NAME=VALUE, such as --set width=32.")
-    texts = dict(pair.split("=", 1) for pair in options.set)
+    pairs = [pair.split("=", 1) for pair in options.set]
     given = {name: vars(options).get(name)
              for name in ("seed", "steps", "threads", "validation_cases")}
-    return texts | {name: str(value) for name, value in given.items() if value is not None}
+    pairs += [[name, str(value)] for name, value in given.items() if value is not None]
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    require(twice is None, f"{twice} is given twice: say once what it shall be.")
+    return dict(pairs)
 
 
 def describe(log, split):
@@ -67,14 +71,17 @@ def train(options):
             "--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
+            require(options.model is None, f"--resume goes on with a run of its own model: leave "
+                                           f"{options.model} out.")
             for name, value in vars(options).items():
-                require(name in ("resume", "run", "default_of", "model", "device")
+                require(name in ("resume", "run", "default_of", "device")
                         or value == options.default_of(name), "--resume goes on with a run as it "
                         f"was begun: leave --{name.replace('_', '-')} out.")
             runs.resume(folder, describe, device=options.device)
         else:
-            overrides, settings = runs.parse_settings(options.model, overrides_of(options))
-            runs.train(options.model, folder, task_of(options), overrides, settings, describe,
+            model = options.model or "hmar"
+            overrides, settings = runs.parse_settings(model, overrides_of(options))
+            runs.train(model, folder, task_of(options), overrides, settings, describe,
                        device=options.device)
     except KeyboardInterrupt:
         if not (Path(folder) / "run.json").exists():

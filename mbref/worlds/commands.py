@@ -21,6 +21,8 @@ def run_worlds(options):
             first = " ".join((world.__doc__ or "").partition("\n\n")[0].partition(": ")[2].split())
             print(f"{name:8}{first} Signals: {', '.join(world.SIGNALS)}; {world.USERS} users.")
         return
+    require(options.make or not (options.signal or options.users), "--make alone writes what is in "
+            "tiny_data/worlds: with --signal or --users give it a DIR.")
     folder = Path(options.make or "tiny_data/worlds")  # of a clone, never of an installed package
     for name, world in worlds.items():
         signal = options.signal or world.SIGNALS[0]

@@ -7,8 +7,8 @@ from tests.test_cli import call
 def test_the_table_has_a_line_for_each_reader(capfd, tmp_path):
     code, out, _ = call("bench", "read", "--rows", 2000)
     assert code == 0 and out.splitlines()[1].split() == ["reader", "CPU", "s", "MB/s", "peak", "MB"]
-    name, seconds, rate, peak = out.splitlines()[2].split()
-    assert name == "mbref" and float(seconds) > 0 and float(rate) >= 0 and float(peak.replace(",", "")) >= 0
+    name, seconds, _, peak = out.splitlines()[2].split()
+    assert name == "mbref" and float(seconds) > 0 and 0 < float(peak.replace(",", "")) < 300
     assert out.splitlines()[3].startswith("pandas")
     assert "there is no such file" in call("bench", "read", "--file", tmp_path / "absent.csv")[2]
     (tmp_path / "log.csv").write_text("1;2;3\n")

@@ -63,7 +63,11 @@ def read(path, format, behaviours=None, **choices):
 def read_task(task, path):
     """The log in a file written as that of a runs.Task, which has columns and behaviours as text.
     """
+    require(task.format == "csv" or not (task.columns or task.no_header),
+            f"--columns and --no-header are for --format csv: {task.format} knows its columns.")
     pairs = [pair.partition("=")[::2] for pair in task.columns.split(",") if pair]
+    require(all(theirs for _, theirs in pairs), f"--columns {task.columns}: write OURS=THEIRS, as "
+                                                "user=visitorid, with commas between.")
     columns = dict(pairs)
     require(len(columns) == len(pairs), f"--columns {task.columns} names one of ours twice.")
     behaviours = tuple(task.behaviours.split(",")) if task.behaviours else None

@@ -141,7 +141,7 @@ def numbered_columns(head, table):
     numbers = [int(name) for name, in table.columns.values() if name.isdecimal()]
     enough = [s for s in counts if counts[s] >= max(numbers, default=1)] or list(counts)
     # texts hold spaces, and commas, but no tabs
-    separator = min(enough, key=lambda s: (s != "\t", s == " ", -counts[s]))
+    separator = min(enough, key=lambda s: (counts[s] == 1, s != "\t", s == " ", -counts[s]))
     width = counts[separator]
     places, missing = find_columns([str(n + 1) for n in range(width)], table)
     require(not missing, f"column {missing}={table.columns.get(missing, ('',))[0]}: without a "
