@@ -201,3 +201,12 @@ def test_random_vectors_have_the_lengths_of_the_text_but_not_its_content():
     assert abs(cosine.mean()) < 4 / np.sqrt(400 * 16)
     assert (made == random_vectors(np.random.default_rng(0), like)).all()
     assert (made[1:] != random_vectors(np.random.default_rng(1), like)[1:]).any()
+
+
+def test_one_column_is_the_sign_of_the_hash():
+    """Of one column's rows of length 1 the singular vector is 1; a width of 1 keeps one number."""
+    tokens = [[], *([name] for name in VOCABULARY), []]
+    signs = [0, *(-1 if zlib.crc32(name.encode()) >= 2**31 else 1 for name in VOCABULARY), 0]
+    assert {-1, 1} <= set(signs)
+    np.testing.assert_allclose(text_vectors(tokens, [1, 2], 1, 1)[:, 0], signs, atol=1e-12)
+    assert text_vectors(tokens, np.arange(1, 61), 8, 1).shape == (62, 1)
