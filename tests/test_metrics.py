@@ -458,7 +458,7 @@ def test_15_small_gamma_brings_sampled_ndcg_near_the_exact_one():
 @pytest.mark.parametrize("gamma, prior, message", [
     (0, None, "gamma"), (1.5, None, "gamma"), (0.1, [1, 0, 0, 0], "impossible"), (0.1, [0] * 4, "prior must"),
     (0.1, [1, 1, 1], "prior must"), (0.1, [1, -1, 1, 1], "prior must"),
-    (0.1, [1, np.nan, 1, 1], "prior must")])
+    (0.1, [1, np.nan, 1, 1], "prior must"), (0.1, [1, np.inf, 1, 1], "prior must")])
 def test_15_bias_variance_refuses_what_it_cannot_solve(gamma, prior, message):
     with pytest.raises(InputError, match=message):
         sampling.bias_variance_estimator(np.ones(4), 2, gamma, prior)

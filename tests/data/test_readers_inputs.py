@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mbref.data.readers import read, read_table, times
+from mbref.data.readers import read, read_table, table, times
 from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
 from mbref.data.readers.lines import Findings
 from mbref.errors import InputError
@@ -441,3 +441,13 @@ def test_a_wide_header_is_told_by_its_first_twelve_columns(tmp_path):
     names = [f"c{n}" for n in range(1, 16)]
     says = refused(saved(tmp_path, ",".join(names) + "\n" + ",".join("1" * 15) + "\n"), "csv", columns={"user": "c1", "item": "c99"})
     assert says.endswith("; it has " + ", ".join(names[:12]))
+
+
+def test_all_columns_that_there_are_and_the_widest_table(tmp_path):
+    ours = ("user", "item", "time", "behaviour", "rating", "category", "label")
+    more = [f"x{n}" for n in range(table.WIDEST_TABLE - len(ours))]
+    lines = [",".join([*ours, *more]), ",".join(["7", "20", str(T), "buy", "5", "3", "1", *"0" * len(more)])]
+    log = read_table(saved(tmp_path, "\n".join(lines) + "\n"), dict(zip(ours, ours, strict=True)))
+    assert (log.users[1], log.items[1], log.time[0], log.behaviours, log.categories[1]) == ("7", "20", T, ("buy",), "3")
+    wider = saved(tmp_path, "".join(f"{line},{line[0]}\n" for line in lines))
+    assert f"has {table.WIDEST_TABLE + 1:,} columns" in refused(wider, "csv", columns={"user": "user", "item": "item"})
