@@ -48,6 +48,12 @@ def test_a_setting_of_another_type(name):
                 assert field.name in str(error) or is_of(value, field.type), (field.name, value, error)
 
 
+def test_all_items_cannot_be_cold():
+    assert runs.Task(**TASK, cold=0.99).cold == 0.99
+    with pytest.raises(InputError, match="cold is 1.0: it must be less than 1"):
+        runs.Task(**TASK, cold=1.0)
+
+
 def test_a_setting_may_be_a_number_of_numpy(tmp_path):
     config = bpr_mf.Config(items=np.int64(5), users=np.int32(3), width=4, penalty=np.float32(0.5))
     settings = training.Settings(steps=np.int64(2), rate=np.float32(0.25))

@@ -581,6 +581,8 @@ def test_paired_bootstrap_sign_default_and_reproducibility():
     a, b = np.array([3.0, 1.0, 2.0, 5.0]), np.array([1.0, 1.0, 1.0, 1.0])
     first, again = (metrics.paired_bootstrap(a, b, np.random.default_rng(4)) for _ in range(2))
     assert first == again and first.mean == 1.75 and 0 <= first.low < 1.75 < first.high <= 4
+    once = metrics.paired_bootstrap([3.0], [1.0], np.random.default_rng(4), 1)
+    assert once == (2.0, 2.0, 2.0)  # of one case and one resample
     same = metrics.paired_bootstrap(a + 2, a, np.random.default_rng(4))
     assert same == (2.0, 2.0, 2.0)
 

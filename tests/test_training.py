@@ -441,6 +441,10 @@ def test_settings_that_make_no_sense(name, value):
         training.Settings(**{name: value})
 
 
+def test_settings_at_their_bounds():
+    assert training.Settings(beta2=0.0, seed=0, drop_step=0, patience=0, steps=1, batch_size=1, threads=1).beta2 == 0
+
+
 # Evaluation. Histories of 3 cases over 5 items; the held-out items are 2, 4, 1, and the last was met before.
 
 HISTORY = sq.from_rows(np.array([1, 1, 2, 3, 3]), np.array([1, 3, 5, 1, 2]), np.ones(5, int), 1)

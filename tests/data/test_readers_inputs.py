@@ -451,3 +451,10 @@ def test_all_columns_that_there_are_and_the_widest_table(tmp_path):
     assert (log.users[1], log.items[1], log.time[0], log.behaviours, log.categories[1]) == ("7", "20", T, ("buy",), "3")
     wider = saved(tmp_path, "".join(f"{line},{line[0]}\n" for line in lines))
     assert f"has {table.WIDEST_TABLE + 1:,} columns" in refused(wider, "csv", columns={"user": "user", "item": "item"})
+
+
+def test_fifty_behaviours_are_taken_and_one_more_is_not(tmp_path):
+    rows = [f"7,{n},b{n}\n" for n in range(51)]
+    columns = {"user": 1, "item": 2, "behaviour": 3}
+    assert len(read_table(saved(tmp_path, "".join(rows[:50])), columns, header=False).behaviours) == 50
+    assert "has 51 different behaviours" in refused(saved(tmp_path, "".join(rows)), "csv", columns=columns, header=False)
