@@ -3,7 +3,6 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import fields
-from numbers import Integral, Real
 
 MOST = 10**8  # of a size; products of three still have a number of bytes
 
@@ -37,6 +36,8 @@ def require_choice(config, **choices):
 
 def require_types(config):
     """Raise InputError unless every field of a dataclass is of its kind; an int may be a float."""
+    from numbers import Integral, Real  # which a refused option does not need
+
     for field in fields(config):
         value, kind = getattr(config, field.name), getattr(field.type, "__origin__", field.type)
         known = {int: Integral, float: Real}.get(kind, kind)  # those of NumPy, too

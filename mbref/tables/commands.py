@@ -71,7 +71,7 @@ def train(options):
             "--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
-            require(options.model is None, f"--resume goes on with a run of its own model: leave "
+            require(not options.model, f"--resume goes on with a run of its own model: leave "
                                            f"{options.model} out.")
             for name, value in vars(options).items():
                 require(name in ("resume", "run", "default_of", "device")
