@@ -21,11 +21,13 @@ def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float
 
     name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases
     to take, such as "basic" or ["basic", "heads"]; None takes all of the form in `forms`, "paper",
-    "variant", "release" or "all". gradients: None compares them for torch and jax alone. Raises
-    AssertionError if a case fails, saying in which situation; InputError for a name that does not
-    exist.
+    "variant", "release" or "all". Cases that the dtype cannot hold are left out. gradients: None
+    compares them for torch and jax alone. Raises AssertionError if a case fails, saying in which
+    situation; InputError for a name that does not exist.
     """
-    chosen = choose_cases(name, cases, forms)
+    _run.refuse_rounding(backend, [dtype])
+    chosen = [one for one in choose_cases(name, cases, forms) if _run.is_for(one, dtype)]
+    require(chosen, f"{name} has no case for {dtype}.")
     gradients = backend != "numpy" if gradients is None else gradients
     results = [_run.run_case(case, adapt(function, case), backend, dtype, gradients)
                for case in chosen]

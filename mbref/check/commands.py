@@ -3,7 +3,7 @@ from itertools import chain
 from pathlib import Path
 
 from mbref.check import casefile, exchange, fresh, report, run
-from mbref.check.compare import REDUCED, TOLERANCE
+from mbref.check.compare import TOLERANCE
 from mbref.check.components.reading import own_functions
 from mbref.data.files import require_apart, write_json, write_whole
 from mbref.errors import InputError, require
@@ -116,8 +116,7 @@ def find_results(options, chosen):
         return exchange.compare_results(Path(options.results), chosen, dtypes[0], gradients)
     dtypes, file = options.dtype or list(TOLERANCE), options.file
     functions, backend = run.load_implementation(file) if file else (own_functions(), "numpy")
-    require(not set(REDUCED) & set(dtypes) or backend != "numpy", "NumPy rounds neither to "
-            f"{' nor to '.join(REDUCED)}: give a file for another BACKEND, or --results.")
+    run.refuse_rounding(backend, dtypes)
     if options.timeout:
         return run.run_apart(functions, backend, chosen, dtypes, gradients, options.timeout)
     if options.device != "cpu":

@@ -237,6 +237,12 @@ def list_jobs(functions, chosen, dtypes):
             if case.component in functions and is_for(case, dtype)]
 
 
+def refuse_rounding(backend, dtypes):
+    """Raise InputError where NumPy is to round to fewer bits than it can."""
+    require(backend != "numpy" or not set(REDUCED) & set(dtypes), "NumPy rounds neither to "
+            f"{' nor to '.join(REDUCED)}: give functions for another BACKEND, or --results.")
+
+
 def is_for(case, dtype):
     """Can this dtype hold what the case is about?"""
     if dtype in REDUCED:

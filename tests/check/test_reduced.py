@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from mbref.__main__ import main
-from mbref.check import casefile, run
+from mbref.check import casefile, check as check_function, run
 from mbref.check.compare import REDUCED
+from mbref.errors import InputError
 from tests.optional import require
 
 DENSE = casefile.cases("layers.dense/basic")[0]
@@ -44,6 +45,21 @@ def test_numpy_is_refused(capsys, tmp_path):
     for dtype in REDUCED:
         code, text = check(capsys, tmp_path / "mine.py", "--dtype", dtype)
         assert code == 2 and "NumPy rounds neither to bfloat16 nor to tf32" in text
+
+
+def layer_norm(x, gamma, beta, eps):
+    centred = x - x.mean(-1, keepdims=True)
+    return gamma * centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) + beta
+
+
+def test_a_function_in_a_notebook_is_not_shown_what_its_dtype_cannot_hold(capsys):
+    cases = casefile.cases("layers.layer_norm")
+    check_function("layers.layer_norm", layer_norm, dtype="float32")
+    assert capsys.readouterr().out == f"layers.layer_norm: {len(cases) - 1} cases pass\n"
+    with pytest.raises(InputError, match="layer_norm/far_float64 has no case for float32"):
+        check_function(cases[-1], layer_norm, dtype="float32")
+    with pytest.raises(InputError, match="NumPy rounds neither to bfloat16"):
+        check_function("layers.layer_norm", layer_norm, dtype="bfloat16")
 
 
 PORT = """
