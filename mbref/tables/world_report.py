@@ -33,8 +33,9 @@ def run_worlds(options):
     seeds = options.seeds or (1 if options.quick else 3)
     of_paper = {m.name: m for m in mechanisms.MECHANISMS
                 if options.paper in (None, m.paper.lower())}
-    reproduce.require_one_of(options.only, of_paper, "mechanism here")
-    chosen = [m for m in of_paper.values() if m.name in (options.only or of_paper)]
+    only = [name.split(": ")[-1] for name in options.only]  # as the table has it: HMAR: indicators
+    reproduce.require_one_of(only, of_paper, "mechanism here")
+    chosen = [m for m in of_paper.values() if m.name in (only or of_paper)]
     folder = reproduce.open_folder(options.out or Path("out") / "report")
     with jobs.open_pool(options.jobs, options.scheduler) as pool:
         results, paths = make_report(folder, chosen, seeds, options.quick, pool)

@@ -156,13 +156,35 @@ def test_what_cannot_be_asked_for(tmp_path, arguments, sentence):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mechanism_is_named_as_in_the_table(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(world_report, "make_report", lambda folder, chosen, *more: asked.extend(chosen) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("--only", "DMRAN: redundancy penalty", "--only", "indicators", "--out", str(tmp_path / "out"))
+    assert [m.name for m in asked] == ["indicators", "redundancy penalty"]
+
+
+def test_a_quick_report_gives_no_reasons(tmp_path, monkeypatch):
+    """They are of whole trainings: a quick one may not show what the whole one does."""
+    given = {}
+    monkeypatch.setattr(world_report, "train_cells", lambda *more: {})
+    monkeypatch.setattr(world_report, "collect_table", lambda *more: {})
+    monkeypatch.setattr(world_report, "collect_sweep", lambda *more: {})
+    monkeypatch.setattr(world_report, "write_all", lambda *more: [])
+    for quick in (True, False):
+        given.clear()
+        monkeypatch.setattr(world_report.mechanisms, "compare", lambda m, *more: given.update({m.name: m.reason}) or {})
+        world_report.make_report(tmp_path / "out", quick=quick)
+        assert any(given.values()) is not quick and "class loss" in given
+
+
 def test_options_that_would_do_nothing_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "leave --quick out" in call("reproduce", "--quick", "--data", "x")[2]
     assert "give --make, too" in call("worlds", "--users", 3)[2] and "give --make, too" in call("worlds", "--signal", "cart")[2]
     assert not list(tmp_path.iterdir())
-    assert call("worlds", "--make", "--only", "last", "--users", 2)[0] == 0  # in the current folder, as all output
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt")] == ["tiny_data/worlds/last/log.txt"]
+    assert call("worlds", "--make", "made", "--only", "last", "--users", 2)[0] == 0  # in the current folder, as all output
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt")] == ["made/last/log.txt"]
 
 
 # The page.
