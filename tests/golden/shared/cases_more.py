@@ -104,7 +104,7 @@ MORE = {
         ("far_below", ("LargeValues", "Padding"), {"lengths": MIXED, "spread": 1}, {})),
     "attention.attention": [
         *plan(sink(enlarge(attention_case, *"qkv", inputs=2)),
-              ("far_below", ("LargeValues", "Padding"), {"lengths": MIXED}, HEADS)),
+              ("far_below", ("LargeValues", "Padding", "Float64"), {"lengths": MIXED}, HEADS)),
         *plan(in_pairs(enlarge(attention_case, *"qkv", inputs=32)),
               ("large", ("LargeValues", "Padding"), {"lengths": MIXED}, HEADS)),
         *plan(enlarge(attention_case, *"qkv", inputs=32),

@@ -9,7 +9,6 @@ from autograd.tracer import getval
 from mbref.check.components import (
     atrank,
     atrank_groups,
-    attention,
     dmran,
     hiersrec,
     hmar,
@@ -34,8 +33,7 @@ def fill(scores, allowed):
 
 FILL = "masked scores set to -1e4"
 LOW = {"attention.masked_softmax": {FILL: lambda p, i, tap: {
-           "weights": fill(i["scores"], i["allowed"])}},
-       "attention.attention": {FILL: plant(attention.attention, att, masked_softmax=fill)}}
+           "weights": fill(i["scores"], i["allowed"])}}}
 
 
 # Blocks.
