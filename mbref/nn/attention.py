@@ -33,9 +33,9 @@ def merge_heads(x):
 def attention(q, k, v, allowed, heads=1, drop=unchanged, tap=ignore, name="weights", scaled=True):
     """softmax(q k^T / sqrt(D/H)) v over the allowed keys.  q [B, L, D]; k, v [B, S, D] -> as q.
 
-    allowed [B, L, S], or None for all. scaled=False leaves out the root. `drop` is applied to the
-    weights, which it multiplies by numbers of its own; `tap` receives them [B, H, L, S] under
-    `name` before that.
+    allowed [B, L, S], or None for all, then without `drop`, which is applied to the weights: it
+    multiplies them by numbers of its own. scaled=False leaves out the root. `tap` receives the
+    weights [B, H, L, S] under `name` before that.
     """
     root, keep = (q.shape[-1] / heads) ** 0.5 if scaled else 1.0, None
     if drop is not unchanged:

@@ -112,7 +112,7 @@ def score_all(params, batch, config, score_categories=score_categories):
 
 
 def score(params, batch, candidates, config, score_all=score_all):
-    """Logits of candidates [B, C]; 0, padding, is scored like item 1.  -> [B, C].  (4)."""
+    """Logits of candidates [B, n]; 0, padding, is scored like item 1.  -> [B, n].  (4)."""
     rows = np.arange(len(candidates), like=candidates)[:, None]  # [B, 1]
     return score_all(params, batch, config)[rows, np.maximum(candidates, 1) - 1]
 

@@ -63,7 +63,7 @@ def input_code(params, item, counts):
 
 @in_one_pass  # computes the same, by one attention
 def behaviour_encoder(p, x, mask, causal, heads, drop, tap=ignore):
-    """K attentions, each over one behaviour's events.  x, mask [B, L, K] -> [B, L, D].  (3)."""
+    """K encoders, each of one behaviour's events.  x [B, L, D], mask [B, L, K] -> as x.  (3)."""
     merged = 0
     for b, M in enumerate(np.moveaxis(mask, -1, 0)):  # Deviation D2, D3: boolean, no norm before
         own = {name: {"w": p[name]["w"][b], "b": p[name]["b"][b]} for name in p if name != "res"}
@@ -119,7 +119,7 @@ def class_logits(params, q, z):  # Deviation D13: linear
 
 
 def loss(params, batch, config, rng=None, forward=forward):
-    """L_rank + theta L_class, means over all events with a next one.  -> scalar.  (7)."""
+    """L_rank + theta L_class, means over events: those ranked, all with a next one.  (7)."""
     z, follow = forward(params, batch, config, rng=rng), batch.next
     q = code(params, lookup(params["item"], follow.item), follow.counts)  # Deviation D11, D12: own
     q_negative = code(params, lookup(params["item"], follow.negative), follow.negative_counts)
