@@ -144,6 +144,7 @@ def recommend(options):
     if options.all_users:
         with open_map(options.scheduler) as each:
             recommending.write_all(run, log, options.k, options.all_users, each)
+        print(f"wrote {options.all_users}: the best items of {len(log.users) - 1} users")
         return
     require(not options.scheduler, "--scheduler splits users: give --all-users with it.")
     found = recommending.recommend(run.model, run.params, run.config, run.task, log, user,

@@ -82,7 +82,8 @@ def test_newer_events_of_a_file_change_the_history(folder, tmp_path):
 
 def test_all_users_at_once_are_each_user_alone(folder, tmp_path):
     path = tmp_path / "all.csv"
-    assert call("recommend", folder / "run", "--all-users", path, "-k", 3)[0] == 0
+    code, out, _ = call("recommend", folder / "run", "--all-users", path, "-k", 3)
+    assert code == 0 and out == f"wrote {path}: the best items of 4 users\n"
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
