@@ -150,7 +150,7 @@ def test_a_function_that_ends_the_process_is_no_success(capsys, write_file):
     assert code == 1 and "it called os._exit(0)" in text
 
 
-@pytest.mark.parametrize("more", [(), ("--timeout", "9"), ("--json", "report.json"), ("--strict",)])
+@pytest.mark.parametrize("more", [(), ("--timeout", "9"), ("--json", "report.json"), ("-x",)])
 def test_a_file_that_ends_the_process_is_no_success(tmp_path, write_file, more):
     path = write_file("import os\nos._exit(0)\n" + CAUSAL)
     done = subprocess.run([sys.executable, "-m", "mbref", "check", path, *more], cwd=tmp_path,
