@@ -11,9 +11,8 @@ from tests.test_cli import SMALL, call, files, refused, task, train, write_log
 
 
 @pytest.mark.parametrize(("options", "says"), [
-    (("--steps", 2, "--set", "steps=3"), "steps is given twice"),
-    (("--set", "width=8", "--set", "width=8"), "width is given twice"),
-    (("--threads", 2, "--set", "threads=3"), "threads is given twice"),
+    (("--steps", 2, "--set", "steps=3"), "steps is given by --set, too"),
+    (("--threads", 2, "--set", "threads=3"), "threads is given by --set, too"),
     (("--columns", "user=a,item=b"), "--columns and --no-header are for --format csv: taobao knows its columns"),
     (("--no-header",), "--columns and --no-header are for --format csv"),
     (("--step", 2), "--step")])

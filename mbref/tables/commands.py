@@ -49,14 +49,13 @@ def overrides_of(options):
     """--set, --seed, --steps, --threads, --validation-cases, where given.  -> {field: text}."""
     for pair in options.set:
         require("=" in pair, f"--set {pair[:80]}: write NAME=VALUE, such as --set width=32.")
-    pairs = [pair.split("=", 1) for pair in options.set]
+    texts = dict(pair.split("=", 1) for pair in options.set)
     given = {name: vars(options).get(name)
              for name in ("seed", "steps", "threads", "validation_cases")}
-    pairs += [[name, str(value)] for name, value in given.items() if value is not None]
-    names = [name for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    require(twice is None, f"{twice} is given twice: say once what it shall be.")
-    return dict(pairs)
+    given = {name: str(value) for name, value in given.items() if value is not None}
+    twice = next((name for name in given if name in texts), None)
+    require(twice is None, f"{twice} is given by --set, too: say once what it shall be.")
+    return texts | given
 
 
 def describe(log, split):

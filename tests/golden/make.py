@@ -25,7 +25,7 @@ from tests.golden.registry import BY_HAND, COMPONENTS, PLANS
 SAME = 1e-12   # of scale, between machines
 # the same of cases flagged Far in float64, whose values are 1e5 and more times their spread: of what is left when the
 # mean is taken off, the rounding of the last digit of what was there is as much larger
-SAME_FAR = 1e-10
+SAME_FAR = 5e-10
 SEEDS = 50     # tried in turn until a case is admitted
 
 
