@@ -26,7 +26,7 @@ WRONG = {
         ("+ eps)", "+ 1e-5)", "values that hardly vary"),
         ("x = x - np.mean(x, axis=-1, keepdims=True)\n    variance = np.mean(x**2, axis=-1, keepdims=True)",
          "m = np.mean(x, axis=-1, keepdims=True)\n    variance = np.mean(x**2, axis=-1, keepdims=True) - m**2\n    x = x - m",
-         "numbers that float32 cannot hold apart"),
+         "too fine for float32"),
     ],
     "my_block": [
         ('memory @ params["k"]["w"]', 'ramp("k", memory)', "several heads"),

@@ -120,7 +120,7 @@ FLAGS = {
         "values far from 0 beside their spread", "a variance in one pass, as mean of squares less "
         "square of the mean", "noise in place of what is normalised"),
     "Float64": Flag(
-        "numbers that float32 cannot hold apart", "a variance in one pass, as mean of squares less "
+        "too fine for float32", "a variance in one pass, as mean of squares less "
         "square of the mean", "noise in place of what is normalised, where values are far from 0"),
     "Switch": Flag(
         "another form of the equation", "the form of the other side, or of another switch",
