@@ -70,8 +70,8 @@ def train(options):
             "--out is missing: name the folder for the new run, or an old one by --resume.")
     try:
         if options.resume:
-            require(not options.model, f"--resume goes on with a run of its own model: leave "
-                                           f"{options.model} out.")
+            require(not options.model, "--resume goes on with a run of its own model: "
+                                       f"leave {options.model} out.")
             for name, value in vars(options).items():
                 require(name in ("resume", "run", "default_of", "device")
                         or value == options.default_of(name), "--resume goes on with a run as it "

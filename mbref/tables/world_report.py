@@ -55,8 +55,8 @@ def make_report(folder, chosen=mechanisms.MECHANISMS, seeds=3, quick=False, pool
     -> (results, paths of what is written).
     """
     folder = reproduce.open_folder(folder)
-    if quick:  # the reasons that we know are of whole trainings
-        chosen = [m._replace(reason="") for m in chosen]
+    if quick:  # the reasons that we know, and what shows early, are of whole trainings
+        chosen = [m._replace(reason="", early="") for m in chosen]
     worlds = worlds_of(chosen)
     compared = [mechanisms.cells_of(m, seeds, quick) for m in chosen]
     tables = {paper: cells_of_table(paper, columns, seeds, quick)

@@ -173,7 +173,7 @@ def test_a_quick_report_gives_no_reasons(tmp_path, monkeypatch):
     monkeypatch.setattr(world_report, "write_all", lambda *more: [])
     for quick in (True, False):
         given.clear()
-        monkeypatch.setattr(world_report.mechanisms, "compare", lambda m, *more: given.update({m.name: m.reason}) or {})
+        monkeypatch.setattr(world_report.mechanisms, "compare", lambda m, *more: given.update({m.name: m.reason + m.early}) or {})
         world_report.make_report(tmp_path / "out", quick=quick)
         assert any(given.values()) is not quick and "class loss" in given
 
