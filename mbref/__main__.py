@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from mbref.errors import InputError, printable, require
+from mbref.errors import STOPS, InputError, printable, require
 from mbref.options import parser
 
 
@@ -96,9 +96,8 @@ def cut_values(sentence):
 
 def stop_alike():
     """Let the signals that end a process do what Ctrl-C does, but for one that it shall not see."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is signal.SIG_DFL:
+    for number in STOPS:
+        if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
 
 

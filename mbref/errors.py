@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 
 MOST = 10**8  # of a size; products of three still have a number of bytes
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
+         if hasattr(signal, name)]  # what ends a process; Windows lacks the last
 
 
 class InputError(ValueError):
@@ -83,7 +85,7 @@ def without_interrupt():
     """Ctrl-C, and a signal that does the same, waits until the block has ended."""
     caught, stops = [], []
     if threading.current_thread() is threading.main_thread():  # they come to this one alone
-        stops = [number for number in signal.valid_signals()
+        stops = [number for number in STOPS
                  if signal.getsignal(number) is signal.default_int_handler]
     for number in stops:
         signal.signal(number, lambda *found: caught.append(found))

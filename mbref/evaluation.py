@@ -18,7 +18,7 @@ from mbref.errors import require
 from mbref.nn.device import device_of, to_device
 
 SCORES = 4_000_000  # of a batch; what a model holds beside them is some times as much
-TIES = {"AUC": "half", "AUC strict": "strict"}  # how ties count in each
+TIES = {"AUC": 0.5, "AUC strict": 0}  # what a tied pair counts in each
 METRICS = {"HR": metrics.hit_rate, "NDCG": metrics.ndcg, "MRR": metrics.mrr}
 
 
@@ -83,8 +83,11 @@ def auc_of_cases(score, held, negatives, cases):
     """The AUC of each case, for each of TIES.  -> [2, B]."""
     candidates = target_first(held, cases, negatives)  # [B, 1+m]
     scores = score(held.history, cases, candidates)  # Deviation DMRAN D20: in the place of p
-    positive = np.tile(np.arange(candidates.shape[1]) == 0, (len(cases), 1))
-    return [metrics.auc(scores, positive, ties, candidates > 0) for ties in TIES.values()]
+    above, tied = metrics.greater_and_ties(scores, np.zeros(len(cases), int), candidates > 0)
+    rivals = np.sum(candidates[:, 1:] > 0, axis=1)  # [B]
+    below = rivals - above - tied
+    return [np.where(rivals > 0, (below + share * tied) / np.maximum(rivals, 1), np.nan)
+            for share in TIES.values()]
 
 
 def validation(model, config, split, candidates="all", measure="NDCG@10", count=0):

@@ -630,6 +630,18 @@ def test_ctrl_c_in_a_step_waits_for_its_end():
         raise KeyError
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_does_as_ctrl_c_waits_as_well(number):
+    done, before = [], signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), without_interrupt():
+            signal.raise_signal(number)
+            done.append("all of it")
+        assert done == ["all of it"] and signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+
+
 def test_a_part_of_the_validation_events_is_drawn_once():
     items = []
 

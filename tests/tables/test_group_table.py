@@ -171,6 +171,10 @@ def test_auc_by_hand():
                            negatives)
     assert found == {"AUC": pytest.approx((0.5 + 1) / 2),
                      "AUC strict": pytest.approx((1 / 3 + 1) / 2)}
+    negatives[1] = 0  # a user without any is left out
+    found = evaluation.auc(evaluation.pick_candidates(lambda history, cases: table[cases]), held,
+                           negatives)
+    assert found == {"AUC": pytest.approx(0.5), "AUC strict": pytest.approx(1 / 3)}
 
 
 def test_auc_does_not_depend_on_the_batch_size():
