@@ -86,7 +86,7 @@ COMMANDS = {
         option("model", choices=MODELS),
         several("--grid", metavar="NAME=VALUE,...",
                 help="what to try of one setting, as --set has it; may be repeated"),
-        option("--out", help="folder for results.json (default: out/sweep)"),
+        option("--out", help="folder for results.json (default: out/sweep_MODEL)"),
         count("--seeds", default=3), *POOL, *TASK, *SETTINGS)),
     "worlds": ("mbref.worlds.commands.run_worlds", dict(
         help="logs with a known best answer: list them, make them"), (

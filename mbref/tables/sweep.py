@@ -28,7 +28,7 @@ def run_sweep(options):
     require(len(problem.split.validation.item), "there are no validation events to choose by: "
                                                 "give a longer log.")
     require_different(several, partial(kind.try_config, problem))
-    folder = reproduce.open_folder(options.out or Path("out") / "sweep")
+    folder = reproduce.open_folder(options.out or Path("out") / f"sweep_{options.model}")
     print(*kind.describe(problem), sep="\n")
     with open_pool(options.jobs, options.scheduler) as pool:
         best, searched = choose(problem, several, pool, folder)

@@ -68,6 +68,17 @@ def test_the_test_events_are_shown_of_the_chosen_alone(tmp_path):
 
 
 @pytest.mark.trains
+def test_sweeps_of_two_models_do_not_share_a_folder(tmp_path, monkeypatch):
+    log = write_log(tmp_path / "log.csv")
+    monkeypatch.chdir(tmp_path)
+    for model in ("bpr_mf", "sasrec"):
+        assert call("sweep", model, *task(log), *SMALL, "--grid", "width=4", "--seeds", 1)[0] == 0
+    found = {path.parent.name: json.loads(path.read_text()) for path in tmp_path.glob("out/*/results.json")}
+    assert {name: one["rows"]["width=4"]["model"] for name, one in found.items()} == {
+        "sweep_bpr_mf": "bpr_mf", "sweep_sasrec": "sasrec"}
+
+
+@pytest.mark.trains
 @pytest.mark.parametrize("every, reason", [(2, "the loss is nan at step 2"), (1, "scores must be finite")])
 def test_a_training_that_diverges_is_a_row_that_says_so(tmp_path, every, reason, rate="1e300"):
     log = write_log(tmp_path / "log.csv")
