@@ -123,7 +123,7 @@ def open_map(scheduler=None):
         with open_pool(1, scheduler) as pool:
             yield partial(map_through, pool)
     else:
-        yield lambda function, parts: map(function, tqdm(parts, leave=False, delay=2))
+        yield lambda function, parts: map(function, tqdm(parts, "ranking", leave=False, delay=2))
 
 
 def map_through(pool, function, parts):
@@ -132,7 +132,7 @@ def map_through(pool, function, parts):
     size = max(1, -(-len(parts) // TASKS))
     several = [parts[at:at + size] for at in range(0, len(parts), size)]
     done = pool.map(partial(call_for_each, function), several)
-    for results in tqdm(done, total=len(several), leave=False, delay=2):
+    for results in tqdm(done, "ranking", len(several), leave=False, delay=2):
         yield from results
 
 
