@@ -128,9 +128,9 @@ def has_odd_numbers(data, separator):
     """May a field begin like 01, +1, -1, "1 or with a blank: not as a plain number does?"""
     letters = np.frombuffer(b"\n" + data, np.uint8)
     edge = (letters == ord("\n")) | (letters == ord(separator))
-    low = edge[:-1] & (letters[1:] < ord("0")) & ~edge[1:]
-    zero = edge[:-2] & (letters[1:-1] == ord("0")) & (letters[2:] >= ord("0"))
-    return bool(low.any() or zero.any())
+    at = 1 + np.flatnonzero(edge[:-2] & (letters[1:-1] < ord("1")))  # there fields begin
+    zero = letters[at] == ord("0")
+    return bool(np.any(np.where(zero, letters[at + 1] >= ord("0"), ~edge[at])))
 
 
 def _load(lines, dtype, separator):
