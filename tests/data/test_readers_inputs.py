@@ -124,6 +124,7 @@ def test_reviews_are_in_order_of_milliseconds(tmp_path):
     (["2017-11-28 06:01:34 UTC", "2017-11-28 06:01:35.999 UTC"], "ISO 8601"),
     (["2017-11-28T08:01:34+02:00", "2017-11-28T01:01:35-0500"], "ISO 8601"),
     (["2017/11/28 06:01:34", "2017/11/28 06:01:35"], "ISO 8601"),
+    ([20171128060134, 20171128060135], "times are read as days, such as 20140407"),
     (["Tue Nov 28 06:01:34 +0000 2017", "Tue Nov 28 01:01:35 -0500 2017"], "Tue Apr 03")])
 def test_units_of_time_are_found_and_told(tmp_path, times, told):
     path = saved(tmp_path, "t;u;i\n" + "".join(f"{t};1;{n}\n" for n, t in enumerate(times)))
@@ -131,6 +132,30 @@ def test_units_of_time_are_found_and_told(tmp_path, times, told):
     assert log.time.tolist() == [T, T + 1]
     assert log.notes[0] == "log.csv: columns are separated by semicolons"
     assert len(log.notes) == (1 if told is None else 2) and (told or "semicolons") in log.notes[-1]
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("20171128", "2017-11-28T00:00:00"), ("201711280601", "2017-11-28T06:01:00"),
+    ("20160229235960", "2016-03-01T00:00:00"),  # a leap second
+    ("20171328", None), ("20171131", None), ("20171128250000", None), ("20171128006000", None),
+    ("20171128000061", None), ("2017112806", None), ("12101208", None)])
+def test_days_in_digits(text, expected):
+    found = times.digit_time(text)
+    assert np.isnan(found) if expected is None else np.datetime64(found, "us") == np.datetime64(expected)
+
+
+def test_numbers_that_are_no_days_stay_numbers(tmp_path):
+    rows = "".join(f"1,{n},{time}\n" for n, time in enumerate((20171301, 20171128, 20171132, 20171129)))
+    log = read_table(saved(tmp_path, f"u,i,t\n{rows}"), {"user": "u", "item": "i", "time": "t"})
+    assert sorted(log.time) == [20171128, 20171129, 20171132, 20171301]  # half of them are days, by chance
+    assert "4 of 4 times lie before 1990" in log.notes[-1]
+
+
+@pytest.mark.parametrize("broken", ["yesterday", "2017-11-28 25:00:00", "2017-11-28 00:60:00", "2017-11-28 00:00:61"])
+def test_a_broken_first_time_does_not_decide(tmp_path, broken):
+    rows = "".join(f"1,{n},2017-11-28 06:01:{34 + n}\n" for n in range(3))
+    log = read_table(saved(tmp_path, f"u,i,t\n1,9,{broken}\n{rows}"), {"user": "u", "item": "i", "time": "t"})
+    assert log.time.tolist() == [T, T + 1, T + 2] and "skipped 1 of 4 rows" in log.notes[-1]
 
 
 def test_a_time_in_words_that_is_none_names_its_line(tmp_path):

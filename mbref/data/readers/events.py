@@ -5,7 +5,7 @@ import numpy as np
 
 from mbref.data.readers.columns import Column, list_texts, map_texts, take
 from mbref.data.readers.lines import add_broken
-from mbref.data.readers.times import LATEST, iso_time, number, numbers_of, word_time
+from mbref.data.readers.times import LATEST, digit_time, iso_time, number, numbers_of, word_time
 
 BOOLEAN = {"true": "1", "false": "0"}
 RATED = ("pos", "neutral", "neg")
@@ -17,10 +17,13 @@ CLOCKS = {"number": (number, NO_NUMBER),
           "ISO": (iso_time, "time {} is no time since 1970, write it as 2014-04-07T10:51:09.277Z"),
           "words": (word_time, "time {} is no time since 1970, write it as Tue Apr 03 18:00:09 "
                                "+0000 2012"),
+          "digits": (digit_time, "time {} is no time, write all as 20140407 or 20140407105109"),
           "day": (iso_time, "eventdate {} is no day since 1970 (YYYY-MM-DD), or its timeframe no "
                             "milliseconds")}
 CALENDARS = {"ISO": "times are ISO 8601, of UTC unless they name a zone",
-             "words": "times are written as Tue Apr 03 18:00:09 +0000 2012"}
+             "words": "times are written as Tue Apr 03 18:00:09 +0000 2012",
+             "digits": "times are read as days, such as 20140407, or 20140407105109, of UTC"}
+FIRST = 100  # times that decide how the others are written
 
 
 def rating_to_behaviour(rating):
@@ -35,10 +38,13 @@ def rating_to_behaviour(rating):
 
 
 def find_clock(part):
-    """Which of CALENDARS reads the first time of a part, else "any"."""
-    times = list_texts(part["time"]) if "time" in part else []
-    return next((clock for clock in CALENDARS
-                 if times and not isnan(CLOCKS[clock][0](times[0]))), "any")
+    """Which of CALENDARS reads more than half of the first times of a part, else "any"."""
+    times = list_texts(part["time"])[:FIRST] if "time" in part else []
+
+    def count_read(clock):
+        return sum(not isnan(CLOCKS[clock][0](time)) for time in times)
+
+    return next((clock for clock in CALENDARS if 2 * count_read(clock) > len(times)), "any")
 
 
 def events_of(part, table, broken, shown):

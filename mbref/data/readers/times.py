@@ -12,6 +12,7 @@ FEW_TIMES = 1000  # hardly any, in a long log
 YEAR, IN_1990 = 365 * 86400, 631_152_000  # seconds
 ISO = re.compile(r"(\d{4}([-/])\d\d\2\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
                  r" ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
+DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?", re.ASCII)
 
 
 def number(text):
@@ -32,9 +33,20 @@ def iso_time(text):
         start = int(np.datetime64(day.replace("/", "-"), "us").astype(np.int64))
     except ValueError:
         return float("nan")
+    if int(hour) > 24 or int(minute) > 59 or int(second) > 60:
+        return float("nan")
     zone = int(f"{sign}1") * (60 * int(hours) + int(minutes))
     seconds = 60 * (60 * int(hour) + int(minute) - zone) + int(second)
     return start + 10**6 * seconds + int(fraction[:6].ljust(6, "0"))
+
+
+def digit_time(text):
+    """Microseconds since 1970 of 20140407, 201404071051 or 20140407105109; nan for none."""
+    found = DIGITS.fullmatch(text)
+    if not found:
+        return float("nan")
+    year, month, day, hour, minute, second = found.groups("00")
+    return iso_time(f"{year}-{month}-{day}T{hour}:{minute}:{second}")
 
 
 def word_time(text):
