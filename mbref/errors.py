@@ -19,6 +19,12 @@ def require(condition, sentence):
         raise InputError(sentence)
 
 
+def require_generator(rng):
+    """Raise InputError unless rng draws numbers as a numpy.random.Generator does."""
+    require(hasattr(rng, "integers"),
+            f"rng is {rng!r}: give a Generator, such as numpy.random.default_rng(0).")
+
+
 def printable(sentence):
     """The sentence with control characters, which a terminal would obey, as escapes."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)

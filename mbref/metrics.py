@@ -10,7 +10,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from mbref.errors import MOST, InputError, require
+from mbref.errors import MOST, InputError, require, require_generator
 
 # The g of a target that was no candidate: above every cut-off k, which may exceed C, so every
 # metric is 0.
@@ -184,15 +184,17 @@ def paired_bootstrap(a, b, rng, n=1000):
     a, b: [B] values of two models on the SAME cases in the same order, a case being a user or a
     session (events of one session are correlated). rng: np.random.Generator; n: resamples.
     Returns PairedDifference(mean, low, high).
-    Raises InputError for no case, unequal shapes, nan, or n < 1.
+    Raises InputError for no case, unequal shapes, nan, no Generator, or an n that is no count.
     """
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    require(a.ndim == 1 and a.shape == b.shape and len(a) > 0 and n >= 1,
-            f"a and b must be [B] of the same B >= 1 and n >= 1, not {a.shape}, {b.shape}, {n}.")
+    require(a.ndim == 1 and a.shape == b.shape and len(a) > 0,
+            f"a and b must be [B] of the same B >= 1, not {a.shape}, {b.shape}.")
     gap = a - b
     require(not np.isnan(gap).any(),
             "a and b must not hold nan; drop the undefined cases from both.")
-    means = [gap[rng.integers(len(gap), size=len(gap))].mean() for _ in range(n)]
+    require_generator(rng)
+    draws = range(_require_k(n, "n"))
+    means = [gap[rng.integers(len(gap), size=len(gap))].mean() for _ in draws]
     low, high = np.percentile(means, [2.5, 97.5])
     return PairedDifference(gap.mean(), low, high)
 
@@ -235,9 +237,9 @@ def _require_mask(name, mask, shape):
     return mask
 
 
-def _require_k(k):
+def _require_k(k, name="k"):
     require(isinstance(k, (int, float, np.integer, np.floating)) and 1 <= k <= MOST and k == int(k),
-            f"k must be a whole number of at least 1 and at most {MOST:,}, not {k}.")
+            f"{name} must be a whole number of at least 1 and at most {MOST:,}, not {k}.")
     return int(k)
 
 

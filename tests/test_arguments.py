@@ -1,14 +1,16 @@
 """What somebody who imports mbref may give wrongly: one sentence that names it; what is right in another dress is right."""
 from dataclasses import MISSING, fields
+from functools import partial
 
 import numpy as np
 import pytest
 
-from mbref import evaluation, runs, training
+from mbref import evaluation, metrics, runs, training
 from mbref.baselines import bpr_mf
 from mbref.data.leave_one_out import leave_one_out
 from mbref.data.negatives import negatives_of_user
 from mbref.data.readers import read, read_table
+from mbref.data.sessions import session_split
 from mbref.errors import InputError
 from mbref.tables.recommend import recommend
 from tests.test_cli import call, files
@@ -82,6 +84,46 @@ def test_ids_of_any_kind_and_any_generator(kind, bits):
     assert all((one == found[0]).all() for one in found)
 
 
+def test_what_draws_no_numbers():
+    """rng=None, a seed, a RandomState: none is a Generator."""
+    for rng in (None, 7, np.random.RandomState(0)):
+        with pytest.raises(InputError, match="^rng is .*: give a Generator"):
+            negatives_of_user(rng, 5, [1], 2)
+        with pytest.raises(InputError, match="^rng is .*: give a Generator"):
+            metrics.paired_bootstrap([1.0], [0.0], rng)
+
+
+@pytest.mark.parametrize("n", [0, 2.5, "9", None, float("nan")])
+def test_a_number_of_resamples_that_is_no_count(n):
+    with pytest.raises(InputError, match="^n must be a whole number"):
+        metrics.paired_bootstrap([1.0], [0.0], np.random.default_rng(0), n)
+
+
+@pytest.mark.parametrize("field, wrong, sentence", [
+    ("user", 0, "user .* of 1 to 5"), ("user", 6, "user .* of 1 to 5"), ("item", 0, "item .* of 1 to 6"),
+    ("item", 7, "item .* of 1 to 6"), ("behaviour", 0, "behaviour .* of 1 to 2"), ("behaviour", 3, "behaviour .* of 1 to 2"),
+    ("category", -1, "category .* of 0 to 1"), ("category", 2, "category .* of 0 to 1")])
+def test_a_log_made_by_hand_with_numbers_that_have_no_names(path, field, wrong, sentence):
+    log = read_table(path, COLUMNS, header=False)
+    log = log._replace(category=np.arange(len(log.user)) % 2, categories=np.array(["", "a"]))
+    leave_one_out(log, "buy")
+    column = getattr(log, field).copy()
+    column[3] = wrong
+    for split in (partial(leave_one_out, target="buy"), session_split):
+        with pytest.raises(InputError, match=f"^{sentence}, which have names"):
+            split(log._replace(**{field: column}))
+
+
+@pytest.mark.parametrize("given, sentence", [
+    ({"tables": ("item", 5)}, "tables is"), ({"tables": (("item",),)}, "tables is"), ({"tables": (("item", 5, 4),)}, "tables is"),
+    ({"tables": ((5, "item"),)}, "tables is"), ({"tables": (("item", 2.5),)}, "tables is"), ({"tables": (["item", 5],)}, "tables is"),
+    ({"tables": (("item", 5),), "groups": (("item", "shop"),)}, "groups is"), ({"items": 5, "groups": ("item",)}, "groups is")])
+def test_tables_and_groups_that_are_none(given, sentence):
+    for model in (runs.MODELS["atrank"], runs.VARIANTS["atrank"]):
+        with pytest.raises(InputError, match=f"^{sentence} .*: give"):
+            model.Config(**given)
+
+
 @pytest.fixture
 def path(tmp_path):
     rows = [f"{u},{i},{'buy' if (u + i) % 2 else 'pv'},{100 * i}\n" for u in range(1, 6) for i in range(1, 7)]
@@ -94,10 +136,11 @@ COLUMNS = {"user": 1, "item": 2, "behaviour": 3, "time": 4}
 
 @pytest.mark.parametrize("choices, sentence", [
     ({"sample_users": -1}, "sample_users is -1"), ({"sample_users": 2.5}, "sample_users is 2.5"),
-    ({"sample_users": "2"}, "sample_users is '2'"), ({"behaviours": (1, 2)}, "behaviours must be a sequence")])
+    ({"sample_users": "2"}, "sample_users is '2'"), ({"behaviours": (1, 2)}, "behaviours must be a sequence"),
+    ({"header": "no"}, "header is .no."), ({"keep_repeats": "no"}, "keep_repeats is .no."), ({"keep_repeats": None}, "keep_repeats is None")])
 def test_a_reading_that_cannot_be(path, choices, sentence):
     with pytest.raises(InputError, match=sentence):
-        read_table(path, COLUMNS, header=False, **choices)
+        read_table(path, COLUMNS, **{"header": False, **choices})
 
 
 def test_a_log_that_is_no_path_and_a_format_that_is_no_word(path):

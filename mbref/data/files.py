@@ -53,8 +53,9 @@ def write_part(path, write, new=False):
 def write_folder(folder, contents, over=False):
     """Write {name: bytes} into a folder, which is made: all or, if one fails, none.  -> paths.
 
-    Whoever is killed can begin again. Raises InputError as write_whole, and for a file of other
-    content that is there already, unless it may be written `over`.
+    Once all are written they take their places one after the other: if that is stopped or fails,
+    the first of them have, and whoever begins again finishes it. Raises InputError as write_whole,
+    and for a file of other content that is there already, unless it may be written `over`.
     """
     make_folder(folder)
     paths = {Path(folder) / name: content for name, content in contents.items()}

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.data.log import require_names
 from mbref.data.sequences import Sequences, cut, of_rows, owner, take, whole_log_counts
 from mbref.errors import require
 
@@ -39,8 +40,9 @@ def leave_one_out(log, target, drop_target_history=False, counts="running", min_
 
     If the log has events of a test file, those on the target are the test, each seen from what its
     user did before it, and all other events are there to train on. Raises InputError for an unknown
-    behaviour or switch.
+    behaviour or switch, or a log with numbers that have no names.
     """
+    require_names(log)
     require(target in (*log.behaviours, "any"), f"unknown target behaviour {target!r}: "
                                                 f"this log has {', '.join(log.behaviours)}, any.")
     require(target != "any" or "any" not in log.behaviours,

@@ -3,6 +3,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.errors import require
+
 
 class Attributes(NamedTuple):
     """Attributes of items: those of item i are value[ptr[i]:ptr[i + 1]].
@@ -32,3 +34,13 @@ class Log(NamedTuple):
     notes: tuple[str, ...]  # sentences: what the reader dropped or noticed
     attributes: Attributes | None = None  # of the N items; None where the file has none
     held: np.ndarray | None = None  # [n] True for the events of a test file, None without one
+
+
+def require_names(log):
+    """Raise InputError for a log, made by hand, in which a number has no name."""
+    for field, least, names in (("user", 1, log.users), ("item", 1, log.items),
+                                ("behaviour", 1, ("", *log.behaviours)),
+                                ("category", 0, log.categories)):
+        column, most = getattr(log, field), -1 if names is None else len(names) - 1
+        require(column is None or np.all((column >= least) & (column <= most)),
+                f"{field} of the log must be numbers of {least} to {most}, which have names.")

@@ -4,7 +4,7 @@ Letters: n items, m negatives, B users, r a rank among all items, r~ one among t
 """
 import numpy as np
 
-from mbref.errors import require
+from mbref.errors import require, require_generator
 
 
 def negatives_of_user(rng, n_items, seen, m):
@@ -13,8 +13,9 @@ def negatives_of_user(rng, n_items, seen, m):
     seen: ids never to draw, so the user's train, validation AND test items; 0 (padding) in it is
     harmless. When fewer than m ids are free, all of them are used and 0 fills the end: pass
     `allowed = candidates != 0` to the metrics, and report the number used.
-    Raises InputError for an m or n_items that is no count, or an id outside 0..n_items.
+    Raises InputError for no Generator, a count that is none, or an id outside 0..n_items.
     """
+    require_generator(rng)
     seen, kinds = np.asarray(list(seen)), (int, np.integer)
     require(isinstance(m, kinds) and isinstance(n_items, kinds) and m >= 0 and n_items >= 0
             and seen.dtype.kind in "iu" + "f" * (seen.size == 0)  # of an empty list

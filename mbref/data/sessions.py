@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mbref.data.leave_one_out import Split, prefixes
-from mbref.data.log import Attributes, Log
+from mbref.data.log import Attributes, Log, require_names
 from mbref.data.readers.build import freeze
 from mbref.data.sequences import Sequences, of_rows, ranges
 from mbref.errors import require
@@ -46,8 +46,9 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
     file). By either rule, validation is the last `days` of what is not test, cut as session-rec
     cuts; no day is lost there. If the log has events of a test file, their sessions are the test.
 
-    Raises InputError for an unknown choice, a log without times, an empty part.
+    Raises InputError for an unknown choice, a log without times or names, an empty part.
     """
+    require_names(log)
     require(rule in RULES, f"unknown rule {rule!r}: choose one of {', '.join(RULES)}.")
     require(support in SUPPORTS,
             f"unknown support {support!r}: choose one of {', '.join(SUPPORTS)}.")

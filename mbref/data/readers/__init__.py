@@ -55,6 +55,9 @@ def read(path, format, behaviours=None, **choices):
     reading = Reading(behaviours, **choices)
     require(isinstance(reading.sample_users, Integral) and reading.sample_users >= 0,
             f"sample_users is {reading.sample_users!r}: give how many, 0 for all")
+    for name in ("header", "keep_repeats"):
+        value = getattr(reading, name)
+        require(isinstance(value, bool), f"{name} is {value!r}: give True or False")
     if format in TABLES:
         return read_shop(path, format, reading)
     return OTHERS[format](path, reading)
