@@ -152,7 +152,8 @@ EVENTS = {name: {**events(), **change} for name, change in {
     "no time": {"time": np.array([0, 1, np.nan, 3, 4])}, "endless time": {"time": np.array([0, 1, np.inf, 3, 4])},
     "a negative too many": {"neg": np.array([3, 3, 1, 1, 4])}, "a user without events": {"ptr": np.array([0, 0, 5])},
     "others' negatives": {"test_neg100": np.ones((3, 100), int)}, "no items": {"cate": np.zeros(0, int)},
-    "a time too few": {"time": np.arange(4)}, "a table of times": {"time": np.zeros((5, 2))}}.items()}
+    "a time too few": {"time": np.arange(4)}, "a table of times": {"time": np.zeros((5, 2))},
+    "a time before 1970": {"time": np.arange(-1, 4)}, "a time no float can hold": {"time": np.arange(5) + 2**53}}.items()}
 
 
 @pytest.mark.parametrize("read, content", [
@@ -162,6 +163,16 @@ def test_a_split_file_that_does_not_fit_together(tmp_path, read, content):
     np.savez(tmp_path / "split.npz", **content)
     with pytest.raises(InputError, match="split.npz is no split file"):
         read(tmp_path / "split.npz")
+
+
+@pytest.mark.parametrize("read, content", [
+    (split_files.read_training_lists, {**lists(), "neg_clean": np.zeros((2, 3, 4), int), "neg_release": np.full((2, 3, 4), 6)}),
+    (split_files.read_event_lists, {**events(), "time": np.arange(5) + 2**53 - 4, "neg": np.array([0, 3, 0, 3, 0]),
+                                    "test_neg100": np.arange(200).reshape(2, 100) % 4})])
+def test_a_split_file_at_its_bounds(tmp_path, read, content):
+    np.savez(tmp_path / "split.npz", **content)
+    log, negatives, *_ = read(tmp_path / "split.npz")
+    assert log.user.tolist() == ([1, 1, 1, 2, 2, 2, 3, 3, 3] if "target" in content else [1, 1, 2, 2, 2])
 
 
 def test_what_was_not_asked_for_is_not_unpacked(tmp_path):
@@ -227,6 +238,15 @@ def test_a_pipe_is_told_at_once(tmp_path):
     os.mkfifo(tmp_path / "state.npz")
     with pytest.raises(ValueError, match="it is a pipe"):
         arrays.read_arrays(tmp_path / "state.npz", {})
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_both_kinds_of_header(tmp_path, version):
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.arange(3), version)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as z:
+        z.writestr("a.npy", content.getvalue())
+    np.testing.assert_array_equal(arrays.read_arrays(tmp_path / "a.npz", {"a": ("i", 1)})["a"], [0, 1, 2])
 
 
 @pytest.mark.parametrize("size, good", [(0, True), (64, True), (65, False)])

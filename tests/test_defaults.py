@@ -1,13 +1,20 @@
 """Values that nobody gives: what a call without them does."""
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
-from mbref import metrics, runs, training
+from mbref import evaluation, metrics, protocol, runs, training
 from mbref.candidates import rank
-from mbref.data import sessions
+from mbref.data import group_events, item_text, sessions
+from mbref.data.leave_one_out import Held, draw_cases, leave_one_out
+from mbref.data.sequences import from_rows
 from mbref.data.readers import read
 from mbref.data import shipped
+from mbref.tables.recommend import recommend
 
 VIEWS = str(shipped.tiny_data() / "diginetica/train-item-views.csv")
 
@@ -44,3 +51,49 @@ def test_training_takes_what_readme_says():
             f"validation events, and it ends when {s.patience} times none was better.") in text
     assert (s.seed, s.rates, s.drop_step, s.validation_cases, s.threads, s.float32, s.validate) == (
         0, (), 0, 0, 1, True, "NDCG@10")
+
+
+@pytest.mark.parametrize("model, named, settings", [
+    # the release's folder atrank/: 64 + 64 wide, 8 heads, one block, L2 5e-5, no dropout, days; SGD 1.0, clip 5, batches of 32
+    ("atrank", dict(table_width=64, width=128, heads=8, blocks=1, penalty=5e-5, dropout=0.0, unit=24 * 60 * 60),
+     dict(optimiser="sgd", rate="1", clip="5", batch_size="32")),
+    # section 4: d = 128, r = 10, "5e-5 or 1e-4", "32 or 16", SGD from 1.0; lambda_3 is ours (LEDGER D14)
+    ("dmran", dict(width=128, hops=10, penalty=5e-5, redundancy=1e-4, unit=24 * 60 * 60),
+     dict(optimiser="sgd", rate="1", clip="5", batch_size="16")),
+    # the release's Yelp and MovieLens runs: d 50, one head and block, dropout .4, theta .1
+    ("hmar", dict(width=50, heads=1, blocks=1, dropout=0.4, theta=0.1), {}),
+    # nothing of it could be read: ours (LEDGER D9: lambda 1)
+    ("hiersrec", dict(category_weight=1.0, dropout=0.0), dict(beta2="0.999"))])
+def test_settings_of_the_papers_and_their_releases(model, named, settings):
+    values = {field.name: field.default for field in fields(runs.MODELS[model].Config)}
+    assert {name: values[name] for name in named} == named
+    wanted = protocol.optional(runs.MODELS[model], "SETTINGS")
+    assert {name: wanted[name] for name in settings} == settings
+
+
+@pytest.mark.parametrize("function, values", [
+    (sessions.session_split, dict(rule="session-rec", support="train", min_support=5, days=7)),  # of session-rec's script
+    (sessions.cut_sessions, dict(gap=30 * 60)), (leave_one_out, dict(min_events=3, counts="running")),
+    (group_events.split, dict(share=0.15)), (item_text.text_vectors, dict(columns=1024, width=64)),
+    (evaluation.negatives_of_cases, dict(count=99)), (evaluation.report, dict(candidates="all", k=10)),
+    (evaluation.validation, dict(candidates="all", measure="NDCG@10", count=0)), (runs.with_text, dict(seed=0)),
+    (recommend, dict(reasons=2))])
+def test_what_a_call_leaves_out(function, values):
+    """As the docstrings, README and the releases' scripts have it."""
+    found = {name: parameter.default for name, parameter in signature(function).parameters.items()}
+    assert {name: found[name] for name in values} == values
+
+
+def test_a_validation_by_auc_has_20_negatives_of_its_own():
+    """Of seed 1, where the test's are of others; a part of the cases is that of seed 0."""
+    rng, n = np.random.default_rng(5), 30
+    log = from_rows(np.repeat(np.arange(1, n + 1), 3), rng.integers(1, 401, 3 * n), np.ones(3 * n, int), 1)
+    split = SimpleNamespace(validation=Held(log, rng.integers(1, 401, n), np.zeros(n, bool)), items=400)
+    model = SimpleNamespace(ranking_batch=lambda history, cases, config: cases,
+                            score=lambda params, cases, candidates, config: np.sin(9.0 * candidates))
+    score = evaluation.candidate_scorer(model, {"a": np.zeros(1)}, None)
+    for count in (0, 7):
+        held = draw_cases(split.validation, 7, np.random.default_rng(0)) if count else split.validation
+        negatives = evaluation.negatives_of_cases(held, 400, seed=1, count=20)
+        got = evaluation.validation(model, None, split, measure="AUC", count=count)
+        assert got({"a": np.zeros(1)}) == evaluation.auc(score, held, negatives)["AUC"]

@@ -286,7 +286,7 @@ def test_10_masked_target_is_a_miss_that_stays_in_the_denominator():
     g, e = greater_and_ties(scores, [0, 0, 0], allowed)
     assert g.tolist() == [0, MISS, MISS] and e.tolist() == [0, 0, 0]
     for metric, ties in itertools.product(METRICS, POLICIES):
-        for k in (1, 3, 50):  # 50: past the number of candidates
+        for k in (1, 3, 50, 10**6):  # far past the number of candidates
             assert metric(g, e, k, ties).tolist() == [1, 0, 0]
             assert metric(g, e, k, ties).mean() == 1 / 3
 
@@ -587,7 +587,7 @@ def test_paired_bootstrap_sign_default_and_reproducibility():
     assert same == (2.0, 2.0, 2.0)
 
 
-@pytest.mark.parametrize("a, b, n", [([1.0], [1.0, 2.0], 10), ([[1.0]], [[1.0]], 10), ([1.0], [1.0], 0),
+@pytest.mark.parametrize("a, b, n", [([1.0], [1.0, 2.0], 10), ([[1.0]], [[1.0]], 10),
                                      ([np.nan], [1.0], 10)])
 def test_paired_bootstrap_refuses_unpaired_or_undefined_cases(a, b, n):
     with pytest.raises(InputError, match="a and b must"):

@@ -685,6 +685,20 @@ def test_large_catalogues_are_ranked_a_few_cases_at_a_time():
     assert sizes == [2, 2, 2]
 
 
+@pytest.mark.parametrize("items, cases", [(10, 64), (62_500, 64), (62_501, 63), (2_000_000, 2), (2_000_001, 1), (9_000_000, 1)])
+def test_cases_at_once_by_hand(items, cases):
+    assert evaluation.cases_at_once(items) == cases
+
+
+@pytest.mark.parametrize("drop, step, rate", [(0, 99, 0.5), (3, 2, 0.5), (3, 3, 0.05), (3, 4, 0.05), (1, 0, 0.5)])
+def test_the_rate_drops_to_a_tenth(drop, step, rate):
+    for optimiser in ("sgd", "adam"):
+        settings = training.Settings(optimiser=optimiser, rate=0.5, clip=3.0, drop_step=drop, beta2=0.9)
+        rule = training.rule(settings, step)
+        assert rule.rate == pytest.approx(rate) and rule.clip == 3.0 and getattr(rule, "beta2", 0.9) == 0.9
+    assert training.rule(replace(settings, rates=(2.0, 4.0)), step, task=1).rate == pytest.approx(8 * rate)
+
+
 @pytest.mark.parametrize("k, left_out, want", [(2, (), [3, 2]), (3, (), [3, 2, 4]), (3, (3,), [2, 4, 1]), (9, (2, 3), [4, 1, 5]),
                                                (2, (1, 2, 3, 4, 5), [])])
 def test_the_best_items_by_hand(k, left_out, want):

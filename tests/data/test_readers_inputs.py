@@ -1,13 +1,14 @@
 """Small inputs that went wrong for people, the right value of each, and others of its kind."""
 import gzip
 import json
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
 from mbref.data.readers import read, read_table, table, times
 from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
-from mbref.data.readers.lines import Findings
+from mbref.data.readers.lines import Findings, chunks
 from mbref.errors import InputError
 from tests.optional import given, st
 
@@ -89,6 +90,93 @@ def test_a_time_far_from_the_rest_is_named(tmp_path):
         assert log.notes == (f"log.csv: 1 of 21 times lie far {words}",)
     rows = [f"1,{n},1,pv,{T + 40_000_000 * n}\n" for n in range(20)]  # all of them more than a year apart
     assert read(saved(tmp_path, "".join(rows)), "taobao").notes == ()
+
+
+@pytest.mark.parametrize(("more", "far"), [(0, 0), (1, 1)])
+def test_far_is_more_than_a_year_of_365_days(more, far):
+    year = np.array([0, 10, 10 + 365 * 86400 + more]) + T
+    assert times.count_outliers(year) == far and times.count_outliers(-year[::-1]) == 0
+    assert len(times.suspicions(year, year)) == far
+
+
+def reviews(times, **more):
+    return "".join(json.dumps({"reviewerID": "U", "asin": f"A{n}", "unixReviewTime": t, **more}) + "\n" for n, t in enumerate(times))
+
+
+@pytest.mark.parametrize(("time", "good"), [(0, True), (-1, False), (10**11 - 1, True), (10**11, False)])
+def test_times_at_their_bounds(tmp_path, time, good):
+    rows = f"1,10,1,pv,{T}\n1,11,1,pv,{T + 1}\n1,12,1,pv,{time}\n"
+    for log in (read(saved(tmp_path, rows), "taobao"), read(saved(tmp_path, reviews([T, T + 1, time]), "X.json"), "amazon")):
+        assert (time in log.time) == good and any("skipped 1 of 3 rows" in note for note in log.notes) != good
+
+
+@pytest.mark.parametrize(("rating", "good"), [(0, True), (5, True), (-0.5, False), (5.5, False)])
+def test_ratings_at_their_bounds(tmp_path, rating, good):
+    rows, names = f"7\t20\t4\t{T}\n7\t21\t{rating}\t{T + 1}\n", ("pos", "neutral", "neg")
+    for log in (read(saved(tmp_path, rows), "movielens"),
+                read(saved(tmp_path, reviews([T], overall=4) + reviews([T + 1], overall=rating), "X.json"), "amazon", names)):
+        assert len(log.user) == 1 + good and any("skipped 1 of 2 rows" in note for note in log.notes) != good
+
+
+@pytest.mark.parametrize(("size", "good"), [((1 << 16) - 1, True), (1 << 16, False)])
+def test_a_line_in_pythons_spelling_is_short(tmp_path, size, good):
+    """A longer one takes Python's parser minutes."""
+    line = f"{{'reviewerID': 'U', 'asin': 'A', 'unixReviewTime': {T}, 'text': ''}}"
+    path = saved(tmp_path, line.replace("''", f"'{'a' * (size - len(line))}'") + "\n", "X.json")
+    if good:
+        assert read(path, "amazon").time.tolist() == [T]
+    else:
+        assert "it is not a JSON object" in refused(path, "amazon")
+
+
+@pytest.mark.parametrize(("rest", "far"), [(1.5, 0), (2.5, 1)])
+def test_far_is_farther_than_all_the_rest_spans(rest, far):
+    year = 365 * 86400
+    assert times.count_outliers(T + np.array([0, 2 * year, int((2 + rest) * year)])) == far
+
+
+@pytest.mark.parametrize(("n", "late", "far"), [(2000, 2, 2), (2000, 3, 0), (1999, 1, 1), (1999, 2, 0), (2, 1, 0)])
+def test_at_most_one_in_a_thousand_times_is_far(n, late, far):
+    time = T + np.arange(n)
+    time[-late:] += 10 * 365 * 86400
+    assert times.count_outliers(time) == far
+
+
+@pytest.mark.parametrize(("n", "different", "notes"), [(3000, 3, 1), (3000, 4, 0), (2, 1, 1), (2, 2, 0), (1, 1, 0)])
+def test_hardly_different_is_one_in_a_thousand(n, different, notes):
+    time = T + np.arange(n) % different
+    assert len(times.suspicions(time, time)) == notes
+
+
+@pytest.mark.parametrize("end", ["", "+05:30", "-03:30", "-00:15", "+11:00"])
+@pytest.mark.parametrize("second", ["00", "59.000250", "34.999999"])
+def test_iso_times_are_those_of_python(second, end):
+    text = f"2017-11-28T06:01:{second}{end}"
+    since = datetime.fromisoformat(text if end else text + "+00:00") - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    assert times.iso_time(text) == since // timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("1970-01-02", 86400), ("1970/01/02 01", 90000), ("1970-01-02T01:02", 90120), ("1970-01-01T00:00:01,5Z", 1.5),
+    ("1970-01-01T00:00:01.1234567", 1.123456), ("1970-01-01T000001", 1), ("1970-01-01T00:00:00-01", 3600)])
+def test_short_iso_times_by_hand(text, seconds):
+    assert times.iso_time(text) == seconds * 10**6
+
+
+@pytest.mark.parametrize(("size", "good"), [(1 << 22, True), ((1 << 22) + (1 << 20) + 1, False)])
+def test_a_line_of_four_million_bytes_is_no_line_of_a_log(tmp_path, size, good):
+    path = saved(tmp_path, "7,1\n" + "a" * size + "\n7,2\n")
+    if good:
+        assert b"".join(data for _, data in chunks(path)) == path.read_bytes()
+        return
+    with pytest.raises(InputError, match="^log.csv line 2: is longer than 4,194,304 bytes"):
+        list(chunks(path))
+
+
+def test_1990_begins_with_its_first_second():
+    for start, notes in (("1990-01-01T00:00:00", 0), ("1989-12-31T23:59:59", 1)):
+        time = np.datetime64(start, "s").astype(np.int64) + np.arange(2) * 10
+        assert len(times.suspicions(time, time)) == notes
 
 
 def test_times_of_1970_and_times_that_hardly_differ_are_noted(tmp_path):
@@ -466,6 +554,21 @@ def test_a_wide_header_is_told_by_its_first_twelve_columns(tmp_path):
     names = [f"c{n}" for n in range(1, 16)]
     says = refused(saved(tmp_path, ",".join(names) + "\n" + ",".join("1" * 15) + "\n"), "csv", columns={"user": "c1", "item": "c99"})
     assert says.endswith("; it has " + ", ".join(names[:12]))
+
+
+def test_long_names_of_columns_are_cut(tmp_path):
+    names = [str(n) * 60 for n in range(1, 10)]
+    says = refused(saved(tmp_path, ",".join(names) + "\n"), "csv", columns={"user": names[0], "item": "x"})
+    assert says.endswith("; it has " + ", ".join(names)[:300])
+
+
+@pytest.mark.parametrize(("size", "good"), [(200, True), (201, False)])
+def test_an_id_has_at_most_200_letters(tmp_path, size, good):
+    raw = "a" * size
+    log = read(saved(tmp_path, f"7,20,5,pv,{T}\n7,{raw},5,pv,{T + 1}\n"), "taobao")
+    assert (raw in log.items) == good and any("a field has more than 200 characters" in note for note in log.notes) != good
+    log = read(saved(tmp_path, reviews([T]) + reviews([T + 1], asin=raw), "X.json"), "amazon")
+    assert (raw in log.items) == good and any("it has no parent_asin or asin" in note for note in log.notes) != good
 
 
 def test_all_columns_that_there_are_and_the_widest_table(tmp_path):

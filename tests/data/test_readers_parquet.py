@@ -37,6 +37,11 @@ def test_what_is_no_parquet_file_is_refused(tmp_path):
     whole = (tmp_path / "log.parquet").read_bytes()
     with pytest.raises(InputError, match="has no column v, it has u, i, b, t"):
         read_table(tmp_path / "log.parquet", {**COLUMNS, "time": "v"})
+    many = pyarrow.table({str(n) * 60: [n] for n in range(1, 10)})
+    parquet.write_table(many, tmp_path / "many.parquet")
+    with pytest.raises(InputError) as caught:
+        read_table(tmp_path / "many.parquet", {"user": "1" * 60, "item": "x"})
+    assert str(caught.value).endswith("it has " + ", ".join(many.column_names)[:300])
     for size in range(0, len(whole), 37):
         (tmp_path / "cut.parquet").write_bytes(whole[:size])
         with pytest.raises(InputError, match="cut.parquet: is no Parquet file"):

@@ -201,6 +201,7 @@ def test_counts_before_against_a_loop(seed):
         rows = np.flatnonzero(log.user == log.user[row[at]])
         want = slow_counts(log.item[rows], log.behaviour[rows], item[at], int(np.sum(rows < row[at])), 3)
         assert got[at].tolist() == want
+        assert sq.counts_before(sequences, row[at][None], item[at][None]).tolist() == [want]  # of one item, low or high
 
 
 def test_window_counts_by_hand_and_against_a_loop():

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from mbref import runs
+from mbref.data.log import Log
+from mbref.data.newer import add_events
 from mbref.errors import InputError
 from tests.test_cli import call
 
@@ -90,3 +92,30 @@ def test_what_a_test_file_cannot_be(files, change, words, monkeypatch):
     with pytest.raises(InputError, match=words) as caught:
         runs.open_task(task)
     assert "\n" not in str(caught.value)
+
+
+def a_log(rows, behaviours=("buy",)):
+    """A Log of rows (raw user, raw item, seconds, behaviour from 1), sorted as logs are."""
+    users, items = (np.array(["", *sorted({row[k] for row in rows})]) for k in (0, 1))
+    numbers = np.array([(users.tolist().index(u), items.tolist().index(i), k, t) for u, i, t, k in rows])
+    user, item, kind, time = numbers[np.lexsort((numbers[:, 3], numbers[:, 0]))].T
+    return Log(user, item, kind, time, None, users, items, None, behaviours, ())
+
+
+def test_newer_events_by_hand():
+    """What the log has stays, even twice; nobody comes of unknown items alone; the first five of those are named."""
+    log = a_log([("1", "a", 1, 1), ("1", "a", 1, 1), ("1", "b", 2, 1)])
+    more = a_log([("0", "z", 5, 1), ("1", "a", 1, 1), ("1", "b", 3, 1), *(("1", item, 4, 1) for item in "cdefg")])
+    found, notes = add_events(log, more)
+    assert found.items[found.item].tolist() == ["a", "a", "b", "b"] and found.time.tolist() == [1, 1, 2, 3]
+    assert found.users.tolist() == ["", "1"] and found.held is None
+    assert notes == ["6 of 8 events are left out: the run does not know their items or behaviours (items c, d, e, f, g)"]
+    found, notes = add_events(log, a_log([("1", "b", 9, 2)], ("buy", "like")))
+    assert len(found.item) == 3 and notes[0].startswith("1 of 1 events") and notes[0].endswith("(items are all known)")
+
+
+def test_one_of_behaviours_that_have_other_numbers_there():
+    log = a_log([("1", "a", 1, 1), ("2", "b", 2, 2)], ("pv", "buy"))
+    found, notes = add_events(log, a_log([("2", "a", 5, 1), ("3", "b", 6, 2)], ("buy", "pv")))
+    assert notes == [] and found.behaviour.tolist() == [1, 2, 2, 1] and found.users.tolist() == ["", "1", "2", "3"]
+    assert found.user.tolist() == [1, 2, 2, 3] and found.items[found.item].tolist() == ["a", "b", "a", "b"]

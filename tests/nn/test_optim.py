@@ -38,6 +38,7 @@ def compare(rule, optimiser, clip=None, steps=5):
 def test_adam():
     compare(optim.Adam(0.01, 0.9, 0.98, 1e-8), lambda p: torch.optim.Adam(p, 0.01, (0.9, 0.98), 1e-8))
     compare(optim.Adam(0.01, 0.8, 0.99, 0.1), lambda p: torch.optim.Adam(p, 0.01, (0.8, 0.99), 0.1))
+    compare(optim.Adam(), torch.optim.Adam)  # as its paper has them
 
 
 def test_adam_with_clipping():

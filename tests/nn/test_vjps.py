@@ -128,3 +128,17 @@ def test_a_wrong_gradient_is_the_one_that_is_used():
     with vjps.plain():
         assert grad(twice)(x) == 2.0
     assert grad(twice)(x) == 7.0
+
+
+@pytest.mark.parametrize("name", ["attention", "attention to all", "attention with dropout", "alignment", "losses"])
+def test_many_parts_are_the_whole(name, monkeypatch):
+    monkeypatch.setattr(in_parts, "CACHE", 1)
+    monkeypatch.setattr(in_parts, "LOGITS", 2)
+    test_equals_its_plain_form(*CASES[name])
+
+
+def test_parts_by_hand(monkeypatch):
+    monkeypatch.setattr(in_parts, "CACHE", 6)
+    assert in_parts.parts_of(5, 3) == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert in_parts.parts_of(2, 7) == [slice(0, 1), slice(1, 2)]
+    assert in_parts.parts_of(4, 0) == [slice(0, 6)] and in_parts.parts_of(0, 1) == []
