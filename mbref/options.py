@@ -141,24 +141,10 @@ COMMANDS = {
                help="folder of the pages (default: out/site)"),)),
 }
 BENCHES = {  # of `bench`, what a cheaper way saves
-    "candidates": ("mbref.bench.candidates.run", dict(
-        help="HierSRec's candidates: time, memory, four ways"), (
-        *(count(name, default=n, help=f"default {n}") for name, n in (
-            ("--categories", 1000), ("--width", 128), ("--batch", 256), ("--repeats", 9))),
-        count("--items", nargs="+", default=[43_000, 200_000], metavar="N"),
-        option("--shares", type=float, nargs="+", default=[0.005, 0.02, 0.04, 0.1],
-               metavar="SHARE", help="of the items that are candidates, such as 0.04"))),
     "read": ("mbref.bench.reading.run", dict(
         help="reading a log: time and memory, beside pandas"), (
         count("--rows", default=10_000_000, help="default 10000000"),
         option("--file", metavar="FILE", help="read this UserBehavior.csv instead"))),
-    "device": ("mbref.bench.device.run", dict(
-        help="training steps on a GPU, against CPU and PyTorch"), (
-        *(count(name, default=n, help=f"default {n}") for name, n in (
-            ("--items", 10_000), ("--length", 50), ("--width", 64), ("--batch", 128),
-            ("--repeats", 20))),
-        option("--model", action="append", choices=MODELS, help="default: all; may be repeated"),
-        TORCH)),
     "step": ("mbref.bench.step.run", dict(help="training steps on the CPU, against PyTorch"), (
         count("--repeats", default=20, help="default 20"),
         option("--model", action="append", choices=PAPERS, help="default: all; may be repeated"),

@@ -383,7 +383,7 @@ def numeric_options():
         for action in p._actions:
             if isinstance(action.choices, dict):
                 left.extend(action.choices.values())
-            elif action.type and action.dest != "shares":  # that of bench judges them itself
+            elif action.type:
                 yield pytest.param(action, id=f"{p.prog} {action.option_strings[-1]}")
 
 

@@ -63,7 +63,7 @@ COMMANDS = ("train", "evaluate", "recommend", "reproduce", "sweep", "bench", "pa
 
 @pytest.mark.parametrize("arguments, code", [
     ((), 0), (("--help",), 0), *(((command, "--help"), 0) for command in COMMANDS), (("bake",), 2),
-    *(((command, "--hlep"), 2) for command in COMMANDS), (("train", "gru"), 2), (("bench", "device", "--hlep"), 2),
+    *(((command, "--hlep"), 2) for command in COMMANDS), (("train", "gru"), 2), (("bench", "step", "--hlep"), 2),
 ])
 def test_help_and_a_refusal_import_nothing_that_computes(arguments, code):
     found, modules = imports(*arguments)

@@ -1,4 +1,4 @@
-"""The four papers' losses in PyTorch, default forms: python -m mbref bench device --torch tests/torch_losses.py
+"""The four papers' losses in PyTorch, default forms: python -m tests.bench device --torch tests/torch_losses.py
 
 Each takes what mbref's own loss takes, as tensors on any device; tests/bench/test_bench_device.py compares the two.
 """

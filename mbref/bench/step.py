@@ -8,10 +8,12 @@ products would take at the rate of one large product, and the optimiser's step. 
 the process grew beyond its size before the step, where the system (Linux) tells.
 
 With several threads a step of ours takes as many shards of the batch, BLAS one thread in each. A
-file for --torch has functions as for `bench device`.
+file for --torch is as device.py says.
 """
 import ctypes
 import json
+import os
+import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -23,7 +25,6 @@ import numpy as np
 
 import mbref
 from mbref import training
-from mbref.bench.candidates import run_apart
 from mbref.bench.device import batch_of, cases, losses_in, measure, step_in_torch, step_on, to_torch
 from mbref.errors import require
 from mbref.nn import optim
@@ -34,6 +35,8 @@ SIZES = {"hmar": dict(items=60_000, length=50, width=64, batch=128),
          "dmran": dict(items=60_000, length=50, width=128, batch=128),
          "hiersrec": dict(items=40_000, length=20, width=64, batch=100)}
 GROWTH = {"items": (5_000, 50_000, 500_000), "length": (25, 50, 100, 200), "hops": (5, 10, 20)}
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+              "VECLIB_MAXIMUM_THREADS")
 
 
 def case_of(name, change=(), threads=1):
@@ -156,6 +159,19 @@ def run(options):
           "Adam\nmodel     change      threads  ratio  floor    error", flush=True)
     for threads in options.threads:
         run_apart("mbref.bench.step", settings | {"threads": threads})
+
+
+def run_apart(module, settings):
+    """Run a module with settings in a process with one BLAS thread. Raises InputError if it fails.
+
+    A new process, because BLAS reads the number of threads only as it is loaded.
+    """
+    command = [sys.executable, "-m", module, json.dumps(settings)]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | path | dict.fromkeys(ONE_THREAD, "1")
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+    said = done.stderr.strip().rpartition("\n")[2].removeprefix("mbref.errors.InputError: ")
+    require(done.returncode == 0, said or f"the measurement ended with code {done.returncode}.")
 
 
 if __name__ == "__main__":

@@ -5,17 +5,18 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mbref.bench import candidates as bench
+from mbref.bench import step
 from mbref.candidates import rank
 from mbref.errors import InputError
-from mbref.options import parser
+from tests.bench import candidates as bench
+from tests.bench.__main__ import main, parser
 
 SMALL = ["--items", "300", "--categories", "12", "--width", "8", "--batch", "5", "--shares", ".04",
          ".2", "--repeats", "1"]
 
 
 def options(arguments):
-    return parser().parse_args(["bench", "candidates", *arguments])
+    return parser().parse_args(["candidates", *arguments])
 
 
 def test_bench_measures_every_way():
@@ -43,7 +44,7 @@ def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
     assert "faster than dense" in capfd.readouterr().out
     started = []
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
-    monkeypatch.setattr(bench.subprocess, "run", lambda command, env, **how: started.append(env)
+    monkeypatch.setattr(step.subprocess, "run", lambda command, env, **how: started.append(env)
                         or argparse.Namespace(returncode=0, stderr=""))
     bench.run(options(SMALL))
     assert started[0]["OPENBLAS_NUM_THREADS"] == "1"
@@ -54,7 +55,7 @@ def test_bench_runs_in_a_process_of_its_own_with_one_thread(capfd, monkeypatch):
     (1, "Traceback\nMemoryError: Unable to allocate\n", "^MemoryError: Unable to allocate$"),
     (-9, "", "^the measurement ended with code -9.$")])
 def test_a_measurement_that_fails_is_one_sentence(monkeypatch, code, stderr, says):
-    monkeypatch.setattr(bench.subprocess, "run", lambda *given, **how: argparse.Namespace(returncode=code, stderr=stderr))
+    monkeypatch.setattr(step.subprocess, "run", lambda *given, **how: argparse.Namespace(returncode=code, stderr=stderr))
     with pytest.raises(InputError, match=says):
         bench.run(options(SMALL))
 
@@ -64,3 +65,11 @@ def test_bench_refuses_senseless_sizes():
                          (["--batch", "0"], "at least 1"), (["--repeats", "0"], "at least 1")):
         with pytest.raises(InputError, match=words):
             bench.run(options(wrong))
+
+
+def test_bench_from_the_command_line(capfd):
+    assert main(["candidates", *SMALL]) == 0
+    assert "in parts" in capfd.readouterr().out
+    assert main(["candidates", "--shares", "2"]) == 2
+    assert main([]) == 2
+    assert "what" in capfd.readouterr().err

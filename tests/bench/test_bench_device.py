@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from autograd import value_and_grad
 
-from mbref import options, training
-from mbref.__main__ import main
+from mbref import training
 from mbref.bench import device as bench_device
 from mbref.nn.device import to_device
 from mbref.errors import InputError
 from mbref.nn import optim
+from tests.bench import gpu
+from tests.bench.__main__ import main, parser
 from tests.nn.device_cases import DEVICE
 from tests.optional import library, require
 
@@ -79,10 +80,10 @@ def test_steps_in_torch_are_training_steps(name):
 
 @pytest.mark.trains
 def test_every_model_on_the_double(capsys, monkeypatch):
-    monkeypatch.setattr(bench_device, "about", lambda device: "a double")
+    monkeypatch.setattr(gpu, "about", lambda device: "a double")
     sizes = ["--items", "30", "--length", "6", "--width", "16", "--batch", "4", "--repeats", "1"]
-    arguments = ["bench", "device", *sizes, "--model", "hmar", "--model", "bpr_mf"]
-    bench_device.run(options.parser().parse_args(arguments), DEVICE)
+    arguments = ["device", *sizes, "--model", "hmar", "--model", "bpr_mf"]
+    gpu.run(parser().parse_args(arguments), DEVICE)
     first, head, *rows, _ = capsys.readouterr().out.splitlines()
     assert first == "a double; items 30, length 6, width 16, batch 4" and head.split()[:3] == ["model", "batch", "cpu"]
     assert [row.split()[0] for row in rows] == ["hmar", "bpr_mf"]
@@ -91,7 +92,7 @@ def test_every_model_on_the_double(capsys, monkeypatch):
 
 def test_error_sees_a_wrong_gradient(monkeypatch):
     case, = bench_device.cases(["bpr_mf"], **SMALL)
-    assert bench_device.error(case, DEVICE) < 1e-6
+    assert gpu.error(case, DEVICE) < 1e-6
     wrong = bench_device.batch_of(case, 0)
     wrong = wrong._replace(user=np.roll(wrong.user, 1))
 
@@ -99,15 +100,15 @@ def test_error_sees_a_wrong_gradient(monkeypatch):
         is_batch = type(tree) is type(wrong) and device == DEVICE
         return to_device(wrong if is_batch else tree, device)
 
-    monkeypatch.setattr(bench_device, "to_device", move)
-    assert bench_device.error(case, DEVICE) > 1e-2
+    monkeypatch.setattr(gpu, "to_device", move)
+    assert gpu.error(case, DEVICE) > 1e-2
 
 
 def test_without_a_gpu(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    assert main(["bench", "device"]) == 2
-    assert capsys.readouterr().err.startswith("mbref: device cuda needs CuPy")
-    assert main(["bench", "device", "--width", "20"]) == 2
+    assert main(["device"]) == 2
+    assert capsys.readouterr().err.startswith("tests.bench: device cuda needs CuPy")
+    assert main(["device", "--width", "20"]) == 2
     assert "--width a multiple of 16" in capsys.readouterr().err
 
 

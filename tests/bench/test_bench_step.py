@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mbref import options
-from mbref.bench import candidates, step as bench_step
+from mbref.bench import step as bench_step
 from mbref.bench.device import losses_in
 from mbref.errors import InputError
 from mbref.nn import vjps
@@ -70,7 +70,7 @@ def test_without_torch_our_side_is_printed(small, capsys, monkeypatch):
     class Done:
         returncode, stderr = 0, ""
 
-    monkeypatch.setattr(candidates.subprocess, "run", lambda command, env, **more: asked.append(
+    monkeypatch.setattr(bench_step.subprocess, "run", lambda command, env, **more: asked.append(
         command[-1] + env["OPENBLAS_NUM_THREADS"]) or Done)
     bench_step.run(options.parser().parse_args(["bench", "step", "--torch", LOSSES]))
     assert "PyTorch is not installed" in capsys.readouterr().out

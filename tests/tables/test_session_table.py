@@ -193,15 +193,6 @@ def test_wrong_options_are_one_sentence(tmp_path, capsys, options, says):
     assert not (tmp_path / "out").exists()
 
 
-def test_bench_candidates_from_the_command_line(capfd):
-    small = ("--items", "300", "--shares", "0.1", "--categories", "10", "--width", "4", "--batch",
-             "8")
-    assert main(["bench", "candidates", *small, "--repeats", "1"]) == 0
-    assert "in parts" in capfd.readouterr().out
-    assert main(["bench", "candidates", "--shares", "2"]) == 2
-    assert main(["bench"]) == 2
-
-
 def test_items_never_trained_on_are_their_metadata_alone():
     events = from_rows(np.array([1, 1]), np.array([1, 3]), np.ones(2, int), 1)
     params = {"b_i": np.array([1, 9, 3]), "E_I": np.array([[0], [2], [9], [4]])}

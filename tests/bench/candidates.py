@@ -8,8 +8,6 @@ Dense stands there twice: scoring some sessions at a time needs no candidates, s
 and is faster wherever the system is slow to hand out large memory.
 """
 import json
-import os
-import subprocess
 import sys
 import time
 import tracemalloc
@@ -19,13 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.bench.step import run_apart
 from mbref.candidates import blocks as by_blocks, choose
 from mbref.errors import require
 from mbref.nn.losses import log_softmax
 
 N_BEST = 20
-ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
-              "VECLIB_MAXIMUM_THREADS")
 PART = 32  # sessions that `dense` scores at a time; of 1, 4 .. 256 it was the fastest
 SHARE = 0.04  # of the items that are candidates, at which all policies are tried
 
@@ -169,20 +166,7 @@ def run(options):
     require(min(options.items) >= N_BEST, f"sizes: there must be at least {N_BEST} items.")
     require(all(0 < share <= 1 for share in options.shares),
             "a share of candidates must lie in (0, 1].")
-    run_apart("mbref.bench.candidates", settings)
-
-
-def run_apart(module, settings):
-    """Run a module with settings in a process with one BLAS thread. Raises InputError if it fails.
-
-    A new process, because BLAS reads the number of threads only as it is loaded.
-    """
-    command = [sys.executable, "-m", module, json.dumps(settings)]
-    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    environment = os.environ | path | dict.fromkeys(ONE_THREAD, "1")
-    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
-    said = done.stderr.strip().rpartition("\n")[2].removeprefix("mbref.errors.InputError: ")
-    require(done.returncode == 0, said or f"the measurement ended with code {done.returncode}.")
+    run_apart("tests.bench.candidates", settings)
 
 
 if __name__ == "__main__":
