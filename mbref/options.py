@@ -94,7 +94,7 @@ COMMANDS = {
         several("--only", metavar="NAME", help="may be repeated"),
         option("--signal", help="what decides the next item (default: each world's first)"),
         count("--users", help="(default: as in tiny_data)"))),
-    "parity": ("mbref.tables.commands.run_parity", dict(
+    "parity": ("mbref.check.parity.run", dict(
         help="do we compute what the authors' releases computed? Recorded states say",
         description=PARITY), (
         option("files", nargs="*", metavar="FILE",

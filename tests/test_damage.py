@@ -19,7 +19,7 @@ from mbref.check import casefile, exchange
 from mbref.data import arrays, files, shipped, split_files
 from mbref.errors import InputError
 from mbref.nn import optim
-from mbref.released import parity
+from mbref.check import parity
 from mbref.tables import jobs
 
 CUTS, FLIPS = (None, 500) if os.environ.get("MBREF_DAMAGE") == "all" else (40, 60)

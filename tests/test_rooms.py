@@ -41,10 +41,10 @@ EXCEPTIONS = {  # (file, file or room that it uses, too)
     ("evaluation", "baselines.counting"),        # what the newest events of a history are
     *(("training", f"nn.{name}") for name in ("lookup", "optim", "shards")),
     ("evaluation", "nn.device"), ("training", "nn.device"), ("runs", "nn.device"),
-    ("tables.commands", "released.parity"),
     ("__main__", "data.files"),                  # how many threads a run has, before NumPy is loaded
     ("__main__", "data.shipped"),                # where the clone is, whose notebooks have commands
     ("tables.kind", "baselines.counting"), ("tables.sessions", "nn.optim"),
+    ("check.parity", "released"),
     # what the kit checks
     *((f"check.components.{name}", room) for name in ("atrank", "atrank_groups", "dmran", "hiersrec", "hmar",
                                                       "hmar_released") for room in ("papers", "variants", "released")),
@@ -153,7 +153,7 @@ def test_commands_name_functions_that_there_are():
 # Models are asked through protocol.py.
 
 ASKS = ("getattr", "hasattr", "vars", "isinstance", "type")
-PROTOCOL_ONLY = ("training", "evaluation", "runs", "tables", "bench", "check", "candidates", "released.parity")
+PROTOCOL_ONLY = ("training", "evaluation", "runs", "tables", "bench", "check", "candidates")
 
 
 def questions(tree):

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mbref.check import casefile, cases, hints as faults
+from mbref.check import casefile, cases, hints as faults, parity
 from mbref.data import shipped
 from mbref.errors import InputError
-from mbref.tables import commands
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,5 +93,5 @@ def test_recorded_states_that_are_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "PACKAGE", tmp_path / "mbref")
     folder = tmp_path / "tests" / "oracles"
     with pytest.raises(InputError) as error:
-        commands.run_parity(Namespace(files=[]))
+        parity.run(Namespace(files=[]))
     assert str(error.value) == f"{folder} holds no recorded states: bring it back by git checkout {folder}."

@@ -1,4 +1,4 @@
-"""What train, evaluate, recommend, reproduce and parity do: options -> exit code, None for 0."""
+"""What train, evaluate, recommend and reproduce do: options -> exit code, None for 0."""
 import sys
 import time
 from dataclasses import replace
@@ -8,12 +8,11 @@ from shlex import quote
 import numpy as np
 
 from mbref import protocol, runs
-from mbref.data import newer, shipped
+from mbref.data import newer
 from mbref.data.files import require_apart
 from mbref.data.leave_one_out import draw_cases
 from mbref.data.readers import OF_READING
 from mbref.errors import require
-from mbref.released import parity
 from mbref.tables import recommend as recommending, reproduce, rows, sessions
 from mbref.tables import whole_catalogue, world_report
 from mbref.tables.jobs import open_map, open_pool, train_all
@@ -219,11 +218,3 @@ def log_of(options, name, paper):
         require(not (options.format or options.target or alone), GROUPS_ONLY)
         return make_task(options, options.data, "groups", "any", options.split_by)
     return task_of(options)
-
-
-def run_parity(options):
-    """`parity`: the files that were named, or all recorded states that come with mbref."""
-    files = options.files or sorted(shipped.oracles().glob("*.npz"))
-    require(files, f"{shipped.oracles()} holds no recorded states: "
-                   f"{shipped.mend(shipped.oracles())}.")
-    return parity.run(files)

@@ -8,7 +8,7 @@ from autograd.tracer import getval
 from mbref.check import casefile, compare, run
 from mbref.check.adapters import ADAPTERS, join, split
 from mbref.data import shipped
-from mbref.released import parity
+from mbref.check import parity
 from tests.golden.registry import COMPONENTS
 
 DIFFERENCES = 1e-8          # of scale: gradients against central differences

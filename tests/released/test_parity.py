@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mbref.__main__ import main
-from mbref.released import parity
+from mbref.check import parity
 from mbref.released.recorded import Recomputed
 
 ORACLES = Path(__file__).parents[1] / "oracles"

@@ -15,7 +15,7 @@ from mbref.data import group_events, sequences
 from mbref.data.groups import read_groups
 from mbref.errors import InputError
 from mbref.nn import optim
-from mbref.released import parity
+from mbref.check import parity
 from mbref.released.atrank import (
     baselines as atrank_baselines,
     model as atrank,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.data import shipped
 from mbref.data.arrays import read_arrays
 from mbref.data.sequences import NO_NPZ
 from mbref.errors import InputError, require
@@ -32,8 +33,14 @@ class Row(NamedTuple):
     allowed: float | None = None
 
 
-def run(files):
-    """Print one row an array of all files, once all are read.  -> 0 if all agree, else 1."""
+def run(options):
+    """`parity`: the files that were named, or all recorded states that come with mbref.
+
+    Prints one row an array, once all are read.  -> 0 if all agree, else 1.
+    """
+    folder = shipped.oracles()
+    files = options.files or sorted(folder.glob("*.npz"))
+    require(files, f"{folder} holds no recorded states: {shipped.mend(folder)}.")
     reports = [check(path) for path in files]
     for path, (title, rows) in zip(files, reports, strict=True):
         print(f"{path}: {title}\n{table(rows)}\n")
