@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mbref.check import compare
 from mbref.data import shipped
 from mbref.data.arrays import read_arrays
 from mbref.data.sequences import NO_NPZ
@@ -20,7 +21,7 @@ RECOMPUTE = {"atrank": atrank_recorded.recompute, "hmar": hmar_recorded.recomput
 GIVEN = ("meta", "inputs", "params")  # groups of arrays that are read, not computed
 STATE = {"meta/*": ("U", 0), "[!m]*": ("biuf", None)}  # kinds and axes of what a file holds
 MOST_STEPS = 1000  # of an optimiser, that a state may record
-FLOOR = 1e-3  # of the largest value of a group: what smaller arrays are measured by
+FLOOR = compare.FLOOR["float64"]  # of the largest of a group: what smaller arrays are measured by
 
 
 class Row(NamedTuple):
@@ -54,7 +55,7 @@ def check(path):
     arrays = read(path)
     try:
         kind, config, dtype = about(arrays)
-        rows = compare(arrays, RECOMPUTE[kind.split("/")[0]](arrays, config), dtype)
+        rows = compare_all(arrays, RECOMPUTE[kind.split("/")[0]](arrays, config), dtype)
         require(rows, "it holds nothing to compare, only inputs and parameters.")
     except MemoryError:
         raise
@@ -101,15 +102,15 @@ def group_of(name):
     return "/".join(name.split("/")[: 2 if name.startswith("after/") else 1])
 
 
-def compare(recorded, recomputed, dtype):
+def compare_all(recorded, recomputed, dtype):
     """Rows of all `recorded` arrays that are results; dtype: what the release computed in."""
-    largest = {}  # finite absolute value among the floating arrays of each group
+    largest = {}  # absolute value among the floating arrays of each group
     for name, array in recorded.items():
         if array.dtype.kind == "f":
-            top = np.max(np.abs(array), where=np.isfinite(array), initial=0.0)
-            largest[group_of(name)] = max(largest.get(group_of(name), 0.0), float(top))
+            top = compare.scale_of(array[np.isfinite(array)])
+            largest[group_of(name)] = max(largest.get(group_of(name), 0.0), top)
     names = [name for name in recorded if group_of(name) not in GIVEN or name in recomputed.arrays]
-    return [row(name, recorded[name], recomputed, FLOOR * largest.get(group_of(name), 0.0), dtype)
+    return [row(name, recorded[name], recomputed, FLOOR * (largest.get(group_of(name)) or 1), dtype)
             for name in names]
 
 
@@ -117,37 +118,23 @@ def row(name, want, recomputed, floor, dtype):
     """The Row of one recorded array; `floor` is the least scale that its error is measured by."""
     if name in recomputed.left_out:
         return Row(name, want.shape, f"left out: {recomputed.left_out[name]}", None)
-    low, high = recomputed.bounds.get(name) or 2 * (recomputed.arrays.get(name),)
-    problem = mismatch(want, low) or mismatch(want, high)
-    if problem:
-        return Row(name, want.shape, problem, False)
-    error, allowed = relative_error(want, low, high, floor), 1e-9 * (want.dtype.kind == "f")
-    if allowed and "float32" in (dtype, str(want.dtype)):  # the coarser; more after steps
+    is_float = want.dtype.kind == "f"
+    if name in recomputed.bounds:  # a value between them is right
+        got = np.clip(want, *recomputed.bounds[name])
+    elif name in recomputed.arrays:
+        got = np.asarray(recomputed.arrays[name])
+    else:
+        return Row(name, want.shape, "not computed", False)
+    if is_float and not np.all(np.isfinite(want)):
+        return Row(name, want.shape, "recorded value is not finite", False)
+    allowed = 1e-9 * is_float
+    if is_float and "float32" in (dtype, str(want.dtype)):  # the coarser; more after steps
         allowed = 1e-4 if name.startswith("after/") else 2e-5
-    ok = error <= allowed
+    found = compare.row(name, want, got, allowed, floor)
+    if found.problem:
+        return Row(name, want.shape, found.problem, False)
+    ok, error = found.times <= 1, found.times * allowed if is_float else found.error
     return Row(name, want.shape, "ok" if ok else "differs", ok, error, allowed)
-
-
-def mismatch(want, got):
-    """Why two arrays cannot be compared, or None if they can."""
-    if got is None:
-        return "not computed"
-    if np.shape(got) != want.shape:
-        return f"computed with shape {np.shape(got)}"
-    for what, array in (("recorded", want), ("computed", np.asarray(got))):
-        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-            return f"{what} value is not finite"
-    return None
-
-
-def relative_error(want, low, high, floor):
-    """How far `want` lies outside low .. high at worst, by its largest absolute value."""
-    if want.dtype.kind not in "fiu":
-        return float(np.any(want != low))
-    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
-    outside = float(np.max(np.maximum(low - want, want - high), initial=0.0))
-    scale = max(float(np.max(np.abs(want), initial=0.0)), floor) if want.dtype.kind == "f" else 1.0
-    return outside / (scale or 1.0)
 
 
 def table(rows):

@@ -86,8 +86,8 @@ def test_a_changed_input_or_parameter_fails(tmp_path):
 
 @pytest.mark.parametrize("change, verdict", [
     (lambda a: np.full_like(a, np.nan), "recorded value is not finite"),
-    (lambda a: a[:-1], "computed with shape (5,)"),
-    (lambda a: a[:, None], "computed with shape (5,)"),
+    (lambda a: a[:-1], "shape (5,) instead of (4,)"),
+    (lambda a: a[:, None], "shape (5,) instead of (5, 1)"),
 ])
 def test_what_cannot_be_compared_fails(tmp_path, change, verdict):
     code, out, _ = call(changed(tmp_path, "outputs/logits", change))
@@ -207,20 +207,20 @@ def test_without_files_all_that_come_with_mbref_are_checked():
 
 
 def verdicts(recorded, computed, dtype="float64", **more):
-    rows = parity.compare(recorded, Recomputed(computed, **more), dtype)
+    rows = parity.compare_all(recorded, Recomputed(computed, **more), dtype)
     return {row.name: row.ok for row in rows}
 
 
 def test_error_is_relative_to_the_largest_value_or_a_thousandth_of_the_group():
     recorded = {"grads/a": np.array([2.0, -4000.0]), "grads/b": np.array([0.5]), "outputs/c": np.array([0.5])}
     computed = {"grads/a": np.array([6.0, -4000.0]), "grads/b": np.array([0.54]), "outputs/c": np.array([0.54])}
-    errors = {row.name: row.error for row in parity.compare(recorded, Recomputed(computed), "float64")}
+    errors = {row.name: row.error for row in parity.compare_all(recorded, Recomputed(computed), "float64")}
     assert errors == pytest.approx({"grads/a": 4 / 4000, "grads/b": 0.04 / 4, "outputs/c": 0.04 / 0.5})
 
 
 def test_steps_are_groups_of_their_own():
     recorded = {"after/1/a": np.array([1e6]), "after/3/b": np.array([1.0])}
-    errors = [row.error for row in parity.compare(recorded, Recomputed({k: a + 1 for k, a in recorded.items()}), "x")]
+    errors = [row.error for row in parity.compare_all(recorded, Recomputed({k: a + 1 for k, a in recorded.items()}), "x")]
     assert errors == pytest.approx([1e-6, 1.0])
 
 
@@ -239,10 +239,10 @@ def test_a_float32_array_in_a_float64_file_is_held_to_its_own_type():
     assert verdicts({"outputs/x": np.float32([0.6])}, {"outputs/x": np.array([0.6001])}) == {"outputs/x": False}
 
 
-def test_whole_numbers_and_words_are_exact_and_make_no_scale():
-    big = {"data/n": np.array([10**9, 3]), "data/b": np.array([True]), "data/w": np.array(["a"]), "data/x": np.ones(1)}
+def test_whole_numbers_are_exact_and_make_no_scale():
+    big = {"data/n": np.array([10**9, 3]), "data/b": np.array([True]), "data/x": np.ones(1)}
     assert all(verdicts(big, big, "float32").values())
-    off = {"data/n": big["data/n"] + np.array([0, 1]), "data/b": ~big["data/b"], "data/w": np.array(["b"]),
+    off = {"data/n": big["data/n"] + np.array([0, 1]), "data/b": ~big["data/b"],
            "data/x": 2 * big["data/x"]}
     assert not any(verdicts(big, off, "float32").values())
 
