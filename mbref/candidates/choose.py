@@ -165,11 +165,6 @@ def share(chosen, index):
     return float(np.mean(counts / index.items)) if len(chosen) else float("nan")
 
 
-def holds(chosen, category):
-    """Does the choice hold the target's category?  chosen [B, C], category [B] -> [B] bool."""
-    return chosen[np.arange(len(chosen)), category]
-
-
 def items_of(chosen, index):
     """Items of any chosen category: column i - 1 is item i.  chosen [B, C] -> [B, N]."""
     allowed = np.zeros((len(chosen), index.items), bool)  # Deviation HierSRec D14: a hard set

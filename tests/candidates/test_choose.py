@@ -133,13 +133,12 @@ def test_policies_refuse_senseless_sizes():
             call()
 
 
-def test_share_and_holds_by_hand():
+def test_share_by_hand():
     index = choose.index_of(np.array([0, 0, 0, 0, 1, 2]), 4)  # sizes 3, 1, 1, 0
     chosen = np.array([[1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
     assert choose.share(chosen, index) == pytest.approx(1 / 3)
     allowed = choose.items_of(chosen, index).astype(int)
     assert allowed.tolist() == [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1], [0] * 5]
-    assert choose.holds(chosen, np.array([0, 0, 3])).sum() == 2
     assert math.isnan(choose.share(chosen[:0], index))
 
 
