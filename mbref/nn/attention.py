@@ -5,6 +5,7 @@ Glossary of shapes: B batch, H heads, L queries, S keys, D width.
 from functools import wraps
 
 import autograd.numpy as np
+import numpy as onp
 from autograd.tracer import isbox
 
 from mbref.nn import masks
@@ -58,10 +59,10 @@ def exponentials(x, allowed):
     """Turn scores x [..., S] into e^x, 0 where not allowed.  -> 1 / their sum, 0 without a key."""
     if allowed is not None:
         x += ~allowed * x.dtype.type(-1e9)
-    x -= np.max(x, axis=-1, keepdims=True)
-    np.exp(x, out=x)
+    x -= onp.max(x, axis=-1, keepdims=True)
+    onp.exp(x, out=x)
     inverse = 1 / (x @ ones(x, -1))[..., None]
-    return inverse if allowed is None else inverse * np.any(allowed, axis=-1, keepdims=True)
+    return inverse if allowed is None else inverse * onp.any(allowed, axis=-1, keepdims=True)
 
 
 @with_gradient(attention_plain)
@@ -73,32 +74,32 @@ def attention_in_parts(q, k, v, allowed, heads, root, keep):
     keep w da), which is g . out, too, but near a weight of 1 that is rounded otherwise than da.
     dq = ds k and dk = ds^T q, over root.
     """
-    q, k, v = (np.ascontiguousarray(split_heads(x, heads)) for x in (q, k, v))  # [B, H, L, D/H]
+    q, k, v = (onp.ascontiguousarray(split_heads(x, heads)) for x in (q, k, v))  # [B, H, L, D/H]
     q = q / q.dtype.type(root)
-    turned_k = np.ascontiguousarray(np.swapaxes(k, -1, -2))  # twice as fast in stacked products
-    e, out = np.empty(q.shape[:3] + k.shape[2:3], q.dtype), np.empty_like(q)  # [B, H, L, S]
-    scale = np.empty(q.shape[:3] + (1,), q.dtype)
+    turned_k = onp.ascontiguousarray(onp.swapaxes(k, -1, -2))  # twice as fast in stacked products
+    e, out = onp.empty(q.shape[:3] + k.shape[2:3], q.dtype), onp.empty_like(q)  # [B, H, L, S]
+    scale = onp.empty(q.shape[:3] + (1,), q.dtype)
     parts = parts_of(len(e), e[:1].size)
     for part in parts:
-        x = np.matmul(q[part], turned_k[part], out=e[part])
+        x = onp.matmul(q[part], turned_k[part], out=e[part])
         scale[part] = exponentials(x, None if allowed is None else allowed[part, None])
-        np.matmul(x if keep is None else x * keep[part], v[part], out=out[part])
+        onp.matmul(x if keep is None else x * keep[part], v[part], out=out[part])
     out *= scale
 
     def backward(g):
-        g = np.ascontiguousarray(split_heads(g, heads)) * scale
-        dq, dk, dv = map(np.empty_like, (q, k, v))
-        turned_v = np.ascontiguousarray(np.swapaxes(v, -1, -2))
+        g = onp.ascontiguousarray(split_heads(g, heads)) * scale
+        dq, dk, dv = map(onp.empty_like, (q, k, v))
+        turned_v = onp.ascontiguousarray(onp.swapaxes(v, -1, -2))
         for part in parts:
             x, ds = e[part], g[part] @ turned_v[part]
             a = x if keep is None else x * keep[part]
             if keep is not None:
                 ds *= keep[part]
             ds -= scale[part] * row_dot(x, ds)
-            np.matmul(np.swapaxes(a, -1, -2), g[part], out=dv[part])
+            onp.matmul(onp.swapaxes(a, -1, -2), g[part], out=dv[part])
             ds *= x
-            np.matmul(ds, k[part], out=dq[part])
-            np.matmul(np.swapaxes(ds, -1, -2), q[part], out=dk[part])
+            onp.matmul(ds, k[part], out=dq[part])
+            onp.matmul(onp.swapaxes(ds, -1, -2), q[part], out=dk[part])
         dq /= q.dtype.type(root)
         return *(merge_heads(x) for x in (dq, dk, dv)), None, None, None, None
 
@@ -140,6 +141,6 @@ def draw_keeps(drop, x, mask, heads, hidden):
     for b in range(mask.shape[-1]):
         M = mask[..., b]  # [B, L]
         own = M[:, None, :, None], M[..., None], M[..., None]
-        total = [keep + wide * drop(np.ones_like(x, shape=size))
+        total = [keep + wide * drop(onp.ones_like(x, shape=size))
                  for keep, wide, size in zip(total, own, shapes, strict=True)]
     return total

@@ -6,6 +6,7 @@ from functools import wraps
 from itertools import pairwise
 
 import autograd.numpy as np
+import numpy as onp
 from autograd.tracer import getval
 
 from mbref.nn.layers import ignore
@@ -36,26 +37,26 @@ def align(row_i, row_j, w, M):
     for t = tanh and beta. dM_j = sum_i beta_ij g_i; dF = beta (M_j - out_i) g_i, the softmax being
     weighed with g; dt = dF w^T (1 - t^2), and d row_i, d row_j are its sums over j and i.
     """
-    parts, kept, out = parts_of(len(M), M[:1].size * M.shape[1]), [], np.empty_like(M)
+    parts, kept, out = parts_of(len(M), M[:1].size * M.shape[1]), [], onp.empty_like(M)
     for part in parts:
-        t = np.tanh(row_i[part, :, None] + row_j[part, None])
-        beta = np.reshape(matrix(t) @ w, t.shape)
-        beta -= np.max(beta, axis=2, keepdims=True)
-        np.exp(beta, out=beta)
-        beta /= np.sum(beta, axis=2, keepdims=True)
-        np.einsum("bijd,bjd->bid", beta, M[part], out=out[part])
+        t = onp.tanh(row_i[part, :, None] + row_j[part, None])
+        beta = onp.reshape(matrix(t) @ w, t.shape)
+        beta -= onp.max(beta, axis=2, keepdims=True)
+        onp.exp(beta, out=beta)
+        beta /= onp.sum(beta, axis=2, keepdims=True)
+        onp.einsum("bijd,bjd->bid", beta, M[part], out=out[part])
         kept.append((t, beta))
 
     def backward(g):
-        (di, dj, dM), dw = (np.empty_like(M) for _ in range(3)), np.zeros_like(w)
+        (di, dj, dM), dw = (onp.empty_like(M) for _ in range(3)), onp.zeros_like(w)
         for part, (t, beta) in zip(parts, kept, strict=True):
             dF = beta * g[part, :, None]
-            dM[part] = np.sum(dF, axis=1)
+            dM[part] = onp.sum(dF, axis=1)
             dF *= M[part, None] - out[part, :, None]
             dw += matrix(t).T @ matrix(dF)
-            dt = np.reshape(matrix(dF) @ w.T, t.shape)
+            dt = onp.reshape(matrix(dF) @ w.T, t.shape)
             dt *= 1 - t * t
-            di[part], dj[part] = np.sum(dt, axis=2), np.sum(dt, axis=1)
+            di[part], dj[part] = onp.sum(dt, axis=2), onp.sum(dt, axis=1)
         return di, dj, dw, dM
 
     return out, backward
@@ -83,22 +84,22 @@ def dense_by_kind(x, w, b, kind):
     rows are there: in training the states of a window depend on later events by rounding, 1e-15 in
     float64; evaluation takes the plain form, in which they do not. Gradients as of `linear`.
     """
-    order = np.argsort(kind.ravel(), kind="stable")
-    ends = np.searchsorted(kind.ravel()[order], np.arange(len(w) + 1))
+    order = onp.argsort(kind.ravel(), kind="stable")
+    ends = onp.searchsorted(kind.ravel()[order], onp.arange(len(w) + 1))
     parts, rows = [slice(*pair) for pair in pairwise(ends)], matrix(x)[order]
-    out = np.zeros((len(rows), w.shape[2]), x.dtype)
+    out = onp.zeros((len(rows), w.shape[2]), x.dtype)
     for k, part in enumerate(parts):
         out[order[part]] = rows[part] @ w[k] + b[k]
 
     def backward(g):
-        g, (dx, dw, db) = matrix(g)[order], map(np.zeros_like, (rows, w, b))
+        g, (dx, dw, db) = matrix(g)[order], map(onp.zeros_like, (rows, w, b))
         for k, part in enumerate(parts):
             dx[order[part]] = g[part] @ w[k].T
             dw[k] = rows[part].T @ g[part]
             db[k] = ones(g[part], 0) @ g[part]
-        return np.reshape(dx, x.shape), dw, db, None
+        return onp.reshape(dx, x.shape), dw, db, None
 
-    return np.reshape(out, x.shape[:-1] + w.shape[-1:]), backward
+    return onp.reshape(out, x.shape[:-1] + w.shape[-1:]), backward
 
 
 def sum_of_losses_plain(q, w, b, label, known):
@@ -116,18 +117,18 @@ def sum_of_losses(q, w, b, label, known):
     With its gradient at once, LOGITS rows at a time: the logits [R, N] never exist whole. By the
     logits it is softmax - [n = label], from which those by q, W and b follow as of `linear`.
     """
-    bias = np.where(known, b, b.dtype.type(-1e9))
-    loss, dq, dw, db = 0.0, *map(np.zeros_like, (q, w, b))
+    bias = onp.where(known, b, b.dtype.type(-1e9))
+    loss, dq, dw, db = 0.0, *map(onp.zeros_like, (q, w, b))
     for start in range(0, len(q), LOGITS):
         part = slice(start, start + LOGITS)
         z = q[part] @ w
         z += bias
-        z -= np.max(z, axis=1, keepdims=True)
-        at = np.arange(len(z)), label[part]
-        loss = loss - np.sum(z[at])
-        np.exp(z, out=z)
+        z -= onp.max(z, axis=1, keepdims=True)
+        at = onp.arange(len(z)), label[part]
+        loss = loss - onp.sum(z[at])
+        onp.exp(z, out=z)
         total = z @ ones(z, 1)
-        loss = loss + np.sum(np.log(total))
+        loss = loss + onp.sum(onp.log(total))
         z /= total[:, None]
         z[at] -= 1
         dq[part] = z @ w.T
