@@ -320,6 +320,13 @@ def test_the_last_step_is_validated_too():
     assert [h[0] for h in state.validations] == [2, 4, 5]
 
 
+def test_the_bar_shows_the_newest_loss_and_the_best_validation(capsys):
+    numbers = iter([0.2, 0.7, 0.5, 0.6])
+    state = training.fit(bpr_mf, BPR, TINY, SPLIT.train, lambda params: next(numbers))
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "8/8" in last and f"loss={state.validations[-1][1]:.4f}" in last and "best=0.7000" in last
+
+
 def test_without_validation_all_steps_are_used_and_the_last_parameters_kept():
     saved = []
     state = fit(bpr_mf, BPR, save=saved.append)

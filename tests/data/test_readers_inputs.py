@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from mbref.data.readers import read, read_table, table, times
+from mbref.data.readers import build, read, read_table, table, times
 from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
 from mbref.data.readers.lines import Findings, chunks
 from mbref.errors import InputError
@@ -73,6 +73,21 @@ def test_a_few_broken_rows_are_skipped_and_counted_by_kind(tmp_path):
     message = refused(saved(tmp_path, "\n".join(rows) + "\n"), "taobao")
     assert message.startswith("log.csv line 701: 3 fields where 5") and "(2 such rows); line 6: time" in message
     assert "line 10: the item is empty" in message and "Of 3,000 rows 4 are broken" in message
+
+
+def test_the_three_commonest_faults_are_named(tmp_path):
+    rows = ["1,2,3"] * 4 + [f"1,,1,pv,{T}"] * 3 + ["1,2,1,pv,soon"] * 2 + [f"1,2,1,like,{T}"] + [f"1,{n},1,pv,{T}" for n in range(5)]
+    says = refused(saved(tmp_path, "\n".join(rows) + "\n"), "taobao")
+    assert says.count("such rows") == 3 and "like" not in says and "Of 15 rows 10 are broken" in says
+
+
+@pytest.mark.parametrize("span", [1, 2, 1 << 40, 1 << 55, 1 << 56, 1 << 57, (1 << 62) - 1])
+def test_rows_are_in_order_whatever_their_times_span(span):
+    """Where user, time and row fit into 63 bits they are one number."""
+    rng = np.random.default_rng(0)
+    user, time = rng.integers(1, 4, 50), rng.integers(0, span, 50) - span // 2
+    time[:2] = -(span // 2), span - 1 - span // 2
+    np.testing.assert_array_equal(build._order(user, time), np.lexsort((time, user)))
 
 
 def test_one_impossible_time_of_three_rows_is_skipped(tmp_path):
