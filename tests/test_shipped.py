@@ -52,6 +52,18 @@ def test_folders_of_an_installed_package(tmp_path, monkeypatch):
     assert shipped.oracles() == tmp_path / "mbref" / "oracles"
 
 
+@pytest.mark.parametrize("installed, notebooks", [(False, True), (False, False), (True, True), (True, False)])
+def test_a_clone_has_notebooks_and_is_not_installed(tmp_path, monkeypatch, installed, notebooks):
+    for name, is_there in (("mbref/tiny_data", installed), ("notebooks", notebooks)):
+        (tmp_path / name).mkdir(parents=True) if is_there else None
+    monkeypatch.setattr(shipped, "PACKAGE", tmp_path / "mbref")
+    if (installed, notebooks) == (False, True):
+        assert shipped.find_clone() == tmp_path
+        return
+    with pytest.raises(InputError, match="run it in a clone"):
+        shipped.find_clone()
+
+
 def half(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
