@@ -131,7 +131,11 @@ MORE = {
         *plan(raise_padding(enlarge(model_case)),
               small_row("large_padding", LARGE, MIXED, rate=RATE, heads=1), side="released"),
         *plan(enlarge(model_case, times=TABLES),
-              printed_row("large_paper", (*LARGE, "Switch"), MIXED, rate=RATE), side="paper")],
+              printed_row("large_paper", (*LARGE, "Switch"), MIXED, rate=RATE), side="paper"),
+        *plan(model_case, printed_row(
+            "paper_blocks", ("EmptyHistory", "NoNegative", "UnknownCategory", "LongGap"), EMPTY,
+            {"without": 0.5, "unknown": 0.5, "years": 15}, blocks=2, penalty=0.125, rate=0.02),
+            side="paper")],
     "atrank.group_code": plan(
         groups.group_code_case, groups.row("six_actions", LONG_ONE, ((33,),), base=KINDS),
         side="released"),

@@ -12,6 +12,7 @@ from tests.golden.draw import (
     displace,
     enlarge,
     log_probabilities,
+    normal,
     plan,
     plan_far,
     quieten,
@@ -46,6 +47,17 @@ def budget_case(rng, draw):
 
 def far_row(name, flags, **config):
     return row(name, (*flags, "Padding"), MIXED, **NARROW | config)
+
+
+def in_long_table(build):
+    """A build whose table of positions is longer than its sessions, of which one ends in a click without a next."""
+    def longer(rng, draw):
+        params, inputs = build(rng, draw)
+        params["position"] = normal(rng, len(params["position"]) + 3, params["position"].shape[1], scale=0.5)
+        last = max((inputs["next"][0] > 0).sum() - 1, 1)
+        inputs["next"][0, last] = 0
+        return params, inputs
+    return longer
 
 
 MORE = {
@@ -89,5 +101,8 @@ MORE = {
               row("one_task", ("Switch",), MIXED, tasks="item", inputs="category+text", item_out="tied", rate=0.02,
                   **NARROW),
               row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), **NARROW | LONG),
-              row("one_click", ("SingleEvent", "OneUser"), (1,), length=1, rate=0.005, **NARROW))],
+              row("one_click", ("SingleEvent", "OneUser"), (1,), length=1, rate=0.005, **NARROW)),
+        *plan(in_long_table(model_case),
+              row("long_position", ("Padding", "NoNegative", "Heads"), MIXED, {"items": 5, "cold": True}, blocks=2,
+                  rate=0.02, **NARROW))],
 }

@@ -1,7 +1,7 @@
 """More cases of HMAR: large values, norms' epsilons, every setting, other shapes.  {component: plans}."""
 from functools import partial
 
-from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, enlarge, plan, plan_far, quieten
+from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, enlarge, normal, plan, plan_far, quieten
 from tests.golden.hmar.cases import (
     NARROW,
     K,
@@ -22,6 +22,15 @@ ONE_USER = {"lengths": (33,), "events": 33}
 
 def far_row(name, flags, **config):
     return model_row(name, (*flags, "Padding"), MIXED, **NARROW | config)
+
+
+def in_long_table(build):
+    """A build whose table of positions is longer than its histories."""
+    def longer(rng, draw):
+        params, inputs = build(rng, draw)
+        params["position"] = normal(rng, len(params["position"]) + 3, params["position"].shape[1], scale=0.5)
+        return params, inputs
+    return longer
 
 
 MORE = {
@@ -73,5 +82,8 @@ MORE = {
               model_row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), length=33, items=70, behaviours=6,
                         weights=[], rate=0.01, **NARROW),
               model_row("one_event", ("SingleEvent", "OneUser"), (1,), length=1, rate=0.01, **NARROW)),
+        *plan(in_long_table(model_case),
+              model_row("long_position", ("Padding", "NoNegative"), MIXED, {"without": 0.4}, blocks=2, rate=0.01,
+                        **NARROW)),
     ],
 }
