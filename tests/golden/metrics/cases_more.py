@@ -24,16 +24,32 @@ def many_case(rng, draw):
     return {}, {"scores": scores, "target": rng.integers(0, 80, 2), "allowed": rng.random((2, 80)) < 0.8}
 
 
+def near_case(rng, draw):
+    """Scores near 1 that differ by a few steps."""
+    scores = 1 + rng.integers(0, 6, (3, 6)) * draw["step"]
+    return {}, {"scores": scores, "target": rng.integers(0, 6, 3), "allowed": np.ones((3, 6), bool)}
+
+
+def masked_positives(rng, draw):
+    """In every row a positive that is no candidate, beside one that is."""
+    params, inputs = positives_case(rng, draw)
+    inputs["positive"][:, 2] = True
+    inputs["allowed"] = np.arange(inputs["positive"].shape[1]) != np.full((len(inputs["positive"]), 1), 2)
+    return params, inputs
+
+
 def few_values(rng, draw):
     return {}, {"values": normal(rng, draw["size"])}
 
 
 MORE = {
-    "metrics.greater_and_ties": plan(many_case, ("many_items", ("ManyItems", "Ties"), {}, {})),
+    "metrics.greater_and_ties": plan(many_case, ("many_items", ("ManyItems", "Ties"), {}, {})) + plan(
+        near_case, ("near", ("Ties",), {"step": 2.0**-20}, {}), ("nearer", ("Ties", "Float64"), {"step": 2.0**-40}, {})),
     "metrics.recall_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})),
     "metrics.ndcg_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})),
     "metrics.auc": plan(some_without, ("undefined", ("Undefined",), {}, HALF),
-                        ("undefined_strict", ("Undefined", "Switch"), {"levels": 3}, {"ties": "strict"})),
+                        ("undefined_strict", ("Undefined", "Switch"), {"levels": 3}, {"ties": "strict"})) + plan(
+        masked_positives, ("masked_positives", ("Masked",), {}, HALF)),
     "metrics.macro_auc": plan(nobody, ("nobody", ("Undefined",), {}, {})),
     "metrics.mean_and_spread": plan(few_values, ("one_value", ("Undefined", "SmallSample"), {"size": 1}, {})),
 }

@@ -115,7 +115,8 @@ PLANS = {
         ("tiny_epsilon_hat", ("TinyGradients", "Switch"), {"sizes": (1e-7, 1e-8, 1e-7)},
          ADAM | {"beta2": 0.98, "epsilon_hat": True}),
         ("clipped", ("Clipped",), {"sizes": (1, 64, 4)}, ADAM | {"beta2": 0.98, "clip": 8.0}),
-        ("zero", ("ZeroGradient", "FirstStep"), {"sizes": (0, 4, 4)}, ADAM | {"clip": 4.0})),
+        ("zero", ("ZeroGradient", "FirstStep"), {"sizes": (0, 4, 4)}, ADAM | {"clip": 4.0}),
+        ("zero_later", ("ZeroGradient",), {"sizes": (4, 0, 4)}, ADAM)),
 }
 
 COMPONENTS = {

@@ -57,6 +57,10 @@ def sink(build):
     return sunk
 
 
+def right_case(rng, draw):
+    return {}, {"ids": ids(rng, real_right(draw["lengths"]), 9)}
+
+
 def zeros_case(rng, draw):
     """Every other value is 0."""
     params, inputs = mean_case(rng, draw)
@@ -92,7 +96,8 @@ MORE = {
     "layers.layer_norm": plan(
         far_case, ("far", ("LowVariance",), {"middle": 256, "width": D}, {"eps": 1e-8}),
         ("far_float64", ("Float64",), {"middle": 2.0**16, "width": 6}, {"eps": 1e-8})),
-    "masks.padding": plan(ids_case, ("long", ("LongHistory", "OneUser"), LONG, {})),
+    "masks.padding": plan(ids_case, ("long", ("LongHistory", "OneUser"), LONG, {})) + plan(
+        right_case, ("right", ("Padding",), {"lengths": MIXED}, {})),
     "masks.diagonal": plan(ids_case, ("long", ("LongHistory", "OneUser"), LONG, {})),
     "masks.positions": plan(ids_case, ("long", ("LongHistory", "Padding"), LONG | {"lengths": (33, 0, 9)}, {})),
     "masks.causal": plan(ids_case, ("long", ("LongHistory", "OneUser"), LONG, {})),
@@ -112,7 +117,8 @@ MORE = {
         *plan(long_attention_case, ("long", ("LongHistory", "OneUser"), LONG, HEADS))],
     "losses.softplus": plan(
         softplus_case, ("teens", ("LargeValues",), {"middle": 14, "spread": 1, "more": (11, 13, 17, 19)}, {})),
-    "losses.masked_mean": plan(zeros_case, ("zeros", ("Padding",), {"lengths": MIXED}, {})),
+    "losses.masked_mean": plan(zeros_case, ("zeros", ("Padding",), {"lengths": MIXED}, {})) + plan(
+        mean_case, ("one_value", ("SingleEvent",), {"lengths": (1, 0, 0)}, {})),
     "losses.log_softmax": plan(
         one_user_case, ("many_classes", ("ManyItems", "OneUser"), {"labels": False}, {})),
     "losses.sigmoid_cross_entropy": plan(logits_case, ("larger", ("LargeValues",), {"spread": 2048}, {})),
