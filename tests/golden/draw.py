@@ -135,6 +135,15 @@ def level(build, rows=(), columns=()):
     return even
 
 
+def lengthen(build):
+    """A build whose table of positions is longer than its histories."""
+    def longer(rng, draw):
+        params, inputs = build(rng, draw)
+        params["position"] = normal(rng, len(params["position"]) + 3, params["position"].shape[1], scale=0.5)
+        return params, inputs
+    return longer
+
+
 def plan_far(build, row, *ends, names=(), most=ONE_NORM, **settings):
     """Plans whose norms read values far from 0: as far as float32 bears, and as float64 does.
 

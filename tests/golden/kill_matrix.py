@@ -21,6 +21,7 @@ from tests.golden.optim import faults as optim
 from tests.golden.shared import (
     faults as shared,
     faults_attention as attention,
+    faults_kinds as kinds,
     faults_large as large,
     faults_more as more,
     faults_ported as ported,
@@ -30,7 +31,7 @@ from tests.golden.shared import (
 
 FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank,
             atrank_groups, dmran, dmran_match, hiersrec, candidates, candidates_scored,
-            hiersrec_model, large, sizes, ported, ported_more, more)
+            hiersrec_model, large, sizes, ported, ported_more, more, kinds)
 FAULTS = [Fault(name, component, function) for family in FAMILIES
           for component, faults in family.FAULTS.items() for name, function in faults.items()]
 

@@ -39,6 +39,7 @@ FAR = ("v/b", "f2/b")            # what is added to the inputs of both norms
 FIRST_FAR = ("self/0/v/b", "self/0/f2/b")  # of which a second block would make more noise
 LONG_ONE = ("LongHistory", "ManyItems", "OneUser")
 LONG = {"heads": 1, "penalty": 0.125, "items": 70}
+PAPER, UNKNOWN = ("EmptyHistory", "UnknownCategory", "LongGap"), {"unknown": 0.5, "years": 15}
 USER, EVENT = ((33,), {"events": 33}), ((1,), {"events": 1})
 
 small_row, printed_row = partial(row, **SMALL), partial(row, **PRINTED_SMALL)
@@ -61,7 +62,7 @@ def far_row(name, flags, **config):
 
 
 # of several groups
-SOME = groups.SOME
+SOME, GONE = groups.SOME, groups.GONE
 SIX = groups.SHOP | {"tables": [["item", 70], ["category", 3], ["query", 3]], "actions": [6, 0]}
 KINDS = groups.ITEMS | {"tables": [["item", 300], ["category", 3]], "actions": [6]}
 
@@ -98,7 +99,13 @@ MORE = {
               side="released"),
         *plan(raise_padding(enlarge(groups.user_vectors_case, "x", "states", inputs=32)),
               ("large_padding", LARGE, {"blocks": 1, "lengths": (S, 3, 0)}, {"heads": 1, "scores": "dot"}),
-              side="released")],
+              side="released"),
+        *plan(groups.user_vectors_case,
+              ("bilinear_blocks", ("EmptyHistory", "Heads"), {"blocks": 2, "lengths": (S, 0, 2)},
+               {"heads": 2, "scores": "bilinear"}), side="paper"),
+        *plan(quieten(groups.user_vectors_case, "ln_f/gamma", "ln_f/beta", names=("x", "states")),
+              ("bilinear_low_variance", ("LowVariance",), {"blocks": 1, "lengths": (S, 3, 1)},
+               {"heads": 2, "scores": "bilinear"}), side="paper")],
     "atrank.score": [
         *plan(enlarge(score_case, times=TABLES), small_row("large", LARGE, MIXED, heads=1),
               side="released"),
@@ -111,7 +118,11 @@ MORE = {
               small_row("one_event", ("SingleEvent", "OneUser"), *EVENT),
               small_row("two_blocks", ("Basic", "Padding"), MIXED, blocks=2), side="released"),
         *plan(enlarge(score_case, times=TABLES),
-              printed_row("large_paper", (*LARGE, "Switch"), MIXED), side="paper")],
+              printed_row("large_paper", (*LARGE, "Switch"), MIXED), side="paper"),
+        *plan(score_case, printed_row("paper_blocks", PAPER, EMPTY, UNKNOWN, blocks=2),
+              side="paper"),
+        *plan(quieten(score_case, "ln_f/gamma", "ln_f/beta"),
+              printed_row("paper_low_variance", ("LowVariance", "Padding"), MIXED), side="paper")],
     "atrank": [
         *plan(enlarge(model_case, times=TABLES),
               small_row("large", LARGE, MIXED, rate=RATE, heads=1), side="released"),
@@ -148,7 +159,12 @@ MORE = {
         *plan(quieten(groups.score_case, "ln_f/gamma", "ln_f/beta"),
               groups.row("low_variance", ("LowVariance", "Padding"), SOME), side="released"),
         *plan(groups.score_case, groups.row("long", LONG_ONE, ((9,), (1,)), base=SIX),
-              groups.row("two_blocks", ("Basic", "Padding"), SOME, blocks=2), side="released")],
+              groups.row("two_blocks", ("Basic", "Padding"), SOME, blocks=2), side="released"),
+        *plan(groups.score_case, groups.row("paper_blocks", PAPER, GONE, UNKNOWN, blocks=2, **groups.PRINTED),
+              side="paper"),
+        *plan(quieten(groups.score_case, "ln_f/gamma", "ln_f/beta"),
+              groups.row("paper_low_variance", ("LowVariance", "Padding"), SOME, **groups.PRINTED),
+              side="paper")],
     "atrank.groups": [
         *plan(enlarge(groups.model_case, times=TABLES),
               groups.row("large", LARGE, SOME, rate=RATE, heads=1), side="released"),
@@ -159,5 +175,11 @@ MORE = {
             name, (*flags, "Padding"), SOME, rate=2.0**-10), *FIRST_FAR, most=TWO_BLOCKS,
             side="released"),
         *plan(groups.model_case, groups.row("long", LONG_ONE, ((9,), (1,)), base=SIX, rate=0.05),
-              side="released")],
+              side="released"),
+        *plan(groups.model_case,
+              groups.row("paper_blocks", (*PAPER, "NoNegative"), GONE, UNKNOWN | {"without": 0.5}, blocks=2,
+                         rate=0.02, **groups.PRINTED | {"penalty": 0.125}), side="paper"),
+        *plan(quieten(groups.model_case, "ln_f/gamma", "ln_f/beta"),
+              groups.row("paper_low_variance", ("LowVariance", "Padding"), SOME, rate=TINY_RATE,
+                         **groups.PRINTED), side="paper")],
 }

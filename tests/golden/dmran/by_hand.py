@@ -130,21 +130,24 @@ def squares(x):
     return sum(squares(part) for part in (x.values() if hasattr(x, "values") else x))
 
 
-def loss_of_row(params, states, positive, negative, config):
-    """Fit and redundancy of one row, and the squares that lambda_1 is on.  Eq. 20-22."""
-    M, M_hat, A = states
-    yes, *activations = match(params, M, M_hat, positive, config)
-    no, *more = match(params, M, M_hat, negative, config)
-    overlap = by_hand.redundancy(A) if config.variant != "feature" else 0.0
-    fit = (entropy(yes, True) + entropy(no, False)) / 2
-    return fit + config.redundancy * overlap, squares(activations + more)
+def term(params, states, candidate, label, config):
+    """What a candidate adds to the fit, and the squares that lambda_1 is on.  Eq. 20, 21."""
+    s, *activations = match(params, *states[:2], candidate, config)
+    return entropy(s, label), squares(activations)
+
+
+def overlap(states, config):
+    """How much the hops of a row overlap; of events in their place nothing does.  Eq. 22."""
+    return by_hand.redundancy(states[2]) if config.variant != "feature" else 0.0
 
 
 def loss(params, history, positive, negative, config):
     """The loss of one target, with the three penalties.  Eq. 20-22."""
     states = forward(params, history, config)
-    row, size = loss_of_row(params, states, positive, negative, config)
-    return row + config.penalty / 2 * size + config.weight_decay / 2 * squares(params)
+    (yes, size), (no, more) = (term(params, states, candidate, label, config)
+                               for candidate, label in ((positive, True), (negative, False)))
+    fit = (yes + no) / 2 + config.redundancy * overlap(states, config)
+    return fit + config.penalty / 2 * (size + more) + config.weight_decay / 2 * squares(params)
 
 
 # The components of a batch.
@@ -237,12 +240,15 @@ def scores(params, inputs):
 
 
 def model(params, inputs):
-    """Rows of a positive and a negative; lambda_1 counts every activation, all else is a mean."""
-    config, total, n = config_from(inputs), 0.0, len(inputs["item"])
-    for events, pair in zip(histories(inputs), inputs["candidate"], strict=True):
-        states, ids = states_of(params, events, config), [object_of(inputs, i) for i in pair]
-        row, size = loss_of_row(params, states, *ids, config)
-        total = total + row / n + config.penalty / 2 * size
+    """Means over the candidates, and of the overlap over the rows; lambda_1 counts all squares."""
+    config, total, rows_of = config_from(inputs), 0.0, (inputs["candidate"], inputs["label"])
+    for events, candidates, labels in zip(histories(inputs), *rows_of, strict=True):
+        states = states_of(params, events, config)
+        total = total + config.redundancy * overlap(states, config) / len(inputs["item"])
+        for i, label in zip(candidates, labels, strict=True):
+            if i:
+                fit, size = term(params, states, object_of(inputs, i), label, config)
+                total = total + fit / (inputs["candidate"] > 0).sum() + config.penalty / 2 * size
     return {"loss": total + config.weight_decay / 2 * squares(params)}
 
 

@@ -91,7 +91,10 @@ def score_case(rng, draw):
 
 
 def model_case(rng, draw):
+    """A positive and a negative a row, where one could be drawn."""
     inputs, candidate = without_category(draw, history(rng, draw)), candidates(rng, draw, C)
+    if "without" in draw:
+        candidate[:, 1] *= rng.random(len(candidate)) >= draw["without"]
     label = np.broadcast_to([True, False], candidate.shape)
     return params_of(rng, draw, 0.3), inputs | {"candidate": candidate, "label": label}
 
@@ -199,7 +202,7 @@ COMPONENTS = {
         The loss of a batch: cross entropy of positives and negatives, and penalties.  -> loss
         [].
         item, gap [B, T], 0 = padding on the right; category [items+1] if categories > 0;
-        candidate [B, C]; label [B, C] bool. redundancy weighs eq. 22, a mean over rows; penalty
+        candidate [B, C], 0 = none; label [B, C] bool. redundancy weighs eq. 22, a mean over rows; penalty
         and weight_decay: half of each times the squares of h_c and i_c of all candidates, and of
         all parameters. variant "item": no feature level, h_c = h; "feature": H for M, no hops,
         padding masked. time False: eq. 1 without T. bucket "release": as in atrank.time_bucket.

@@ -62,6 +62,8 @@ MORE = {
         *plan(enlarge(score_case, times=ITEMS), row("large", LARGE, MIXED, **NARROW), side="paper"),
         *plan(quieten(score_case, "ln_f/gamma", "ln_f/beta"),
               row("low_variance", ("LowVariance", "Switch"), MIXED, **NARROW, **ROBUST), side="paper"),
+        *plan(score_case, row("unknown_category", ("UnknownCategory", "EmptyHistory", "LongGap"), EMPTY,
+                              {"unknown": 0.5, "years": 15}, categories=CATEGORIES, **NARROW), side="paper"),
         *plan(displace(score_case, "van/v/b", "van/f2/b", by=32.0), far_row("far", ("Far",)), side="paper"),
         *plan(displace(score_case, "v/b", "f2/b", by=MORE_NORMS[1]), far_row("far_float64", ("Far", "Float64")),
               side="paper")],
@@ -80,5 +82,7 @@ MORE = {
               row("others", ("Switch", "NoDiagonal"), MIXED, diagonal=False, redundancy=1.0, rate=0.05, **NARROW),
               row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), {"events": 33}, **NARROW | LONG),
               row("one_event", ("SingleEvent", "OneUser"), (1,), {"events": 1}, rate=0.05,
-                  categories=CATEGORIES, **NARROW), side="paper")],
+                  categories=CATEGORIES, **NARROW),
+              row("no_negative", ("NoNegative", "Padding"), MIXED, {"without": 0.6}, penalty=0.125, rate=0.05,
+                  **NARROW), side="paper")],
 }

@@ -11,8 +11,8 @@ from tests.golden.draw import (
     MORE_NORMS,
     displace,
     enlarge,
+    lengthen,
     log_probabilities,
-    normal,
     plan,
     plan_far,
     quieten,
@@ -49,15 +49,14 @@ def far_row(name, flags, **config):
     return row(name, (*flags, "Padding"), MIXED, **NARROW | config)
 
 
-def in_long_table(build):
-    """A build whose table of positions is longer than its sessions, of which one ends in a click without a next."""
-    def longer(rng, draw):
+def end_early(build):
+    """A build whose first session ends in a click that nothing follows."""
+    def ended(rng, draw):
         params, inputs = build(rng, draw)
-        params["position"] = normal(rng, len(params["position"]) + 3, params["position"].shape[1], scale=0.5)
         last = max((inputs["next"][0] > 0).sum() - 1, 1)
         inputs["next"][0, last] = 0
         return params, inputs
-    return longer
+    return ended
 
 
 MORE = {
@@ -71,7 +70,8 @@ MORE = {
     "hiersrec.encode": [
         *plan(enlarge(encode_case, times=BLOCKS), row("large", LARGE, MIXED, **NARROW)),
         *plan(quieten(encode_case, "gamma", "beta"), row("low_variance", ("LowVariance",), MIXED, **NARROW)),
-        *plan_far(encode_case, far_row, "in/b", most=MORE_NORMS)],
+        *plan_far(encode_case, far_row, "in/b", most=MORE_NORMS),
+        *plan(lengthen(encode_case), row("long_position", ("Padding",), MIXED, **NARROW))],
     "hiersrec.projection": plan(
         projection_case, row("near_uniform", ("LowVariance", "Switch"), FULL, {"spread": 0.1}, hier="logits")),
     "hiersrec.joined": [
@@ -87,7 +87,8 @@ MORE = {
         *plan(enlarge(score_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, **NARROW)),
         *plan(quieten(score_case, "gamma", "beta"), row("low_variance", ("LowVariance",), MIXED, **NARROW)),
         *plan_far(displace(displace(score_case, "o/b", by=80.0), "f2/b", by=-80.0), far_row, "in/b",
-                  most=MORE_NORMS)],
+                  most=MORE_NORMS),
+        *plan(lengthen(score_case), row("long_position", ("Padding",), MIXED, **NARROW))],
     "hiersrec": [
         *plan(enlarge(model_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, rate=RATE, **NARROW)),
         *plan(quieten(model_case, "gamma", "beta"),
@@ -102,7 +103,7 @@ MORE = {
                   **NARROW),
               row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), **NARROW | LONG),
               row("one_click", ("SingleEvent", "OneUser"), (1,), length=1, rate=0.005, **NARROW)),
-        *plan(in_long_table(model_case),
+        *plan(end_early(lengthen(model_case)),
               row("long_position", ("Padding", "NoNegative", "Heads"), MIXED, {"items": 5, "cold": True}, blocks=2,
                   rate=0.02, **NARROW))],
 }

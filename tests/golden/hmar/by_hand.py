@@ -165,16 +165,18 @@ def score(params, inputs):
 
 
 def model(params, inputs):
-    """The mean over all events of the batch, from the terms of the one-sequence form."""
+    """Means over all events of the batch with a next one, from the terms of the one-sequence form."""
     config, rank, classes, ranked = config_of(hmar.Config, inputs, dropout=0.0), 0.0, 0.0, 0
     names = ("next_item", "next_behaviour", "next_counts", "negative", "negative_counts")
     for b, (at, z) in enumerate(histories(params, inputs, config)):
         for state, t in zip(z, at, strict=True):
+            if not inputs["next_item"][b, t]:
+                continue
             one = terms(params, state, [inputs[name][b, t] for name in names], config)
             classes = classes + one[1]
             if one[0] is not None:
                 rank, ranked = rank + one[0], ranked + 1
-    return {"loss": rank / max(ranked, 1) + config.theta * classes / (inputs["item"] > 0).sum()}
+    return {"loss": rank / max(ranked, 1) + config.theta * classes / (inputs["next_item"] > 0).sum()}
 
 
 BY_HAND = {

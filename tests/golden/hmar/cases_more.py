@@ -1,7 +1,7 @@
 """More cases of HMAR: large values, norms' epsilons, every setting, other shapes.  {component: plans}."""
 from functools import partial
 
-from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, enlarge, normal, plan, plan_far, quieten
+from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, enlarge, lengthen, plan, plan_far, quieten
 from tests.golden.hmar.cases import (
     NARROW,
     K,
@@ -20,17 +20,18 @@ LONG = {"lengths": (33, 12), "events": 33}
 ONE_USER = {"lengths": (33,), "events": 33}
 
 
+def end_early(build):
+    """A build in whose first two rows an event has no next one: the last of one, of the other the last but one."""
+    def ended(rng, draw):
+        params, inputs = build(rng, draw)
+        for name in ("next_item", "next_behaviour", "next_counts", "negative", "negative_counts"):
+            inputs[name][[0, 1], [-1, -2]] = 0
+        return params, inputs
+    return ended
+
+
 def far_row(name, flags, **config):
     return model_row(name, (*flags, "Padding"), MIXED, **NARROW | config)
-
-
-def in_long_table(build):
-    """A build whose table of positions is longer than its histories."""
-    def longer(rng, draw):
-        params, inputs = build(rng, draw)
-        params["position"] = normal(rng, len(params["position"]) + 3, params["position"].shape[1], scale=0.5)
-        return params, inputs
-    return longer
 
 
 MORE = {
@@ -67,7 +68,8 @@ MORE = {
                         **NARROW)),
         *plan(quieten(score_case, "gamma", "beta"),
               model_row("low_variance", ("LowVariance", "Padding"), MIXED, **NARROW)),
-        *plan_far(score_case, far_row, "sequence/v/b", most=MORE_NORMS)],
+        *plan_far(score_case, far_row, "sequence/v/b", most=MORE_NORMS),
+        *plan(lengthen(score_case), model_row("long_position", ("Padding",), MIXED, **NARROW))],
     "hmar": [
         *plan(enlarge(model_case, most=4),
               model_row("large", ("LargeValues", "Padding"), MIXED, rate=2.0**-22, **NARROW)),
@@ -82,8 +84,9 @@ MORE = {
               model_row("long", ("LongHistory", "ManyItems", "OneUser"), (33,), length=33, items=70, behaviours=6,
                         weights=[], rate=0.01, **NARROW),
               model_row("one_event", ("SingleEvent", "OneUser"), (1,), length=1, rate=0.01, **NARROW)),
-        *plan(in_long_table(model_case),
+        *plan(lengthen(model_case),
               model_row("long_position", ("Padding", "NoNegative"), MIXED, {"without": 0.4}, blocks=2, rate=0.01,
                         **NARROW)),
+        *plan(end_early(model_case), model_row("without_next", ("NoNegative", "Padding"), MIXED, rate=0.01, **NARROW)),
     ],
 }
