@@ -101,7 +101,7 @@ MORE = {
               ("large_padding", LARGE, {"blocks": 1, "lengths": (S, 3, 0)}, {"heads": 1, "scores": "dot"}),
               side="released"),
         *plan(groups.user_vectors_case,
-              ("bilinear_blocks", ("EmptyHistory", "Heads"), {"blocks": 2, "lengths": (S, 0, 2)},
+              ("bilinear_blocks", ("EmptyHistory", "Heads"), {"blocks": 2, "lengths": (S, 3, 0)},
                {"heads": 2, "scores": "bilinear"}), side="paper"),
         *plan(quieten(groups.user_vectors_case, "ln_f/gamma", "ln_f/beta", names=("x", "states")),
               ("bilinear_low_variance", ("LowVariance",), {"blocks": 1, "lengths": (S, 3, 1)},
