@@ -28,7 +28,8 @@ def numpy_framework(dtype, device="cpu"):
         out = total(free)
         return out if isbox(out) else out + sum(0 * a.sum() for a in free.values())
 
-    return (partial(to_device, device=device), lambda a: np.asarray(to_device(getval(a), "cpu")),
+    move = np.asarray if device == "cpu" else partial(to_device, device=device)
+    return (move, lambda a: np.asarray(to_device(getval(a), "cpu")),
             lambda total, free: value_and_grad(partial(linked, total))(free))
 
 

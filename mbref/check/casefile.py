@@ -4,6 +4,7 @@ in gzip: arrays are many and small, and what a zip says of each takes more than 
 Keys of an .npz are paths: inputs/, params/ and cotangents/ are given; taps/, outputs/, grads/ and
 steps/ are expected.
 """
+import ast
 import difflib
 import gzip
 import hashlib
@@ -26,6 +27,7 @@ KINDS = {"id": str, "component": str, "equation": str, "side": str, "flags": lis
 ENTRY = ("id", "component", "side", "flags", "config", "file", "form")  # and of a Case
 GIVEN = ("inputs", "params", "cotangents")
 EXPECTED = ("taps", "outputs", "grads", "steps")  # in the order in which they are compared
+NEARLY = 0.85  # how alike a name is that was to be a component's: but for a letter or two
 
 
 class Case(NamedTuple):
@@ -111,6 +113,19 @@ def suggest(name):
     return f"did you mean {' or '.join(close)}? " if close else ""
 
 
+def component_names():
+    """{the name of a function: the component that it computes}."""
+    return {name.replace(".", "_"): name for name in manifest()["components"]}
+
+
+def find_misspelt(path):
+    """{the name of a function in a file: that of a component without one that it nearly is}."""
+    names, tree = component_names(), ast.parse(Path(path).read_bytes())
+    own = [part.name for part in tree.body if isinstance(part, ast.FunctionDef)]
+    return {name: match for name in own if name not in names
+            for match in difflib.get_close_matches(name, names, 1, NEARLY) if match not in own}
+
+
 def settings(component):
     """What the config of a component's cases leaves out, from the manifest's defaults.  -> dict."""
     defaults = manifest()["defaults"].get(component.partition(".")[0], {})
@@ -161,7 +176,8 @@ def read_header(content):
 
 def part(everything, name):
     """The arrays of one group, without its name.  {"params/w": a} -> {"w": a}."""
-    return {key[len(name) + 1 :]: a for key, a in everything.items() if group(key) == name}
+    start = f"{name}/"
+    return {key[len(start):]: a for key, a in everything.items() if key.startswith(start)}
 
 
 def answers(everything, gradients=True, steps=True):

@@ -23,7 +23,15 @@ def list_cases(options):
         print(f"{case.id:40} {case.form:8} {', '.join(case.flags):28} {case.entry['equation']}")
     if options.only:
         for name in dict.fromkeys(case.component for case in chosen):
+            first = next(case for case in chosen if case.component == name)
             print(f"\n{name}: {casefile.manifest()['components'][name]['about']}")
+            print(f"Arrays of {first.id}: {describe_given(first)}")
+
+
+def describe_given(case):
+    """Names and shapes of what a case gives."""
+    return ", ".join(f"{name} {list(a.shape)}" for name, a in casefile.arrays(case).items()
+                     if name.startswith(("inputs", "params")))
 
 
 def check(options):
@@ -92,6 +100,9 @@ def list_left_out(options, chosen, results):
     strange = exchange.find_strangers(Path(options.results)) if options.results else []
     if strange:
         lines.append(f"these have no case's name: {report.list_names(strange)}")
+    misspelt = casefile.find_misspelt(options.file) if options.file else {}
+    lines += [f"no component is called {name}: did you mean {meant}?"
+              for name, meant in misspelt.items()]
     families = {name.partition(".")[0] for name in functions}
     names = {case.component for case in absent} - functions
     names = sorted(name for name in names if name.partition(".")[0] in families)

@@ -57,9 +57,12 @@ def draw_inputs(rng, pattern):
     old = casefile.arrays(pattern)
     inputs = casefile.part(old, "inputs")
     chosen = inputs if pattern.component.startswith(WHOLE) else choose_part(rng, inputs)
-    cold = "known" in inputs and not inputs["known"].all()
-    given = {f"inputs/{name}": a if cold or name in FITTING else redraw(rng, a)
+    given = {f"inputs/{name}": a if name in FITTING else redraw(rng, a)
              for name, a in chosen.items()}
+    if "known" in inputs:  # what is clicked, and some of the others
+        clicked = [given["inputs/item"], given["inputs/next"]]
+        some, items = rng.random(len(inputs["known"])) < 0.5, np.arange(1, len(inputs["known"]) + 1)
+        given["inputs/known"] = some | np.isin(items, np.concatenate(clicked))
     return given | {key: redraw(rng, a) for key, a in old.items() if key.startswith("params/")}
 
 

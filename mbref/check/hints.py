@@ -47,9 +47,9 @@ def name_fault(results):
     """The known fault, or two or three, that one component's results look like, or None.
 
     results: run.Result of every case that was run in one dtype, also of those that pass. First
-    those faults that make the arrays wrong by as much; if there is none, those that make the same
-    arrays wrong, unless these are all there are: by nearly as much, else with a remark. What is
-    random, or rounded to few digits, looks like nothing.
+    those faults that make the arrays wrong by as much; if there is none, with a remark those that
+    make the same arrays wrong, unless these are all there are: by nearly as much, or at all. What
+    is random, or rounded to few digits, looks like nothing.
     """
     component, dtype = results[0].case.component, results[0].dtype
     if dtype in REDUCED or any(result.note == RANDOM for result in results):
@@ -68,9 +68,9 @@ def name_fault(results):
         same = [name for name, wrong in known.items()
                 if failing == kinds({key: wrong.get(key, 0) for key in seen})]
         sizes = {key: error for key, error in seen.items() if isinstance(error, float)}
-        found = [name for name in same
-                 if all(alike(sizes[key], known[name][key], TIMES) for key in sizes)]
-        found, remark = (found, "") if found else (same, "the same arrays, by another size: ")
+        near = [name for name in same
+                if all(alike(sizes[key], known[name][key], TIMES) for key in sizes)]
+        found, remark = near or same, "the same arrays, by another size: "
     return remark + " or ".join(found) if 0 < len(found) <= MOST_NAMES else None
 
 

@@ -1,5 +1,4 @@
 """Run an implementation on golden cases and judge what comes back."""
-import difflib
 import multiprocessing
 import os
 import runpy
@@ -72,13 +71,10 @@ def load_implementation(path):
     require(isinstance(backend, str) and backend in ADAPTERS,
             f"BACKEND in {path} is {backend!r}: choose one of {', '.join(ADAPTERS)}.")
     require(find_spec(backend), f"{path} needs {backend}, which is not here: install it.")
-    names = {name.replace(".", "_"): name for name in casefile.manifest()["components"]}
+    names = casefile.component_names()
     functions = {names[own]: partial(call_with_settings, names[own], content[own])
                  for own in names if callable(content.get(own))}
-    defined = [name for name, value in content.items()
-               if getattr(value, "__module__", "") == content.get("__name__")]  # no imports
-    close = dict.fromkeys(match for name in defined
-                          for match in difflib.get_close_matches(name, names, 1))
+    close = dict.fromkeys(casefile.find_misspelt(path).values())
     meant = f"did you mean {' or '.join(close)}? " if close else ""
     require(functions, f"{path} has no function with the name of a component, such as hmar_code: "
                        f"{meant}python -m mbref cases lists them.")
@@ -145,7 +141,7 @@ def describe_error(error, backend):
         where = f" ({'the cell' if 'ipykernel_' in path else Path(path).name}, line {line})"
     raised = describe_raised(error)
     needs_torch = backend == "numpy" and "Tensor" in raised
-    advice = '; the file lacks BACKEND = "torch"' if needs_torch else ""
+    advice = '; set BACKEND = "torch" in a file, backend="torch" in check' if needs_torch else ""
     return f"{raised}{where}{advice}"
 
 
@@ -172,10 +168,12 @@ def compute(case, everything, want, function, backend, dtype):
     got = {f"{name}/{k}": a for name, arrays in zip(casefile.EXPECTED, found, strict=False)
            for k, a in arrays.items()}
     _, outputs, grads = found
-    if "steps/losses" in want and grads:
+    if "steps/losses" in want and grads:  # of which the first step follows
+        rate = inputs["rate"] / cotangents["loss"]
+        params = {k: a - rate * grads[f"params/{k}"] for k, a in params.items()}
         losses = outputs.get("losses")  # an implementation may train by itself
-        got["steps/losses"] = (DESCENTS[backend](function, params, inputs, dtype, STEPS)
-                               if losses is None else losses)
+        got["steps/losses"] = np.append(outputs["loss"], DESCENTS[backend](
+            function, params, inputs, dtype, STEPS - 1)) if losses is None else losses
     return got
 
 

@@ -14,6 +14,7 @@ import pytest
 from mbref.__main__ import main
 from mbref.check import cases, check, run
 from mbref.check.casefile import manifest, settings
+from mbref.check.components.reading import own_functions
 from tests.check.implementations import CAUSAL, LAYER_NORM, run_check
 from tests.optional import require
 
@@ -99,7 +100,9 @@ def test_a_missing_backend_is_told(capsys, write_file):
     require("torch")
     path = write_file("import torch\ndef layers_relu(params, inputs, tap):\n"
                       "    return {'y': torch.relu(inputs['x'])}\n")
-    assert 'the file lacks BACKEND = "torch"' in run_check(capsys, path)[1]
+    assert '; set BACKEND = "torch" in a file' in run_check(capsys, path)[1]
+    with pytest.raises(AssertionError, match=', backend="torch" in check'):
+        check("layers.relu", lambda x: require("torch").relu(x))
 
 
 def test_sparse_gradients_are_gradients(capsys, write_file):
@@ -193,6 +196,21 @@ def test_several_names_and_nearly_right_ones(capsys, write_file):
     assert code == 2 and "did you mean masks.causal" in text
 
 
+def test_a_name_that_is_nearly_right_is_told_beside_right_ones(capsys, write_file):
+    """But not that of a helper which is near a component that the file has."""
+    path = write_file(CAUSAL + LAYER_NORM + "def hmar_behavior_mask(params, inputs, tap): pass\n"
+                      "def masks_causals(length): pass\ndef softmax(x): pass\n")
+    code, text = run_check(capsys, path)
+    assert code == 0 and text.count("no component is called") == 1
+    assert "\nno component is called hmar_behavior_mask: did you mean hmar_behaviour_mask?\n" in text
+
+
+def test_settings_that_are_filled_in_do_not_disturb_blocks():
+    """ATRank's default query needs a width that a block alone has not."""
+    for name in ("atrank.user_vectors", "atrank.attention_block"):
+        check(name, own_functions()[name], forms="all", gradients=True, quiet=True)
+
+
 def test_stop_at_the_first_failure(capsys, write_file):
     path = write_file(LAYER_NORM.replace('inputs["eps"]', "1.0") + CAUSAL)
     code, text = run_check(capsys, path, "-x")
@@ -257,6 +275,7 @@ def test_cases_of_a_component_are_printed_with_what_it_takes(capsys):
     text = capsys.readouterr().out
     assert "\n\nlayers.dense: x W + b. x [B, T, D]; w [D, E], b [E] -> y [B, T, E].\n" in text
     assert "\n\nmasks.causal: True where key s is not later than query t." in text
+    assert "\nArrays of layers.dense/basic: inputs/x [3, 7, 8], params/w [8, 5], params/b [5]\n" in text
     assert main(["cases"]) == 0 and "x W + b. x" not in capsys.readouterr().out
 
 

@@ -55,6 +55,16 @@ def test_shapes_settings_and_numbers_vary_and_seeds_repeat():
     assert not np.array_equal(others["params/class2/w"], casefile.arrays(found[0])["params/class2/w"])
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_some_items_that_nobody_clicks_are_unknown(seed):
+    inputs = [casefile.part(casefile.arrays(case), "inputs")
+              for case in fresh.draw("hiersrec/", int(seed), 4, "paper", None)]
+    assert not all(a["known"].all() for a in inputs)
+    for a in inputs:
+        clicked = np.union1d(a["item"], a["next"])
+        assert a["known"][clicked[clicked > 0] - 1].all()
+
+
 def test_there_are_fresh_cases_of_every_component():
     """The answers are those of mbref's own functions, which float32 is near."""
     found = list(fresh.draw(None, 1, 1, "all", None))

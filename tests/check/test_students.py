@@ -91,7 +91,7 @@ def test_what_the_student_mistypes_is_told():
 def test_what_every_case_raises_is_told_once():
     with pytest.raises(AssertionError) as failure:
         check("masks.padding", lambda ids: None)
-    assert str(failure.value) == ("masks.padding: 4 of 4 cases fail\n  fails in every situation "
+    assert str(failure.value) == ("masks.padding: 5 of 5 cases fail\n  fails in every situation "
                                   "(it raised InputError: it returned None: is a return missing?)")
 
 

@@ -207,10 +207,13 @@ def five_faults(monkeypatch):
                         lambda case: ["outputs/y", "outputs/z", *(f"grads/{i}" for i in range(20))])
 
 
+OTHERWISE = "the same arrays, by another size: "
+
+
 @pytest.mark.parametrize("errors, hint", [
     ({"a": {"outputs/y": 0.505}, "b": {"outputs/y": 0.0}}, "half"),             # 1 % off
     # 5 % off: the same array only
-    ({"a": {"outputs/y": 0.525}, "b": {"outputs/y": 0.0}}, "half"),
+    ({"a": {"outputs/y": 0.525}, "b": {"outputs/y": 0.0}}, OTHERWISE + "half"),
     ({"a": {"outputs/y": 2.03}, "b": {"outputs/y": 0.0}}, "two"),               # 1.5 % off
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 0.0}}, None),                 # nothing wrong
     # nor in a part of the cases
@@ -218,11 +221,11 @@ def five_faults(monkeypatch):
     # most are right
     ({"a": {"outputs/y": 0.0, "outputs/z": 0.5} | {f"grads/{i}": 0.0 for i in range(20)}}, None),
     # the same array, by another error
-    ({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}}, "half or two"),
+    ({"a": {"outputs/y": 0.7}, "b": {"outputs/y": 0.0}}, OTHERWISE + "half or two"),
     # by an error of another size than that of any
     ({"a": {"outputs/y": 0.1}, "b": {"outputs/y": 0.0}},
-     "the same arrays, by another size: half or two"),
-    ({"a": {"outputs/y": 5.0}, "b": {"outputs/y": 0.0}}, "two"),
+     OTHERWISE + "half or two"),
+    ({"a": {"outputs/y": 5.0}, "b": {"outputs/y": 0.0}}, OTHERWISE + "two"),
     # everything wrong, by another error
     ({"a": {"outputs/y": 0.7}}, None),
     # a part of the cases
@@ -232,7 +235,7 @@ def five_faults(monkeypatch):
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": np.inf, "outputs/z": 1.0}}, "nan"),
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": 9.0, "outputs/z": 9.0}}, None),
     ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": [1.0, 5], "outputs/z": 0.0}}, "later"),
-    ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": [1.0, 6], "outputs/z": 0.0}}, "mask or later"),
+    ({"a": {"outputs/y": 0.0}, "b": {"outputs/y": [1.0, 6], "outputs/z": 0.0}}, OTHERWISE + "mask or later"),
 ])
 def test_looks_like(five_faults, errors, hint):
     assert hints.name_fault(of(errors)) == hint

@@ -22,6 +22,12 @@ def read_config(inputs, **more):
     return config_of(atrank.Config, inputs, **{**atrank.RELEASED, "width": width, **more})
 
 
+def block_config(inputs, query):
+    """The Config of blocks alone, which read no more of it."""
+    read = {name: inputs[name] for name in ("heads", "scores")}
+    return read_config(read, items=1, width=query.shape[-1], query="group")
+
+
 time_bucket = component("bucket")(layers.time_bucket)
 behaviour_code = component("code")(lambda params, inputs: first_code(
     params, batch_of(inputs), read_config(inputs)))
@@ -39,7 +45,7 @@ def with_blocks(params):
 @component("y")
 def attention_block(params, inputs, query, memory, allowed, tap):
     """Attention, then feed-forward, with residuals and norms.  -> [B, C, D].  Steps (5), (6)."""
-    config = read_config(inputs, items=1, width=query.shape[-1], query="group")
+    config = block_config(inputs, query)
     return atrank.attention_block(params, query, memory, allowed, config, None, tap)
 
 

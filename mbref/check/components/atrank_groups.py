@@ -5,7 +5,7 @@ features_g [N_g+1, F_g], the ids of every object's features, itself first. The c
 [name, number of ids] of every embedding table, groups: the tables of each group's features, and
 actions: action kinds a group, 0 = not read.
 """
-from mbref.check.components.atrank import first_code, loss_of, read_config
+from mbref.check.components.atrank import block_config, first_code, loss_of, read_config
 from mbref.check.components.reading import component
 from mbref.data.targets import Batch, History
 from mbref.variants import atrank
@@ -38,5 +38,4 @@ def target_code(params, inputs, group, candidate):
 @component("e")
 def user_vectors(params, inputs, x, states, real, tap):
     """e: all vanilla blocks on the same states.  x [B, C, D] -> [B, C, D].  Step (6)."""
-    config = read_config(inputs, items=1, width=x.shape[-1], query="group")
-    return atrank.user_vectors(params, x, (states, real), config, tap)
+    return atrank.user_vectors(params, x, (states, real), block_config(inputs, x), tap)
