@@ -201,7 +201,16 @@ def test_counts_before_against_a_loop(seed):
         rows = np.flatnonzero(log.user == log.user[row[at]])
         want = slow_counts(log.item[rows], log.behaviour[rows], item[at], int(np.sum(rows < row[at])), 3)
         assert got[at].tolist() == want
-        assert sq.counts_before(sequences, row[at][None], item[at][None]).tolist() == [want]  # of one item, low or high
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_before_of_low_items_alone_and_of_high_ones(seed):
+    log = random_log(seed, users=8, items=20)
+    sequences, rows = sq.from_rows(log.user, log.item, log.behaviour, 3), np.arange(len(log.item))
+    for item in range(22):
+        before = [np.flatnonzero((log.user == log.user[row]) & (log.item == item) & (rows < row)) for row in rows]
+        want = [np.bincount(log.behaviour[at], minlength=4)[1:].tolist() for at in before]
+        assert sq.counts_before(sequences, rows, np.full(len(rows), item)).tolist() == want
 
 
 def test_window_counts_by_hand_and_against_a_loop():
