@@ -171,6 +171,23 @@ def test_another_seed_is_another_run():
     assert not same(fit(hmar, HMAR), fit(hmar, HMAR, replace(TINY, seed=4)))
 
 
+def test_every_random_number_comes_from_where_the_module_says():
+    tasks = [np.arange(8) + 10]
+    for step, epoch, half in ((0, 0, slice(4)), (1, 0, slice(4, 8)), (2, 1, slice(4))):
+        order = np.random.default_rng([3, 0, epoch]).permutation(8)
+        assert training.rows_of_step(tasks, TINY, step)[1].tolist() == (order[half] + 10).tolist()
+    seen = []
+
+    def watch(function):
+        return lambda *arguments: seen.append(arguments[-1].random()) or function(*arguments)
+
+    spy = SimpleNamespace(**{**vars(bpr_mf), **{name: watch(getattr(bpr_mf, name)) for name in ("examples", "training_batch")}})
+    fit(spy, BPR, replace(TINY, steps=2, threads=2))
+    want = [[3, 2], [3, 1, 0], [3, 1, 0, 1], [3, 1, 1], [3, 1, 1, 1]]
+    assert sorted(seen) == sorted(np.random.default_rng(seed).random() for seed in want)
+    assert checksum(training.begin(bpr_mf, BPR, TINY).params) == pytest.approx(checksum(bpr_mf.init(np.random.default_rng(3), BPR)))
+
+
 def test_shards_have_their_own_rows_and_draws(monkeypatch):
     seen = {}
 
