@@ -14,6 +14,7 @@ from mbref.data.leave_one_out import Held, draw_cases, leave_one_out
 from mbref.data.sequences import from_rows
 from mbref.data.readers import read
 from mbref.data import shipped
+from mbref.nn import optim
 from mbref.tables.recommend import recommend
 
 VIEWS = str(shipped.tiny_data() / "diginetica/train-item-views.csv")
@@ -77,7 +78,8 @@ def test_settings_of_the_papers_and_their_releases(model, named, settings):
     (group_events.split, dict(share=0.15)), (item_text.text_vectors, dict(columns=1024, width=64)),
     (evaluation.negatives_of_cases, dict(count=99)), (evaluation.report, dict(candidates="all", k=10)),
     (evaluation.validation, dict(candidates="all", measure="NDCG@10", count=0)), (runs.with_text, dict(seed=0)),
-    (recommend, dict(reasons=2))])
+    (recommend, dict(reasons=2)),
+    (optim.Adam, dict(rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, clip=None))])  # Kingma & Ba, algorithm 1
 def test_what_a_call_leaves_out(function, values):
     """As the docstrings, README and the releases' scripts have it."""
     found = {name: parameter.default for name, parameter in signature(function).parameters.items()}

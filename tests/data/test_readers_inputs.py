@@ -81,7 +81,7 @@ def test_the_three_commonest_faults_are_named(tmp_path):
     assert says.count("such rows") == 3 and "like" not in says and "Of 15 rows 10 are broken" in says
 
 
-@pytest.mark.parametrize("span", [1, 2, 1 << 40, 1 << 55, 1 << 56, 1 << 57, (1 << 62) - 1])
+@pytest.mark.parametrize("span", [1, 2, 1 << 40, 1 << 55, 3 << 54, 1 << 56, 1 << 57, (1 << 62) - 1])
 def test_rows_are_in_order_whatever_their_times_span(span):
     """Where user, time and row fit into 63 bits they are one number."""
     rng = np.random.default_rng(0)
