@@ -144,6 +144,25 @@ def lengthen(build):
     return longer
 
 
+def label_three(build):
+    """A build with a third candidate a row, the first of the row before; any of them may be positive."""
+    def labelled(rng, draw):
+        params, inputs = build(rng, draw)
+        third = np.roll(inputs["candidate"][:, :1], 1, axis=0)
+        label = np.array([[False, True, False], [False, False, True], [True, True, False]])
+        return params, inputs | {"candidate": np.append(inputs["candidate"], third, axis=1), "label": label}
+    return labelled
+
+
+def repeat_candidate(build):
+    """A build whose last candidate is the first one again."""
+    def repeated(rng, draw):
+        params, inputs = build(rng, draw)
+        inputs["candidate"][:, -1] = inputs["candidate"][:, 0]
+        return params, inputs
+    return repeated
+
+
 def plan_far(build, row, *ends, names=(), most=ONE_NORM, **settings):
     """Plans whose norms read values far from 0: as far as float32 bears, and as float64 does.
 

@@ -24,9 +24,11 @@ from tests.golden.draw import (
     MORE_NORMS,
     TWO_BLOCKS,
     enlarge,
+    label_three,
     plan,
     plan_far,
     quieten,
+    repeat_candidate,
 )
 
 NARROW = {"table_width": 2, "hidden": 3}
@@ -40,6 +42,7 @@ FIRST_FAR = ("self/0/v/b", "self/0/f2/b")  # of which a second block would make 
 LONG_ONE = ("LongHistory", "ManyItems", "OneUser")
 LONG = {"heads": 1, "penalty": 0.125, "items": 70}
 PAPER, UNKNOWN = ("EmptyHistory", "UnknownCategory", "LongGap"), {"unknown": 0.5, "years": 15}
+DECAY = {"penalty": 0.125, "weight_decay": 0.0625}
 USER, EVENT = ((33,), {"events": 33}), ((1,), {"events": 1})
 
 small_row, printed_row = partial(row, **SMALL), partial(row, **PRINTED_SMALL)
@@ -122,7 +125,9 @@ MORE = {
         *plan(score_case, printed_row("paper_blocks", PAPER, EMPTY, UNKNOWN, blocks=2),
               side="paper"),
         *plan(quieten(score_case, "ln_f/gamma", "ln_f/beta"),
-              printed_row("paper_low_variance", ("LowVariance", "Padding"), MIXED), side="paper")],
+              printed_row("paper_low_variance", ("LowVariance", "Padding"), MIXED), side="paper"),
+        *plan(repeat_candidate(score_case), row(
+            "repeated", ("RepeatedItem", "Padding"), MIXED, base=PRINTED), side="paper")],
     "atrank": [
         *plan(enlarge(model_case, times=TABLES),
               small_row("large", LARGE, MIXED, rate=RATE, heads=1), side="released"),
@@ -146,7 +151,9 @@ MORE = {
         *plan(model_case, printed_row(
             "paper_blocks", ("EmptyHistory", "NoNegative", "UnknownCategory", "LongGap"), EMPTY,
             {"without": 0.5, "unknown": 0.5, "years": 15}, blocks=2, penalty=0.125, rate=0.02),
-            side="paper")],
+            side="paper"),
+        *plan(label_three(model_case), printed_row(
+            "labels", ("NoNegative", "Padding"), MIXED, {"without": 0.5}, rate=0.02, **DECAY), side="paper")],
     "atrank.group_code": plan(
         groups.group_code_case, groups.row("six_actions", LONG_ONE, ((33,),), base=KINDS),
         side="released"),
@@ -164,7 +171,9 @@ MORE = {
               side="paper"),
         *plan(quieten(groups.score_case, "ln_f/gamma", "ln_f/beta"),
               groups.row("paper_low_variance", ("LowVariance", "Padding"), SOME, **groups.PRINTED),
-              side="paper")],
+              side="paper"),
+        *plan(repeat_candidate(groups.score_case),
+              groups.row("repeated", ("RepeatedItem", "Padding"), SOME, group=1, **groups.PRINTED), side="paper")],
     "atrank.groups": [
         *plan(enlarge(groups.model_case, times=TABLES),
               groups.row("large", LARGE, SOME, rate=RATE, heads=1), side="released"),
@@ -181,5 +190,8 @@ MORE = {
                          rate=0.02, **groups.PRINTED | {"penalty": 0.125}), side="paper"),
         *plan(quieten(groups.model_case, "ln_f/gamma", "ln_f/beta"),
               groups.row("paper_low_variance", ("LowVariance", "Padding"), SOME, rate=TINY_RATE,
-                         **groups.PRINTED), side="paper")],
+                         **groups.PRINTED), side="paper"),
+        *plan(label_three(groups.model_case), groups.row(
+            "labels", ("NoNegative", "Padding"), SOME, {"without": 0.5}, rate=0.02, **groups.PRINTED | DECAY),
+              side="paper")],
 }

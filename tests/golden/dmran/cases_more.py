@@ -12,7 +12,21 @@ from tests.golden.dmran.cases import (
     score_case,
     vanilla_case,
 )
-from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, B, displace, enlarge, level, plan, plan_far, quieten
+from tests.golden.draw import (
+    EMPTY,
+    FULL,
+    MIXED,
+    MORE_NORMS,
+    B,
+    displace,
+    enlarge,
+    label_three,
+    level,
+    plan,
+    plan_far,
+    quieten,
+    repeat_candidate,
+)
 
 NARROW = {"width": 4}
 RATE, TINY_RATE = 2.0**-24, 2.0**-36   # of steps that large gradients leave small
@@ -62,6 +76,7 @@ MORE = {
         *plan(enlarge(score_case, times=ITEMS), row("large", LARGE, MIXED, **NARROW), side="paper"),
         *plan(quieten(score_case, "ln_f/gamma", "ln_f/beta"),
               row("low_variance", ("LowVariance", "Switch"), MIXED, **NARROW, **ROBUST), side="paper"),
+        *plan(repeat_candidate(score_case), row("repeated", ("RepeatedItem", "Padding"), MIXED, **NARROW), side="paper"),
         *plan(score_case, row("unknown_category", ("UnknownCategory", "EmptyHistory", "LongGap"), EMPTY,
                               {"unknown": 0.5, "years": 15}, categories=CATEGORIES, **NARROW), side="paper"),
         *plan(displace(score_case, "van/v/b", "van/f2/b", by=32.0), far_row("far", ("Far",)), side="paper"),
@@ -84,5 +99,8 @@ MORE = {
               row("one_event", ("SingleEvent", "OneUser"), (1,), {"events": 1}, rate=0.05,
                   categories=CATEGORIES, **NARROW),
               row("no_negative", ("NoNegative", "Padding"), MIXED, {"without": 0.6}, penalty=0.125, rate=0.05,
-                  **NARROW), side="paper")],
+                  **NARROW), side="paper"),
+        *plan(label_three(model_case),
+              row("labels", ("NoNegative", "Padding"), MIXED, {"without": 0.5}, redundancy=0.5, penalty=0.125,
+                  rate=0.05, **NARROW), side="paper")],
 }

@@ -50,9 +50,9 @@ def counts_of(which, item, behaviour, kinds=K):
     return window_counts(which, item, behaviour, kinds).astype(float) * (which > 0)[..., None]
 
 
-def joints(rng):
+def joints(rng, width=D):
     """Parameters that join item and indicator codes."""
-    return {"indicator": dense(rng, K, D), "feature": dense(rng, 2 * D, D)}
+    return {"indicator": dense(rng, K, width), "feature": dense(rng, 2 * width, width)}
 
 
 def code_case(rng, draw):
@@ -61,7 +61,8 @@ def code_case(rng, draw):
 
 
 def input_code_case(rng, draw):
-    params = {"item": normal(rng, ITEMS + 1, D), "position": normal(rng, draw["length"], D)} | joints(rng)
+    width = draw.get("width", D)
+    params = {"item": normal(rng, ITEMS + 1, width), "position": normal(rng, draw["length"], width)} | joints(rng, width)
     found = events(rng, draw)
     return params, {"item": found["item"], "counts": counts_of(found["item"], *found.values())}
 

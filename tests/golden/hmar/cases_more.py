@@ -1,7 +1,7 @@
 """More cases of HMAR: large values, norms' epsilons, every setting, other shapes.  {component: plans}."""
 from functools import partial
 
-from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, enlarge, lengthen, plan, plan_far, quieten
+from tests.golden.draw import EMPTY, FULL, MIXED, MORE_NORMS, T, enlarge, lengthen, plan, plan_far, quieten
 from tests.golden.hmar.cases import (
     NARROW,
     K,
@@ -9,6 +9,7 @@ from tests.golden.hmar.cases import (
     behaviour_encoder_case,
     candidate_counts_case,
     events_case,
+    input_code_case,
     model_case,
     model_row,
     ranking_loss_case,
@@ -30,6 +31,12 @@ def end_early(build):
     return ended
 
 
+def distant_ids(rng, draw):
+    """One history of 300 events, of two items whose ids are alike in their last 8 bits."""
+    inputs = {"item": rng.choice([1, 257], (1, 300)), "behaviour": rng.integers(1, 3, (1, 300))}
+    return {}, inputs | ({"candidate": rng.choice([1, 257], (1, 300))} if draw["candidate"] else {})
+
+
 def far_row(name, flags, **config):
     return model_row(name, (*flags, "Padding"), MIXED, **NARROW | config)
 
@@ -39,10 +46,14 @@ MORE = {
         behaviour_case, ("long", ("LongHistory", "Padding"), LONG | {"kinds": 6}, {})),
     "hmar.indicator": plan(
         events_case, ("many_items", ("ManyItems", "LongHistory"), LONG | {"items": 400, "kinds": 6}, {"count": 6}),
-        ("colliding", ("ManyItems", "RepeatedItem"), {"lengths": (60,), "events": 60, "items": 150}, {"count": K})),
+        ("colliding", ("ManyItems", "RepeatedItem"), {"lengths": (60,), "events": 60, "items": 150}, {"count": K})) + plan(
+        distant_ids, ("many_times", ("ManyItems", "LongHistory", "OneUser"), {"candidate": False}, {"count": 2})),
     "hmar.candidate_counts": plan(
         candidate_counts_case, ("many_items", ("ManyItems", "LongHistory"), LONG | {"items": 100, "kinds": 6},
-                                {"count": 6})),
+                                {"count": 6})) + plan(
+        distant_ids, ("many_times", ("ManyItems", "LongHistory", "OneUser"), {"candidate": True}, {"count": 2})),
+    "hmar.input_code": plan(
+        input_code_case, ("narrow", ("Padding",), {"lengths": MIXED, "length": T, "width": 4}, {})),
     "hmar.behaviour_encoder": plan(
         enlarge(behaviour_encoder_case, "x"), ("large", ("LargeValues", "Padding"), {"lengths": MIXED}, {"heads": 2}),
         ("large_empty", ("LargeValues", "EmptyHistory"), {"lengths": EMPTY}, {"heads": 2})) + plan(
@@ -87,6 +98,8 @@ MORE = {
         *plan(lengthen(model_case),
               model_row("long_position", ("Padding", "NoNegative"), MIXED, {"without": 0.4}, blocks=2, rate=0.01,
                         **NARROW)),
+        *plan(model_case, model_row("settings", ("Basic", "Padding"), MIXED, theta=0.5, weights=[], target=3, rate=0.01,
+                                    **NARROW)),
         *plan(end_early(model_case), model_row("without_next", ("NoNegative", "Padding"), MIXED, rate=0.01, **NARROW)),
     ],
 }

@@ -25,9 +25,15 @@ def many_case(rng, draw):
 
 
 def near_case(rng, draw):
-    """Scores near 1 that differ by a few steps."""
-    scores = 1 + rng.integers(0, 6, (3, 6)) * draw["step"]
+    """Scores near 1, or around another middle, that differ by a few steps."""
+    scores = draw.get("middle", 1) + rng.integers(0, 6, (3, 6)) * draw["step"]
     return {}, {"scores": scores, "target": rng.integers(0, 6, 3), "allowed": np.ones((3, 6), bool)}
+
+
+def saturated_case(rng, draw):
+    """Scores around 40, of which a sigmoid is 1, that differ by a few steps."""
+    params, inputs = positives_case(rng, draw)
+    return params, inputs | {"scores": 40 + rng.integers(0, 64, inputs["scores"].shape) * 2.0**-10}
 
 
 def masked_positives(rng, draw):
@@ -42,14 +48,19 @@ def few_values(rng, draw):
     return {}, {"values": normal(rng, draw["size"])}
 
 
+SATURATED = "saturated", ("LargeValues",), {}
+
 MORE = {
     "metrics.greater_and_ties": plan(many_case, ("many_items", ("ManyItems", "Ties"), {}, {})) + plan(
-        near_case, ("near", ("Ties",), {"step": 2.0**-20}, {}), ("nearer", ("Ties", "Float64"), {"step": 2.0**-40}, {})),
-    "metrics.recall_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})),
-    "metrics.ndcg_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})),
+        near_case, ("near", ("Ties",), {"step": 2.0**-20}, {}), ("nearer", ("Ties", "Float64"), {"step": 2.0**-40}, {}),
+        ("saturated", ("LargeValues",), {"step": 2.0**-10, "middle": 40}, {})),
+    "metrics.recall_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})) + plan(
+        saturated_case, SATURATED + ({"k": 3},)),
+    "metrics.ndcg_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})) + plan(
+        saturated_case, SATURATED + ({"k": 3},)),
     "metrics.auc": plan(some_without, ("undefined", ("Undefined",), {}, HALF),
                         ("undefined_strict", ("Undefined", "Switch"), {"levels": 3}, {"ties": "strict"})) + plan(
-        masked_positives, ("masked_positives", ("Masked",), {}, HALF)),
+        masked_positives, ("masked_positives", ("Masked",), {}, HALF)) + plan(saturated_case, SATURATED + (HALF,)),
     "metrics.macro_auc": plan(nobody, ("nobody", ("Undefined",), {}, {})),
     "metrics.mean_and_spread": plan(few_values, ("one_value", ("Undefined", "SmallSample"), {"size": 1}, {})),
 }

@@ -116,7 +116,9 @@ PLANS = {
          ADAM | {"beta2": 0.98, "epsilon_hat": True}),
         ("clipped", ("Clipped",), {"sizes": (1, 64, 4)}, ADAM | {"beta2": 0.98, "clip": 8.0}),
         ("zero", ("ZeroGradient", "FirstStep"), {"sizes": (0, 4, 4)}, ADAM | {"clip": 4.0}),
-        ("zero_later", ("ZeroGradient",), {"sizes": (4, 0, 4)}, ADAM)),
+        ("zero_later", ("ZeroGradient",), {"sizes": (4, 0, 4)}, ADAM),
+        ("settings", ("Basic",), {"sizes": (4, 2, 8)},
+         ADAM | {"rate": 0.01, "beta1": 0.5, "beta2": 0.98, "eps": 1e-3})),
 }
 
 COMPONENTS = {

@@ -20,6 +20,7 @@ from tests.golden.draw import (
 from tests.golden.shared.cases import (
     attention_case,
     classes_case,
+    dense_case,
     ids_case,
     logits_case,
     mean_case,
@@ -90,8 +91,17 @@ def one_user_case(rng, draw):
     return {}, {"logits": logits} | ({"labels": np.array([[69, 3]])} if draw["labels"] else {})
 
 
+def rows_of_zeros(rng, draw):
+    """Every other row is 0, as padding may be."""
+    params, inputs = dense_case(rng, draw)
+    inputs["x"][:, ::2] = 0
+    return params, inputs
+
+
 LONG, HEADS = {"lengths": (20,), "events": 33}, {"heads": 2, "scaled": True}
+
 MORE = {
+    "layers.dense": plan(rows_of_zeros, ("zeros", ("Padding",), {"out": 5, "rows": 2}, {})),
     "layers.lookup": plan(many_items_case, ("many_items", ("ManyItems", "OneUser"), {}, {})),
     "layers.layer_norm": plan(
         far_case, ("far", ("LowVariance",), {"middle": 256, "width": D}, {"eps": 1e-8}),

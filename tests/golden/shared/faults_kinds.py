@@ -5,7 +5,7 @@ none, of items of unknown category, of tables of positions that are longer than 
 """
 import autograd.numpy as np
 
-from mbref.check.components import atrank, atrank_groups, dmran, hiersrec, hmar
+from mbref.check.components import atrank, atrank_groups, dmran, hiersrec, hmar, layers as right_layers, metrics, optim
 from mbref.nn import attention as att, layers
 from mbref.nn.layers import layer_norm, pick
 from mbref.nn.losses import masked_mean, sigmoid_cross_entropy
@@ -84,7 +84,50 @@ POSITIONS = {"hiersrec.encode": placed(hiersrec.encode, FROM_END), "hiersrec.sco
              "hiersrec": placed(hiersrec.model, FROM_END), "hmar.score": placed(hmar.score, FROM_START),
              "hmar": placed(hmar.model, FROM_START)}
 
-FAULTS = ATRANK | DMRAN | POSITIONS
+# What is read from the inputs, and numbers that are kept in few bits.
+
+def fixed(function, **values):
+    """Settings that are not read."""
+    return feed(function, lambda inputs: values)
+
+
+def squash(inputs):
+    return {"scores": 1 / (1 + np.exp(-inputs["scores"]))}
+
+
+def cut_ids(inputs):
+    return {name: inputs[name] % 256 for name in ("item", "candidate") if name in inputs}
+
+
+def root_of_eight(params):
+    """What is multiplied by the root of the width is, as if that were 8."""
+    return params | {"item": params["item"] * np.asarray((8 / params["item"].shape[1]) ** 0.5, params["item"].dtype)}
+
+
+def without_zeros(params, inputs, tap):
+    x = inputs["x"]
+    return {"y": right_layers.dense(params, inputs, tap)["y"] * np.any(x != 0, axis=-1, keepdims=True)}
+
+
+FIRST = {"labels of the first row for all": lambda inputs: {"label": inputs["label"][:1] & (inputs["label"] | True)},
+         "the first candidate is the positive": lambda inputs: {
+             "label": (np.arange(inputs["label"].shape[1]) == 0) & (inputs["label"] | True)}}
+READ = {name: {fault: feed(function, change) for fault, change in FIRST.items()} for name, function in (
+    ("atrank", atrank.model), ("atrank.groups", atrank_groups.groups), ("dmran", dmran.model))}
+READ["dmran"] |= DMRAN.pop("dmran")
+READ["atrank.groups"] |= ATRANK.pop("atrank.groups")
+REST = {
+    "optim.adam": {"eps 1e-8 whatever it is to be": fixed(optim.adam, eps=1e-8),
+                   "beta1 0.9 whatever it is to be": fixed(optim.adam, beta1=0.9)},
+    "hmar.indicator": {"ids in 8 bits": feed(hmar.indicator, cut_ids)},
+    "hmar.candidate_counts": {"ids in 8 bits": feed(hmar.candidate_counts, cut_ids)},
+    "hmar.input_code": {"the root of 8 whatever the width": give(hmar.input_code, root_of_eight)},
+    "layers.dense": {"rows of zeros stay zeros": without_zeros},
+    **{f"metrics.{name}": {"scores after a sigmoid": feed(vars(metrics)[name], squash)}
+       for name in ("greater_and_ties", "auc", "recall_many", "ndcg_many")},
+}
+
+FAULTS = ATRANK | DMRAN | POSITIONS | READ | REST
 
 # The text around the faults, without any: it must be right.
 RIGHT = {"dmran": [loss()]}
