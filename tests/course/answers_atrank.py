@@ -40,7 +40,7 @@ WRONG = {
         ("np.maximum(c @ first[\"w\"][: c.shape[2]] + first[\"b\"], 0)",
          "c @ first[\"w\"][: c.shape[2]] + first[\"b\"]", "another form of the equation"),
         ("np.sum(u * h, axis=-1)", 'np.sum(u * h, axis=-1) + params["bias"][0][candidate]', "another form of the equation"),
-        ("my_block(u, x,", "my_block(h, x,", "two blocks"),
+        ("my_block(u, x,", "my_block(h, x,", "(atrank.score/paper_blocks: "),
     ],
 }
 
