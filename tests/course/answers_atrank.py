@@ -15,8 +15,8 @@ WRONG = {
         ("concatenate(rows,", "concatenate(rows[::-1],", "ordinary input"),
     ],
     "my_space": [
-        ("np.maximum(x @ first[\"w\"] + first[\"b\"], 0)", "x @ first[\"w\"] + first[\"b\"]", "another form of the equation"),
-        ("[my_objects(tables, ids), time]", "[time, my_objects(tables, ids)]", "another form of the equation"),
+        ("np.maximum(x @ first[\"w\"] + first[\"b\"], 0)", "x @ first[\"w\"] + first[\"b\"]", "an equation that has several forms"),
+        ("[my_objects(tables, ids), time]", "[time, my_objects(tables, ids)]", "an equation that has several forms"),
         (" * (item > 0)[..., None]", "", "padding"),
         ("np.eye(14)[my_bucket(inputs[\"gap\"])]", "np.eye(14)[np.minimum(inputs[\"gap\"], 13)]", "very long time gaps"),
     ],
@@ -36,10 +36,10 @@ WRONG = {
         (") * yes\n", ")\n", "an empty history"),
     ],
     "my_score": [
-        ('for block in params["self"]', "for block in []", "another form of the equation"),
+        ('for block in params["self"]', "for block in []", "an equation that has several forms"),
         ("np.maximum(c @ first[\"w\"][: c.shape[2]] + first[\"b\"], 0)",
-         "c @ first[\"w\"][: c.shape[2]] + first[\"b\"]", "another form of the equation"),
-        ("np.sum(u * h, axis=-1)", 'np.sum(u * h, axis=-1) + params["bias"][0][candidate]', "another form of the equation"),
+         "c @ first[\"w\"][: c.shape[2]] + first[\"b\"]", "an equation that has several forms"),
+        ("np.sum(u * h, axis=-1)", 'np.sum(u * h, axis=-1) + params["bias"][0][candidate]', "an equation that has several forms"),
         ("my_block(u, x,", "my_block(h, x,", "(atrank.score/paper_blocks: "),
     ],
 }

@@ -123,6 +123,6 @@ FLAGS = {
         "too fine for float32", "a variance in one pass, as mean of squares less "
         "square of the mean", "noise in place of what is normalised, where values are far from 0"),
     "Switch": Flag(
-        "another form of the equation", "the form of the other side, or of another switch",
+        "an equation that has several forms", "the form of the other side, or of another switch",
         "results of the release where the paper is meant, or the reverse"),
 }
