@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import runpy
 import signal
+import sys
 import traceback
 from functools import partial
 from importlib.util import find_spec
@@ -92,7 +93,8 @@ def import_file(path):
     require(path.is_file(), f"there is no file {path}.")
     require(path.suffix == ".py", f"{path} is no Python file: its name must end in .py.")
     try:
-        with mock.patch.object(os, "_exit", refuse_exit):
+        here = [str(path.parent.resolve()), *sys.path]  # as when Python runs the file
+        with mock.patch.object(os, "_exit", refuse_exit), mock.patch.object(sys, "path", here):
             return runpy.run_path(str(path))
     except KeyboardInterrupt:
         raise

@@ -43,10 +43,9 @@ def add_events(log, more):
         require(more.time is not None, "the newer events have no times, and those of the log have.")
         rows.append(np.append(log.time, more.time[known]))
         order = np.lexsort((rows[-1], rows[0]))
-        _, first = np.unique(np.stack(rows), axis=1, return_index=True)
-        again = np.ones(len(rows[0]), bool)
-        again[first] = False
-        again[: len(log.user)] = False  # what the log has stays, even twice
+        _, same = np.unique(np.stack(rows), axis=1, return_inverse=True)
+        again = np.isin(same.ravel(), same.ravel()[: len(log.user)])  # the log has it already
+        again[: len(log.user)] = False
         order = order[~again[order]]
     user, item, behaviour, *time = (freeze(column[order]) for column in rows)
     category = None if log.category is None else freeze(item_categories(log)[item])

@@ -1,5 +1,6 @@
 """The checker: what passes, what fails, what it says of files and with what options."""
 import json
+import sys
 
 import pytest
 
@@ -26,6 +27,14 @@ def test_a_right_file_passes_and_others_components_are_skipped(capsys, write_fil
     code, text = run_check(capsys, write_file(LAYER_NORM + CAUSAL))
     n = len(cases("layers.layer_norm")) + len(cases("masks.causal"))
     assert code == 0 and f"{2 * n - 1} cases: {2 * n - 1} pass" in text  # one for float64 alone
+
+
+def test_a_file_may_import_its_neighbour_from_wherever_it_is_called(capsys, tmp_path):
+    (tmp_path / "neighbour_of_mine.py").write_text("import numpy as np\n" + CAUSAL)
+    (tmp_path / "mine.py").write_text("from neighbour_of_mine import masks_causal\n")
+    before = [*sys.path]
+    code, text = run_check(capsys, str(tmp_path / "mine.py"))
+    assert code == 0 and "FAIL" not in text and sys.path == before
 
 
 BROKEN = {

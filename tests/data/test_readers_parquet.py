@@ -25,6 +25,22 @@ def test_a_parquet_file_is_the_log_of_the_same_lines(tmp_path):
                          "in or delete the line)",)
 
 
+@pytest.mark.parametrize("name", ["label", "Label"])
+@pytest.mark.parametrize("labels", [[1, 0, 1, 0], [1.0, 0.0, 1.0, 0.0], [True, False, True, False]])
+def test_rows_with_label_0_are_no_events(tmp_path, name, labels):
+    table = pyarrow.table({**ROWS, "i": [1, 2, 3, 4], name: labels})
+    parquet.write_table(table, tmp_path / "log.parquet")
+    log = read_table(tmp_path / "log.parquet", COLUMNS, ("buy", "pv"))
+    assert log.items.tolist() == ["", "1", "3"] and "left out 2 rows with label 0" in log.notes[-1]
+
+
+def test_a_label_that_is_asked_for_as_something_else_is_that(tmp_path):
+    parquet.write_table(pyarrow.table({**ROWS, "i": [1, 2, 3, 4]}).rename_columns(["u", "i", "label", "t"]),
+                        tmp_path / "log.parquet")
+    log = read_table(tmp_path / "log.parquet", {**COLUMNS, "behaviour": "label"}, ("buy", "pv"))
+    assert len(log.user) == 4 and log.behaviours == ("buy", "pv")
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_timestamps_of_all_units(tmp_path, unit):
     time = (np.array(ROWS["t"]) * 10 ** (3 * ["s", "ms", "us", "ns"].index(unit))).astype(f"M8[{unit}]")

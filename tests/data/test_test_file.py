@@ -114,6 +114,24 @@ def test_newer_events_by_hand():
     assert len(found.item) == 3 and notes[0].startswith("1 of 1 events") and notes[0].endswith("(items are all known)")
 
 
+def test_only_what_the_log_has_is_left_out_of_newer_events():
+    """Two events of one second, told apart by the file's fractions, both stay."""
+    log = a_log([("1", "a", 1, 1), ("1", "b", 2, 1)])
+    found, notes = add_events(log, a_log([("1", "b", 2, 1), ("1", "b", 3, 1), ("1", "b", 3, 1), ("1", "a", 2, 1)]))
+    assert notes == [] and found.time.tolist() == [1, 2, 2, 3, 3]
+    assert found.items[found.item].tolist() == ["a", "b", "a", "b", "b"]
+
+
+@pytest.mark.parametrize(("keep", "count"), [(False, 1), (True, 2)])
+def test_repeats_in_the_file_stay_as_asked(tmp_path, keep, count):
+    (tmp_path / "train.csv").write_text(HEAD + "".join(f"1\t{i}\t{100 + i}\n" for i in range(5)))
+    (tmp_path / "test.csv").write_text(HEAD + 2 * "1\t3\t200\n")
+    log, _, _ = runs.open_task(runs.Task(str(tmp_path / "train.csv"), "rechorus", "click", keep_repeats=keep,
+                                         test=str(tmp_path / "test.csv")))
+    assert log.held.sum() == count
+    assert any(f"held out {count} event" in note for note in log.notes)
+
+
 def test_one_of_behaviours_that_have_other_numbers_there():
     log = a_log([("1", "a", 1, 1), ("2", "b", 2, 2)], ("pv", "buy"))
     found, notes = add_events(log, a_log([("2", "a", 5, 1), ("3", "b", 6, 2)], ("buy", "pv")))

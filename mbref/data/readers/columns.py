@@ -217,6 +217,7 @@ def _problem(text, fields, width, layout):
 def parquet_parts(path, columns):
     """Yield parts with the columns {ours: theirs} of a Parquet file; `line` is the row from 1.
 
+    A column called label, which says what is an event, is read, too, as from a file of lines.
     Raises InputError without pyarrow, for a damaged file, or for a column that is not there.
     """
     name = name_of(path)
@@ -231,6 +232,9 @@ def parquet_parts(path, columns):
     try:
         file = ParquetFile(path)
         there = file.schema_arrow.names
+        label = next((name for name in there if name.lower() == "label"), None)
+        if label and label not in columns.values():
+            columns = {"label": label} | columns
         for theirs in columns.values():
             require(theirs in there,
                     f"{name}: has no column {theirs}, it has {', '.join(there)[:300]}")

@@ -52,8 +52,8 @@ def events_of(part, table, broken, shown):
     part = drop_empty(part, ("user", "item", "behaviour", "rating", "time"), broken)
     if "label" in part:
         part["label"] = map_texts(part["label"], lambda text: BOOLEAN.get(text.lower(), text))
-        part = drop(part, "label", np.isnan(numbers_of(part["label"])), "label {} is not a number",
-                    broken)
+        part = drop(part, "label", np.isnan(numbers_of(part["label"])), "label {} is not a number, "
+                    "rename the column if it does not say which rows are events", broken)
         part = drop(part, "label", numbers_of(part["label"]) <= 0, "0", shown)  # not taken
     if "time" in part:
         part = _with_times(part, table.clock, broken)
