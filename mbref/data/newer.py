@@ -44,7 +44,8 @@ def add_events(log, more):
         rows.append(np.append(log.time, more.time[known]))
         order = np.lexsort((rows[-1], rows[0]))
         _, same = np.unique(np.stack(rows), axis=1, return_inverse=True)
-        again = np.isin(same.ravel(), same.ravel()[: len(log.user)])  # the log has it already
+        same = same.ravel()  # NumPy 2.0 keeps the other axis
+        again = np.isin(same, same[: len(log.user)])  # the log has it already
         again[: len(log.user)] = False
         order = order[~again[order]]
     user, item, behaviour, *time = (freeze(column[order]) for column in rows)

@@ -11,12 +11,11 @@ def fill_groups(config):
     """Set what a new Config leaves out: tables and groups of a plain log, no actions anywhere."""
     sizes = (("item", int(config.items)), ("category", int(config.categories)))
     tables = config.tables or tuple((name, size) for name, size in sizes if size)
-    pairs, several = (all(isinstance(one, tuple | list) for one in given)
-                      for given in (tables, config.groups or ()))
-    require(pairs and all([*map(type, pair)] == [str, int] for pair in tables),
+    lists = tuple, list  # JSON has no tuples
+    require(all(isinstance(pair, lists) and [*map(type, pair)] == [str, int] for pair in tables),
             f"tables is {tables!r}: give (feature, number of ids) for each.")
     groups = config.groups or (tuple(name for name, _ in tables),)
-    require(several and all({*one} <= {*dict(tables)} for one in groups),
+    require(all(isinstance(one, lists) and {*one} <= {*dict(tables)} for one in groups),
             f"groups is {groups!r}: give the features of each, of those that have tables.")
     actions = config.actions or (0,) * len(groups)
     require(groups[0], "give the number of items, or tables, groups and actions of several groups.")
