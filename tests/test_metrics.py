@@ -382,6 +382,15 @@ def test_13_impossible_requests_raise(seen, m):
         sampling.negatives_of_user(np.random.default_rng(0), 50, seen, m)
 
 
+@pytest.mark.parametrize("items,seen,m", [(1, [1], 2), (9, [], 4), (9, [9, 1, 0, 1], 7), (9, [2, 3, 4], 9),
+                                          (60_000, range(7, 900, 2), 99), (60_000, [60_000, 1], 20_000)])
+def test_negatives_are_numpys_choice_among_the_free(items, seen, m):
+    free = np.setdiff1d(np.arange(1, items + 1), list(seen))
+    drawn = np.random.default_rng(3).choice(free, size=min(m, len(free)), replace=False)
+    negatives = sampling.negatives_of_user(np.random.default_rng(3), items, seen, m)
+    assert negatives.tolist() == drawn.tolist() + [0] * (m - len(drawn))
+
+
 @pytest.mark.parametrize("r", [1, 7, 40])
 def test_14_mean_sampled_rank_by_monte_carlo(r):
     n, m, draws = 40, 9, 3000

@@ -21,9 +21,12 @@ def negatives_of_user(rng, n_items, seen, m):
             and seen.dtype.kind in "iu" + "f" * (seen.size == 0)  # of an empty list
             and ((seen >= 0) & (seen <= n_items)).all(),
             f"seen must hold ids in 0..{n_items} and m, here {m}, must be 0 or more.")
-    free = np.setdiff1d(np.arange(1, n_items + 1), seen.astype(np.int64))
+    seen = np.unique(seen[seen > 0]).astype(np.int64)
+    free = n_items - len(seen)
     # Deviation HMAR D17: without replacement, never the target
-    drawn = rng.choice(free, size=min(m, len(free)), replace=False)
+    place = 1 + rng.choice(free, size=min(m, free), replace=False)  # among the free ids, from 1
+    # the free id at a place has as many seen ones before it as had no more free ones before them
+    drawn = place + np.searchsorted(seen - np.arange(len(seen)), place, side="right")
     return np.append(drawn, np.zeros(m - len(drawn), np.int64))
 
 
