@@ -284,12 +284,13 @@ class Run(NamedTuple):
 def open_run(folder, device="cpu"):
     """The Run in a folder, parameters on a device. Raises InputError if it is not finished."""
     model, task, config, settings = load(folder)
-    state = training.load_final(Path(folder), model, config, settings, device)
+    params = training.load_final(Path(folder), model, config, settings, device)
     log, split = open_log(model, task, config)
-    return Run(model, state.params, config, task, log, split)
+    return Run(model, params, config, task, log, split)
 
 
 def load_search(folder):
     """The parameters that were best on the validation events; raises InputError as open_run."""
     model, _, config, settings = load(folder)
-    return training.load_checkpoint(Path(folder) / "search.npz", model, config, settings).best
+    path = Path(folder) / "search.npz"
+    return training.load_checkpoint(path, model, config, settings, trees=("best",)).best

@@ -222,18 +222,21 @@ def save_checkpoint(path, state, config, settings):
     write_whole(path, lambda file: np.savez(file, about=to_json(about), **arrays))
 
 
-def load_checkpoint(path, model, config, settings, device="cpu"):
-    """A State from a file, on a device. Raises InputError for one of another run, or damaged."""
+def load_checkpoint(path, model, config, settings, device="cpu", trees=TREES):
+    """A State from a file, on a device; all trees but `trees` are empty. Raises InputError for a
+    file of another run, or a damaged one."""
     try:
-        arrays = read_arrays(path, {"about": ("U", 0), "[!a]*": ("f", None)})
+        declared = {"about": ("U", 0)} | {f"{tree}/*": ("f", None) for tree in trees}
+        arrays = read_arrays(path, declared)
         about = json.loads(str(arrays["about"]))
         about["settings"] = asdict(Settings()) | about["settings"]  # fields younger than the file
         asked = json.loads(to_json(dict(config=asdict(config), settings=asdict(settings))))
         if {name: about[name] for name in asked} != asked:
             raise ValueError("it was trained with other settings")
         empty = begin(model, config, settings)._asdict()
-        trees = {part: optim.fill(empty[part], arrays, part) for part in TREES}
-        state = State(about["step"], validations=tuple(map(tuple, about["validations"])), **trees)
+        found = {tree: optim.fill(empty[tree], arrays, tree) for tree in trees}
+        state = State(about["step"], validations=tuple(map(tuple, about["validations"])),
+                      **dict.fromkeys(TREES, {}) | found)
         steps = [0, *(step for step, _, _ in state.validations), state.step]
         numbers = [number for _, *both in state.validations for number in both]
         kinds = [int] * len(steps) + [float] * len(numbers)
@@ -287,10 +290,11 @@ def fit_twice(model, config, settings, train, refit, validate, folder=None, prog
 
 
 def load_final(folder, model, config, settings, device="cpu"):
-    """The finished model of a folder.  -> State on a device. Raises InputError if it is not."""
-    search = load_checkpoint(Path(folder) / "search.npz", model, config, settings)
+    """Parameters of the finished model of a folder, on a device. Raises InputError if it is not."""
+    search = load_checkpoint(Path(folder) / "search.npz", model, config, settings, trees=())
     settings = replace(settings, steps=max(best_step(search), 1))  # 0: stopped in its first step
-    final = load_checkpoint(Path(folder) / "final.npz", model, config, settings, device)
+    final = load_checkpoint(
+        Path(folder) / "final.npz", model, config, settings, device, trees=("params",))
     require(final.step >= settings.steps,
             f"{folder} is not finished: go on with it by `train --resume {folder}`.")
-    return final
+    return final.params
