@@ -10,7 +10,7 @@ import numpy as np
 from mbref.nn.device import device_of
 from mbref.nn.shards import on_threads
 
-BLOCK = 1 << 15  # numbers of a parameter that stay in a core's cache, with moments and gradient
+BLOCK = 1 << 18  # numbers at a time: in a near cache, but not so few that threads mostly wait
 
 
 class Adam(NamedTuple):
