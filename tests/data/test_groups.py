@@ -157,8 +157,8 @@ def test_a_short_line_in_the_middle_is_refused(tmp_path):
     ("9,coupon", ",coupon", "events.csv line 4: the user is empty, fill it in or delete the line"),
     (",70", ",70,1", "events.csv line 4: 6 fields where 5 separated by commas are expected, mend the line or choose "
                    "another format"),
-    ("bag", "\"bag", "events.csv line 3: 3 fields where 5 separated by commas are expected, mend the line or choose "
-                     "another format"),
+    ("bag", "\"bag", "events.csv line 3: 3 fields where 5 separated by commas are expected, its quotes \" do not come in "
+                     "pairs: mend the line"),
 ])
 def test_broken_events(tmp_path, old, new, message):
     assert refused(saved(tmp_path, EVENTS.replace(old, new, 1))) == message

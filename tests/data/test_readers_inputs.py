@@ -49,7 +49,7 @@ def test_rows_with_label_0_are_no_events(tmp_path, format, head, sep):
     columns = {"user": "who", "item": "what", "time": "when"} if format == "csv" else None
     log = read(path, format, columns=columns)
     assert items(log) == ["10", "13"] and len(log.items) == 3
-    assert "log.csv: left out 3 rows with label 0, no events (the first is line 3)" in log.notes
+    assert "log.csv: left out 3 rows with label 0 or less, no events (the first is line 3)" in log.notes
 
 
 def test_a_label_may_be_true_or_false(tmp_path):
@@ -435,6 +435,32 @@ def test_category_is_the_first_whole_element(tmp_path, kind, value, category):
     assert log.categories.tolist() == ["", category]
 
 
+def test_times_in_scientific_notation_are_noted(tmp_path):
+    path = saved(tmp_path, "u,i,t\n1,5,1.5E9\n1,6,9.78E+08\n1,7,978000001\n2,5,9.7E+08\n")
+    log = read_table(path, {"user": "u", "item": "i", "time": "t"})
+    assert log.time.tolist() == [978000000, 978000001, 1500000000, 970000000]
+    assert ("log.csv: found 2 rows with a time in scientific notation: a spreadsheet may have rounded it (the first is "
+            "line 3)") in log.notes
+
+
+def test_behaviours_and_ratings_are_not_both_read(tmp_path):
+    path = saved(tmp_path, "u,i,b,r\n1,5,view,4\n")
+    columns = {"user": "u", "item": "i", "behaviour": "b", "rating": "r"}
+    with pytest.raises(InputError, match="a behaviour and a rating, of which one says what happened"):
+        read_table(path, columns)
+    assert read_table(path, {"user": "u", "item": "i", "rating": "r"}).behaviours == ("pos", "neutral", "neg")
+
+
+@pytest.mark.parametrize(("name", "good"), [('27" screen', True), ('"27"" screen, wide"', True), ('"open', False)])
+def test_a_quote_without_its_second_is_named(tmp_path, name, good):
+    path = saved(tmp_path, f"u,i,name,t\n1,5,{name},{T}\n1,6,b,{T}\n")
+    log = read_table(path, {"user": "u", "item": "i", "time": "t"})
+    assert items(log) == ["5"] * good + ["6"]
+    told = any('line 2: 3 fields where 4 separated by commas are expected, its quotes " do not come in pairs: mend the '
+               "line" in note for note in log.notes)
+    assert told != good
+
+
 def test_ids_in_scientific_notation_are_noted(tmp_path):
     log = read(saved(tmp_path, f"1.51185E+09,7,1,pv,{T}\n12,3e+16,1,pv,{T + 1}\n"), "taobao")
     assert [note.split(":")[1][:44] for note in log.notes] == [" found 1 user id in scientific notation, suc",
@@ -590,7 +616,8 @@ def test_all_columns_that_there_are_and_the_widest_table(tmp_path):
     ours = ("user", "item", "time", "behaviour", "rating", "category", "label")
     more = [f"x{n}" for n in range(table.WIDEST_TABLE - len(ours))]
     lines = [",".join([*ours, *more]), ",".join(["7", "20", str(T), "buy", "5", "3", "1", *"0" * len(more)])]
-    log = read_table(saved(tmp_path, "\n".join(lines) + "\n"), dict(zip(ours, ours, strict=True)))
+    columns = {name: name for name in ours if name != "rating"}
+    log = read_table(saved(tmp_path, "\n".join(lines) + "\n"), columns)
     assert (log.users[1], log.items[1], log.time[0], log.behaviours, log.categories[1]) == ("7", "20", T, ("buy",), "3")
     wider = saved(tmp_path, "".join(f"{line},{line[0]}\n" for line in lines))
     assert f"has {table.WIDEST_TABLE + 1:,} columns" in refused(wider, "csv", columns={"user": "user", "item": "item"})

@@ -31,7 +31,7 @@ def test_rows_with_label_0_are_no_events(tmp_path, name, labels):
     table = pyarrow.table({**ROWS, "i": [1, 2, 3, 4], name: labels})
     parquet.write_table(table, tmp_path / "log.parquet")
     log = read_table(tmp_path / "log.parquet", COLUMNS, ("buy", "pv"))
-    assert log.items.tolist() == ["", "1", "3"] and "left out 2 rows with label 0" in log.notes[-1]
+    assert log.items.tolist() == ["", "1", "3"] and "left out 2 rows with label 0 or less" in log.notes[-1]
 
 
 def test_a_label_that_is_asked_for_as_something_else_is_that(tmp_path):

@@ -3,20 +3,18 @@
 A part of events holds the Columns `line`, `user`, `item`, `behaviour` and, where the file has them,
 `category` and `time`: numbers in units that all parts share.
 """
-import re
 from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 
 from mbref.data.log import Attributes, Log
-from mbref.data.readers.columns import Column, of_texts, take, texts_of
+from mbref.data.readers.columns import SCIENTIFIC, Column, of_texts, take, texts_of
 from mbref.data.readers.events import drop
 from mbref.data.readers.lines import name_of, note, report_broken
 from mbref.data.readers.times import LATEST, UNITS, in_seconds, suspicions, units_per_second
 from mbref.errors import count as words, require
 
-SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 MOST_BEHAVIOURS = 50
 REPEATS = ("item", "behaviour", "category")  # what two events of one user and time share, too
 

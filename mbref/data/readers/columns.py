@@ -24,6 +24,7 @@ LONGEST_FIELD = 200  # characters of an id
 SHORT, LONG = 16, 64  # letters of texts that NumPy's parser reads; longer ones are read by line
 # of 64 bits, written in the only way that gives it back
 INTEGER = re.compile(r"0|-?(?:[1-9][0-9]{0,17}|[1-8][0-9]{18})")
+SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")  # as a spreadsheet writes long numbers
 TOO_LARGE = 9 * 10**18  # for INTEGER
 
 
@@ -210,6 +211,8 @@ def _problem(text, fields, width, layout):
     mend = "mend the line or choose another format"
     if other:
         mend = f"but separated by {other}: replace them, or choose another format"
+    elif text.count('"') % 2:
+        mend = 'its quotes " do not come in pairs: mend the line'
     return (f"{width} {'field' if width == 1 else 'fields'} where {layout.width} separated by "
             f"{SEPARATOR_NAMES[layout.separator]} are expected, {mend}")
 

@@ -3,7 +3,7 @@ from math import isnan
 
 import numpy as np
 
-from mbref.data.readers.columns import Column, list_texts, map_texts, take
+from mbref.data.readers.columns import SCIENTIFIC, Column, list_texts, map_texts, take
 from mbref.data.readers.lines import add_broken
 from mbref.data.readers.times import LATEST, digit_time, iso_time, number, numbers_of, word_time
 
@@ -24,6 +24,9 @@ CALENDARS = {"ISO": "times are ISO 8601, of UTC unless they name a zone",
              "words": "times are written as Tue Apr 03 18:00:09 +0000 2012",
              "digits": "times are read as days, such as 20140407, or 20140407105109, of UTC"}
 FIRST = 100  # times that decide how the others are written
+# what a note says of so many rows
+NO_EVENT = "left out {} with label 0 or less, no events"
+ROUNDED = "found {} with a time in scientific notation: a spreadsheet may have rounded it"
 
 
 def rating_to_behaviour(rating):
@@ -48,14 +51,15 @@ def find_clock(part):
 
 
 def events_of(part, table, broken, shown):
-    """A part for build.log; rows that are no events go to `broken` or, by label, to `shown`."""
+    """A part for build.log; rows that are broken go to `broken`, what else to tell to `shown`."""
     part = drop_empty(part, ("user", "item", "behaviour", "rating", "time"), broken)
     if "label" in part:
         part["label"] = map_texts(part["label"], lambda text: BOOLEAN.get(text.lower(), text))
         part = drop(part, "label", np.isnan(numbers_of(part["label"])), "label {} is not a number, "
                     "rename the column if it does not say which rows are events", broken)
-        part = drop(part, "label", numbers_of(part["label"]) <= 0, "0", shown)  # not taken
+        part = drop(part, "label", numbers_of(part["label"]) <= 0, NO_EVENT, shown)  # not taken
     if "time" in part:
+        _find_scientific(part, shown)
         part = _with_times(part, table.clock, broken)
     if "behaviour" not in part:
         part = _with_ratings(part, ORDER if "order" in part else table.event, broken)
@@ -90,6 +94,14 @@ def drop(part, name, bad, problem, broken):
     add_broken(broken, problem, int(part["line"].values[row]), int(bad.sum()),
                problem.replace("{}", first))
     return take(part, ~bad)
+
+
+def _find_scientific(part, shown):
+    """Count the times of a part that are written as 9.78E+08."""
+    codes = [k for k, text in enumerate(part["time"].names or ()) if SCIENTIFIC.fullmatch(text)]
+    rows = np.flatnonzero(np.isin(part["time"].values, codes)) if codes else ()
+    if len(rows):
+        add_broken(shown, ROUNDED, int(part["line"].values[rows[0]]), len(rows))
 
 
 def _with_times(part, clock, broken):

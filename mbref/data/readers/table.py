@@ -44,6 +44,9 @@ def read_csv(path, reading):
     require({"user", "item"} <= set(columns) <= set(OURS),
             "--columns must name user and item, user=visitorid,item=itemid for instance, and may "
             f"name {', '.join(OURS[2:])}: it names {', '.join(columns) or 'nothing'}")
+    require(not {"behaviour", "rating"} <= set(columns),
+            "--columns gives a behaviour and a rating, of which one says what happened: leave out "
+            "the other")
     theirs = [str(column) for name, column in columns.items() if name != "category"]
     twice = next((column for column in theirs if theirs.count(column) > 1), None)
     require(twice is None, f"--columns gives {twice} for two things: give each a column of its own")
@@ -65,9 +68,9 @@ def read_log(path, table, format, reading):
     unit = 10**6 if table.clock in (*CALENDARS, "day") else None
     events = (events_of(part, table, found.broken, shown) for part in chain([first], parts) if part)
     log = build.log(found, events, vocabularies, reading, unit)
-    for shown_rows, line, _ in shown.values():
-        text.note(found, f"left out {count(shown_rows, 'row')} with label 0, no events (the first "
-                         f"is line {line})")
+    for words, (number_of_rows, line, _) in shown.items():
+        words = words.replace("{}", count(number_of_rows, "row"))
+        text.note(found, f"{words} (the first is line {line})")
     return log._replace(notes=tuple(found.notes))
 
 
