@@ -19,8 +19,8 @@ from mbref import metrics  # noqa: E402
 from mbref.tables.world_cells import Cell, train  # noqa: E402
 
 KEPT = Path(__file__).with_suffix(".json")
-DIMS = dict(batch_size=64, penalty=1e-5, redundancy=0, hops=8, optimiser="adam", rate=0.02,
-            width=32, length=8, steps=600, drop_step=350, evaluate_every=120)
+DIMS = dict(batch_size=64, penalty=1e-5, redundancy=0.02, hops=4, optimiser="adam", rate=0.01,
+            width=32, length=2, steps=1000, drop_step=700, evaluate_every=100)
 AISLES = dict(rate=5e-3, batch_size=64, dropout=0.2, width=32, item_width=32, category_width=16,
               projection_width=16, length=10, steps=900, drop_step=600, evaluate_every=180)
 ITEM = dict(variant="item")
@@ -31,8 +31,8 @@ NO_TEXT = TIED | dict(inputs="category")
 RUNS = {
     "dims ON": ("dims", "occasion", "dmran", DIMS, False, ""),
     "dims ON, items alone": ("dims", "occasion", "dmran", DIMS | ITEM, False, "dims ON"),
-    "dims ON, items alone, rate 5e-3":
-        ("dims", "occasion", "dmran", DIMS | ITEM | dict(rate=5e-3), False, "dims ON"),
+    "dims ON, items alone, no penalty":
+        ("dims", "occasion", "dmran", DIMS | ITEM | dict(redundancy=0), False, "dims ON"),
     "dims OFF": ("dims", "style", "dmran", DIMS, False, ""),
     "dims OFF, items alone": ("dims", "style", "dmran", DIMS | ITEM, False, "dims OFF"),
     "aisles ON": ("aisles", "chain", "hiersrec", AISLES, False, ""),

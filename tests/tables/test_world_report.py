@@ -62,7 +62,7 @@ def test_every_model_of_a_table_can_read_its_worlds():
 
 def test_what_tables_and_sweeps_share_with_mechanisms_is_trained_once():
     hops = next(m for m in MECHANISMS if m.name == "several hops")
-    full, without = (mechanisms.cells_of(hops, 1)["ON", role][0] for role in ("full", "without"))
+    full, without = (mechanisms.cells_of(hops, 1)["ON", role] for role in ("full", "without"))
     sweep = world_report.cells_of_sweep(world_report.SWEEPS[0])
     assert sweep["8"] == full and sweep["1"] == without
     assert world_report.cells_of_table("DMRAN", {"hops": "hops, AUC"}, 1)["DMRAN"]["hops, AUC"] == full
