@@ -176,10 +176,16 @@ def judge(mechanism, row):
 def cells_of_row(row):
     """A row with its "paper", "mechanism" and "world" as texts, below HEADS."""
     on = row["ON"]
-    numbers = on["full"]["mean"], on["without"]["mean"], on["ceiling"], on["chance"]
     return [f"{row['paper']}: {row['mechanism']}", f"{row['world']}, {row['measure']}",
-            *(f"{number:.3f}" for number in numbers), f"{on['way']:.0%}", interval(on),
-            interval(row["OFF"]), row["verdict"]]
+            *(mean_of(on[side]) for side in ("full", "without")), f"{on['ceiling']:.3f}",
+            f"{on['chance']:.3f}", f"{on['way']:.0%}", interval(on), interval(row["OFF"]),
+            row["verdict"]]
+
+
+def mean_of(side):
+    """A mean and, of several seeds, their spread as text."""
+    spread = f" ± {side['sd']:.3f}" if len(side["seeds"]) > 1 else ""
+    return f"{side['mean']:.3f}{spread}"
 
 
 def table(rows):

@@ -72,6 +72,16 @@ def test_differences_are_paired_over_users_and_mean_over_seeds():
     assert row["way"] == pytest.approx((without.mean() + 0.1 - 0.5) / 0.4)
 
 
+@pytest.mark.parametrize(("seeds", "full"), [((0.7, 0.8), "0.750 ± 0.071"), ((0.7,), "0.700")])
+def test_a_row_says_how_far_the_seeds_lie_apart(seeds, full):
+    """(.8 - .7) / sqrt 2 = .0707."""
+    side = [result([seed] * 4) for seed in seeds]
+    part = mechanisms.difference(side, [result([0.6] * 4) for _ in seeds])
+    row = {"paper": "P", "mechanism": "m", "world": "w", "measure": "AUC", "ON": part, "OFF": part, "verdict": "shows"}
+    assert mechanisms.cells_of_row(row)[2:6] == [
+        full, "0.600" + " ± 0.000" * (len(seeds) > 1), "0.900", "0.500"]
+
+
 def test_where_nothing_can_be_foretold_there_is_no_way():
     same = [result([0.5, 0.5], ceiling=0.5)]
     assert np.isnan(mechanisms.difference(same, same)["way"])
