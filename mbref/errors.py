@@ -35,6 +35,13 @@ def count(number, noun):
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def split_names(text, option):
+    """The names with commas between that an option gives. Raises InputError for an empty one."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    require(all(names), f"{option} {text}: write names with commas between.")
+    return names
+
+
 def require_choice(config, **choices):
     """Raise InputError unless every named field of `config` has one of its allowed values."""
     for name, allowed in choices.items():

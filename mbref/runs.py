@@ -134,7 +134,8 @@ def split_of(log, task, counts="running"):
     has = f"no user of {task.data} has {task.min_events} events, a later one a {task.target!r}"
     if task.test:
         has = f"no {task.target!r} event of {task.test} comes after another of its user"
-    require(len(split.test.item), f"{has}: nothing to test, choose another --target.")
+    mend = "give later events of the log's users, or" if task.test else "choose"
+    require(len(split.test.item), f"{has}: nothing to test, {mend} another --target.")
     return split
 
 

@@ -3,6 +3,7 @@ import argparse
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -251,6 +252,15 @@ def python(*arguments, code=None, **options):
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("name", "word"), [("-run", "./-run"), ("a b", "'a b'"), ("-a b", "'./-a b'")])
+def test_the_command_that_is_printed_can_be_pasted(tmp_path, monkeypatch, name, word):
+    data = write_log(tmp_path / "log.csv")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("train", f"--out={name}", *task(data), "--steps", 2, *SMALL)
+    assert code == 0 and out.endswith(f"done: python -m mbref evaluate {word}\n"), err
+    assert call(*shlex.split(out.rpartition("mbref ")[2]))[0] == 0
 
 
 def test_ctrl_c_and_resume(tmp_path):

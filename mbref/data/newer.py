@@ -52,9 +52,10 @@ def add_events(log, more):
     category = None if log.category is None else freeze(item_categories(log)[item])
     held = [np.zeros(len(log.user), bool) if log.held is None else log.held,
             np.zeros(len(more.user), bool) if more.held is None else more.held]
-    held = freeze(np.append(held[0], held[1][known])[order]) if any(map(np.any, held)) else None
+    held = freeze(np.append(held[0], held[1][known])[order])
     log = log._replace(user=user, item=item, behaviour=behaviour, users=freeze(users),
-                       time=time[0] if time else None, category=category, held=held)
+                       time=time[0] if time else None, category=category,
+                       held=held if held.any() else None)
     unknown = ", ".join(more.items[1:][number[1:] == 0][:5].tolist())
     return log, [] if known.all() else [
         f"{(~known).sum()} of {len(known)} events are left out: the run does not know their items "
@@ -68,7 +69,7 @@ def with_test_file(log, more, path):
     """
     log, left_out = add_events(log, more._replace(held=np.ones(len(more.user), bool)))
     require(log.held is not None, f"{path} has no event that the log has not, on an item that it "
-                                  "knows: nothing to test.")
+                                  "knows: nothing to test, write its ids as the log does.")
     notes = f"{path}: held out {count(log.held.sum(), 'event')}", *left_out
     return log._replace(notes=(*log.notes, *more.notes, *notes))
 

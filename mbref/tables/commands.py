@@ -12,7 +12,7 @@ from mbref.data import newer
 from mbref.data.files import require_apart
 from mbref.data.leave_one_out import draw_cases
 from mbref.data.readers import OF_READING
-from mbref.errors import require
+from mbref.errors import require, split_names
 from mbref.tables import recommend as recommending, reproduce, rows, sessions
 from mbref.tables import whole_catalogue, world_report
 from mbref.tables.jobs import open_map, open_pool, train_all
@@ -62,6 +62,11 @@ def describe(log, split):
     print(*describe_log(log, split), sep="\n")
 
 
+def shell_word(path):
+    """A path as one word of a shell's command, which no program takes for an option."""
+    return quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
 def train(options):
     """`train`: start a run or go on with one."""
     folder = options.resume or options.out
@@ -85,9 +90,9 @@ def train(options):
         if not (Path(folder) / "run.json").exists():
             raise
         print(f"\nmbref: stopped; what was trained is saved. Go on with: "
-              f"python -m mbref train --resume {quote(str(folder))}", file=sys.stderr)
+              f"python -m mbref train --resume {shell_word(folder)}", file=sys.stderr)
         return 130
-    print(f"done: python -m mbref evaluate {quote(str(folder))}")
+    print(f"done: python -m mbref evaluate {shell_word(folder)}")
 
 
 def evaluate(options):
@@ -164,10 +169,13 @@ def log_to_recommend_from(run, options):
                                   "give the newer events by --items.")
         newer_log = runs.read_task(replace(run.task, sample_users=0), options.data)
         log, notes = newer.add_events(log, newer_log)
+        notes = [*newer_log.notes, *notes]
+        if user is not None and user not in newer_log.users:
+            notes.append(f"{Path(options.data).name} has no event of user {user}")
     if options.items is not None:
-        items, user = options.items.split(","), newer.NEW_USER
+        items, user = split_names(options.items, "--items"), newer.NEW_USER
         usual = log.behaviours[0] if run.task.target == "any" else run.task.target
-        names = options.behaviours.split(",") if options.behaviours else [usual] * len(items)
+        names = split_names(options.behaviours or "", "--behaviours") or [usual] * len(items)
         log, more = newer.add_events(log, newer.new_user(log, items, names))
         notes = [*notes, *more]
     for note in notes:

@@ -201,7 +201,8 @@ def test_how_many_broken_lines_are_too_many(tmp_path, good, broken, accepted):
                                   '{"4": [1, 2, 3]}', review().encode("utf-16")],
                          ids=["taobao", "metadata", "JSON array", "S3-Rec attributes", "UTF-16"])
 def test_wrong_file_is_refused(tmp_path, text):
-    assert refused(saved(tmp_path, text)).startswith("X.json line 1: it ")
+    says = "is not UTF-8 text but UTF-16" if isinstance(text, bytes) else "it "
+    assert refused(saved(tmp_path, text)).startswith(f"X.json line 1: {says}")
 
 
 def test_cut_last_line_is_dropped_and_named(tmp_path):

@@ -190,8 +190,9 @@ def test_a_coupon_with_a_brand_is_refused(tmp_path):
     ("", "events.csv: holds no events (only a header or a cut line), give a file with at least one"),
     (EVENTS.split("\n")[0] + "\n",
      "events.csv: holds no events (only a header or a cut line), give a file with at least one"),
-    (EVENTS.encode("utf-16"), "events.csv line 1: is not UTF-8 text, unpack the file or save it as UTF-8"),
-    ("a\0b", "events.csv line 1: is not UTF-8 text, unpack the file or save it as UTF-8"),
+    (EVENTS.encode("utf-16"), "events.csv line 1: is not UTF-8 text but UTF-16: save it as UTF-8"),
+    ("a\0b", "events.csv line 1: is not UTF-8 text, unpack the file or save it as UTF-8, as iconv -f CODE -t UTF-8 does "
+             "(CODE is often WINDOWS-1252 or GB18030)"),
 ])
 def test_files_that_hold_no_log(tmp_path, events, message):
     assert refused(saved(tmp_path, events)) == message

@@ -399,8 +399,8 @@ def test_behaviours_must_be_different_names(tmp_path, behaviours):
 
 def test_given_behaviours_are_the_only_ones_allowed(tmp_path):
     message = refused(saved(tmp_path, twice(GOOD["taobao"], 1)), "taobao", ("buy", "cart"))
-    assert message == ("log.csv line 1: behaviour 'pv' is unknown, allowed here are (buy, cart) (2 such rows). "
-                       "Of 3 rows 2 are broken, and at most one in a thousand is skipped")
+    assert message == ("log.csv line 1: behaviour 'pv' is unknown, allowed here are (buy, cart): name it in "
+                       "--behaviours, or delete the line (2 such rows). Of 3 rows 2 are broken, and at most one in a thousand is skipped")
 
 
 # Files that nobody here wrote.

@@ -1,12 +1,14 @@
 """Small inputs that went wrong for people, the right value of each, and others of its kind."""
 import gzip
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
-from mbref.data.readers import build, read, read_table, table, times
+from mbref import runs
+from mbref.data.readers import build, read, read_table, read_task, table, times
 from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
 from mbref.data.readers.lines import Findings, chunks
 from mbref.errors import InputError
@@ -462,9 +464,115 @@ def test_a_quote_without_its_second_is_named(tmp_path, name, good):
 
 
 def test_ids_in_scientific_notation_are_noted(tmp_path):
-    log = read(saved(tmp_path, f"1.51185E+09,7,1,pv,{T}\n12,3e+16,1,pv,{T + 1}\n"), "taobao")
+    log = read(saved(tmp_path, f'1.51185E+09,7,1,pv,{T}\n12,"3,1e+16",1,pv,{T + 1}\n'), "taobao")
     assert [note.split(":")[1][:44] for note in log.notes] == [" found 1 user id in scientific notation, suc",
                                                               " found 1 item id in scientific notation, suc"]
+
+
+# What people have in place of a clean file.
+
+IDS = {"user": "u", "item": "i"}
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NULL", "null", "None", "<NA>", "\\N"])
+def test_a_missing_id_is_no_id(tmp_path, word):
+    rows = "".join(f"{n % 5},{n % 7},3\n" for n in range(2000))
+    for one, name in ((f"{word},1,3\n", "user"), (f"1,{word},3\n", "item")):
+        log = read_table(saved(tmp_path, f"u,i,c\n{rows}{one}"), {**IDS, "category": "c"})
+        assert len(log.user) == 2000 and word not in (*log.users, *log.items)
+        assert f"(the first is line 2002: the {name} is {word}, fill it in" in log.notes[-1]
+        assert f"the {name} is {word}" in refused(saved(tmp_path, f"u,i,c\n{one}{one}1,2,3\n"), "csv", columns=IDS)
+    log = read_table(saved(tmp_path, f"u,i,c\n1,2,{word}\n1,3,4\n"), {**IDS, "category": "c"})
+    assert log.categories.tolist() == ["", "4"] and log.category.tolist() == [0, 1]
+    assert read_table(saved(tmp_path, f"u,i,c\n1,2,{word}\n1,3,4\n"), {**IDS, "behaviour": "c"}).behaviours == (
+        tuple(sorted([word, "4"])))  # told by name, and may be meant
+
+
+@pytest.mark.parametrize(("ids", "told"), [
+    (["12", "12.0"], "12.0 and 12"), (["007", "7"], "007 and 7"), (["12.0", "13.0"], None), (["007", "08"], None),
+    (["0", "x"], None), (["0", "0.0"], "0.0 and 0")])
+def test_ids_in_two_spellings_are_noted(tmp_path, ids, told):
+    for name, rows in (("item", [f"1,{one}\n" for one in ids]), ("user", [f"{one},1\n" for one in ids])):
+        log = read_table(saved(tmp_path, "u,i\n" + "".join(rows)), IDS)
+        assert len(log.user) == 2
+        assert log.notes[1:] == ((f"log.csv: found 1 {name} id in two spellings, such as {told}: they are read as two "
+                                  f"{name}s",) if told else ())
+
+
+@pytest.mark.parametrize(("format", "head", "columns"), [("csv", "u,i", IDS), ("csv", '"u","i"', IDS),
+                                                         ("recbole", "user_id:token\titem_id:token", None)])
+def test_a_header_in_the_middle_is_no_event(tmp_path, format, head, columns):
+    rows = "".join(f"a{n % 5}\tb{n % 7}\n" for n in range(1000))
+    rows = rows.replace("\t", "," if format == "csv" else "\t")
+    log = read(saved(tmp_path, f"{head}\n{rows}{head}\n{rows}"), format, columns=columns)
+    assert len(log.user) == 2000 and log.users.tolist() == ["", "a0", "a1", "a2", "a3", "a4"]
+    assert "skipped 1 of 2001 rows as broken (the first is line 1002: is the header once more" in log.notes[-1]
+    log = read_table(saved(tmp_path, "u,i\nu,1\n1,i\n"), IDS)  # half of it is an id
+    assert sorted(log.users[log.user]) == ["1", "u"]
+
+
+def test_a_header_where_none_is_expected_is_noted(tmp_path):
+    numbers, words = {"user": "1", "item": "2"}, "log.csv line 1: holds no digit: if it is a header, leave --no-header out"
+    for text, told in (("user,item\n1,2\n", True), ("u1,item\n1,2\n", False)):
+        notes = read_table(saved(tmp_path, text), numbers, header=False).notes
+        assert any(note.startswith(words) for note in notes) == told
+
+
+def test_ratings_of_0_are_noted(tmp_path):
+    path = saved(tmp_path, "u,i,r\n1,5,4\n1,6,0\n1,7,0.0\n1,8,0.5\n")
+    log = read_table(path, {**IDS, "rating": "r"})
+    assert [log.behaviours[k - 1] for k in log.behaviour] == ["pos", "neg", "neg", "neg"]
+    assert log.notes[1:] == ("log.csv: found 2 rows with rating 0, read as neg: leave them out if 0 stands for no "
+                             "rating (the first is line 3)",)
+
+
+@pytest.mark.parametrize(("time", "told"), [("2099-12-31T23:59:59", 0), ("2100-01-01T00:00:00", 2)])
+def test_times_after_2100_are_noted(tmp_path, time, told):
+    log = read_table(saved(tmp_path, f"u,i,t\n1,5,{time}\n1,6,{time}.5\n1,7,2099-01-01T00:00:00\n"), {**IDS, "time": "t"})
+    words = f"log.csv: {told} of 3 times lie after 2100 (the latest in 2100-01-01): are they seconds since 1970?"
+    assert (words in log.notes) == bool(told) and ("after 2100" in " ".join(log.notes)) == bool(told)
+
+
+@pytest.mark.parametrize(("start", "kind"), [
+    (b"PK\x03\x04\x14\0", "a zip archive or an Excel sheet"), (b"\xd0\xcf\x11\xe0", "an Excel sheet"), (b"BZh91AY&SY", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"), (b"(\xb5/\xfd", "zstd"), (b"7z\xbc\xaf", "7z"), (b"Rar!\x1a\x07", "rar"),
+    (b"SQLite format 3\0", "a database"), (b"PAR1\x15\x04", "Parquet"), ("u,i\n1,2\n".encode("utf-16"), "UTF-16"),
+    ("u,i\n1,2\n".encode("utf-16-be"), "UTF-16"), ("u,i\n1,2\n".encode("utf-16-le"), "UTF-16"),
+    (b"a.csv" + bytes(252) + b"ustar", "a tar archive")])
+def test_what_a_file_is_that_is_no_text(tmp_path, start, kind):
+    for data in (start + b"u,i\n", gzip.compress(start + b"u,i\n")):
+        says = refused(saved(tmp_path, data), "csv", columns=IDS)
+        assert says.startswith(f"log.csv line 1: is not UTF-8 text but {kind}: ") and len(says) < 150
+
+
+@pytest.mark.parametrize("user", ["BZh9", "PAR1", "7z", "PK"])
+def test_a_user_may_be_called_as_an_archive_begins(tmp_path, user):
+    assert read_table(saved(tmp_path, f"{user},1\n"), {"user": 1, "item": 2}, header=False).users[1] == user
+
+
+@pytest.mark.parametrize("head", ['{"u": 1, "i": 2}', "{'u': 1, 'i': 2}", "{u'u': 1}", '[{"u": 1}]', "[", "[{", "{", "  {"])
+def test_json_is_named_however_it_begins(tmp_path, head):
+    says = refused(saved(tmp_path, f"{head}\n1,2\n"), "csv", columns=IDS)
+    assert "is JSON: " in says and says.endswith("write it as a table with an event a row")
+
+
+def test_no_event_is_left_to_tell_the_unit_of(tmp_path, recwarn):
+    assert "behaviour '1' is unknown, allowed here are (buy, cart, fav, pv): name it in --behaviours, or" in refused(
+        saved(tmp_path, f"1,10,5,1,{T}\n1,11,5,1,{T}\n"), "taobao")
+    read_table(saved(tmp_path, f"u,i,b,t\n1,2,a,{T}\n"), {**IDS, "behaviour": "b", "time": "t"})
+    with pytest.raises(InputError, match="behaviour 'a' is unknown"):
+        read_table(tmp_path / "log.csv", {**IDS, "behaviour": "b", "time": "t"}, ("b",))
+    assert not recwarn.list
+
+
+def test_names_on_the_command_line_may_have_blanks_around_them(tmp_path):
+    path = saved(tmp_path, f"u,i,b,t\n1,5,add to cart,{T}\n1,6,buy,{T}\n")
+    given = runs.Task(str(path), "csv", "buy", columns="user=u, item = i,time=t , behaviour=b", behaviours="buy, add to cart")
+    assert read_task(given, path).behaviours == ("buy", "add to cart")
+    for change in ({"behaviours": "buy,,view"}, {"columns": "user=u,,item=i"}):
+        option, value = next(iter(change.items()))
+        with pytest.raises(InputError, match=f"--{option} {value}: write names with commas between"):
+            read_task(replace(given, **change), path)
 
 
 # Samples.

@@ -83,7 +83,9 @@ def test_a_run_says_its_test_file_and_goes_on_with_it(files):
 @pytest.mark.parametrize(("change", "words"), [
     ({"sample_users": 2}, "--sample-users"), ({"drop_target_history": True}, "--drop-target-history"),
     ({"test": "first.csv"}, "no 'click' event of first.csv comes after another of its user"),
-    ({"test": "nothing.csv"}, "no such file"), ({"test": "other.csv"}, "nothing to test")])
+    ({"test": "nothing.csv"}, "no such file"), ({"test": "other.csv"}, "other.csv has no event that the log has not"),
+    ({"test": "train.csv"}, "train.csv has no event that the log has not"),
+    ({"test": "first.csv"}, "give later events of the log's users, or another --target")])
 def test_what_a_test_file_cannot_be(files, change, words, monkeypatch):
     monkeypatch.chdir(files)
     (files / "other.csv").write_text(HEAD + "1\t99\t5\n")

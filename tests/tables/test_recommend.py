@@ -73,11 +73,19 @@ def test_newer_events_of_a_file_change_the_history(folder, tmp_path):
     data = tmp_path / "new.csv"
     data.write_text("4,9,3,buy,5000\n4,8,3,buy,5001\n")  # nobody knows item 8
     code, out, _ = call("recommend", folder / "run", "--user", "4", "--data", data, "-k", 5)
-    assert code == 0 and out.startswith("note: 1 of 2 events are left out")
+    notes = [line for line in out.splitlines() if line.startswith("note: ")]
+    assert code == 0 and notes[0].startswith("note: new.csv: 2 of 2 times lie before 1990")  # of the newer file, too
+    assert len(notes) == 2 and notes[1].startswith("note: 1 of 2 events are left out")
     run = runs.open_run(folder / "run")
     log, _ = add_events(run.log, read(data, "taobao"))
     found = recommend(run.model, run.params, run.config, run.task, log, "4", 5)
-    assert [line.split()[1] for line in out.splitlines()[1:-1]] == [row.item for row in found]
+    assert [line.split()[1] for line in out.splitlines()[2:-1]] == [row.item for row in found]
+    _, out, _ = call("recommend", folder / "run", "--user", "17", "--data", data)
+    assert "note: new.csv has no event of user 17\n" in out
+    _, listed, _ = call("recommend", folder / "run", "--items", "7, 9", "--behaviours", "pv, buy")
+    assert listed == call("recommend", folder / "run", "--items", "7,9", "--behaviours", "pv,buy")[1]
+    code, _, err = call("recommend", folder / "run", "--items", "7,")
+    assert code == 2 and err == "mbref: --items 7,: write names with commas between.\n"
 
 
 def test_all_users_at_once_are_each_user_alone(folder, tmp_path):

@@ -22,7 +22,8 @@ A file is UTF-8 text, plain or gzip; a byte order mark, CRLF line ends and blank
 fields may be in quotes. A row that does not fit is skipped, and Log.notes counts such rows by what
 is wrong with them, unless they are more than one and more than one in a thousand: then InputError
 names the most common faults and their first lines. A row whose `label` is 0 is no event. An exact
-repeat of an event with a time is dropped. To add a format see table.py.
+repeat of an event with a time is dropped. An id written NaN, NULL or None is missing. To
+add a format see table.py.
 """
 import os
 from numbers import Integral
@@ -32,7 +33,7 @@ from mbref.data.readers.build import Reading
 from mbref.data.readers.lines import digest_of
 from mbref.data.readers.shops import TABLES, read_shop
 from mbref.data.readers.table import read_csv
-from mbref.errors import require
+from mbref.errors import require, split_names
 
 __all__ = ["FORMATS", "OF_READING", "digest_of", "read", "read_table", "read_task"]
 OF_READING = ("columns", "no_header", "behaviours", "sample_users", "keep_repeats", "test")
@@ -68,12 +69,13 @@ def read_task(task, path):
     """
     require(task.format == "csv" or not (task.columns or task.no_header),
             f"--columns and --no-header are for --format csv: {task.format} knows its columns.")
-    pairs = [pair.partition("=")[::2] for pair in task.columns.split(",") if pair]
+    pairs = [[*map(str.strip, pair.partition("=")[::2])]
+             for pair in split_names(task.columns, "--columns")]
     require(all(theirs for _, theirs in pairs), f"--columns {task.columns}: write OURS=THEIRS, as "
                                                 "user=visitorid, with commas between.")
     columns = dict(pairs)
     require(len(columns) == len(pairs), f"--columns {task.columns} names one of ours twice.")
-    behaviours = tuple(task.behaviours.split(",")) if task.behaviours else None
+    behaviours = tuple(split_names(task.behaviours, "--behaviours")) or None
     return read(path, task.format, behaviours, columns=columns, header=not task.no_header,
                 sample_users=task.sample_users, keep_repeats=task.keep_repeats)
 

@@ -116,14 +116,15 @@ def _number_behaviours(found, events, vocabularies):
     for name in unknown:
         bad = events["behaviour"].values == events["behaviour"].names.index(name)
         events = drop(events, "behaviour", bad,
-                      f"behaviour {name!r} is unknown, allowed here are {allowed}", found.broken)
+                      f"behaviour {name!r} is unknown, allowed here are {allowed}: name it in "
+                      "--behaviours, or delete the line", found.broken)
     number = np.array([names.index(name) + 1 for name in events["behaviour"].names], np.int64)
     return {**events, "behaviour": Column(number[events["behaviour"].values])}, names
 
 
 def _number(found, events, names, per_second, reading, same):
     """The Log of events that are all good."""
-    _note_scientific(found, events)
+    _note_ids(found, events)
     raws, columns = {}, {}
     for name in ("user", "item", "category"):
         if name in events:
@@ -183,13 +184,22 @@ def _drop_repeats(found, columns, same):
     return {name: np.delete(column, repeats) for name, column in columns.items()}
 
 
-def _note_scientific(found, events):
-    """Note ids that a spreadsheet seems to have rounded."""
+def _note_ids(found, events):
+    """Note ids that a spreadsheet seems to have rounded, and those in two spellings, 12 and 12.0.
+    """
     for name in ("user", "item"):
-        raws = [raw for raw in events[name].names or () if SCIENTIFIC.fullmatch(raw)]
+        names = events[name].names or ()
+        raws = [raw for raw in names if SCIENTIFIC.fullmatch(raw)]
         if raws:
             note(found, f"found {words(len(raws), f'{name} id')} in scientific notation, such as "
                         f"{raws[0]}: a spreadsheet may have rounded them")
+        other = {raw: raw.removesuffix(".0").lstrip("0") or "0" for raw in names
+                 if raw.startswith("0") or raw.endswith(".0")}
+        known = set(names) if other else ()
+        twice = [raw for raw, plain in other.items() if plain != raw and plain in known]
+        if twice:
+            note(found, f"found {words(len(twice), f'{name} id')} in two spellings, such as "
+                        f"{twice[0]} and {other[twice[0]]}: they are read as two {name}s")
 
 
 def note_no_categories(log, source):

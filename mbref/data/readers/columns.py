@@ -24,7 +24,7 @@ LONGEST_FIELD = 200  # characters of an id
 SHORT, LONG = 16, 64  # letters of texts that NumPy's parser reads; longer ones are read by line
 # of 64 bits, written in the only way that gives it back
 INTEGER = re.compile(r"0|-?(?:[1-9][0-9]{0,17}|[1-8][0-9]{18})")
-SCIENTIFIC = re.compile(r"\d(\.\d+)?[eE]\+\d+")  # as a spreadsheet writes long numbers
+SCIENTIFIC = re.compile(r"\d([.,]\d+)?[eE]\+\d+")  # as a spreadsheet writes long numbers
 TOO_LARGE = 9 * 10**18  # for INTEGER
 
 

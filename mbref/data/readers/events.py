@@ -7,6 +7,7 @@ from mbref.data.readers.columns import SCIENTIFIC, Column, list_texts, map_texts
 from mbref.data.readers.lines import add_broken
 from mbref.data.readers.times import LATEST, digit_time, iso_time, number, numbers_of, word_time
 
+MISSING = {"", "nan", "NaN", "NULL", "null", "None", "<NA>", "\\N"}  # in place of an id
 BOOLEAN = {"true": "1", "false": "0"}
 RATED = ("pos", "neutral", "neg")
 ORDER = "purchase"  # what an event with the number of an order is
@@ -26,6 +27,7 @@ CALENDARS = {"ISO": "times are ISO 8601, of UTC unless they name a zone",
 FIRST = 100  # times that decide how the others are written
 # what a note says of so many rows
 NO_EVENT = "left out {} with label 0 or less, no events"
+ZERO = "found {} with rating 0, read as neg: leave them out if 0 stands for no rating"
 ROUNDED = "found {} with a time in scientific notation: a spreadsheet may have rounded it"
 
 
@@ -62,22 +64,23 @@ def events_of(part, table, broken, shown):
         _find_scientific(part, shown)
         part = _with_times(part, table.clock, broken)
     if "behaviour" not in part:
-        part = _with_ratings(part, ORDER if "order" in part else table.event, broken)
-    if table.unknown and "category" in part:
-        part["category"] = map_texts(part["category"],
-                                     lambda name: "" if name in table.unknown else name)
+        part = _with_ratings(part, ORDER if "order" in part else table.event, broken,
+                             shown)
+    unknown, category = MISSING.union(table.unknown), part.get("category", Column(None))
+    if unknown.intersection(category.names or ()) or table.unknown and "category" in part:
+        part["category"] = map_texts(category, lambda name: "" if name in unknown else name)
     kept = ("line", "user", "item", "behaviour", "time", "category")
     return {name: part[name] for name in kept if name in part}
 
 
 def drop_empty(part, names, broken):
-    """The part without the rows in which one of these columns is empty."""
+    """The part without the rows in which one of these columns is empty, or an id is missing."""
     for name in names:
-        column = part.get(name, Column(None))
-        if column.names and "" in column.names:
-            bad = column.values == column.names.index("")
-            part = drop(part, name, bad, f"the {name} is empty, fill it in or delete the line",
-                        broken)
+        missing = MISSING if name in ("user", "item") else {""}
+        for word in sorted(missing.intersection(part.get(name, Column(None)).names or ())):
+            bad = part[name].values == part[name].names.index(word)
+            part = drop(part, name, bad, f"the {name} is {word or 'empty'}, fill it in or delete "
+                                         "the line", broken)
     return part
 
 
@@ -120,12 +123,16 @@ def _with_times(part, clock, broken):
     return {**part, "time": Column(value)}
 
 
-def _with_ratings(part, event, broken):
+def _with_ratings(part, event, broken, shown):
     """The part with the behaviours that its ratings say, or `event` where it has none."""
     if "rating" not in part:
         return {**part, "behaviour": Column(np.zeros(len(part["line"].values), np.int8), [event])}
     value = numbers_of(part["rating"])
+    zeros = part["line"].values[value == 0]
+    if len(zeros):
+        add_broken(shown, ZERO, int(zeros[0]), len(zeros))
     part = drop(part, "rating", ~((value >= 0) & (value <= 5)),
-                "rating {} is not in 0..5, rescale the ratings to five stars", broken)
+                "rating {} is not in 0..5, rescale the ratings to five stars (and write 4.5 for "
+                "4,5)", broken)
     behaviour = map_texts(part["rating"], lambda text: rating_to_behaviour(number(text)))
     return {**part, "behaviour": behaviour}

@@ -14,6 +14,14 @@ from mbref.errors import InputError, printable, require
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20  # bytes that are read at a time
 LONGEST = 1 << 22  # bytes of a line; more are no line of a log
+FOREIGN = {  # how files begin that are no text -> what they are, what to do
+    b"PK\x03\x04": "a zip archive or an Excel sheet: unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel sheet: save it as CSV", b"BZh91AY&SY": "bzip2: unpack it",
+    b"\xfd7zXZ\0": "xz: unpack it", b"(\xb5/\xfd": "zstd: unpack it",
+    b"7z\xbc\xaf": "7z: unpack it", b"Rar!\x1a": "rar: unpack it",
+    b"SQLite format 3\0": "a database: export the table as CSV",
+    b"PAR1\x15": "Parquet: give it a name that ends in .parquet and read it by --format csv",
+    b"\xff\xfe": "UTF-16: save it as UTF-8", b"\xfe\xff": "UTF-16: save it as UTF-8"}
 FIRST_BROKEN, BROKEN_SHARE = 1, 0.001  # so many rows of a file may be broken, the larger number
 
 
@@ -61,6 +69,7 @@ def chunks(path):
         while data := file.read(CHUNK):
             if alone is None:  # CR ends a line where no LF does
                 alone = b"\r" in data and b"\n" not in data
+                require_text(path, data)
             data = data.replace(b"\r", b"\n") if alone else data
             end = data.rfind(b"\n") + 1
             if end:
@@ -74,6 +83,16 @@ def chunks(path):
                                              "with an event a line")
     if rest:
         yield line, rest
+
+
+def require_text(path, data):
+    """Raise InputError if the first bytes of a file say that it is something else."""
+    kind = next((kind for start, kind in FOREIGN.items() if data.startswith(start)), None)
+    kind = "a tar archive: unpack it" if data[257:262] == b"ustar" else kind
+    if (data[0:8:2] == bytes(4)) != (data[1:8:2] == bytes(4)):  # half of each letter is 0
+        kind = FOREIGN[b"\xff\xfe"]
+    if kind:
+        raise line_error(path, 1, f"is not UTF-8 text but {kind}")
 
 
 def digest_of(path):
@@ -94,7 +113,8 @@ def decode(raw):
     return None if "\0" in text else text  # zero bytes are valid UTF-8, but no text file has them
 
 
-NO_TEXT = "is not UTF-8 text, unpack the file or save it as UTF-8"
+NO_TEXT = ("is not UTF-8 text, unpack the file or save it as UTF-8, as iconv -f CODE -t UTF-8 does "
+           "(CODE is often WINDOWS-1252 or GB18030)")
 
 
 def lines_of(first, data):

@@ -15,13 +15,16 @@ from itertools import chain
 from math import isnan
 from typing import NamedTuple
 
+import numpy as np
+
 from mbref.data.readers import build, lines as text
 from mbref.data.readers.columns import SEPARATOR_NAMES, Layout, parquet_parts, parse, split_fields
-from mbref.data.readers.events import CALENDARS, ORDER, RATED, events_of, find_clock
+from mbref.data.readers.events import CALENDARS, ORDER, RATED, drop, events_of, find_clock
 from mbref.data.readers.times import iso_time, number
 from mbref.errors import InputError, count, require
 
 WIDEST_TABLE = 10_000  # columns
+JSON = re.compile(r"""\[?\s*\{\s*(u?["']|$)|\[$""")  # a line that begins so, Python's spelling too
 OURS = ("user", "item", "time", "behaviour", "rating", "category", "label")
 
 
@@ -110,18 +113,34 @@ def rows(found, table, format):
             if format == "csv":
                 text.note(found, f"columns are separated by {SEPARATOR_NAMES[layout.separator]}")
             data, first = data.split(b"\n", line - first)[-1], line
+            names = split_fields(head, layout.separator) if is_header else ()
             if is_header:
                 data, first = data.partition(b"\n")[2], line + 1
         if data:
-            yield parse(found, first, data, layout)
+            part = parse(found, first, data, layout)
+            yield drop_header(part, layout, names, found.broken)
+
+
+def drop_header(part, layout, names, broken):
+    """The part without rows that repeat the header, as where files were joined."""
+    if len(names) != layout.width:  # none, or words of another kind
+        return part
+    columns = [(part[ours], names[place]) for ours, place in layout.places.items()]
+    if not all(name in (column.names or ()) for column, name in columns):
+        return part
+    again = np.all([column.values == column.names.index(name) for column, name in columns], axis=0)
+    return drop(part, "line", again, "is the header once more, delete the line", broken)
 
 
 def layout_of(found, line, head, table, format):
     """The first line -> (Layout, is it a header?). Raises InputError, a sentence on that line."""
     require(head is not None, text.NO_TEXT)
-    require(not head.startswith('{"'), "is JSON: reviews of Amazon are read by --format amazon, "
-                                       "other JSON is not")
+    require(not JSON.match(head), "is JSON: reviews of Amazon are read by --format amazon, other "
+                                  "JSON is not, write it as a table with an event a row")
     if table.header == "numbers":
+        if not re.search(r"\d", head):
+            text.note(found, "holds no digit: if it is a header, leave --no-header out and give "
+                             "columns by name", line)
         return numbered_columns(head, table), False
     width = len(table.columns)
     separator = next((s for s in table.separators if len(split_fields(head, s)) == width),
@@ -211,5 +230,6 @@ def missing_column(head, table, format):
     names = [name.split(":")[0].strip() for name in names] if table.typed else names
     missing = table.columns[find_columns(names, table)[1]][0]
     mend = ("give --no-header if columns are meant by number" if missing.isdecimal() else
+            "give a name that is there by --columns, or mend the header" if format == "csv" else
             "add it or choose another format")
     return f"the header has no column {missing}, {mend}; it has {', '.join(names)[:300]}"

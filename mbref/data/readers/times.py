@@ -9,7 +9,7 @@ from mbref.data.readers.columns import INTEGER, texts_of
 LATEST = 10**11  # seconds, the year 5138
 UNITS = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
 FEW_TIMES = 1000  # hardly any, in a long log
-YEAR, IN_1990 = 365 * 86400, 631_152_000  # seconds
+YEAR, IN_1990, IN_2100 = 365 * 86400, 631_152_000, 4_102_444_800  # seconds
 ISO = re.compile(r"(\d{4}([-/])\d\d\2\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
                  r" ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
 DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?", re.ASCII)
@@ -69,7 +69,7 @@ def numbers_of(column, parse=number):
 
 def units_per_second(times):
     """1 for seconds, 1000 for milliseconds, and so on: what makes the median time a likely one."""
-    middle = np.median(times[:: 1 + len(times) // 10**6])
+    middle = np.median(times[:: 1 + len(times) // 10**6]) if len(times) else 0
     return next((unit for unit in UNITS if middle < LATEST * unit), 1)
 
 
@@ -92,6 +92,9 @@ def suspicions(time, seconds):
     if early:
         found.append(f"{early} of {n} times lie before 1990 (the earliest in {first}): "
                      "are they seconds since 1970?")
+    if ends[1] >= IN_2100:
+        found.append(f"{np.count_nonzero(seconds >= IN_2100)} of {n} times lie after 2100 (the "
+                     f"latest in {last}): are they seconds since 1970?")
     for words, sign in ((f"after the rest, as far as {last}", 1),
                         (f"before the rest, as far as {first}", -1)):
         far = count_outliers(sign * seconds) if ends[1] - ends[0] > YEAR else 0
