@@ -48,6 +48,17 @@ def test_timestamps_of_all_units(tmp_path, unit):
     assert read_table(tmp_path / "log.parquet", COLUMNS).time.tolist() == [T, T + 1, T, T + 5]
 
 
+def test_ids_of_other_kinds(tmp_path):
+    """Hashes of 64 bits without a sign, bytes, whole numbers that a missing one has made floats; no lists."""
+    rows = {"u": pyarrow.array([2**64 - 1, 2**63, 7], pyarrow.uint64()), "i": [b"a", b"\xc3\xa9", b"a"], "c": [1.0, float("nan"), 2.0]}
+    parquet.write_table(pyarrow.table({**rows, "l": [[5, 6], [7], []]}), tmp_path / "log.parquet")
+    log = read_table(tmp_path / "log.parquet", {"user": "u", "item": "i", "category": "c"})
+    assert log.users.tolist() == ["", "7", str(2**63), str(2**64 - 1)] and log.items.tolist() == ["", "a", "é"]
+    assert log.categories[log.category].tolist() == ["2.0", "", "1.0"]
+    with pytest.raises(InputError, match="^log.parquet: column l holds lists, give a file with an event a row"):
+        read_table(tmp_path / "log.parquet", {"user": "u", "item": "l"})
+
+
 def test_what_is_no_parquet_file_is_refused(tmp_path):
     parquet.write_table(pyarrow.table(ROWS), tmp_path / "log.parquet")
     whole = (tmp_path / "log.parquet").read_bytes()

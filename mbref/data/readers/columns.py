@@ -238,9 +238,7 @@ def parquet_parts(path, columns):
         label = next((name for name in there if name.lower() == "label"), None)
         if label and label not in columns.values():
             columns = {"label": label} | columns
-        for theirs in columns.values():
-            require(theirs in there,
-                    f"{name}: has no column {theirs}, it has {', '.join(there)[:300]}")
+        _require_flat(name, file.schema_arrow, columns.values())
         for batch in file.iter_batches(PARQUET_ROWS, columns=list(dict.fromkeys(columns.values()))):
             yield {"line": Column(np.arange(first, first + len(batch))),
                    **{ours: of_arrow(batch.column(theirs)) for ours, theirs in columns.items()}}
@@ -248,6 +246,16 @@ def parquet_parts(path, columns):
     except (ArrowException, OSError) as error:
         words = str(error).partition("\n")[0][:200]
         raise InputError(f"{name}: is no Parquet file that can be read ({words})") from None
+
+
+def _require_flat(name, schema, columns):
+    """Raise InputError unless a Parquet file has these columns, of one value a row."""
+    from pyarrow.types import is_nested
+    for theirs in columns:
+        require(theirs in schema.names,
+                f"{name}: has no column {theirs}, it has {', '.join(schema.names)[:300]}")
+        require(not is_nested(schema.types[schema.names.index(theirs)]),
+                f"{name}: column {theirs} holds lists, give a file with an event a row")
 
 
 def of_arrow(column):
@@ -258,6 +266,9 @@ def of_arrow(column):
     import pyarrow.types as types
     if types.is_timestamp(column.type) or types.is_date(column.type):
         column = column.cast("timestamp[us]").cast("int64")
-    if types.is_integer(column.type) and not column.null_count:
+    if types.is_binary(column.type) or types.is_large_binary(column.type):
+        column = column.cast("string")
+    if (types.is_integer(column.type) and not types.is_uint64(column.type)
+            and not column.null_count):
         return Column(column.to_numpy(zero_copy_only=False).astype(np.int64))
     return of_texts("" if value is None else str(value) for value in column.to_pylist())
