@@ -488,6 +488,33 @@ def test_a_missing_id_is_no_id(tmp_path, word):
         tuple(sorted([word, "4"])))  # told by name, and may be meant
 
 
+def test_a_missing_id_of_reviews_and_a_missing_category_beside_the_log(tmp_path):
+    log = read(saved(tmp_path, reviews([T]) + reviews([T + 1], asin="NULL"), "X.json"), "amazon")
+    assert len(log.user) == 1 and "it has no parent_asin or asin" in log.notes[0]
+    saved(tmp_path, "item_id\ti_category\n10\tNaN\n11\t5\n", "item_meta.csv")
+    log = read(saved(tmp_path, f"user_id\titem_id\ttime\n1\t10\t{T}\n1\t11\t{T + 1}\n"), "rechorus")
+    assert log.categories[log.category].tolist() == ["", "5"] and "no category for 1 of 2 items" in log.notes[-1]
+
+
+def test_names_of_columns_in_any_script(tmp_path):
+    path = saved(tmp_path, f"用户_ID,时间,物品,#\n7,{T},20,1\n")
+    log = read_table(path, {"user": "用户 id", "item": "物品", "time": "时间"})
+    assert (log.users[1], log.items[1], log.time.tolist()) == ("7", "20", [T])
+    for other in ("商品", "商品 ID", "?!"):
+        assert f"the header has no column {other}" in refused(path, "csv", columns={"user": "用户_ID", "item": other})
+
+
+@pytest.mark.parametrize("number", ["-1", "1.", "1 2", "", "0", "4", "item"])
+def test_what_is_no_number_of_a_column(tmp_path, number):
+    says = refused(saved(tmp_path, "1,2,3\n"), "csv", columns={"user": "2", "item": number}, header=False)
+    assert f"column item={number}: without a header give a number from 1 to 3" in says
+
+
+def test_a_line_without_time_is_cut_by_the_separator_that_it_has(tmp_path):
+    says = refused(saved(tmp_path, "userId,movieId,rating\n1,2,3\n"), "movielens")
+    assert "line 1: 3 fields where 4 separated by commas are expected" in says
+
+
 @pytest.mark.parametrize(("ids", "told"), [
     (["12", "12.0"], "12.0 and 12"), (["007", "7"], "007 and 7"), (["12.0", "13.0"], None), (["007", "08"], None),
     (["0", "x"], None), (["0", "0.0"], "0.0 and 0")])

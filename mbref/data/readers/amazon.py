@@ -12,7 +12,7 @@ import numpy as np
 
 from mbref.data.readers import build, lines as text
 from mbref.data.readers.columns import LONGEST_FIELD, Column, of_texts
-from mbref.data.readers.events import RATED, rating_to_behaviour
+from mbref.data.readers.events import MISSING, RATED, rating_to_behaviour
 from mbref.data.readers.times import LATEST, iso_time, number
 from mbref.errors import InputError, count, require
 
@@ -144,7 +144,7 @@ def _raw_id(record, names):
         # not True, which is an int, too
         raw = str(value).strip() if type(value) in (str, int) else ""
         # NumPy's text arrays end at a zero
-        if raw and "\0" not in raw and len(raw) <= LONGEST_FIELD:
+        if raw not in MISSING and "\0" not in raw and len(raw) <= LONGEST_FIELD:
             return raw
     raise ValueError(f"it has no {' or '.join(names)}")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mbref.data.log import Attributes, Log
 from mbref.data.readers.columns import SCIENTIFIC, Column, of_texts, take, texts_of
-from mbref.data.readers.events import drop
+from mbref.data.readers.events import MISSING, drop
 from mbref.data.readers.lines import name_of, note, report_broken
 from mbref.data.readers.times import LATEST, UNITS, in_seconds, suspicions, units_per_second
 from mbref.errors import count as words, require
@@ -222,7 +222,7 @@ def with_item_categories(log, found, pairs):
     """
     wanted, category, changed = set(log.items.tolist()), {}, set()
     for item, raw in pairs:
-        if item in wanted and raw:
+        if item in wanted and raw not in MISSING:
             changed |= {item} if category.get(item, raw) != raw else set()
             category[item] = raw
     note_several(found, len(changed), "the last is kept")

@@ -144,7 +144,7 @@ def layout_of(found, line, head, table, format):
         return numbered_columns(head, table), False
     width = len(table.columns)
     separator = next((s for s in table.separators if len(split_fields(head, s)) == width),
-                     table.separators[0])
+                     max(table.separators, key=lambda s: len(split_fields(head, s))))
     fields = split_fields(head, separator)
     parsers = (number, iso_time) if table.clock == "ISO" else (number,)
     is_event = len(fields) < width or not all(
@@ -160,12 +160,12 @@ def layout_of(found, line, head, table, format):
 def numbered_columns(head, table):
     """The Layout of columns that are given by their numbers from 1. Raises InputError."""
     counts = {separator: len(split_fields(head, separator)) for separator in SEPARATOR_NAMES}
-    numbers = [int(name) for name, in table.columns.values() if name.isdecimal()]
-    enough = [s for s in counts if counts[s] >= max(numbers, default=1)] or list(counts)
+    places = {ours: int(name) - 1 for ours, (name,) in table.columns.items() if name.isdecimal()}
+    enough = [s for s in counts if counts[s] > max(places.values(), default=0)] or list(counts)
     # texts hold spaces, and commas, but no tabs
     separator = min(enough, key=lambda s: (counts[s] == 1, s != "\t", s == " ", -counts[s]))
     width = counts[separator]
-    places, missing = find_columns([str(n + 1) for n in range(width)], table)
+    missing = next((ours for ours in table.columns if not 0 <= places.get(ours, -1) < width), None)
     require(not missing, f"column {missing}={table.columns.get(missing, ('',))[0]}: without a "
                          f"header give a number from 1 to {width} (columns are separated by "
                          f"{SEPARATOR_NAMES[separator]})")
@@ -214,7 +214,7 @@ def find_columns(names, table):
 
 def plain(name):
     """A column's name without what spellings differ in: "User_ID" -> "userid"."""
-    return re.sub("[^a-z0-9]", "", name.lower())
+    return re.sub(r"[\W_]", "", name.lower()) or name
 
 
 def missing_column(head, table, format):
