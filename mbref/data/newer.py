@@ -50,8 +50,7 @@ def add_events(log, more):
         order = order[~again[order]]
     user, item, behaviour, *time = (freeze(column[order]) for column in rows)
     category = None if log.category is None else freeze(item_categories(log)[item])
-    held = [np.zeros(len(log.user), bool) if log.held is None else log.held,
-            np.zeros(len(more.user), bool) if more.held is None else more.held]
+    held = [np.zeros(len(one.user), bool) if one.held is None else one.held for one in (log, more)]
     held = freeze(np.append(held[0], held[1][known])[order])
     log = log._replace(user=user, item=item, behaviour=behaviour, users=freeze(users),
                        time=time[0] if time else None, category=category,
