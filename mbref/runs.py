@@ -196,7 +196,7 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     open_device(device)  # before anything is written
     # unlike Path.exists, False for a name too long
     require(not os.path.exists(folder / "run.json"), f"{folder} already holds a run: go on with it "
-            f"by --resume {folder}, or give another --out.")
+            "by --resume, or give another --out.")
     task = replace(task, data=os.path.realpath(task.data),  # for any folder to evaluate
                    test=task.test and os.path.realpath(task.test))
     log, task, split = open_task(task)

@@ -296,5 +296,5 @@ def load_final(folder, model, config, settings, device="cpu"):
     final = load_checkpoint(
         Path(folder) / "final.npz", model, config, settings, device, trees=("params",))
     require(final.step >= settings.steps,
-            f"{folder} is not finished: go on with it by `train --resume {folder}`.")
+            f"{folder} is not finished: give it to `train --resume`, which goes on with it.")
     return final.params

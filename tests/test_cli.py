@@ -261,6 +261,7 @@ def test_the_command_that_is_printed_can_be_pasted(tmp_path, monkeypatch, name, 
     code, out, err = call("train", f"--out={name}", *task(data), "--steps", 2, *SMALL)
     assert code == 0 and out.endswith(f"done: python -m mbref evaluate {word}\n"), err
     assert call(*shlex.split(out.rpartition("mbref ")[2]))[0] == 0
+    assert "go on with it by --resume, or" in refused("train", f"--out={name}", *task(data))
 
 
 def test_ctrl_c_and_resume(tmp_path):
