@@ -243,10 +243,20 @@ def test_units_of_time_are_found_and_told(tmp_path, times, told):
     ("20171128", "2017-11-28T00:00:00"), ("201711280601", "2017-11-28T06:01:00"),
     ("20160229235960", "2016-03-01T00:00:00"),  # a leap second
     ("20171328", None), ("20171131", None), ("20171128250000", None), ("20171128006000", None),
-    ("20171128000061", None), ("2017112806", None), ("12101208", None)])
+    ("20171128000061", None), ("2017112806", "2017-11-28T06:00:00"), ("2017112825", None), ("20171128060", None),
+    ("12101208", None)])
 def test_days_in_digits(text, expected):
     found = times.digit_time(text)
     assert np.isnan(found) if expected is None else np.datetime64(found, "us") == np.datetime64(expected)
+
+
+def test_hours_in_digits_are_no_seconds(tmp_path):
+    """2017112806 would be a second of 2033."""
+    path = saved(tmp_path, "u,i,t\n1,5,2017112806\n1,6,2017112723\n")
+    assert read_table(path, {"user": "u", "item": "i", "time": "t"}).time.tolist() == [1511823600, 1511848800]
+    rows = "".join(f"1,{n},{time}\n" for n, time in enumerate(range(2_017_112_850, 2_017_112_900)))
+    log = read_table(saved(tmp_path, f"u,i,t\n{rows}"), {"user": "u", "item": "i", "time": "t"})
+    assert log.time.tolist() == [*range(2_017_112_850, 2_017_112_900)]  # which are seconds
 
 
 def test_numbers_that_are_no_days_stay_numbers(tmp_path):

@@ -12,7 +12,7 @@ FEW_TIMES = 1000  # hardly any, in a long log
 YEAR, IN_1990, IN_2100 = 365 * 86400, 631_152_000, 4_102_444_800  # seconds
 ISO = re.compile(r"(\d{4}([-/])\d\d\2\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
                  r" ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
-DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?", re.ASCII)
+DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(\d\d)?)?)?", re.ASCII)
 
 
 def number(text):
@@ -41,7 +41,7 @@ def iso_time(text):
 
 
 def digit_time(text):
-    """Microseconds since 1970 of 20140407, 201404071051 or 20140407105109; nan for none."""
+    """Microseconds since 1970 of 20140407, or with 10, 1051 or 105109 behind it; nan for none."""
     found = DIGITS.fullmatch(text)
     if not found:
         return float("nan")
