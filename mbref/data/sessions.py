@@ -54,7 +54,8 @@ def session_split(log, rule="session-rec", support="train", min_support=5, days=
             f"unknown support {support!r}: choose one of {', '.join(SUPPORTS)}.")
     require(min_support >= 1 and days >= 1,
             f"min_support {min_support} and days {days} must be 1 or more.")
-    require(log.time is not None, "this log has no times, so its sessions cannot be split by date.")
+    require(log.time is not None, "this log has no times, so its sessions cannot be split by date: "
+                                  "give a column of times, or leave --split-by out.")
     steps = [("as read", np.arange(len(log.user)))]
     steps.append(("without sessions of one click", rows := _long(log, steps[0][1])))
     part = np.full(len(log.users), TRAIN)  # [U+1]
@@ -158,7 +159,8 @@ def cut_sessions(log, gap=1800):
     The sessions of user "7" are called "7/1", "7/2", ... Raises InputError for a log without times.
     """
     require(log.time is not None,
-            "this log has no times, so its events cannot be cut into sessions.")
+            "this log has no times, so its events cannot be cut into sessions: give a column of "
+            "times, or leave --gap out.")
     new = (np.diff(log.user) != 0) | (np.diff(log.time) > gap)
     first = np.append(True, new)  # [n]
     user = log.user[first]  # [S]

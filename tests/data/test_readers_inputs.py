@@ -490,7 +490,7 @@ def test_a_missing_id_is_no_id(tmp_path, word):
     for one, name in ((f"{word},1,3\n", "user"), (f"1,{word},3\n", "item")):
         log = read_table(saved(tmp_path, f"u,i,c\n{rows}{one}"), {**IDS, "category": "c"})
         assert len(log.user) == 2000 and word not in (*log.users, *log.items)
-        assert f"(the first is line 2002: the {name} is {word}, fill it in" in log.notes[-1]
+        assert f"(the first is line 2002: the {name} is {word}, fill it in" in log.notes[-2]
         assert f"the {name} is {word}" in refused(saved(tmp_path, f"u,i,c\n{one}{one}1,2,3\n"), "csv", columns=IDS)
     log = read_table(saved(tmp_path, f"u,i,c\n1,2,{word}\n1,3,4\n"), {**IDS, "category": "c"})
     assert log.categories.tolist() == ["", "4"] and log.category.tolist() == [0, 1]
@@ -532,7 +532,7 @@ def test_ids_in_two_spellings_are_noted(tmp_path, ids, told):
     for name, rows in (("item", [f"1,{one}\n" for one in ids]), ("user", [f"{one},1\n" for one in ids])):
         log = read_table(saved(tmp_path, "u,i\n" + "".join(rows)), IDS)
         assert len(log.user) == 2
-        assert log.notes[1:] == ((f"log.csv: found 1 {name} id in two spellings, such as {told}: they are read as two "
+        assert log.notes[1:-1] == ((f"log.csv: found 1 {name} id in two spellings, such as {told}: they are read as two "
                                   f"{name}s",) if told else ())
 
 
@@ -543,9 +543,18 @@ def test_a_header_in_the_middle_is_no_event(tmp_path, format, head, columns):
     rows = rows.replace("\t", "," if format == "csv" else "\t")
     log = read(saved(tmp_path, f"{head}\n{rows}{head}\n{rows}"), format, columns=columns)
     assert len(log.user) == 2000 and log.users.tolist() == ["", "a0", "a1", "a2", "a3", "a4"]
-    assert "skipped 1 of 2001 rows as broken (the first is line 1002: is the header once more" in log.notes[-1]
+    assert "skipped 1 of 2001 rows as broken (the first is line 1002: is the header once more" in " ".join(log.notes)
     log = read_table(saved(tmp_path, "u,i\nu,1\n1,i\n"), IDS)  # half of it is an id
     assert sorted(log.users[log.user]) == ["1", "u"]
+
+
+def test_a_table_without_a_time_says_what_the_order_is(tmp_path):
+    path = saved(tmp_path, f"u,i,t\n1,6,{T + 1}\n1,5,{T}\n")
+    log = read_table(path, IDS)
+    assert items(log) == ["6", "5"]
+    assert log.notes[-1] == "log.csv: without time= in --columns events stay in the order of the file"
+    log = read_table(path, {**IDS, "time": "t"})
+    assert items(log) == ["5", "6"] and log.notes == ("log.csv: columns are separated by commas",)
 
 
 def test_a_header_where_none_is_expected_is_noted(tmp_path):
@@ -559,7 +568,7 @@ def test_ratings_of_0_are_noted(tmp_path):
     path = saved(tmp_path, "u,i,r\n1,5,4\n1,6,0\n1,7,0.0\n1,8,0.5\n")
     log = read_table(path, {**IDS, "rating": "r"})
     assert [log.behaviours[k - 1] for k in log.behaviour] == ["pos", "neg", "neg", "neg"]
-    assert log.notes[1:] == ("log.csv: found 2 rows with rating 0, read as neg: leave them out if 0 stands for no "
+    assert log.notes[1:-1] == ("log.csv: found 2 rows with rating 0, read as neg: leave them out if 0 stands for no "
                              "rating (the first is line 3)",)
 
 

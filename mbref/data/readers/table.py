@@ -55,7 +55,9 @@ def read_csv(path, reading):
     require(twice is None, f"--columns gives {twice} for two things: give each a column of its own")
     table = Table({name: (str(column),) for name, column in columns.items()},
                   tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
-    return read_log(path, table, "csv", reading)
+    log = read_log(path, table, "csv", reading)
+    words = f"{text.name_of(path)}: without time= in --columns events stay in the order of the file"
+    return log if "time" in columns else log._replace(notes=(*log.notes, words))
 
 
 def read_log(path, table, format, reading):
