@@ -102,7 +102,7 @@ def rows(found, table, format):
         columns = {ours: names[0] for ours, names in table.columns.items()}
         yield from parquet_parts(found.path, columns)
         return
-    layout = None
+    layout, names = None, ()
     for first, data in text.chunks(found.path):
         if layout is None:
             line, head, _ = next(text.lines_of(first, data), (first, "", True))
@@ -115,8 +115,8 @@ def rows(found, table, format):
             if format == "csv":
                 text.note(found, f"columns are separated by {SEPARATOR_NAMES[layout.separator]}")
             data, first = data.split(b"\n", line - first)[-1], line
-            names = split_fields(head, layout.separator) if is_header else ()
             if is_header:
+                names = split_fields(head, layout.separator)
                 data, first = data.partition(b"\n")[2], line + 1
         if data:
             part = parse(found, first, data, layout)
