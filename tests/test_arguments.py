@@ -93,6 +93,16 @@ def test_what_draws_no_numbers():
             metrics.paired_bootstrap([1.0], [0.0], rng)
 
 
+@pytest.mark.parametrize("name", [name for name in KINDS if KINDS[name][1] is None])
+def test_parameters_that_are_drawn_from_no_generator(name):
+    """Of a paper, a variant or a baseline."""
+    config = KINDS[name][0](**needs(KINDS[name][0]))
+    model = (runs.VARIANTS if name.endswith(" variants") else runs.MODELS)[name.removesuffix(" variants")]
+    for rng in (None, 7):
+        with pytest.raises(InputError, match=f"^rng is {rng}: give a Generator"):
+            model.init(rng, config)
+
+
 @pytest.mark.parametrize("n", [0, 2.5, "9", None, float("nan")])
 def test_a_number_of_resamples_that_is_no_count(n):
     with pytest.raises(InputError, match="^n must be a whole number"):

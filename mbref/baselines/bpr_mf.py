@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import autograd.numpy as np
 
 from mbref.data.windows import examples, ranking_batch, training_batch
-from mbref.errors import require_ranges
+from mbref.errors import require_generator, require_ranges
 from mbref.nn.layers import lookup
 from mbref.nn.losses import masked_mean, softplus
 
@@ -28,6 +28,7 @@ class Config:
 
 def init(rng, config):
     """Draw user and item factors from N(0, .01 / D); item biases are 0."""
+    require_generator(rng)
     D, scale = config.width, 0.1 / config.width**0.5
     return {"user": rng.normal(0, scale, (config.users + 1, D)),
             "item": rng.normal(0, scale, (config.items + 1, D)),

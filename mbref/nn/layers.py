@@ -5,6 +5,7 @@ Shapes: B batch, L history length, D width, N items, K behaviour types. Id 0 is 
 import autograd.numpy as np
 from autograd.tracer import getval
 
+from mbref.errors import require_generator
 from mbref.nn import vjps
 from mbref.nn.device import beside
 from mbref.nn.lookup import lookup as lookup, pick as pick
@@ -23,6 +24,7 @@ def ignore(name, array):
 
 def glorot(rng, *shape):
     """Uniform in +-sqrt(6 / (fan_in + fan_out)), of the last two axes (Glorot & Bengio 2010)."""
+    require_generator(rng)
     limit = (6.0 / sum(shape[-2:])) ** 0.5
     return rng.uniform(-limit, limit, shape)
 
@@ -39,6 +41,7 @@ def init_small(rng, *shape):
 
 def init_matrix(rng, rows, columns):
     """A matrix [rows, columns] from N(0, 1 / rows)."""
+    require_generator(rng)
     return rng.normal(0, rows**-0.5, (rows, columns))
 
 
