@@ -61,8 +61,8 @@ def test_training_takes_what_readme_says():
     # section 4: d = 128, r = 10, "5e-5 or 1e-4", "32 or 16", SGD from 1.0; lambda_3 is ours (LEDGER D14)
     ("dmran", dict(width=128, hops=10, penalty=5e-5, redundancy=1e-4, unit=24 * 60 * 60),
      dict(optimiser="sgd", rate="1", clip="5", batch_size="16")),
-    # the release's Yelp and MovieLens runs: d 50, one head and block, dropout .4, theta .1
-    ("hmar", dict(width=50, heads=1, blocks=1, dropout=0.4, theta=0.1), {}),
+    # the release's Yelp and MovieLens runs: d 50, one head and block, dropout .4, theta .1; L 50, its default
+    ("hmar", dict(width=50, length=50, heads=1, blocks=1, dropout=0.4, theta=0.1), {}),
     # nothing of it could be read: ours (LEDGER D9: lambda 1)
     ("hiersrec", dict(category_weight=1.0, dropout=0.0), dict(beta2="0.999"))])
 def test_settings_of_the_papers_and_their_releases(model, named, settings):
