@@ -50,7 +50,7 @@ def own_events(log, rows):
     return sequences.from_rows(log.user[rows], log.object[rows], log.action[rows], len(log.actions))
 
 
-def training_batch(events, rows, length, items, unit=1):
+def training_batch(events, rows, length, items, unit):
     """Rows of `examples` [B, 1+C], all of one group, as a Batch."""
     event, candidate = rows[:, 0], rows[:, 1:]
     label = candidate == events.log.object[event][:, None]
@@ -58,7 +58,7 @@ def training_batch(events, rows, length, items, unit=1):
     return batch._replace(candidate=candidate, label=label)
 
 
-def ranking_batch(events, cases, length, items, unit=1):
+def ranking_batch(events, cases, length, items, unit):
     """What each of the events `cases` [B], all of one group, is predicted from."""
     log, group = events.log, int(events.log.group[cases[0]])
     histories = tuple(history(log, g, cases, length, unit) for g in events.read)

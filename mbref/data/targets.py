@@ -54,7 +54,7 @@ def pair(event, positive, negative, pairs):
     return rows if pairs else np.concatenate([rows[:, :2], rows[:, ::2]])
 
 
-def training_batch(events, rows, length, items, unit=1):
+def training_batch(events, rows, length, items, unit):
     """Rows of `examples` [B, 1+C] as a Batch; each history is cut to its newest `length` events."""
     event, candidate = rows[:, 0], rows[:, 1:]
     start = events.ptr[np.searchsorted(events.ptr, event, side="right") - 1]
@@ -64,7 +64,7 @@ def training_batch(events, rows, length, items, unit=1):
     return Batch((history,), (item_features(events, items),), 0, candidate, label)
 
 
-def ranking_batch(events, cases, length, items, unit=1):
+def ranking_batch(events, cases, length, items, unit):
     """The sequences `cases` [B], each seen from the moment at which its held-out event comes."""
     start, stop = events.ptr[cases], events.ptr[cases + 1]
     now = None if events.time is None else events.now[cases]

@@ -101,10 +101,10 @@ def test_only_the_newest_events_are_read(length, items):
 
 
 def test_units_of_gaps():
-    """In hours, in seconds (the default), and without times all 0."""
+    """In hours, in seconds, and without times all 0."""
     row = np.array([[2, 5]])
     assert targets.training_batch(a_log(FIRST), row, 50, ITEMS, HOUR).histories[0].gap.tolist() == [[23, 21]]
-    assert targets.training_batch(a_log(FIRST), row, 50, ITEMS).histories[0].gap.tolist() == [[23 * HOUR, 21 * HOUR]]
+    assert targets.training_batch(a_log(FIRST), row, 50, ITEMS, 1).histories[0].gap.tolist() == [[23 * HOUR, 21 * HOUR]]
     timeless = targets.training_batch(a_log(FIRST, timed=False), row, 50, ITEMS, DAY).histories[0]
     assert timeless.gap.tolist() == [[0, 0]] and timeless.item.tolist() == [[5, 2]]
 
