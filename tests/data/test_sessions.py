@@ -7,7 +7,7 @@ import pytest
 from mbref.data.log import Attributes, Log
 from mbref.data.readers import read
 from mbref.data.sequences import from_rows
-from mbref.data.sessions import cold, cut_sessions, keep_rows, prefixes, session_split
+from mbref.data.sessions import as_split, cold, cut_sessions, keep_rows, prefixes, session_split
 from mbref.errors import InputError
 from tests.optional import find_logs, given, settings, st
 
@@ -62,6 +62,8 @@ def test_session_rec_by_hand():
                             {"f": ["p", "q"]})
     assert split.log.items.tolist() == ["", "p", "q"]
     assert split.log.users.tolist() == ["", "a", "b", "d", "e", "f", "j"]
+    whole = as_split(split)
+    assert (whole.items, whole.users, whole.behaviours) == (2, 6, 1)
     assert split.notes == ("as read: 10 sessions, 5 items, 25 clicks",
                            "without sessions of one click: 9 sessions, 5 items, 24 clicks",
                            "without items of fewer than 2 clicks in the training part: "
