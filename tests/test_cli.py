@@ -18,6 +18,7 @@ import pytest
 from mbref import options, runs, training
 from mbref.__main__ import cut_values, main, set_blas_threads
 from mbref.data import sequences
+from mbref.data.options import fraction
 from mbref.errors import MOST
 from mbref.tables.recommend import recommend
 from mbref.worlds import last
@@ -411,6 +412,13 @@ def test_a_number_is_finite_and_has_a_bound(action):
     for text in ("x", "nan", *(["1.5"] if type(action.type("1" if action.dest != "cold" else "0.5")) is int else [])):
         with pytest.raises((ValueError, argparse.ArgumentTypeError)):
             action.type(text)
+
+
+def test_a_share_is_at_least_0_and_less_than_1():
+    assert fraction("0") == 0
+    for text in ("1", "-0.01"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not at least 0 and less than 1"):
+            fraction(text)
 
 
 @pytest.mark.parametrize("value", ["9" * 10**4, "a b " * 3000, 'it\'s "' + "x" * 10**4, "a'b" * 3000])

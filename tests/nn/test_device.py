@@ -103,6 +103,14 @@ def test_cuda_without_what_it_needs_is_one_sentence(trouble):
     assert "cuda" not in device.MODULES
 
 
+def test_a_cupy_that_computes_is_taken(monkeypatch):
+    """What tries it out is right in NumPy, too."""
+    works = SimpleNamespace(__version__="14.2.0", ones=np.ones, cuda=SimpleNamespace(
+        runtime=SimpleNamespace(getDeviceCount=lambda: 1)))
+    monkeypatch.setitem(sys.modules, "cupy", works)
+    assert device.import_cupy() is works
+
+
 @pytest.mark.trains
 @pytest.mark.parametrize("command", ["train", "resume", "evaluate", "recommend", "check"])
 def test_command_line_without_a_gpu(command, trouble, a_run, tmp_path, capsys):
