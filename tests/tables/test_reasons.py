@@ -45,3 +45,12 @@ def test_the_most_important_reasons_stay(most):
 def test_two_reasons_by_default_and_only_of_events_that_are_read():
     assert find()[0].reasons == find(reasons=5)[0].reasons[:2]
     assert find(length=2)[0].item == "cat" and find(length=2)[0].reasons == [Reason("dog", ["view"], 2.0)]
+
+
+def test_without_an_item_a_history_is_still_read_at_the_time_of_its_last_event():
+    seen = []
+    model = SimpleNamespace(score_all=MODEL.score_all, ranking_batch=lambda history, cases, config: (
+        seen.append(history.now[cases].tolist()), ranking_batch(history, cases, config))[1])
+    task, log = runs.Task("log.csv", "taobao", "buy"), LOG._replace(time=np.array([10, 20, 30, 40, 70]))
+    recommend(model, {"table": TABLE}, SimpleNamespace(length=5), task, log, "me", 1)
+    assert seen == [[70]] * 5  # the whole history, and it without each of four items
