@@ -6,7 +6,7 @@ import pytest
 
 from mbref import runs
 from mbref.data.log import Log
-from mbref.tables.recommend import Reason, recommend
+from mbref.tables.recommend import Reason, recommend, write_all
 
 ITEMS, KINDS = np.array(["", "ant", "bee", "cat", "dog", "elk"]), ("buy", "view")
 EVENTS = [(1, 2), (2, 1), (1, 1), (3, 2), (4, 2)]  # (item, behaviour) of the only user, oldest first
@@ -47,10 +47,27 @@ def test_two_reasons_by_default_and_only_of_events_that_are_read():
     assert find(length=2)[0].item == "cat" and find(length=2)[0].reasons == [Reason("dog", ["view"], 2.0)]
 
 
-def test_without_an_item_a_history_is_still_read_at_the_time_of_its_last_event():
-    seen = []
-    model = SimpleNamespace(score_all=MODEL.score_all, ranking_batch=lambda history, cases, config: (
-        seen.append(history.now[cases].tolist()), ranking_batch(history, cases, config))[1])
-    task, log = runs.Task("log.csv", "taobao", "buy"), LOG._replace(time=np.array([10, 20, 30, 40, 70]))
-    recommend(model, {"table": TABLE}, SimpleNamespace(length=5), task, log, "me", 1)
-    assert seen == [[70]] * 5  # the whole history, and it without each of four items
+@pytest.fixture
+def clock():
+    """MODEL, and a list of the times at which it was asked to read its histories."""
+    times = []
+    return SimpleNamespace(score_all=MODEL.score_all, ranking_batch=lambda history, cases, config: (
+        times.append(history.now[cases].tolist()), ranking_batch(history, cases, config))[1]), times
+
+
+TIMED, TASK = LOG._replace(time=np.array([10, 20, 30, 40, 70])), runs.Task("log.csv", "taobao", "buy")
+
+
+def test_without_an_item_a_history_is_still_read_at_the_time_of_its_last_event(clock):
+    model, times = clock
+    recommend(model, {"table": TABLE}, SimpleNamespace(length=5), TASK, TIMED, "me", 1)
+    assert times == [[70]] * 5  # the whole history, and it without each of four items
+
+
+def test_all_users_are_read_at_the_times_of_their_last_events(clock, tmp_path):
+    model, times = clock
+    split = SimpleNamespace(refit=SimpleNamespace(text=None))
+    run = SimpleNamespace(model=model, params={"table": TABLE}, config=SimpleNamespace(length=5), task=TASK, split=split)
+    log = TIMED._replace(user=np.array([1, 1, 1, 2, 2]), users=np.array(["", "me", "you"]))
+    write_all(run, log, 1, tmp_path / "all.csv")
+    assert times == [[30, 70]]
