@@ -9,7 +9,7 @@ import pytest
 
 from mbref import runs
 from mbref.data.readers import build, read, read_table, read_task, table, times
-from mbref.data.readers.columns import Layout, load_table, parse_lines, texts_of
+from mbref.data.readers.columns import Column, Layout, load_table, parse_lines, texts_of
 from mbref.data.readers.lines import Findings, chunks
 from mbref.errors import InputError
 from tests.optional import given, st
@@ -736,6 +736,13 @@ def test_the_unit_of_very_many_times(size):
     """A share of them is looked at."""
     assert times.units_per_second(np.full(size, 1_511_600_000_000)) == 1000
     assert times.units_per_second(np.full(size, 1_511_600_000)) == 1
+
+
+@pytest.mark.parametrize("value, kind", [(9 * 10**18 - 1, np.int64), (1 - 9 * 10**18, np.int64), (9 * 10**18, np.float64),
+                                         (2**63, np.float64), (-2**64, np.float64)])
+def test_a_number_that_an_int64_may_not_hold_is_a_float(value, kind):
+    found = times.numbers_of(Column(np.zeros(2, np.int32), [str(value)]))
+    assert found.dtype == kind and found.tolist() == [value] * 2
 
 
 @pytest.mark.parametrize("size", [10**4, 3 * 10**4])

@@ -63,7 +63,7 @@ def numbers_of(column, parse=number):
         return column.values.astype(np.int64, copy=False)
     column = texts_of(column)
     values = [parse(name) for name in column.names]
-    whole = all(type(value) is int and abs(value) < 2**63 for value in values)
+    whole = all(type(value) is int for value in values)  # of which INTEGER takes none too large
     return np.array(values, np.int64 if whole else np.float64)[column.values]
 
 
