@@ -165,6 +165,13 @@ def test_a_split_file_that_does_not_fit_together(tmp_path, read, content):
         read(tmp_path / "split.npz")
 
 
+@pytest.mark.parametrize("name", ["no lists", "lists that fall", "lists that begin late"])
+def test_what_is_wrong_with_lists_is_said(tmp_path, name):
+    np.savez(tmp_path / "split.npz", **LISTS[name])
+    with pytest.raises(InputError, match="ptr does not cut it into lists"):
+        split_files.read_training_lists(tmp_path / "split.npz")
+
+
 @pytest.mark.parametrize("read, content", [
     (split_files.read_training_lists, {**lists(), "neg_clean": np.zeros((2, 3, 4), int), "neg_release": np.full((2, 3, 4), 6)}),
     (split_files.read_event_lists, {**events(), "time": np.arange(5) + 2**53 - 4, "neg": np.array([0, 3, 0, 3, 0]),
