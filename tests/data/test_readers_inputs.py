@@ -718,7 +718,7 @@ def test_numpys_parser_gives_what_lines_give_or_nothing(rows, separator, crlf):
     (b"01,+3\n-2,1\n", ","), (b"00,1\n0,1\n", ","), (b"1,:\n2,/\n", ","), (b"1,2\r\n3,pv\r\n", ","),
     (b"".join(b"%d,name%d\n" % (n, n) for n in range(20)), ","), (b"1,abcdefgh\n1,abcdefghi\n", ","),
     (b'1,"2\n', ","), (b'1,"a,b"\n', ","), (b'1,"a""b"\n', ","), (b'1,"01"\n"2",3\n', ","), (b'"-5",a"b\n', ","),
-    (b"0.5,0\n-1,00\n", ","), ("1,2\n\xa003,4\n".encode(), ",")])
+    (b"0.5,0\n-1,00\n", ","), (b"1::-999999999999999999\n", "::"), (b"1::02\n", "::"), ("1,2\n\xa003,4\n".encode(), ",")])
 def test_what_numpys_parser_can_read(data, separator):
     assert compare_parsers(data, separator)
 

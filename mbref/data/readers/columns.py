@@ -101,7 +101,7 @@ def load_table(data, layout):
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     if separator == "::" and "\t" not in text:
-        text, separator = text.replace("::", "\t"), "\t"
+        text, data, separator = text.replace("::", "\t"), data.replace(b"::", b"\t"), "\t"
     if len(separator) > 1 or "\0" in text or "\ufeff" in text:
         return None
     if separator.isspace() and EDGE.search(text):
