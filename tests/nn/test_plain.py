@@ -50,10 +50,11 @@ def test_fast_is_plain(name):
 
 @pytest.mark.parametrize("name", sorted(runs.MODELS))
 def test_in_float32_fast_is_as_near_to_float64_as_plain(name):
-    """Each is off by rounding: of four draws of parameters the fast form's error is on average at most twice the plain
-    one's, where the two are more than 2e-6 apart. (Sums taken in an unlucky order have made it seven times.)"""
+    """Each is off by rounding: over 24 draws of parameters the fast form's error is on average at most 1.75 times the
+    plain one's, where the two are more than 2e-6 apart. (Of one draw it may be nine times, by luck; sums taken in an
+    unlucky order have made the average seven times.)"""
     apart, ratios = {}, {}
-    for draw in range(4):
+    for draw in range(24):
         (loss, grads), (plain_loss, plain) = both(name, np.float32, draw)
         _, (want, exact) = both(name, np.float64, draw)
         assert loss.dtype == np.float32 and abs(loss - want) <= max(2e-6 * want, 2 * abs(plain_loss - want))
@@ -63,7 +64,7 @@ def test_in_float32_fast_is_as_near_to_float64_as_plain(name):
             apart[path] = max(worst(a, b, group), apart.get(path, 0))
             ratios.setdefault(path, []).append((worst(a, c, group) + 1e-9) / (worst(b, c, group) + 1e-9))
     for path, found in ratios.items():
-        assert apart[path] < 2e-6 or np.exp(np.mean(np.log(found))) <= 2, path
+        assert apart[path] < 2e-6 or np.exp(np.mean(np.log(found))) <= 1.75, path
 
 
 def test_plain_is_autograd_alone():
