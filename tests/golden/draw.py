@@ -154,6 +154,15 @@ def label_three(build):
     return labelled
 
 
+def take_last(build):
+    """A build whose candidates are the last items, the very last first."""
+    def taken(rng, draw):
+        params, inputs = build(rng, draw)
+        rows, count = inputs["candidate"].shape
+        return params, inputs | {"candidate": np.tile(draw["config"]["items"] - np.arange(count), (rows, 1))}
+    return taken
+
+
 def repeat_candidate(build):
     """A build whose last candidate is the first one again."""
     def repeated(rng, draw):

@@ -26,12 +26,13 @@ from tests.golden.shared import (
     faults_more as more,
     faults_ported as ported,
     faults_ported_more as ported_more,
+    faults_reach as reach,
     faults_sizes as sizes,
 )
 
 FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank,
             atrank_groups, dmran, dmran_match, hiersrec, candidates, candidates_scored,
-            hiersrec_model, large, sizes, ported, ported_more, more, kinds)
+            hiersrec_model, large, sizes, ported, ported_more, more, kinds, reach)
 FAULTS = [Fault(name, component, function) for family in FAMILIES
           for component, faults in family.FAULTS.items() for name, function in faults.items()]
 

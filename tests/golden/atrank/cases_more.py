@@ -29,6 +29,7 @@ from tests.golden.draw import (
     plan_far,
     quieten,
     repeat_candidate,
+    take_last,
 )
 
 NARROW = {"table_width": 2, "hidden": 3}
@@ -66,6 +67,7 @@ def far_row(name, flags, **config):
 
 # of several groups
 SOME, GONE = groups.SOME, groups.GONE
+TWO_ACTIONS = {"actions": [3, 4]} | groups.PRINTED
 SIX = groups.SHOP | {"tables": [["item", 70], ["category", 3], ["query", 3]], "actions": [6, 0]}
 KINDS = groups.ITEMS | {"tables": [["item", 300], ["category", 3]], "actions": [6]}
 
@@ -86,7 +88,9 @@ MORE = {
               side="released"),
         *plan(enlarge(attention_block_case, "query", "memory"),
               block_row("large_bilinear", (*LARGE, "Switch"), FEW, scores="bilinear"),
-              side="paper")],
+              side="paper"),
+        *plan_far(attention_block_case, lambda name, flags: block_row(
+            f"bilinear_{name}", flags, FEW, scores="bilinear"), *FAR, side="paper")],
     "atrank.user_vectors": [
         *plan(enlarge(groups.user_vectors_case, "x", "states"),
               ("large", LARGE, {"blocks": 1, "lengths": (S, 3, 0)}, {"heads": 1, "scores": "dot"}),
@@ -108,7 +112,11 @@ MORE = {
                {"heads": 2, "scores": "bilinear"}), side="paper"),
         *plan(quieten(groups.user_vectors_case, "ln_f/gamma", "ln_f/beta", names=("x", "states")),
               ("bilinear_low_variance", ("LowVariance",), {"blocks": 1, "lengths": (S, 3, 1)},
-               {"heads": 2, "scores": "bilinear"}), side="paper")],
+               {"heads": 2, "scores": "bilinear"}), side="paper"),
+        *plan(enlarge(groups.user_vectors_case, "x", "states", inputs=64),
+              ("bilinear_large_padding", LARGE, {"blocks": 1, "lengths": (1, 1, 1)},
+               {"heads": 1, "scores": "bilinear"}),
+              side="paper")],
     "atrank.score": [
         *plan(enlarge(score_case, times=TABLES), small_row("large", LARGE, MIXED, heads=1),
               side="released"),
@@ -127,7 +135,9 @@ MORE = {
         *plan(quieten(score_case, "ln_f/gamma", "ln_f/beta"),
               printed_row("paper_low_variance", ("LowVariance", "Padding"), MIXED), side="paper"),
         *plan(repeat_candidate(score_case), row(
-            "repeated", ("RepeatedItem", "Padding"), MIXED, base=PRINTED), side="paper")],
+            "repeated", ("RepeatedItem", "Padding"), MIXED, base=PRINTED), side="paper"),
+        *plan(take_last(score_case), small_row("last_items", ("ManyItems", "Padding"), MIXED, items=70),
+              side="released")],
     "atrank": [
         *plan(enlarge(model_case, times=TABLES),
               small_row("large", LARGE, MIXED, rate=RATE, heads=1), side="released"),
@@ -153,7 +163,8 @@ MORE = {
             {"without": 0.5, "unknown": 0.5, "years": 15}, blocks=2, penalty=0.125, rate=0.02),
             side="paper"),
         *plan(label_three(model_case), printed_row(
-            "labels", ("NoNegative", "Padding"), MIXED, {"without": 0.5}, rate=0.02, **DECAY), side="paper")],
+            "labels", ("NoNegative", "Padding"), MIXED, {"without": 0.5}, rate=0.02, **DECAY), side="paper"),
+        *plan(model_case, printed_row("paper_long", LONG_ONE, *USER, rate=0.02, **LONG), side="paper")],
     "atrank.group_code": plan(
         groups.group_code_case, groups.row("six_actions", LONG_ONE, ((33,),), base=KINDS),
         side="released"),
@@ -173,7 +184,9 @@ MORE = {
               groups.row("paper_low_variance", ("LowVariance", "Padding"), SOME, **groups.PRINTED),
               side="paper"),
         *plan(repeat_candidate(groups.score_case),
-              groups.row("repeated", ("RepeatedItem", "Padding"), SOME, group=1, **groups.PRINTED), side="paper")],
+              groups.row("repeated", ("RepeatedItem", "Padding"), SOME, group=1, **groups.PRINTED), side="paper"),
+        *plan(groups.score_case, groups.row("two_actions", ("Basic", "Padding"), SOME, group=1, **TWO_ACTIONS),
+              side="paper")],
     "atrank.groups": [
         *plan(enlarge(groups.model_case, times=TABLES),
               groups.row("large", LARGE, SOME, rate=RATE, heads=1), side="released"),

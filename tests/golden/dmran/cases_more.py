@@ -26,6 +26,7 @@ from tests.golden.draw import (
     plan_far,
     quieten,
     repeat_candidate,
+    take_last,
 )
 
 NARROW = {"width": 4}
@@ -42,6 +43,14 @@ def far_row(name, flags, **config):
     return row(name, (*flags, "Switch", "Padding"), MIXED, **NARROW | ROBUST | config)
 
 
+def take_one(build):
+    """A build of one user."""
+    def taken(rng, draw):
+        params, inputs = build(rng, draw)
+        return params, {name: a[:1] for name, a in inputs.items()}
+    return taken
+
+
 MORE = {
     "dmran.item_attention": plan(
         enlarge(item_attention_case, "H", inputs=32), ("larger", LARGE, ATTEND, {}), side="paper") + plan(
@@ -50,7 +59,9 @@ MORE = {
     "dmran.alignment": plan(
         enlarge(pairs_case, "M", inputs=1, times=STEEP),
         ("large", ("LargeValues",), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}),
-        ("large_others", ("LargeValues", "NoDiagonal"), OTHERS, {}), side="paper"),
+        ("large_others", ("LargeValues", "NoDiagonal"), OTHERS, {}), side="paper") + plan(
+        take_one(pairs_case), ("nine_rows", ("LongHistory", "NoDiagonal", "OneUser"), OTHERS | {"hops": 9}, {}),
+        side="paper"),
     "dmran.feature_attention": [
         *plan(enlarge(pairs_case, "M", inputs=1, times=STEEP),
               ("large", ("LargeValues",), {"hops": HOPS, "rows": (HOPS, 0, 2)}, {}), side="paper"),
@@ -71,11 +82,15 @@ MORE = {
             name, (*flags, "Switch"), {"rows": (HOPS, 1, 3), "robust": True}, ROBUST), "v/b", "f2/b", side="paper")],
     "dmran.fusion": plan(
         enlarge(fusion_case, "h", "h_hat", inputs=64),
-        ("larger", ("LargeValues",), {"spread": 1, "candidates": 2}, {}), side="paper"),
+        ("larger", ("LargeValues",), {"spread": 1, "candidates": 2}, {}), side="paper") + plan(
+        enlarge(fusion_case, "h", "h_hat", inputs=1024),
+        ("largest", ("LargeValues",), {"spread": 1, "candidates": 2}, {}), side="paper"),
     "dmran.score": [
         *plan(enlarge(score_case, times=ITEMS), row("large", LARGE, MIXED, **NARROW), side="paper"),
         *plan(quieten(score_case, "ln_f/gamma", "ln_f/beta"),
               row("low_variance", ("LowVariance", "Switch"), MIXED, **NARROW, **ROBUST), side="paper"),
+        *plan(take_last(score_case), row("last_items", ("ManyItems", "Padding"), MIXED, items=70, **NARROW),
+              side="paper"),
         *plan(repeat_candidate(score_case), row("repeated", ("RepeatedItem", "Padding"), MIXED, **NARROW), side="paper"),
         *plan(score_case, row("unknown_category", ("UnknownCategory", "EmptyHistory", "LongGap"), EMPTY,
                               {"unknown": 0.5, "years": 15}, categories=CATEGORIES, **NARROW), side="paper"),

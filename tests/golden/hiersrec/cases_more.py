@@ -20,6 +20,7 @@ from tests.golden.draw import (
 from tests.golden.hiersrec.cases import (
     block_case,
     encode_case,
+    features_case,
     items_case,
     join_case,
     model_case,
@@ -45,6 +46,15 @@ def budget_case(rng, draw):
     return {}, {"logp": logp, "category": np.append(0, np.repeat(range(len(sizes)), sizes))}
 
 
+def sizes_case(rng, draw):
+    """100 items of 40 categories, some of which are chosen."""
+    return {}, {"chosen": rng.random((2, 40)) < 0.3, "category": np.append(0, rng.permutation(100) % 40)}
+
+
+def many_categories(rng, draw):
+    return {}, {"logp": log_probabilities(rng, (2, 80))}
+
+
 def far_row(name, flags, **config):
     return row(name, (*flags, "Padding"), MIXED, **NARROW | config)
 
@@ -58,6 +68,8 @@ def end_early(build):
         return params, inputs
     return ended
 
+
+SQUARE = (2, 3, 1)   # as many sessions as clicks
 
 MORE = {
     "hiersrec.encoder_block": [
@@ -81,9 +93,15 @@ MORE = {
         budget_case, *((name, ("Cutoff", "ManyItems"), {}, {"rho": rho}) for name, rho in (
             ("seven", 0.07), ("a_bit_more_than_seven", 0.071), ("twenty_nine", 0.29)))),
     "hiersrec.candidate_items": plan(
-        items_case, ("every_category", ("Basic",), {"share": 1.0, "empty": ()}, {})),
+        items_case, ("every_category", ("Basic",), {"share": 1.0, "empty": ()}, {})) + plan(
+        sizes_case, ("many_items", ("ManyItems",), {}, {})),
+    "hiersrec.candidates_topk": plan(many_categories, ("many_categories", ("ManyItems",), {}, {"k": 20})),
+    "hiersrec.candidates_mass": plan(many_categories, ("many_categories", ("ManyItems",), {}, {"tau": 0.6})),
+    "hiersrec.item_features": plan(features_case, row(
+        "many_items", ("ManyItems",), FULL, items=300, categories=80, item_width=2, category_width=2)),
     "hiersrec.score": [
-        *plan(score_case, row("two_blocks", ("Basic", "Padding"), MIXED, blocks=2, **NARROW)),
+        *plan(score_case, row("two_blocks", ("Basic", "Padding"), MIXED, blocks=2, **NARROW),
+              row("square", ("Basic", "Padding"), SQUARE, {"events": 3}, length=3, **NARROW)),
         *plan(enlarge(score_case, times=STEEP + BLOCKS), row("large", LARGE, MIXED, **NARROW)),
         *plan(quieten(score_case, "gamma", "beta"), row("low_variance", ("LowVariance",), MIXED, **NARROW)),
         *plan_far(displace(displace(score_case, "o/b", by=80.0), "f2/b", by=-80.0), far_row, "in/b",
@@ -94,7 +112,10 @@ MORE = {
         *plan(quieten(model_case, "gamma", "beta"),
               row("low_variance", ("LowVariance", "Padding"), MIXED, rate=TINY_RATE, **NARROW)),
         *plan_far(model_case, partial(far_row, rate=2.0**-10), "in/b", most=MORE_NORMS),
+        *plan(enlarge(model_case, times=STEEP + BLOCKS),
+              row("large_cold", LARGE, MIXED, {"items": 4, "cold": True}, rate=RATE, **NARROW)),
         *plan(model_case,
+              row("square", ("Basic", "Padding"), SQUARE, length=3, rate=0.02, **NARROW),
               row("logits", ("Switch", "EmptyHistory"), EMPTY, hier="logits", blocks=2, rate=0.02, **NARROW),
               row("oracle", ("Switch",), MIXED, hier="oracle", inputs="id", rate=0.02, **NARROW),
               row("no_hierarchy", ("Switch", "NoNegative"), MIXED, {"items": 5, "cold": True}, hier="none",

@@ -19,6 +19,7 @@ from tests.golden.hmar.cases import (
 
 LONG = {"lengths": (33, 12), "events": 33}
 ONE_USER = {"lengths": (33,), "events": 33}
+SQUARE = (2, 3, 1)   # as many rows as events
 
 
 def end_early(build):
@@ -101,5 +102,7 @@ MORE = {
         *plan(model_case, model_row("settings", ("Basic", "Padding"), MIXED, theta=0.5, weights=[], target=3, rate=0.01,
                                     **NARROW)),
         *plan(end_early(model_case), model_row("without_next", ("NoNegative", "Padding"), MIXED, rate=0.01, **NARROW)),
+        *plan(model_case, model_row("square", ("Basic", "Padding"), SQUARE, length=3, rate=0.01, **NARROW)),
+        *plan(enlarge(model_case, most=4), model_row("large_full", ("LargeValues",), FULL, rate=2.0**-24, **NARROW)),
     ],
 }

@@ -24,6 +24,13 @@ def many_case(rng, draw):
     return {}, {"scores": scores, "target": rng.integers(0, 80, 2), "allowed": rng.random((2, 80)) < 0.8}
 
 
+def many_positives(rng, draw):
+    """Few levels among many candidates, of which half are positive; `allowed` of them are ranked."""
+    scores, allowed = rng.integers(0, 9, (2, 80)).astype(float), rng.random((2, 80)).argsort(axis=1) < draw["allowed"]
+    allowed[:, 79] = True
+    return {}, {"scores": scores, "positive": rng.random((2, 80)) < 0.5, "allowed": allowed}
+
+
 def near_case(rng, draw):
     """Scores near 1, or around another middle, that differ by a few steps."""
     scores = draw.get("middle", 1) + rng.integers(0, 6, (3, 6)) * draw["step"]
@@ -48,6 +55,7 @@ def few_values(rng, draw):
     return {}, {"values": normal(rng, draw["size"])}
 
 
+MANY = "many_items", ("ManyItems", "Ties")
 SATURATED = "saturated", ("LargeValues",), {}
 
 MORE = {
@@ -55,12 +63,16 @@ MORE = {
         near_case, ("near", ("Ties",), {"step": 2.0**-20}, {}), ("nearer", ("Ties", "Float64"), {"step": 2.0**-40}, {}),
         ("saturated", ("LargeValues",), {"step": 2.0**-10, "middle": 40}, {})),
     "metrics.recall_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})) + plan(
-        saturated_case, SATURATED + ({"k": 3},)),
+        saturated_case, SATURATED + ({"k": 3},)) + plan(
+        many_positives, (*MANY, {"allowed": 6}, {"k": 3})),
     "metrics.ndcg_many": plan(some_without, ("undefined", ("Undefined",), {}, {"k": 3})) + plan(
-        saturated_case, SATURATED + ({"k": 3},)),
+        saturated_case, SATURATED + ({"k": 3},)) + plan(
+        many_positives, (*MANY, {"allowed": 6}, {"k": 3})),
     "metrics.auc": plan(some_without, ("undefined", ("Undefined",), {}, HALF),
                         ("undefined_strict", ("Undefined", "Switch"), {"levels": 3}, {"ties": "strict"})) + plan(
-        masked_positives, ("masked_positives", ("Masked",), {}, HALF)) + plan(saturated_case, SATURATED + (HALF,)),
+        masked_positives, ("masked_positives", ("Masked",), {}, HALF)) + plan(
+        saturated_case, SATURATED + (HALF,)) + plan(
+        many_positives, (*MANY, {"allowed": 60}, HALF)),
     "metrics.macro_auc": plan(nobody, ("nobody", ("Undefined",), {}, {})),
     "metrics.mean_and_spread": plan(few_values, ("one_value", ("Undefined", "SmallSample"), {"size": 1}, {})),
 }
