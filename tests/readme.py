@@ -3,10 +3,12 @@
 --quick makes the short form, --folder where README.md and notebooks/figures are, --out where the report goes.
 """
 import argparse
+import os
 import shutil
 from pathlib import Path
 
-from mbref.tables import mechanisms, world_report
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `reproduce` has it; BLAS reads it when it is loaded
+from mbref.tables import mechanisms, world_report  # noqa: E402
 
 BEGIN, END = "<!-- report -->\n", "<!-- /report -->\n"
 FIGURE = "notebooks/figures/mechanisms.png"
