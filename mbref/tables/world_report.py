@@ -51,7 +51,9 @@ def make_report(folder, chosen=mechanisms.MECHANISMS, seeds=3, quick=False, pool
     """Train what these mechanisms and the tables of their papers need, and write the report.
 
     quick: half the users, a quarter of the steps, neither sweeps nor other papers' models. pool: a
-    number of processes, or any executor, see tables/jobs.py; the results are the same.
+    number of processes, or any executor, see tables/jobs.py; the results are the same. A process
+    for each core needs BLAS with one thread, OPENBLAS_NUM_THREADS=1 in the environment from the
+    start, as `reproduce` has it: with two they wait for each other.
     -> (results, paths of what is written).
     """
     folder = reproduce.open_folder(folder)
