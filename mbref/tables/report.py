@@ -66,8 +66,9 @@ def paper_table(paper, table):
 
 
 def text_of(cell):
-    """A cell's text as HTML, in which no line ends within an interval."""
-    return re.sub(", (?=[+-])", ",&nbsp;", escape(cell.strip())) or "–"
+    """A cell's text as HTML, in which no line ends within an interval or after a ±."""
+    text = escape(cell.strip()).replace("± ", "±&nbsp;")
+    return re.sub(", (?=[+-])", ",&nbsp;", text) or "–"
 
 
 def html_table(heads, lines, own=None, kind="numbers"):

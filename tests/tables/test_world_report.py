@@ -10,7 +10,7 @@ import pytest
 
 from mbref.errors import InputError
 from mbref.options import parser
-from mbref.tables import mechanisms, reproduce, rows, world_cells, world_report
+from mbref.tables import mechanisms, report, reproduce, rows, world_cells, world_report
 from mbref.tables.mechanisms import MECHANISMS
 from mbref.tables.world_cells import MEASURE, PLAIN, Cell
 from mbref.worlds import known
@@ -229,6 +229,13 @@ def test_the_page_holds_all_figures_and_tables_and_fetches_nothing(page):
     assert "light dark" in text and "width=device-width" in text and "$" not in text
     for m in MECHANISMS:
         assert f"{m.paper}: {m.name}" in text
+
+
+@pytest.mark.parametrize(("cell", "text"), [
+    ("0.854 ± 0.019", "0.854 ±&nbsp;0.019"), ("+0.2 [-0.1, +0.5]", "+0.2 [-0.1,&nbsp;+0.5]"), ("a, b", "a, b"),
+    ("p < q", "p &lt; q"), (" ", "–")])
+def test_a_line_of_a_cell_ends_where_it_may(cell, text):
+    assert report.text_of(cell) == text
 
 
 def test_the_readme_is_made_from_the_report(tmp_path, page, monkeypatch):
