@@ -12,7 +12,7 @@ from mbref.errors import require, require_choice
 from mbref.nn import masks
 from mbref.nn.attention import attention, masked_softmax
 from mbref.nn.layers import (BUCKETS, dense, embed, glorot, ignore, init_dense,
-                             layer_norm, relu, stop_gradient, time_bucket)
+                             layer_norm, pick, relu, stop_gradient, time_bucket)
 from mbref.papers import dmran
 from mbref.papers.dmran import SETTINGS, fusion, item_attention, redundancy
 from mbref.variants.atrank import dot_block, init_block, weights_loss
@@ -79,7 +79,7 @@ def history_code(params, history, features, config):
     """H = [V[h] ; T[g]] W_0 + b_0, or without T.  -> [B, n, d].  Eq. 1, 2."""
     x = embed(params["V"], features[history.item])  # [B, n, d]
     if config.time:
-        t = params["T"][time_bucket(history.gap, config.bucket)]  # [B, n, d]
+        t = pick(params["T"], time_bucket(history.gap, config.bucket))  # [B, n, d]
         x = np.concatenate([x, t], axis=-1)  # [B, n, 2d]
     return dense(params["W_0"], x)
 

@@ -11,7 +11,7 @@ import autograd.numpy as np
 from mbref.data.session_batches import examples, ranking_batch, training_batch
 from mbref.errors import require, require_choice
 from mbref.nn.layers import (dense, ignore, init_dense, init_matrix, init_norm, init_transformer,
-                             layer_norm, lookup, newest, stop_gradient)
+                             layer_norm, lookup, newest, pick, stop_gradient)
 from mbref.nn.losses import cross_entropy, sum_of_losses, whole
 from mbref.papers import hiersrec
 from mbref.papers.hiersrec import SETTINGS, category_logp, encoder_block  # noqa: F401
@@ -82,7 +82,7 @@ def init(rng, config):
 def item_features(params, batch, item, config):
     """concat(E^I, E^C, E^M) of items [...], as far as they are read.  -> [..., d_in].  (1)."""
     read = {"id": lambda: lookup(params["E_I"], item),
-            "category": lambda: params["E_C"][batch.category[item]] * (item > 0)[..., None],
+            "category": lambda: pick(params["E_C"], batch.category[item]) * (item > 0)[..., None],
             "text": lambda: batch.text[item].astype(params["in"]["w"].dtype)}
     return np.concatenate([read[name]() for name in config.inputs.split("+")], axis=-1)
 
