@@ -55,49 +55,47 @@ def attention_plain(q, k, v, allowed, heads, root, keep, tap=ignore, name="weigh
     return merge_heads((weights if keep is None else weights * keep) @ v)
 
 
-def exponentials(x, allowed):
-    """Turn scores x [..., S] into e^x, 0 where not allowed.  -> 1 / their sum, 0 without a key."""
+def softmax_in_place(x, allowed):
+    """Turn scores x [..., S] into their softmax among the allowed ones, 0 where there are none."""
     if allowed is not None:
         x += ~allowed * x.dtype.type(-1e9)
     x -= onp.max(x, axis=-1, keepdims=True)
     onp.exp(x, out=x)
-    inverse = 1 / (x @ ones(x, -1))[..., None]
-    return inverse if allowed is None else inverse * onp.any(allowed, axis=-1, keepdims=True)
+    total = (x @ ones(x, -1))[..., None]
+    x *= (1 if allowed is None else onp.any(allowed, axis=-1, keepdims=True)) / total
 
 
 @with_gradient(attention_plain)
 def attention_in_parts(q, k, v, allowed, heads, root, keep):
     """`attention`, a few rows of the batch at a time, whose weights stay in a core's cache.
 
-    e holds exp(scores); instead of it, what it is multiplied by is divided by its row sums. With
-    the weights w, a = keep w and out = a v: dv = a^T g, da = g v^T; ds is w (keep da - sum of
+    With the weights w, a = keep w and out = a v: dv = a^T g, da = g v^T; ds is w (keep da - sum of
     keep w da), which is g . out, too, but near a weight of 1 that is rounded otherwise than da.
-    dq = ds k and dk = ds^T q, over root.
+    dq = ds k and dk = ds^T q, over root. (v weighed by e^scores and then divided by their sum would
+    save a pass, for one rounding more in out.)
     """
     q, k, v = (onp.ascontiguousarray(split_heads(x, heads)) for x in (q, k, v))  # [B, H, L, D/H]
     q = q / q.dtype.type(root)
     turned_k = onp.ascontiguousarray(onp.swapaxes(k, -1, -2))  # twice as fast in stacked products
-    e, out = onp.empty(q.shape[:3] + k.shape[2:3], q.dtype), onp.empty_like(q)  # [B, H, L, S]
-    scale = onp.empty(q.shape[:3] + (1,), q.dtype)
-    parts = parts_of(len(e), e[:1].size)
+    w, out = onp.empty(q.shape[:3] + k.shape[2:3], q.dtype), onp.empty_like(q)  # [B, H, L, S]
+    parts = parts_of(len(w), w[:1].size)
     for part in parts:
-        x = onp.matmul(q[part], turned_k[part], out=e[part])
-        scale[part] = exponentials(x, None if allowed is None else allowed[part, None])
-        onp.matmul(x if keep is None else x * keep[part], v[part], out=out[part])
-    out *= scale
+        onp.matmul(q[part], turned_k[part], out=w[part])
+        softmax_in_place(w[part], None if allowed is None else allowed[part, None])
+        onp.matmul(w[part] if keep is None else w[part] * keep[part], v[part], out=out[part])
 
     def backward(g):
-        g = onp.ascontiguousarray(split_heads(g, heads)) * scale
+        g = onp.ascontiguousarray(split_heads(g, heads))
         dq, dk, dv = map(onp.empty_like, (q, k, v))
         turned_v = onp.ascontiguousarray(onp.swapaxes(v, -1, -2))
         for part in parts:
-            x, ds = e[part], g[part] @ turned_v[part]
-            a = x if keep is None else x * keep[part]
+            a, ds = w[part], g[part] @ turned_v[part]
             if keep is not None:
+                a = a * keep[part]
                 ds *= keep[part]
-            ds -= scale[part] * row_dot(x, ds)
             onp.matmul(onp.swapaxes(a, -1, -2), g[part], out=dv[part])
-            ds *= x
+            ds -= row_dot(w[part], ds)
+            ds *= w[part]
             onp.matmul(ds, k[part], out=dq[part])
             onp.matmul(onp.swapaxes(ds, -1, -2), q[part], out=dk[part])
         dq /= q.dtype.type(root)

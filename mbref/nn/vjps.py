@@ -148,12 +148,11 @@ def layer_norm(x, gamma, beta, eps):
 
     def backward(g):
         g = matrix(g)
-        dx = gamma * g
-        along = row_dot(n, dx) / d
-        dx -= (dx @ ones(dx, 1) / d)[:, None]
-        dx -= n * along
+        ng, dx = n * g, gamma * g
+        dx -= (g @ gamma / d)[:, None]
+        dx -= n * (ng @ gamma / d)[:, None]
         dx /= s
-        return onp.reshape(dx, x.shape), onp.einsum("nd,nd->d", n, g), ones(g, 0) @ g, None
+        return onp.reshape(dx, x.shape), ones(g, 0) @ ng, ones(g, 0) @ g, None
 
     out = n * gamma
     out += beta

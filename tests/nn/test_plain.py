@@ -50,11 +50,12 @@ def test_fast_is_plain(name):
 
 @pytest.mark.parametrize("name", sorted(runs.MODELS))
 def test_in_float32_fast_is_as_near_to_float64_as_plain(name):
-    """Each is off by rounding: over 24 draws of parameters the fast form's error is on average at most 1.75 times the
-    plain one's, where the two are more than 2e-6 apart. (Of one draw it may be nine times, by luck; sums taken in an
-    unlucky order have made the average seven times.)"""
+    """Each is off by rounding: where the two are more than 2e-6 apart, the fast form's error is on average, geometric
+    and of 60 draws of parameters, at most 1.1 times the plain one's, within 3 standard errors. Of one draw it may be
+    nine times, by luck; one rounding more in attention has made the average 1.5 times, an unlucky order of sums seven.
+    """
     apart, ratios = {}, {}
-    for draw in range(24):
+    for draw in range(60):
         (loss, grads), (plain_loss, plain) = both(name, np.float32, draw)
         _, (want, exact) = both(name, np.float64, draw)
         assert loss.dtype == np.float32 and abs(loss - want) <= max(2e-6 * want, 2 * abs(plain_loss - want))
@@ -64,7 +65,8 @@ def test_in_float32_fast_is_as_near_to_float64_as_plain(name):
             apart[path] = max(worst(a, b, group), apart.get(path, 0))
             ratios.setdefault(path, []).append((worst(a, c, group) + 1e-9) / (worst(b, c, group) + 1e-9))
     for path, found in ratios.items():
-        assert apart[path] < 2e-6 or np.exp(np.mean(np.log(found))) <= 1.75, path
+        farther = np.mean(np.log(found)) - 3 * np.std(np.log(found)) / 60**0.5
+        assert apart[path] < 2e-6 or farther <= np.log(1.1), path
 
 
 def test_plain_is_autograd_alone():
