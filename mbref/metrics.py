@@ -199,6 +199,29 @@ def paired_bootstrap(a, b, rng, n=1000):
     return PairedDifference(gap.mean(), low, high)
 
 
+def bootstrap_of_seeds(a, b, rng, n=1000):
+    """`paired_bootstrap` of two models trained with several seeds each: a [S, B], b [S', B].
+
+    Drawn anew are the cases, the same for both, and the seeds of each: an interval for other users
+    and other trainings (Owen 2007, the pigeonhole bootstrap). S drawn seeds vary by (S - 1) / S of
+    what seeds do, so that with few of them it is somewhat narrow.
+    Returns PairedDifference(mean, low, high). Raises InputError for what is no such array, no case,
+    nan, no Generator, or an n that is no count.
+    """
+    a, b = (_read_numbers(name, x, axes=2) for name, x in (("a", a), ("b", b)))
+    require(a.size > 0 and b.size > 0 and a.shape[1] == b.shape[1],
+            f"a and b must be [S, B] of the same B >= 1, not {a.shape}, {b.shape}.")
+    require(np.isfinite(a).all() and np.isfinite(b).all(),
+            "a and b must be finite; drop the undefined cases from both.")
+    require_generator(rng)
+    means = []
+    for _ in range(_require_k(n, "n")):
+        cases = rng.integers(a.shape[1], size=a.shape[1])
+        of_a, of_b = (x[rng.integers(len(x), size=len(x))][:, cases].mean() for x in (a, b))
+        means.append(of_a - of_b)
+    return PairedDifference(a.mean() - b.mean(), *np.percentile(means, [2.5, 97.5]))
+
+
 def _require_scores(scores, allowed):
     scores = _read_numbers("scores", scores, axes=2)
     # A comparison with NaN is False, so a NaN target would come out first; an infinity is a mask.

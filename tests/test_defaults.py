@@ -37,9 +37,10 @@ def test_a_gap_is_of_the_first_20():
     assert rank.gap(full, among, 19) == rank.gap(full, among, 21) == (0.0, 0.0)
 
 
-def test_a_bootstrap_draws_1000_times():
-    a, b = np.random.default_rng(0).random((2, 5))
-    (rng, found), (drawn, want) = ((r, metrics.paired_bootstrap(a, b, r, *n)) for r, n in (
+@pytest.mark.parametrize("bootstrap, shape", [(metrics.paired_bootstrap, 5), (metrics.bootstrap_of_seeds, (2, 5))])
+def test_a_bootstrap_draws_1000_times(bootstrap, shape):
+    a, b = np.random.default_rng(0).random((2, *np.atleast_1d(shape)))
+    (rng, found), (drawn, want) = ((r, bootstrap(a, b, r, *n)) for r, n in (
         (np.random.default_rng(7), ()), (np.random.default_rng(7), (1000,))))
     assert found == want and rng.random() == drawn.random()  # the generators stand at the same place
 

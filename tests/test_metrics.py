@@ -596,6 +596,42 @@ def test_paired_bootstrap_sign_default_and_reproducibility():
     assert same == (2.0, 2.0, 2.0)
 
 
+def test_bootstrap_of_seeds_quantiles_are_those_of_all_resamples():
+    """All that can be drawn of three cases, three seeds and two seeds, each equally likely: 27 x 27 x 4."""
+    a = np.array([[0.0, 3.0, 9.0], [1.0, 3.0, 10.0], [4.0, 7.0, 12.0]])
+    b = np.array([[0.5, 2.0, 0.0], [0.5, 2.0, 30.0]])
+    three, two = (list(itertools.product(range(count), repeat=count)) for count in (3, 2))
+    every = np.sort([np.mean([[a[s][c] for c in cases] for s in ours]) - np.mean([[b[s][c] for c in cases] for s in theirs])
+                     for cases in three for ours in three for theirs in two])
+    found = metrics.bootstrap_of_seeds(a, b, np.random.default_rng(2), n=20000)
+    assert found.mean == pytest.approx(a.mean() - b.mean())
+    noise_of_cdf = 4 * math.sqrt(0.025 * 0.975 / 20000)
+    for end, level in ((found.low, 0.025), (found.high, 0.975)):
+        low, high = np.quantile(every, [level - noise_of_cdf, level + noise_of_cdf])
+        assert low <= end + 1e-12 and end <= high + 1e-12
+
+
+def test_bootstrap_of_seeds_of_one_seed_is_over_cases_and_of_one_case_over_seeds():
+    """A tenth of the cases gain 1: of 400 their share varies by sqrt(.1 x .9 / 400) = .015. Two of two seeds: the ends."""
+    base = np.random.default_rng(1).normal(size=400)
+    gain = np.arange(400) < 40
+    _, low, high = metrics.bootstrap_of_seeds([base + gain], [base], np.random.default_rng(2))
+    assert 0.1 - low == pytest.approx(1.96 * 0.015, rel=0.15) and high - 0.1 == pytest.approx(1.96 * 0.015, rel=0.15)
+    assert metrics.bootstrap_of_seeds([[1.0], [3.0]], [[0.0]], np.random.default_rng(2)) == (2.0, 1.0, 3.0)
+    assert metrics.bootstrap_of_seeds([[0.0]], [[1.0], [3.0]], np.random.default_rng(2)) == (-2.0, -3.0, -1.0)
+
+
+@pytest.mark.parametrize("a, b, n", [([[1.0]], [[1.0, 2.0]], 10), ([1.0], [1.0], 10), ([[np.nan]], [[1.0]], 10),
+                                     ([[1.0]], [[np.inf]], 10), ([[]], [[]], 10), (np.zeros((0, 1)), [[1.0]], 10),
+                                     ([[1.0]], np.zeros((0, 1)), 10),
+                                     ([[1.0]], [[1.0]], 0)])
+def test_bootstrap_of_seeds_refuses_what_is_no_pair_of_finite_tables(a, b, n):
+    with pytest.raises(InputError, match="^(a|a and b|n) must be"):
+        metrics.bootstrap_of_seeds(a, b, np.random.default_rng(0), n)
+    with pytest.raises(InputError, match="Generator"):
+        metrics.bootstrap_of_seeds([[1.0]], [[1.0]], np.random.RandomState(0))
+
+
 @pytest.mark.parametrize("a, b, n", [([1.0], [1.0, 2.0], 10), ([[1.0]], [[1.0]], 10),
                                      ([np.nan], [1.0], 10)])
 def test_paired_bootstrap_refuses_unpaired_or_undefined_cases(a, b, n):

@@ -1,9 +1,9 @@
 """Does a paper's mechanism work? On a world that needs it, and on one that does not.
 
 The full model and the one without the mechanism are trained on the world with its signal (ON) and
-without it (OFF), with several seeds and the same settings. The difference is paired over users;
-"way" is how far the full model comes from chance, 0, to the ceiling, 1. The verdict is decided by
-the numbers.
+without it (OFF), with several seeds and the same settings. The difference is paired over users, and
+its interval is one for other users and other seeds. "way" is how far the full model comes from
+chance, 0, to the ceiling, 1. The verdict is decided by the numbers.
 """
 from typing import NamedTuple
 
@@ -140,8 +140,8 @@ def compare(mechanism, cells, found):
 
 def difference(full, without):
     """Figures of two models with the same cases, each a list over seeds."""
-    gap = metrics.paired_bootstrap(*(np.mean([result["users"] for result in results], axis=0)
-                                     for results in (full, without)), np.random.default_rng(0))
+    gap = metrics.bootstrap_of_seeds(*([result["users"] for result in results]
+                                       for results in (full, without)), np.random.default_rng(0))
     row = {name: full[0][name] for name in ("ceiling", "chance", "bound", "coverage")}
     row |= {"difference": gap.mean, "low": gap.low, "high": gap.high}
     if row["coverage"]:

@@ -53,7 +53,7 @@ def compare(options, log, problem, pool, folder):
 def difference(trained, row, plain):
     """How far a row is from a plain baseline, mean over seeds, as text with its interval."""
     cases = [facts["cases"] for job, _, facts in trained if job.row == row]
-    gap = metrics.paired_bootstrap(np.mean(cases, axis=0), plain, np.random.default_rng(0))
+    gap = metrics.bootstrap_of_seeds(cases, [plain], np.random.default_rng(0))
     return mechanisms.interval(dict(difference=gap.mean, low=gap.low, high=gap.high))
 
 

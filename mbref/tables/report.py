@@ -15,7 +15,7 @@ PAGE = Path(__file__).with_name("report.html")
 # what a figure shows, by its file's name
 CAPTIONS = {
     "mechanisms": "Difference that each mechanism makes, with the signal (filled) and without it "
-                  "(hollow), 95% intervals over users",
+                  "(hollow), 95% intervals over users and seeds",
     "ceilings": "From chance to the ceiling: the model without the mechanism (hollow) and the full "
                 "one (filled), with the signal",
     "learning": "Validation against training steps, with the signal: a line a seed; the number of "
