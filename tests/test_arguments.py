@@ -122,6 +122,8 @@ def test_a_log_made_by_hand_with_numbers_that_have_no_names(path, field, wrong, 
     for split in (partial(leave_one_out, target="buy"), session_split):
         with pytest.raises(InputError, match=f"^{sentence}, which have names"):
             split(log._replace(**{field: column}))
+        with pytest.raises(InputError, match="^category of the log must be numbers of 0 to -1, which have names"):
+            split(log._replace(categories=None))
 
 
 @pytest.mark.parametrize("given, sentence", [

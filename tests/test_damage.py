@@ -200,6 +200,26 @@ def test_a_header_that_declares_what_is_not_there(tmp_path, shape):
         arrays.read_arrays(tmp_path / "a.npz", {"x": ("i", 1)})
 
 
+
+@pytest.mark.parametrize("items, sentence", [(121_990, "."), (121_991, "x has not the size that it declares")])
+def test_no_file_stands_for_more_than_1100_times_its_size(tmp_path, items, sentence):
+    """Of 110 bytes, here all head, 1100 * (110 + 1) are believed to be 110 + 121,990."""
+    text = f"{{'descr': '|i1', 'fortran_order': False, 'shape': ({items},), }}".ljust(100)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as z:
+        z.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+        z.infolist()[0].file_size = 110 + items
+    with pytest.raises(ValueError, match=sentence) as caught:
+        arrays.read_arrays(tmp_path / "a.npz", {"x": ("i", 1)})
+    assert sentence != "." or "declares" not in str(caught.value)
+
+
+def test_a_long_reason_is_cut(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((), [("a" * 300, int)]))
+    with pytest.raises(ValueError, match="^x is .*a{100}") as caught:
+        arrays.read_arrays(tmp_path / "a.npz", {"x": ("i", 0)})
+    assert len(str(caught.value)) == 200
+
+
 @pytest.mark.parametrize("change", [
     {"task": {"candidates": 3}}, {"task": {"gap": True}}, {"config": {"width": 4.5}}, {"config": {"width": True}},
     {"config": {"width": 10**30}}, {"config": {"items": -1}}, {"config": {"width": None}}, {"config": {"width": [4]}},
@@ -256,14 +276,16 @@ def test_both_kinds_of_header(tmp_path, version):
     np.testing.assert_array_equal(arrays.read_arrays(tmp_path / "a.npz", {"a": ("i", 1)})["a"], [0, 1, 2])
 
 
-@pytest.mark.parametrize("size, good", [(0, True), (64, True), (65, False)])
-def test_an_extra_field_takes_less_room_than_an_array(tmp_path, size, good):
+@pytest.mark.parametrize("size, before, good", [
+    (0, 0, True), (64, 0, True), (65, 0, False), (0, 64, True), (0, 65, False)])
+def test_an_extra_field_takes_less_room_than_an_array(tmp_path, size, before, good):
     """More than 64 bytes may be an array that the list of a damaged file has lost."""
     info, content = zipfile.ZipInfo("a.npy"), io.BytesIO()
     info.extra = struct.pack("<HH", 0xCAFE, size - 4) + bytes(size - 4) if size else b""
     np.save(content, np.arange(3))
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as z:
         z.writestr(info, content.getvalue())
+    (tmp_path / "a.npz").write_bytes(bytes(before) + (tmp_path / "a.npz").read_bytes())
     if good:
         return np.testing.assert_array_equal(arrays.read_arrays(tmp_path / "a.npz", {"a": ("i", 1)})["a"], [0, 1, 2])
     with pytest.raises(ValueError, match="its list of arrays is damaged"):

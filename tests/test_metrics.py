@@ -364,6 +364,7 @@ def test_13_too_few_free_ids_use_all_and_pad_with_zero():
     assert sorted(sampling.negatives_of_user(rng, 6, [1, 2, 3], 3)) == [4, 5, 6]
     assert sampling.negatives_of_user(rng, 3, [1, 2, 3], 2).tolist() == [0, 0]
     assert sampling.negatives_of_user(rng, 3, [], 0).shape == (0,)
+    assert sampling.negatives_of_user(rng, 0, [0], 2).tolist() == [0, 0]
     assert sorted(sampling.negatives_of_user(rng, 3, (), 3)) == [1, 2, 3]
 
 

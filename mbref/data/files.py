@@ -32,7 +32,8 @@ def write_part(path, write, new=False):
         for old in path.parent.glob(f"*.*{MARK}"):  # what processes that were killed have left
             number = old.name.removesuffix(MARK).rpartition(".")[2]
             if number.isdecimal() and not is_running(int(number)):
-                old.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # another process may have done it
+                    old.unlink()
         with open(part, "wb") as file:
             write(file)
             file.flush()

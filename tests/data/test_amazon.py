@@ -184,6 +184,14 @@ def test_broken_line_is_skipped_and_named(tmp_path, line, why):
     assert notes(log)[0] == f"X.json: skipped 1 of 3 rows as broken (the first is line 3: {why})"
 
 
+def test_times_and_ids_at_their_bounds(tmp_path):
+    """Times below 10^11 s, ids of up to 200 letters."""
+    text = "".join(review("u" * 200, "B1", None, timestamp=time) for time in (0, 10**14 - 1, 10**14))
+    log = read(saved(tmp_path, text), "amazon")
+    assert log.time.tolist() == [0, 10**11 - 1] and "the first is line 3: it has no valid" in notes(log)[0]
+    assert read(saved(tmp_path, "1 " + "9" * 200 + "\n" + "u" * 200 + " 5\n", "X.txt"), "s3rec").items[2] == "9" * 200
+
+
 @pytest.mark.parametrize(("good", "broken", "accepted"), [
     (1, 1, True), (1, 2, False), (1997, 2, False), (1998, 2, True), (10, 0, True), (0, 1, False)])
 def test_how_many_broken_lines_are_too_many(tmp_path, good, broken, accepted):

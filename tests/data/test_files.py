@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -124,3 +125,15 @@ def test_a_process_that_we_may_not_signal_is_running(monkeypatch):
 
     monkeypatch.setattr(os, "kill", refuse)
     assert files.is_running(1)
+
+
+def test_where_no_process_can_be_asked_all_are_running(monkeypatch):
+    monkeypatch.setattr(files, "os", SimpleNamespace(name="nt"))
+    assert files.is_running(1)
+
+
+def test_what_another_process_removes_first_is_gone_as_well(tmp_path, monkeypatch):
+    (tmp_path / "a.7.mbref.part").write_bytes(b"half")
+    monkeypatch.setattr(files, "is_running", lambda number: (tmp_path / "a.7.mbref.part").unlink())
+    write_whole(tmp_path / "a", write(b"whole"))
+    assert names(tmp_path) == ["a"]

@@ -154,6 +154,8 @@ def test_a_short_line_in_the_middle_is_refused(tmp_path):
     (",70", ",-1", "events.csv line 4: time '-1' is not in 0..100000000000, write seconds since 1970, not milliseconds"),
     (",70", ",1511539200000", "events.csv line 4: time '1511539200000' is not in 0..100000000000, "
                               "write seconds since 1970, not milliseconds"),
+    (",70", ",100000000000", "events.csv line 4: time '100000000000' is not in 0..100000000000, "
+                             "write seconds since 1970, not milliseconds"),
     ("9,coupon", ",coupon", "events.csv line 4: the user is empty, fill it in or delete the line"),
     (",70", ",70,1", "events.csv line 4: 6 fields where 5 separated by commas are expected, mend the line or choose "
                    "another format"),
@@ -162,6 +164,16 @@ def test_a_short_line_in_the_middle_is_refused(tmp_path):
 ])
 def test_broken_events(tmp_path, old, new, message):
     assert refused(saved(tmp_path, EVENTS.replace(old, new, 1))) == message
+
+
+def test_of_several_broken_lines_the_first_is_named(tmp_path):
+    events = EVENTS.replace("9,coupon", ",coupon").replace("60.9", "60.9,1")
+    assert refused(saved(tmp_path, events)).startswith("events.csv line 4: the user is empty")
+
+
+def test_times_at_their_bounds(tmp_path):
+    log = read_groups(saved(tmp_path, EVENTS.replace(",20", ",0").replace(",70", ",99999999999")))
+    assert log.time.tolist() == [60, 99999999999, 0, 50, 50]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [

@@ -197,6 +197,7 @@ def test_random_vectors_have_the_lengths_of_the_text_but_not_its_content():
     assert made.shape == like.shape
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), np.linalg.norm(like, axis=1), atol=1e-12)
     assert (made[0] == 0).all()
+    assert np.allclose(np.abs(random_vectors(np.random.default_rng(0), np.full((40, 1), 3.0))), 3)  # draws below 1, too
     cosine = (made * like).sum(axis=1) / np.maximum((like ** 2).sum(axis=1), 1e-300)
     assert abs(cosine.mean()) < 4 / np.sqrt(400 * 16)
     assert (made == random_vectors(np.random.default_rng(0), like)).all()

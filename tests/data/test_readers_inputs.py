@@ -90,6 +90,8 @@ def test_rows_are_in_order_whatever_their_times_span(span):
     user, time = rng.integers(1, 4, 50), rng.integers(0, span, 50) - span // 2
     time[:2] = -(span // 2), span - 1 - span // 2
     np.testing.assert_array_equal(build._order(user, time), np.lexsort((time, user)))
+    late = 2**59 + np.array([2, -1, 1, 0, -2, 3])  # twice as much, by 2^3 for the row, goes beyond 2^63
+    assert build._order(np.ones(6, int), late).tolist() == [4, 1, 3, 2, 0, 5]
 
 
 def test_one_impossible_time_of_three_rows_is_skipped(tmp_path):
@@ -715,7 +717,7 @@ def test_numpys_parser_gives_what_lines_give_or_nothing(rows, separator, crlf):
 @pytest.mark.parametrize(("data", "separator"), [
     (b"1,20\n3,4\n", ","), (b"1::20\r\n3::4\r\n", "::"), (b'"1","x y"\n"3",z\n', ","), (b"1 \xc3\xa9\n3 4\n", " "),
     (b"1\t" + b"9" * 18 + b"\n10\t2\n", "\t"), (b"1," + b"9" * 19 + b"\n10,2\n", ","), (b",\n,x\n", ","),
-    (b"01,+3\n-2,1\n", ","), (b"00,1\n0,1\n", ","), (b"1,:\n2,/\n", ","), (b"1,2\r\n3,pv\r\n", ","),
+    (b"01,+3\n-2,1\n", ","), (b"1,5\n2,+3\n", ","), (b"10,1\n9" + b"0" * 18 + b",2\n", ","), (b"00,1\n0,1\n", ","), (b"1,:\n2,/\n", ","), (b"1,2\r\n3,pv\r\n", ","),
     (b"".join(b"%d,name%d\n" % (n, n) for n in range(20)), ","), (b"1,abcdefgh\n1,abcdefghi\n", ","),
     (b'1,"2\n', ","), (b'1,"a,b"\n', ","), (b'1,"a""b"\n', ","), (b'1,"01"\n"2",3\n', ","), (b'"-5",a"b\n', ","),
     (b"0.5,0\n-1,00\n", ","), (b"1::-999999999999999999\n", "::"), (b"1::02\n", "::"), ("1,2\n\xa003,4\n".encode(), ",")])

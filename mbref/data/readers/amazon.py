@@ -110,8 +110,8 @@ def _records(found, convert):
 
 def _record(content):
     """The record that a line holds; 2014's metadata are Python. Raises ValueError."""
-    parsers = (json.loads, ast.literal_eval)[:2 if len(content or "") < LONGEST_LITERAL else 1]
-    for parse in parsers:
+    python = (ast.literal_eval,) if len(content or "") < LONGEST_LITERAL else ()
+    for parse in (json.loads, *python):
         try:
             record = parse(content)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -130,7 +130,7 @@ def _review(record):
 
 def _review_by_stars(record):
     """The same with its stars as the behaviour."""
-    stars = next((number(str(record[name])) for name in RATING if name in record), -1)
+    stars = next((number(str(record[name])) for name in RATING if name in record), np.nan)
     if not 0 <= stars <= 5:
         raise ValueError(f"it has no {' or '.join(RATING)} in 0..5")
     user, item, _, time = _review(record)
@@ -151,7 +151,7 @@ def _raw_id(record, names):
 
 def _milliseconds(record):
     """Milliseconds since 1970 of a review, from its first field with a time. Raises ValueError."""
-    value = -1
+    value = np.nan
     if record.get("unixReviewTime") is not None:
         value = number(str(record["unixReviewTime"])) * 1000
     elif record.get("timestamp") is not None:

@@ -44,7 +44,7 @@ def log(found, parts, vocabularies, reading, per_second=None, same=REPEATS):
     events, names = _number_behaviours(found, events, vocabularies)
     if "time" in events:
         time = events["time"].values
-        if per_second is None and (per_second := units_per_second(time)) > 1:
+        if per_second is None and (per_second := units_per_second(time)) != 1:
             note(found, f"times are read as {UNITS[per_second]}")
         most = LATEST * per_second
         problem = f"time {{}} is not in 0..{most} {UNITS[per_second]} since 1970"
