@@ -18,7 +18,7 @@ import pytest
 from mbref import options, runs, training
 from mbref.__main__ import cut_values, main, set_blas_threads
 from mbref.data import sequences
-from mbref.data.options import fraction
+from mbref.data.options import fraction, natural, positive, seconds
 from mbref.errors import MOST
 from mbref.tables.recommend import recommend
 from mbref.worlds import last
@@ -412,6 +412,16 @@ def test_a_number_is_finite_and_has_a_bound(action):
     for text in ("x", "nan", *(["1.5"] if type(action.type("1" if action.dest != "cold" else "0.5")) is int else [])):
         with pytest.raises((ValueError, argparse.ArgumentTypeError)):
             action.type(text)
+
+
+@pytest.mark.parametrize("convert, good, bad", [
+    (positive, ("1", str(MOST)), ("0", str(MOST + 1), "1.0", "")), (natural, ("0", str(MOST + 1)), ("-1",)),
+    (seconds, ("0.001", "1000000"), ("0", "-1", "1000000.1"))])
+def test_numbers_of_options_at_their_bounds(convert, good, bad):
+    assert [convert(text) for text in good] == [float(text) for text in good]
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError, match="is no "):
+            convert(text)
 
 
 def test_a_share_is_at_least_0_and_less_than_1():

@@ -61,7 +61,7 @@ def test_a_folder_gets_all_files_or_none(tmp_path):
     """Nothing that is somebody else's is touched."""
     files.write_folder(tmp_path, {"a": b"old", "mine": b"stays", "c": b"other"})
     (tmp_path / f"c.{os.getpid()}.mbref.part").symlink_to("/dev/full")
-    with pytest.raises(InputError, match="there already with other content, .* nothing was written"):
+    with pytest.raises(InputError, match=f"^{tmp_path}/c: there already with other content, .* nothing was written"):
         files.write_folder(tmp_path, {"a": b"old", "b/b": b"new", "c": b"new"})
     for order in ("a", "b/b", "c"), ("c", "b/b", "a"):
         with pytest.raises(InputError, match="^cannot write .*c .No space.* free some space or give another folder"):
@@ -72,6 +72,8 @@ def test_a_folder_gets_all_files_or_none(tmp_path):
     paths = files.write_folder(tmp_path, {"b/b": b"new", "a": b"new"}, over=True)
     assert contents(tmp_path) == {"a": b"new", "b/b": b"new", "mine": b"stays", "c": b"other"}
     assert paths == [tmp_path / "b/b", tmp_path / "a"]
+    with pytest.raises(InputError, match="/b: there already with other content"):  # a folder
+        files.write_folder(tmp_path, {"b": b"new"})
     with pytest.raises(InputError, match="cannot write to .*a/below .*Not a directory"):
         files.write_folder(tmp_path / "a" / "below", {"b": b"new"})
 
@@ -125,6 +127,14 @@ def test_a_process_that_we_may_not_signal_is_running(monkeypatch):
 
     monkeypatch.setattr(os, "kill", refuse)
     assert files.is_running(1)
+
+
+def test_json_is_written_over_what_is_there_and_holds_no_nan(tmp_path):
+    for value, text in ([1], b"[\n 1\n]"), ({"a": None}, b'{\n "a": null\n}'):
+        files.write_json(tmp_path / "a.json", value)
+        assert (tmp_path / "a.json").read_bytes() == text
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "a.json", float("nan"))
 
 
 def test_where_no_process_can_be_asked_all_are_running(monkeypatch):

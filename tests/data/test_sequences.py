@@ -387,6 +387,12 @@ def test_ranking_batch_by_hand():
     assert counts_of_all(window, 4) == [[none, none, none, none, buy], [none, [0, 1], [0, 2], none, none]]
 
 
+def test_scores_change_by_what_a_pair_counts_beyond_the_others():
+    history = windows.ItemCounts(np.array([0, 1]), np.array([2, 1]), np.array([[3., 0], [0, 2]]), np.array([1., 0]))
+    scores = indicators.add_counts(np.ones((2, 2)), history, np.array([[10., 100], [1000, 10000]]))
+    assert scores.tolist() == [[1, 1 + 2 * 10], [1 - 1 * 1000 + 2 * 10000, 1]]
+
+
 def test_counts_to_rank_from_do_not_grow_with_the_catalogue():
     """A whole array would be 2.4 GB."""
     history = sq.from_rows(np.array([3] * 4 + [5]), np.array([2, 2, 1, 2, 4]), np.array([1, 2, 2, 2, 1]), 2)

@@ -116,6 +116,14 @@ def test_newer_events_by_hand():
     assert len(found.item) == 3 and notes[0].startswith("1 of 1 events") and notes[0].endswith("(items are all known)")
 
 
+def test_without_times_newer_events_go_last():
+    log, more = (a_log(rows)._replace(time=None) for rows in (
+        [("1", "b", 1, 1), ("1", "a", 2, 1), ("2", "b", 3, 1)], [("1", "b", 1, 1), ("1", "a", 2, 1)]))
+    found, notes = add_events(log, more)
+    assert notes == [] and found.time is None and found.user.tolist() == [1, 1, 1, 1, 2]
+    assert found.items[found.item].tolist() == ["b", "a", "b", "a", "b"]
+
+
 def test_only_what_the_log_has_is_left_out_of_newer_events():
     """Two events of one second, told apart by the file's fractions, both stay."""
     log = a_log([("1", "a", 1, 1), ("1", "b", 2, 1)])

@@ -111,6 +111,7 @@ def test_a_new_user_is_the_last_of_the_log(folder):
     assert notes == [] and more.users[-1] == NEW_USER
     assert more.items[more.item[-2:]].tolist() == ["7", "500"]
     assert [more.behaviours[k - 1] for k in more.behaviour[-2:]] == ["pv", "buy"]
+    assert more.time[-2:].tolist() == [max(log.time), max(log.time) + 1]
 
 
 def test_who_has_met_every_item_is_told_so(tmp_path):
