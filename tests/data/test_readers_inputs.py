@@ -59,6 +59,12 @@ def test_a_label_may_be_true_or_false(tmp_path):
     assert items(read_table(path, {"user": "u", "item": "i"})) == ["5", "7"]
 
 
+def test_one_behaviour_is_in_no_order(tmp_path):
+    path = saved(tmp_path, "u,i,b\n1,5,x\n1,6,x\n")
+    log = read_table(path, {"user": "u", "item": "i", "behaviour": "b"})
+    assert log.behaviours == ("x",) and not [note for note in log.notes if "behaviours in the order" in note]
+
+
 # Broken rows.
 
 def test_a_few_broken_rows_are_skipped_and_counted_by_kind(tmp_path):
