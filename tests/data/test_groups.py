@@ -156,6 +156,8 @@ def test_a_short_line_in_the_middle_is_refused(tmp_path):
                               "write seconds since 1970, not milliseconds"),
     (",70", ",100000000000", "events.csv line 4: time '100000000000' is not in 0..100000000000, "
                              "write seconds since 1970, not milliseconds"),
+    (",70", ',70,""', "events.csv line 4: 6 fields where 5 separated by commas are expected, mend the line or choose "
+                      "another format"),
     ("9,coupon", ",coupon", "events.csv line 4: the user is empty, fill it in or delete the line"),
     (",70", ",70,1", "events.csv line 4: 6 fields where 5 separated by commas are expected, mend the line or choose "
                    "another format"),

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from mbref.data.readers import read_table
+from mbref.data.readers import columns, read_table
 from mbref.errors import InputError
 from tests.optional import library
 
@@ -48,6 +48,23 @@ def test_timestamps_of_all_units(tmp_path, unit):
     assert read_table(tmp_path / "log.parquet", COLUMNS).time.tolist() == [T, T + 1, T, T + 5]
 
 
+def test_times_need_not_be_written_out(tmp_path):
+    times = np.array(ROWS["t"]).astype("M8[s]")
+    parquet.write_table(pyarrow.table({**ROWS, "i": [1, 2, 3, 4], "t": times}), tmp_path / "log.parquet")
+    parquet.write_table(pyarrow.table({**ROWS, "i": [1, 2, 3, 4], "t": times.astype("M8[D]")}), tmp_path / "days.parquet")
+    for name, want in ("log", [T, T + 1, T, T + 5]), ("days", 4 * [T // 86400 * 86400]):
+        log = read_table(tmp_path / f"{name}.parquet", COLUMNS, ("buy", "pv"))
+        assert log.time.tolist() == want and log.notes[0] == f"{name}.parquet: times are read as microseconds"
+
+
+def test_many_rows_are_read_in_parts_and_missing_numbers_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "PARQUET_ROWS", 2)
+    parquet.write_table(pyarrow.table({"u": [1, 2, 1, 2, 1], "i": [7, 8, 9, 7, None]}), tmp_path / "log.parquet")
+    log = read_table(tmp_path / "log.parquet", {"user": "u", "item": "i"})
+    assert log.items[log.item].tolist() == ["7", "9", "8", "7"]
+    assert "skipped 1 of 5 rows as broken (the first is line 5: the item is empty" in log.notes[0]
+
+
 def test_ids_of_other_kinds(tmp_path):
     """Hashes of 64 bits without a sign, bytes, whole numbers that a missing one has made floats; no lists."""
     rows = {"u": pyarrow.array([2**64 - 1, 2**63, 7], pyarrow.uint64()), "i": [b"a", b"\xc3\xa9", b"a"], "c": [1.0, float("nan"), 2.0]}
@@ -71,5 +88,5 @@ def test_what_is_no_parquet_file_is_refused(tmp_path):
     assert str(caught.value).endswith("it has " + ", ".join(many.column_names)[:300])
     for size in range(0, len(whole), 37):
         (tmp_path / "cut.parquet").write_bytes(whole[:size])
-        with pytest.raises(InputError, match="cut.parquet: is no Parquet file"):
+        with pytest.raises(InputError, match=r"cut.parquet: is no Parquet file that can be read \(\w.+\)$"):
             read_table(tmp_path / "cut.parquet", COLUMNS)

@@ -67,6 +67,13 @@ def test_equal_timeframes_stay_in_the_order_of_the_file(tmp_path):
     assert log.items[log.item].tolist() == ["60", "50", "40", "30", "40", "30"]
 
 
+def test_days_and_timeframes_at_their_bounds(tmp_path):
+    """From 1970 on, below 10^11 ms."""
+    rows = "1;NA;20;0;1970-01-01\n1;NA;30;99999999999;1970-01-01\n1;NA;40;100000000000;1970-01-01\n"
+    log = read(saved(tmp_path, HEADER + rows), "diginetica")
+    assert log.time.tolist() == [0, 99999999] and "the first is line 4: eventdate" in " ".join(log.notes)
+
+
 def test_a_timeframe_may_be_longer_than_a_day(tmp_path):
     log = read(saved(tmp_path, HEADER + "1;NA;20;172801500;2016-05-09\n"), "diginetica")
     assert log.time.tolist() == [DAY + 2 * 86400 + 1]

@@ -270,5 +270,5 @@ def of_arrow(column):
         column = column.cast("string")
     if (types.is_integer(column.type) and not types.is_uint64(column.type)
             and not column.null_count):
-        return Column(column.to_numpy(zero_copy_only=False).astype(np.int64))
+        return Column(column.to_numpy().astype(np.int64))
     return of_texts("" if value is None else str(value) for value in column.to_pylist())
