@@ -1,5 +1,5 @@
 """What somebody who imports mbref may give wrongly: one sentence that names it; what is right in another dress is right."""
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, FrozenInstanceError, fields
 from functools import partial
 
 import numpy as np
@@ -101,6 +101,14 @@ def test_parameters_that_are_drawn_from_no_generator(name):
     for rng in (None, 7):
         with pytest.raises(InputError, match=f"^rng is {rng}: give a Generator"):
             model.init(rng, config)
+
+
+@pytest.mark.parametrize("kind", [runs.Task, training.Settings, *(
+    model.Config for model in (*runs.MODELS.values(), *runs.VARIANTS.values()))])
+def test_what_a_run_was_asked_does_not_change(kind):
+    field = fields(kind)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(object.__new__(kind), field, 1)
 
 
 @pytest.mark.parametrize("n", [0, 2.5, "9", None, float("nan")])

@@ -572,6 +572,7 @@ def test_mean_and_sample_sd_over_seeds_by_hand():
     one = metrics.mean_and_spread([0.25])
     assert one.mean == 0.25 and math.isnan(one.sd)
     assert np.isnan(metrics.mean_and_spread([1.0, np.nan])).all()
+    close(metrics.mean_and_spread([1.0, 4.0]), [2.5, math.sqrt(4.5)])
 
 
 def test_paired_bootstrap_quantiles_are_those_of_the_binomial():
@@ -585,6 +586,14 @@ def test_paired_bootstrap_quantiles_are_those_of_the_binomial():
         assert stats.binom.cdf(quantile - 1, 17, 7 / 17) < level - noise_of_cdf
         assert stats.binom.cdf(quantile, 17, 7 / 17) > level + noise_of_cdf
     close(found, [7 / 17, low / 17, high / 17])
+
+
+def test_paired_bootstrap_ends_where_a_fortieth_is_left():
+    """Of 41 sorted means, the second and the last but one."""
+    gap, rng = np.array([0.5, 1.0, 4.0, 9.0, 20.0]), np.random.default_rng(8)
+    means = sorted(np.mean(gap[rng.integers(5, size=5)]) for _ in range(41))
+    close(metrics.paired_bootstrap(gap, 0 * gap, np.random.default_rng(8), 41), [6.9, means[1], means[-2]])
+    assert len({*means[:3], *means[-3:]}) == 6
 
 
 def test_paired_bootstrap_sign_default_and_reproducibility():
@@ -634,7 +643,7 @@ def test_bootstrap_of_seeds_refuses_what_is_no_pair_of_finite_tables(a, b, n):
 
 
 @pytest.mark.parametrize("a, b, n", [([1.0], [1.0, 2.0], 10), ([[1.0]], [[1.0]], 10),
-                                     ([np.nan], [1.0], 10)])
+                                     ([1.0, np.nan], [1.0, 1.0], 10)])
 def test_paired_bootstrap_refuses_unpaired_or_undefined_cases(a, b, n):
     with pytest.raises(InputError, match="a and b must"):
         metrics.paired_bootstrap(a, b, np.random.default_rng(0), n)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mbref import runs
-from mbref.data.readers import build, read, read_table, read_task, table, times
+from mbref.data.readers import build, lines, read, read_table, read_task, table, times
 from mbref.data.readers.columns import Column, Layout, load_table, parse_lines, texts_of
 from mbref.data.readers.lines import Findings, chunks
 from mbref.errors import InputError
@@ -186,6 +186,18 @@ def test_iso_times_are_those_of_python(second, end):
     ("1970-01-01T00:00:01.1234567", 1.123456), ("1970-01-01T000001", 1), ("1970-01-01T00:00:00-01", 3600)])
 def test_short_iso_times_by_hand(text, seconds):
     assert times.iso_time(text) == seconds * 10**6
+
+
+@pytest.mark.parametrize(("size", "good"), [(8, True), (9, False)])
+def test_what_has_no_break_is_read_up_to_the_longest_line(tmp_path, monkeypatch, size, good):
+    monkeypatch.setattr(lines, "CHUNK", 4)
+    monkeypatch.setattr(lines, "LONGEST", 8)
+    path = saved(tmp_path, "a" * size)
+    if good:
+        assert list(chunks(path)) == [(1, b"a" * size)]
+        return
+    with pytest.raises(InputError, match="^log.csv line 1: is longer than 8 bytes"):
+        list(chunks(path))
 
 
 @pytest.mark.parametrize(("size", "good"), [(1 << 22, True), ((1 << 22) + (1 << 20) + 1, False)])

@@ -163,10 +163,10 @@ def test_a_log_of_one_file_is_no_log_of_groups(tmp_path, capsys):
 def test_auc_by_hand():
     history = from_rows(np.array([1, 2]), np.array([1, 1]), np.array([1, 1]), 1)
     held = Held(history, np.array([2, 3]), np.array([False, False]))
-    negatives = np.array([[1, 3, 4], [1, 0, 0]])  # 0 is none
-    table = np.array([[0.5, 0.5, 0.1, 0.9], [0.2, 0.0, 0.7, 0.0]])  # scores of items 1..4
+    negatives = np.array([[1, 3, 4], [4, 0, 0]])  # 0 is none
+    table = np.array([[0.5, 0.5, 0.1, 0.9], [0.8, 0.0, 0.7, 0.2]])  # scores of items 1..4
     # user 1: item 2 (.5) ties with 1, beats 3, loses to 4: (.5 + 1 + 0) / 3; user 2: item 3 beats
-    # item 1: 1
+    # item 4: 1
     found = evaluation.auc(evaluation.pick_candidates(lambda history, cases: table[cases]), held,
                            negatives)
     assert found == {"AUC": pytest.approx((0.5 + 1) / 2),
@@ -177,6 +177,16 @@ def test_auc_by_hand():
     assert found == {"AUC": pytest.approx(0.5), "AUC strict": pytest.approx(1 / 3)}
 
 
+def test_a_report_by_hand():
+    history = from_rows(np.array([1, 2]), np.array([3, 1]), np.array([1, 1]), 1)
+    held = Held(history, np.array([1, 2]), np.array([False, True]))
+    table = np.array([[3, 5, 1, 3], [9, 2, 1, 0]])  # the target ties with item 4; it is the second of four
+    found = evaluation.report(lambda history, cases: table[cases], held, 4, k=1,
+                              negatives={"own": [np.array([[3, 0], [1, 0]])]})  # 0, which scores as item 1, is none
+    assert found["ties"] == 1 / 2 and found["HR@1"] == 0 and found["MRR@1 (own)"] == 1 / 2
+    assert (found["HR@1 (own)"], found["HR@1 new (own)"], found["HR@1 seen (own)"]) == (1 / 2, 1, 0)
+
+
 def test_auc_does_not_depend_on_the_batch_size():
     rng = np.random.default_rng(0)
     history = from_rows(np.arange(1, 10), np.ones(9, int), np.ones(9, int), 1)
@@ -185,6 +195,7 @@ def test_auc_does_not_depend_on_the_batch_size():
     negatives = 1 + (held.item[:, None] + rng.integers(0, 4, (9, 3))) % 5
     score = evaluation.pick_candidates(lambda history, cases: table[cases])
     assert evaluation.auc(score, held, negatives, 2) == evaluation.auc(score, held, negatives, 100)
+    assert [*map(evaluation.cases_at_once, (1, 62_500, 62_501, 10**7))] == [64, 64, 63, 1]
 
 
 # Counting baselines that came with AUC.

@@ -44,7 +44,7 @@ def opened(path):
         require(stat.S_ISREG(mode), f"{path}: is a pipe or a device, and a log is read more than "
                                     "once: write it to a file first")
         with open(path, "rb") as file:
-            packed = file.peek(2).startswith(GZIP_MAGIC)
+            packed = file.peek().startswith(GZIP_MAGIC)
             yield gzip.GzipFile(fileobj=file) if packed else file
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file, check the path") from None
