@@ -86,7 +86,7 @@ def write_all(run, log, k, path, each=map):
 
     each: calls a function for every block of users, as map does.
     """
-    require_vector(run.config, len(log.users) - 1, log.users[-1])
+    require_vector(run.config, len(log.users) - 1, str(log.users[-1]))
     score = evaluation.item_scorer(run.model, run.params, run.config)
     lists = np.split(np.arange(len(log.user)), np.flatnonzero(np.diff(log.user)) + 1)
     size = evaluation.cases_at_once(len(log.items) - 1)

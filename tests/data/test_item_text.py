@@ -4,13 +4,17 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mbref import runs
 from mbref.data import item_text as metadata
 from mbref.data.item_text import random_vectors
+from mbref.data.leave_one_out import Held, Split
 from mbref.data.log import Attributes
+from mbref.data.sequences import from_rows
 from mbref.errors import InputError
 from tests.optional import require
 
@@ -211,3 +215,17 @@ def test_one_column_is_the_sign_of_the_hash():
     assert {-1, 1} <= set(signs)
     np.testing.assert_allclose(text_vectors(tokens, [1, 2], 1, 1)[:, 0], signs, atol=1e-12)
     assert text_vectors(tokens, np.arange(1, 61), 8, 1).shape == (62, 1)
+
+
+def test_the_text_of_a_run():
+    """Of the training's items alone, in all four parts; or as random, or none."""
+    tokens = random_tokens(3)
+    events = from_rows(np.ones(4, int), np.array([1, 2, 3, 2]), np.ones(4, int), 1)
+    held = Held(events, np.array([4]), np.array([False]))
+    split, log = Split(events, held, held, events, 50, 1, 1), SimpleNamespace(attributes=as_attributes(tokens))
+    words = text_vectors(log.attributes, [1, 2, 3])
+    for kind, want in ("words", words), ("random", random_vectors(np.random.default_rng(0), words)):
+        made = runs.with_text(split, log, kind)
+        for part in (made.train, made.refit, made.validation.history, made.test.history):
+            np.testing.assert_array_equal(part.text, want)
+    assert runs.with_text(split, log, "none") is split

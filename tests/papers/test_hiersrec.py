@@ -299,3 +299,12 @@ def test_config_refuses(wrong, sentence):
     with pytest.raises(InputError) as error:
         hiersrec.Config(**{"items": 5, "categories": 2, **wrong})
     assert str(error.value) == sentence
+
+
+def test_what_is_drawn_at_first():
+    """Embeddings from N(0, .1^2); a mean and a root of n squares are off by .1 / sqrt(n) or less, about."""
+    config = hiersrec.Config(items=300, categories=200, item_width=50, category_width=50, projection_width=50, length=200, width=50)
+    params = hiersrec.init(np.random.default_rng(0), config)
+    for name in "position", "E_I", "E_C", "W_p":
+        x = params[name]
+        assert x.size >= 10_000 and abs(x.mean()) < 0.004 and abs(x.std() - 0.1) < 0.004

@@ -1,4 +1,5 @@
 """Why an item is recommended: the events whose loss lowers its score, by hand, on a model that adds up a table."""
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from mbref import runs
 from mbref.data.log import Log
+from mbref.errors import InputError
 from mbref.tables.recommend import Reason, recommend, write_all
 
 ITEMS, KINDS = np.array(["", "ant", "bee", "cat", "dog", "elk"]), ("buy", "view")
@@ -71,3 +73,19 @@ def test_all_users_are_read_at_the_times_of_their_last_events(clock, tmp_path):
     log = TIMED._replace(user=np.array([1, 1, 1, 2, 2]), users=np.array(["", "me", "you"]))
     write_all(run, log, 1, tmp_path / "all.csv")
     assert times == [[30, 70]]
+
+
+def test_users_of_one_event_each(tmp_path):
+    """Their lists hold what they have not met; of an item's only user without it nothing is left."""
+    log = Log(np.array([1, 2]), np.array([1, 2]), np.array([1, 2]), None, None, np.array(["", "me", "you"]), ITEMS, None, KINDS, ())
+    run = SimpleNamespace(model=MODEL, params={"table": TABLE}, config=SimpleNamespace(length=5, users=2),
+                          task=replace(TASK, candidates="unseen"), split=SimpleNamespace(refit=SimpleNamespace(text=None)))
+    write_all(run, log, 5, tmp_path / "all.csv")
+    assert (tmp_path / "all.csv").read_text().split() == [
+        "user,rank,item,score", "me,1,elk,1.5", "me,2,bee,0", "me,3,cat,0", "me,4,dog,0",
+        "you,1,elk,4", "you,2,ant,0", "you,3,cat,0", "you,4,dog,0"]
+    best, = recommend(MODEL, run.params, run.config, TASK, log, "you", 1)
+    assert best == ("elk", 4.0, [Reason("bee", ["view"], 4.0)])
+    with pytest.raises(InputError, match="^user 'you' is new, and this model has a vector for each user"):
+        run.config.users = 1
+        write_all(run, log, 5, tmp_path / "all.csv")
