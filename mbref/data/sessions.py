@@ -87,7 +87,7 @@ def _keep_frequent(log, rows, part, least):
 
 def _parts(log, rows, rule, days):
     """The part of each session by the date of its rows.  -> [U+1]; none is NOWHERE."""
-    require(len(rows) > 0, "no session has two clicks on items that are kept: lower "
+    require(len(rows), "no session has two clicks on items that are kept: lower "
                            "--min-support or give more data.")
     starts = np.flatnonzero(np.diff(log.user[rows], prepend=0))
     by_day = rule == "srgnn" and log.held is None
@@ -110,7 +110,7 @@ def _in_parts(log, part, notes):
     """SessionSplit of a log whose rows lie in `part` [n]. Raises InputError if one is empty."""
     rows = [np.flatnonzero(part == k) for k in (TRAIN, VALIDATION, TEST)]
     for name, own in zip(("training", "validation", "test"), rows, strict=True):
-        require(len(own) > 0, f"no session is left for {name}: change --days, lower "
+        require(len(own), f"no session is left for {name}: change --days, lower "
                               "--min-support or give more data.")
     return SessionSplit(*(of_rows(log, [own]) for own in rows), log, notes)
 
@@ -200,8 +200,7 @@ def cold(split, share, rng):
     out = np.zeros(items + 1, bool)
     out[rng.choice(np.arange(1, items + 1), round(share * items), replace=False)] = True
     rows = _long(log, np.flatnonzero(np.isin(log.user, split.train.user) & ~out[log.item]))
-    require(len(rows) > 0,
-            f"no session is left without {share} of the items: choose a smaller share.")
+    require(len(rows), f"no session is left without {share} of the items: choose a smaller share.")
     left = of_rows(log, [rows])
     unknown = np.bincount(left.item, minlength=items + 1) == 0
     unknown[0] = False
