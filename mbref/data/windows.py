@@ -113,6 +113,5 @@ def _inputs(sequences, s, first, stop, length, counts):
 def window_counts(candidates, item, behaviour, behaviours):
     """Counts of candidates[:, t] in the window up to and including t.  [B, L] each -> [B, L, K]."""
     length = item.shape[1]
-    same = (candidates[:, :, None] == item[:, None, :]) & (item > 0)[:, None, :]  # [B, L, L]
-    met = same & masks.causal(length, item)
+    met = (candidates[:, :, None] == item[:, None, :]) & masks.causal(length, item)  # [B, L, L]
     return met.astype(np.float32) @ masks.behaviour(behaviour, behaviours).astype(np.float32)

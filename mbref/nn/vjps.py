@@ -221,10 +221,10 @@ def scan(drive, u, keep):
         for t in reversed(range(drive.shape[1])):
             dh = dh + g[:, t]
             dgates[:, t], by_c = cell_backward(keep[:, t] * dh, keep[:, t] * dc, steps[t])
-            dh = dgates[:, t] @ onp.swapaxes(u, 1, 2) + (1 - keep[:, t]) * dh
+            dh = dgates[:, t] @ u.mT + (1 - keep[:, t]) * dh
             dc = by_c + (1 - keep[:, t]) * dc
         before = onp.stack(states[:-1], axis=1)  # all steps in one product
         before, flat = (onp.reshape(x, (2, -1, x.shape[-1])) for x in (before, dgates))
-        return dgates, onp.swapaxes(before, 1, 2) @ flat, None
+        return dgates, before.mT @ flat, None
 
     return onp.stack(states[1:], axis=1), backward
