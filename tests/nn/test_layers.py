@@ -4,7 +4,7 @@ import numpy as onp
 import pytest
 from autograd import grad
 
-from mbref.nn import attention, layers, losses, masks
+from mbref.nn import attention, in_parts, layers, losses, masks
 from tests.optional import library
 
 torch = library("torch")
@@ -41,8 +41,29 @@ def test_layer_norm():
           lambda x, g, b: F.layer_norm(x, (6,), g, b, eps=1e-3), x * 1e-2, gamma, beta, tolerance=1e-10)
 
 
+def test_what_is_drawn_at_first():
+    """Bounds and spreads; a mean and a root of n squares are off by about one part in sqrt(n)."""
+    rng = onp.random.default_rng(0)
+    largest = onp.abs(layers.glorot(rng, 500, 2, 4)).max()
+    assert 0.99 < largest <= (6 / (2 + 4)) ** 0.5
+    for made, want in (layers.init_small(rng, 100, 200)["w"], 0.01), (layers.init_matrix(rng, 25, 800), 0.2):
+        assert abs(made.mean()) < 0.03 * want and abs(made.std() - want) < 0.03 * want
+
+
+def test_no_dropout_draws_nothing():
+    assert layers.dropout(0.0, onp.random.default_rng(0)) is layers.dropout(0.5, None) is layers.unchanged
+
+
+@pytest.mark.parametrize("align", [in_parts.align, in_parts.align.plain])
+def test_alignment_of_large_scores(align):
+    """Scores of 2000 and -2000: all weight is on the first."""
+    row_i, row_j, M = onp.zeros((1, 2, 1)), onp.array([[[20.0], [-20.0]]]), onp.array([[[3.0], [5.0]]])
+    onp.testing.assert_array_equal(align(row_i, row_j, onp.array([[2000.0]]), M), [[[3.0], [3.0]]])
+
+
 def test_relu_and_lookup():
     agree(layers.relu, torch.relu, *arrays((3, 5)))
+    assert grad(layers.relu)(0.0) == 0
     ids = onp.array([[1, 0, 3], [3, 3, 2]])
     table = arrays((4, 2))[0]
     want = torch.nn.Embedding(4, 2, padding_idx=0, dtype=torch.float64)
