@@ -9,10 +9,10 @@ import pytest
 
 from mbref import evaluation, metrics, protocol, runs, training
 from mbref.candidates import rank
-from mbref.data import group_events, item_text, sessions
+from mbref.data import group_events, item_text, sessions, targets
 from mbref.data.leave_one_out import Held, draw_cases, leave_one_out
 from mbref.data.sequences import from_rows
-from mbref.data.readers import read
+from mbref.data.readers import build, read, table
 from mbref.data import shipped
 from mbref.nn import optim
 from mbref.tables.recommend import recommend
@@ -79,7 +79,11 @@ def test_settings_of_the_papers_and_their_releases(model, named, settings):
     (group_events.split, dict(share=0.15)), (item_text.text_vectors, dict(columns=1024, width=64)),
     (evaluation.negatives_of_cases, dict(count=99)), (evaluation.report, dict(candidates="all", k=10)),
     (evaluation.validation, dict(candidates="all", measure="NDCG@10", count=0)), (runs.with_text, dict(seed=0)),
-    (recommend, dict(reasons=2)),
+    (recommend, dict(reasons=2)), (optim.SGD, dict(rate=0.1, clip=None)), (targets.Batch, dict(group=0)),
+    (build.Reading, dict(behaviours=None, columns=None, header=True, sample_users=0, keep_repeats=False)),
+    (table.Table, dict(separators=("\t",), header="named", optional=(), event="click", clock="number", typed=False)),
+    (runs.Task, dict(drop_target_history=False, candidates="all", min_events=3, split="leave-one-out", gap=0, days=7, min_support=5,
+                     text="words", cold=0.0, no_header=False, sample_users=0, keep_repeats=False)),
     (optim.Adam, dict(rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, clip=None))])  # Kingma & Ba, algorithm 1
 def test_what_a_call_leaves_out(function, values):
     """As the docstrings, README and the releases' scripts have it."""
