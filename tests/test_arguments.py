@@ -158,7 +158,7 @@ COLUMNS = {"user": 1, "item": 2, "behaviour": 3, "time": 4}
 
 @pytest.mark.parametrize("choices, sentence", [
     ({"sample_users": -1}, "sample_users is -1"), ({"sample_users": 2.5}, "sample_users is 2.5"),
-    ({"sample_users": "2"}, "sample_users is '2'"), ({"behaviours": (1, 2)}, "behaviours must be a sequence"),
+    ({"sample_users": "2"}, "sample_users is '2'"), ({"behaviours": ("buy", 2)}, "behaviours must be a sequence"),
     ({"header": "no"}, "header is .no."), ({"keep_repeats": "no"}, "keep_repeats is .no."), ({"keep_repeats": None}, "keep_repeats is None")])
 def test_a_reading_that_cannot_be(path, choices, sentence):
     with pytest.raises(InputError, match=sentence):

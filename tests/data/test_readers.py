@@ -127,7 +127,7 @@ def test_recbole_without_rating_and_time(tmp_path):
 
 
 def test_recbole_categories_are_the_first_genre(tmp_path):
-    items = "item_id:token\tname:token_seq\tclass:token_seq\n20\tA b\tWar Drama\n30\tB\t\n40\tC\tComedy\n"
+    items = "item_id:token\tname:token:seq\tclass:token_seq\n20\tA b\tWar Drama\n30\tB\t\n40\tC\tComedy\n"
     saved(tmp_path, items, "x.item")
     header = "user_id:token\titem_id:token\n"
     log = read(saved(tmp_path, header + "1\t20\n1\t30\n1\t99\n1\t40\n", "x.inter"), "recbole")

@@ -65,6 +65,20 @@ def test_one_behaviour_is_in_no_order(tmp_path):
     assert log.behaviours == ("x",) and not [note for note in log.notes if "behaviours in the order" in note]
 
 
+def test_a_separator_has_all_the_columns_that_are_asked_for(tmp_path):
+    path = saved(tmp_path, "1\tx,5,7\n1\ty,5,8\n")
+    assert items(read_table(path, {"user": 1, "item": 3}, header=False)) == ["7", "8"]
+
+
+def test_who_is_called_as_the_column_is_no_header(tmp_path):
+    log = read_table(saved(tmp_path, "u,i\nu,5\n1,6\n"), {"user": "u", "item": "i"})
+    assert log.users.tolist() == ["", "1", "u"]
+
+
+def test_half_a_header_of_recbole_is_none(tmp_path):
+    assert "is not a RecBole header" in refused(saved(tmp_path, "user_id:token\titem\n1\t5\n"), "recbole")
+
+
 # Broken rows.
 
 def test_a_few_broken_rows_are_skipped_and_counted_by_kind(tmp_path):
@@ -183,7 +197,7 @@ def test_iso_times_are_those_of_python(second, end):
 
 @pytest.mark.parametrize(("text", "seconds"), [
     ("1970-01-02", 86400), ("1970/01/02 01", 90000), ("1970-01-02T01:02", 90120), ("1970-01-01T00:00:01,5Z", 1.5),
-    ("1970-01-01T00:00:01.1234567", 1.123456), ("1970-01-01T000001", 1), ("1970-01-01T00:00:00-01", 3600)])
+    ("1970-01-01T00:00:01.1234567", 1.123456), ("1970-01-01T000001", 1), ("1970-01-01T24:00", 86400), ("1970-01-01T00:00:00-01", 3600)])
 def test_short_iso_times_by_hand(text, seconds):
     assert times.iso_time(text) == seconds * 10**6
 

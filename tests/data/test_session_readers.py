@@ -147,6 +147,18 @@ def test_yoochoose_by_hand(tmp_path):
                          "train-item-views.csv: has no category for 1 of 3 items, they get 0 (unknown)")
 
 
+def test_products_without_tokens_are_counted(tmp_path):
+    """10 is not in the file, and the list of 30 is empty."""
+    saved(tmp_path, "itemId;product.name.tokens\n20;4,77\n30;\n40;5\n", "products.csv")
+    rows = "".join(f"1;NA;{item};5;2016-05-09\n" for item in (10, 20, 30, 40))
+    assert "products.csv: has no tokens for 2 of 4 items" in read(saved(tmp_path, HEADER + rows), "diginetica").notes
+
+
+def test_yoochoose_of_words_is_known_by_its_times(tmp_path):
+    log = read(saved(tmp_path, "a,2014-04-07T10:51:09.900Z,x,S\na,2014-04-07T10:51:10.900Z,y,S\n"), "yoochoose")
+    assert log.items.tolist() == ["", "x", "y"] and len(log.user) == 2
+
+
 def test_yoochoose_without_any_category(tmp_path):
     log = read(saved(tmp_path, "1,2014-04-07T10:51:09.900Z,20,0\n1,2014-04-07T10:51:10.900Z,30,S\n"), "yoochoose")
     assert log.category is None and log.categories is None and log.notes == ()

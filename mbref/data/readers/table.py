@@ -167,7 +167,7 @@ def numbered_columns(head, table):
     # texts hold spaces, and commas, but no tabs
     separator = min(enough, key=lambda s: (counts[s] == 1, s != "\t", s == " ", -counts[s]))
     width = counts[separator]
-    missing = next((ours for ours in table.columns if not 0 <= places.get(ours, -1) < width), None)
+    missing = next((ours for ours in table.columns if places.get(ours) not in range(width)), None)
     require(not missing, f"column {missing}={table.columns.get(missing, ('',))[0]}: without a "
                          f"header give a number from 1 to {width} (columns are separated by "
                          f"{SEPARATOR_NAMES[separator]})")
