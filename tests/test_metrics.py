@@ -11,7 +11,7 @@ import pytest
 
 from mbref import metrics
 from mbref.data import negatives as sampling
-from mbref.errors import InputError
+from mbref.errors import MOST, InputError
 from mbref.metrics import (
     MISS,
     auc,
@@ -719,6 +719,12 @@ def test_places_of_any_kind_of_number(kind):
         assert metric(g, e, 4).tolist() == metric(g.tolist(), e.tolist(), 4).tolist()
         assert metric(g, e, 4)[[0, 2]].tolist() == [1, 0] and metric([], [], 4).shape == (0,)
         close(metric(g, e, 4)[1], (GAIN_OF_RANK[metric](4) + 0) / 2)
+
+
+def test_the_largest_cut_off():
+    assert hit_rate([5], [0], MOST).tolist() == [1]
+    with pytest.raises(InputError, match="^k must be a whole number"):
+        hit_rate([5], [0], MOST + 1)
 
 
 def test_a_whole_cut_off_may_be_a_float():

@@ -228,4 +228,6 @@ def test_the_text_of_a_run():
         made = runs.with_text(split, log, kind)
         for part in (made.train, made.refit, made.validation.history, made.test.history):
             np.testing.assert_array_equal(part.text, want)
+        assert runs.sizes_of(made, SimpleNamespace(category=None))["text"] == words.shape[1]
     assert runs.with_text(split, log, "none") is split
+    assert runs.sizes_of(split, SimpleNamespace(category=None))["text"] == 0

@@ -772,6 +772,20 @@ def test_the_unit_of_very_many_times(size):
     assert times.units_per_second(np.full(size, 1_511_600_000)) == 1
 
 
+def test_units_and_suspicions_at_their_bounds():
+    """Seconds go up to 10^11, times before 1990 are odd; so is one behind a gap longer than a year and than all the rest."""
+    assert [times.units_per_second(np.array([n])) for n in (10**11 - 1, 10**11)] == [1, 1000]
+    start, year = 631_152_000, 365 * 86400
+    assert times.suspicions(*2 * [np.arange(start, start + 20)]) == []
+    early, = times.suspicions(*2 * [np.arange(start - 1, start + 20)])
+    assert early.startswith("1 of 21 times lie before 1990")
+    apart = np.append(start, start + 0.6 * year + np.linspace(0, year // 2, 20)).astype(int)
+    assert times.suspicions(apart, apart) == []  # .6 of a year before half a year
+    rest = np.linspace(0, 2 * year, 2998).astype(int)
+    assert times.count_outliers(np.append(rest, [int(3.9 * year), int(6.4 * year)])) == 0  # 2.5 years behind 3.9
+    assert times.count_outliers(np.append(rest, [5 * year, int(5.1 * year)])) == 2
+
+
 @pytest.mark.parametrize("value, kind", [(9 * 10**18 - 1, np.int64), (1 - 9 * 10**18, np.int64), (9 * 10**18, np.float64),
                                          (2**63, np.float64), (-2**64, np.float64)])
 def test_a_number_that_an_int64_may_not_hold_is_a_float(value, kind):

@@ -387,6 +387,28 @@ def test_ranking_batch_by_hand():
     assert counts_of_all(window, 4) == [[none, none, none, none, buy], [none, [0, 1], [0, 2], none, none]]
 
 
+def test_counts_before_of_items_that_are_lower_than_those_of_the_events():
+    user, item = np.array([1, 1, 1, 2, 2, 2, 3, 3]), np.array([4, 4, 5, 1, 4, 2, 2, 2])
+    events = sq.from_rows(user, item, np.ones(8, int), 1)
+    assert sq.counts_before(events, np.array([4, 4, 7]), np.array([2, 1, 2])).tolist() == [[0], [1], [1]]
+
+
+def test_the_last_of_many_users_may_have_met_most_items():
+    """2 of 3, so the third is not drawn over and over."""
+    events = sq.from_rows(np.array([*range(1, 11), 10]), np.array([1] * 10 + [2]), np.ones(11, int), 1)
+    drawn = sq.draw_negatives(np.random.default_rng(0), events, np.full(60, 9), np.ones((60, 1), int), 3)
+    assert {*drawn.ravel().tolist()} == {2, 3}
+
+
+def test_candidates_that_share_the_targets_counts():
+    history = sq.from_rows(np.array([1, 1, 1]), np.array([2, 1, 2]), np.array([1, 3, 2]), 3)
+    ranking = indicators.share(windows.ranking_batch(history, np.array([0]), sizes(3, 4)), 2).history
+    assert ranking.others.tolist() == [0, 1, 0] and len(ranking.row) == len(ranking.item) == len(ranking.counts) == 0
+    batch = windows.training_batch(history, windows.windows(history, 3), sizes(3, 4), np.random.default_rng(0))
+    follow = indicators.share(batch, 2).next
+    assert follow.negative_counts is follow.counts and follow.negative.any()
+
+
 def test_scores_change_by_what_a_pair_counts_beyond_the_others():
     history = windows.ItemCounts(np.array([0, 1]), np.array([2, 1]), np.array([[3., 0], [0, 2]]), np.array([1., 0]))
     scores = indicators.add_counts(np.ones((2, 2)), history, np.array([[10., 100], [1000, 10000]]))
