@@ -87,8 +87,8 @@ def _keep_frequent(log, rows, part, least):
 
 def _parts(log, rows, rule, days):
     """The part of each session by the date of its rows.  -> [U+1]; none is NOWHERE."""
-    require(len(rows), "no session has two clicks on items that are kept: lower "
-                           "--min-support or give more data.")
+    require(len(rows), "no session has two clicks on items that are kept: lower --min-support or "
+                       "give more data.")
     starts = np.flatnonzero(np.diff(log.user[rows], prepend=0))
     by_day = rule == "srgnn" and log.held is None
     if by_day:
@@ -110,8 +110,8 @@ def _in_parts(log, part, notes):
     """SessionSplit of a log whose rows lie in `part` [n]. Raises InputError if one is empty."""
     rows = [np.flatnonzero(part == k) for k in (TRAIN, VALIDATION, TEST)]
     for name, own in zip(("training", "validation", "test"), rows, strict=True):
-        require(len(own), f"no session is left for {name}: change --days, lower "
-                              "--min-support or give more data.")
+        require(len(own), f"no session is left for {name}: change --days, lower --min-support or "
+                          "give more data.")
     return SessionSplit(*(of_rows(log, [own]) for own in rows), log, notes)
 
 
