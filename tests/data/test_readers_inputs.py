@@ -783,6 +783,7 @@ def test_units_and_suspicions_at_their_bounds():
     assert early.startswith("1 of 21 times lie before 1990")
     apart = np.append(start, start + 0.6 * year + np.linspace(0, year // 2, 20)).astype(int)
     assert times.suspicions(apart, apart) == []  # .6 of a year before half a year
+    assert [len(times.suspicions(*2 * [start + np.arange(n) % 2])) for n in (1998, 1999, 2000)] == [0, 0, 1]
     rest = np.linspace(0, 2 * year, 2998).astype(int)
     assert times.count_outliers(np.append(rest, [int(3.9 * year), int(6.4 * year)])) == 0  # 2.5 years behind 3.9
     assert times.count_outliers(np.append(rest, [5 * year, int(5.1 * year)])) == 2

@@ -171,6 +171,7 @@ def test_auc_by_hand():
                            negatives)
     assert found == {"AUC": pytest.approx((0.5 + 1) / 2),
                      "AUC strict": pytest.approx((1 / 3 + 1) / 2)}
+    assert evaluation.take(table, np.array([[0, 4], [3, 0]])).tolist() == [[0.5, 0.9], [0.7, 0.8]]  # 0 as item 1
     negatives[1] = 0  # a user without any is left out
     found = evaluation.auc(evaluation.pick_candidates(lambda history, cases: table[cases]), held,
                            negatives)
