@@ -69,6 +69,13 @@ def test_shards_sum_to_the_whole(name, change, monkeypatch):
         onp.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12 * max(1, onp.max(onp.abs(b))), err_msg=path)
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_shards_are_added_up(number):
+    found = [(float(i), {"a": np.array([i, 10.0])}) for i in (1, 2, 3)[:number]]
+    value, grads = lookup.add_shards({"a": np.zeros(2)}, found)
+    assert value == sum(range(number + 1)) and grads["a"].tolist() == [value, 10 * number]
+
+
 def test_counts_of_all_shards_by_hand():
     asked, others = [], threading.Semaphore(0)
 
