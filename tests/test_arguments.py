@@ -138,7 +138,8 @@ def test_a_log_made_by_hand_with_numbers_that_have_no_names(path, field, wrong, 
     ({"tables": ("item", 5)}, "tables is"), ({"tables": (("item",),)}, "tables is"), ({"tables": (("item", 5, 4),)}, "tables is"),
     ({"tables": ((5, "item"),)}, "tables is"), ({"tables": (("item", 2.5),)}, "tables is"), ({"tables": ("ab",)}, "tables is"),
     ({"tables": (("item", 5),), "groups": (("item", "shop"),)}, "groups is"), ({"items": 5, "groups": ("item",)}, "groups is"),
-    ({"tables": (("item", 5),), "groups": (("item",), ("shop",))}, "groups is"), ({"tables": (("item", 5), ("shop",))}, "tables is"),
+    ({"tables": (("item", 5),), "groups": (("item",), ("shop",))}, "groups is"),
+    ({"tables": (("item", 5), ("shop",))}, "tables is"),
     ({"tables": (5,)}, "tables is"), ({"items": 5, "groups": (5,)}, "groups is")])
 def test_tables_and_groups_that_are_none(given, sentence):
     for model in (runs.MODELS["atrank"], runs.VARIANTS["atrank"]):

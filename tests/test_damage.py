@@ -183,8 +183,9 @@ def test_a_split_file_at_its_bounds(tmp_path, read, content):
 
 
 def test_a_split_of_one_user_and_one_item_and_of_users_who_only_have_a_target(tmp_path):
-    one = dict(tr_item=np.ones(2, int), tr_beh=np.array([3, 0]), ptr=np.array([0, 2]), target=np.array([1]), usernum=np.array(1),
-               itemnum=np.array(1), neg_clean=np.zeros((2, 1, 4), int), neg_release=np.zeros((2, 1, 4), int))
+    one = dict(tr_item=np.ones(2, int), tr_beh=np.array([3, 0]), ptr=np.array([0, 2]), target=np.array([1]),
+               usernum=np.array(1), itemnum=np.array(1), neg_clean=np.zeros((2, 1, 4), int),
+               neg_release=np.zeros((2, 1, 4), int))
     for content, user in (one, [1, 1, 1]), ({**lists(), "ptr": np.array([0, 0, 4, 6])}, [1, 2, 2, 2, 2, 2, 3, 3, 3]):
         np.savez(tmp_path / "split.npz", **content)
         assert split_files.read_training_lists(tmp_path / "split.npz")[0].user.tolist() == user

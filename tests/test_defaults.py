@@ -82,8 +82,9 @@ def test_settings_of_the_papers_and_their_releases(model, named, settings):
     (recommend, dict(reasons=2)), (optim.SGD, dict(rate=0.1, clip=None)), (targets.Batch, dict(group=0)),
     (build.Reading, dict(behaviours=None, columns=None, header=True, sample_users=0, keep_repeats=False)),
     (table.Table, dict(separators=("\t",), header="named", optional=(), event="click", clock="number", typed=False)),
-    (runs.Task, dict(drop_target_history=False, candidates="all", min_events=3, split="leave-one-out", gap=0, days=7, min_support=5,
-                     text="words", cold=0.0, no_header=False, sample_users=0, keep_repeats=False)),
+    (runs.Task, dict(drop_target_history=False, candidates="all", min_events=3, split="leave-one-out", gap=0,
+                     days=7, min_support=5, text="words", cold=0.0, no_header=False, sample_users=0,
+                     keep_repeats=False)),
     (optim.Adam, dict(rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, clip=None))])  # Kingma & Ba, algorithm 1
 def test_what_a_call_leaves_out(function, values):
     """As the docstrings, README and the releases' scripts have it."""

@@ -721,7 +721,8 @@ def test_cases_at_once_by_hand(items, cases):
     assert evaluation.cases_at_once(items) == cases
 
 
-@pytest.mark.parametrize("drop, step, rate", [(0, 99, 0.5), (3, 2, 0.5), (3, 3, 0.05), (3, 4, 0.05), (1, 0, 0.5), (1, 1, 0.05)])
+@pytest.mark.parametrize("drop, step, rate", [
+    (0, 99, 0.5), (3, 2, 0.5), (3, 3, 0.05), (3, 4, 0.05), (1, 0, 0.5), (1, 1, 0.05)])
 def test_the_rate_drops_to_a_tenth(drop, step, rate):
     for optimiser in ("sgd", "adam"):
         settings = training.Settings(optimiser=optimiser, rate=0.5, clip=3.0, drop_step=drop, beta2=0.9)

@@ -197,7 +197,8 @@ def test_iso_times_are_those_of_python(second, end):
 
 @pytest.mark.parametrize(("text", "seconds"), [
     ("1970-01-02", 86400), ("1970/01/02 01", 90000), ("1970-01-02T01:02", 90120), ("1970-01-01T00:00:01,5Z", 1.5),
-    ("1970-01-01T00:00:01.1234567", 1.123456), ("1970-01-01T000001", 1), ("1970-01-01T24:00", 86400), ("1970-01-01T00:00:00-01", 3600)])
+    ("1970-01-01T00:00:01.1234567", 1.123456), ("1970-01-01T000001", 1), ("1970-01-01T24:00", 86400),
+    ("1970-01-01T00:00:00-01", 3600)])
 def test_short_iso_times_by_hand(text, seconds):
     assert times.iso_time(text) == seconds * 10**6
 
@@ -749,7 +750,8 @@ def test_numpys_parser_gives_what_lines_give_or_nothing(rows, separator, crlf):
 @pytest.mark.parametrize(("data", "separator"), [
     (b"1,20\n3,4\n", ","), (b"1::20\r\n3::4\r\n", "::"), (b'"1","x y"\n"3",z\n', ","), (b"1 \xc3\xa9\n3 4\n", " "),
     (b"1\t" + b"9" * 18 + b"\n10\t2\n", "\t"), (b"1," + b"9" * 19 + b"\n10,2\n", ","), (b",\n,x\n", ","),
-    (b"01,+3\n-2,1\n", ","), (b"5,1\n00,1\n", ","), (b"1,5\n2,+3\n", ","), (b"10,1\n9" + b"0" * 18 + b",2\n", ","), (b"00,1\n0,1\n", ","), (b"1,:\n2,/\n", ","), (b"1,2\r\n3,pv\r\n", ","),
+    (b"01,+3\n-2,1\n", ","), (b"5,1\n00,1\n", ","), (b"1,5\n2,+3\n", ","),
+    (b"10,1\n9" + b"0" * 18 + b",2\n", ","), (b"00,1\n0,1\n", ","), (b"1,:\n2,/\n", ","), (b"1,2\r\n3,pv\r\n", ","),
     (b"".join(b"%d,name%d\n" % (n, n) for n in range(20)), ","), (b"1,abcdefgh\n1,abcdefghi\n", ","),
     (b'1,"2\n', ","), (b'1,"a,b"\n', ","), (b'1,"a""b"\n', ","), (b'1,"01"\n"2",3\n', ","), (b'"-5",a"b\n', ","),
     (b"0.5,0\n-1,00\n", ","), (b"1::-999999999999999999\n", "::"), (b"1::02\n", "::"), ("1,2\n\xa003,4\n".encode(), ",")])
@@ -773,7 +775,7 @@ def test_the_unit_of_very_many_times(size):
 
 
 def test_units_and_suspicions_at_their_bounds():
-    """Seconds go up to 10^11, times before 1990 are odd; so is one behind a gap longer than a year and than all the rest."""
+    """Up to 10^11 s; before 1990 is odd, and so is what lies behind a gap longer than a year and than all the rest."""
     assert [times.units_per_second(np.array([n])) for n in (10**11 - 1, 10**11)] == [1, 1000]
     for k in range(3, 40):  # the median of all, not of each k-th
         assert times.units_per_second(np.where(np.arange(2000) % k, 5, 10**14)) == 1

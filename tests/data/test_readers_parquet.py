@@ -50,8 +50,9 @@ def test_timestamps_of_all_units(tmp_path, unit):
 
 def test_times_need_not_be_written_out(tmp_path):
     times = np.array(ROWS["t"]).astype("M8[s]")
-    parquet.write_table(pyarrow.table({**ROWS, "i": [1, 2, 3, 4], "t": times}), tmp_path / "log.parquet")
-    parquet.write_table(pyarrow.table({**ROWS, "i": [1, 2, 3, 4], "t": times.astype("M8[D]")}), tmp_path / "days.parquet")
+    for name, column in ("log", times), ("days", times.astype("M8[D]")):
+        table = pyarrow.table({**ROWS, "i": [1, 2, 3, 4], "t": column})
+        parquet.write_table(table, tmp_path / f"{name}.parquet")
     for name, want in ("log", [T, T + 1, T, T + 5]), ("days", 4 * [T // 86400 * 86400]):
         log = read_table(tmp_path / f"{name}.parquet", COLUMNS, ("buy", "pv"))
         assert log.time.tolist() == want and log.notes[0] == f"{name}.parquet: times are read as microseconds"

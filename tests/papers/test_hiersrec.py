@@ -303,7 +303,8 @@ def test_config_refuses(wrong, sentence):
 
 def test_what_is_drawn_at_first():
     """Embeddings from N(0, .1^2); a mean and a root of n squares are off by .1 / sqrt(n) or less, about."""
-    config = hiersrec.Config(items=300, categories=200, item_width=50, category_width=50, projection_width=50, length=200, width=50)
+    config = hiersrec.Config(items=300, categories=200, item_width=50, category_width=50, projection_width=50,
+                             length=200, width=50)
     params = hiersrec.init(np.random.default_rng(0), config)
     for name in "position", "E_I", "E_C", "W_p":
         x = params[name]

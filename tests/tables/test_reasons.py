@@ -77,9 +77,11 @@ def test_all_users_are_read_at_the_times_of_their_last_events(clock, tmp_path):
 
 def test_users_of_one_event_each(tmp_path):
     """Their lists hold what they have not met; of an item's only user without it nothing is left."""
-    log = Log(np.array([1, 2]), np.array([1, 2]), np.array([1, 2]), None, None, np.array(["", "me", "you"]), ITEMS, None, KINDS, ())
-    run = SimpleNamespace(model=MODEL, params={"table": TABLE}, config=SimpleNamespace(length=5, users=2),
-                          task=replace(TASK, candidates="unseen"), split=SimpleNamespace(refit=SimpleNamespace(text=None)))
+    log = LOG._replace(user=np.array([1, 2]), item=np.array([1, 2]), behaviour=np.array([1, 2]),
+                       users=np.array(["", "me", "you"]))
+    split = SimpleNamespace(refit=SimpleNamespace(text=None))
+    run = SimpleNamespace(model=MODEL, params={"table": TABLE}, config=SimpleNamespace(length=5, users=2), split=split,
+                          task=replace(TASK, candidates="unseen"))
     write_all(run, log, 5, tmp_path / "all.csv")
     assert (tmp_path / "all.csv").read_text().split() == [
         "user,rank,item,score", "me,1,elk,1.5", "me,2,bee,0", "me,3,cat,0", "me,4,dog,0",
