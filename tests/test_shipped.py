@@ -1,4 +1,5 @@
 """Files that come with mbref: where they are, and what is said of those that are missing or damaged."""
+import gzip
 import shutil
 from argparse import Namespace
 from pathlib import Path
@@ -95,10 +96,16 @@ def test_a_manifest_that_is_missing_or_damaged(copy, place, damage):
     sentence(copy / "manifest.json", place, lambda: cases(root=copy))
 
 
-@pytest.mark.parametrize("damage", JSON_DAMAGES.values(), ids=JSON_DAMAGES)
+PACKED_DAMAGES = {name: JSON_DAMAGES[name] for name in ("missing", "half", "empty", "text")} | {
+    name: lambda path, text=text: path.write_bytes(gzip.compress(text))
+    for name, text in (("a list", b"[]"), ("no names", b"{}"), ("packed text", b"a text"))} | {
+    "other bits": lambda path: path.write_bytes(path.read_bytes()[:200] + bytes(99))}
+
+
+@pytest.mark.parametrize("damage", PACKED_DAMAGES.values(), ids=PACKED_DAMAGES)
 def test_a_list_of_known_faults_that_is_missing_or_damaged(copy, place, damage):
-    damage(copy / "faults.json")
-    sentence(copy / "faults.json", place, lambda: faults.signatures(copy))
+    damage(copy / faults.FILE)
+    sentence(copy / faults.FILE, place, lambda: faults.signatures(copy))
 
 
 def test_recorded_states_that_are_missing(tmp_path, monkeypatch):

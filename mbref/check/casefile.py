@@ -9,7 +9,9 @@ import difflib
 import gzip
 import hashlib
 import io
+import json
 import zipfile
+import zlib
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -65,11 +67,12 @@ def manifest(root=ROOT):
 def read_json(path, names):
     """A JSON object that came with mbref and has these names.  -> dict. Raises InputError."""
     try:
-        content = read_any(path)
+        packed = Path(path).suffix == ".gz"
+        content = json.loads(gzip.decompress(path.read_bytes())) if packed else read_any(path)
         if not isinstance(content, dict) or not content.keys() >= set(names):
             raise ValueError(f"it is no object with {' and '.join(names)}")
         return content
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise file_error(path, error) from error
 
 

@@ -1,5 +1,5 @@
-"""Name what arrays that are wrong look like: faults.json says which cases known faults fail, and by
-how much; the faults themselves stand in tests/golden."""
+"""Name what arrays that are wrong look like: faults.json.gz says which cases known faults fail, and
+by how much; the faults themselves stand in tests/golden."""
 from functools import cache
 
 from mbref.check import casefile
@@ -11,6 +11,7 @@ MOSTLY = 0.9       # share of the wrong arrays that must be off by as much as th
 TIMES = 3          # by how much the errors of the same arrays may differ, to be called the same
 MOST_NAMES = 3     # what looks like more faults than this looks like none
 INF = float("inf")
+FILE = "faults.json.gz"
 
 
 @cache
@@ -20,7 +21,7 @@ def signatures(root=casefile.ROOT):
     The errors of the arrays of a case that it fails, see round_error, are in the order of
     `array_names`. Raises InputError if the file is missing or damaged.
     """
-    return list(map(lengthen, casefile.read_json(root / "faults.json", ("faults",))["faults"]))
+    return list(map(lengthen, casefile.read_json(root / FILE, ("faults",))["faults"]))
 
 
 def lengthen(one):

@@ -32,7 +32,7 @@ def parser():
     what.add_argument("--make", action="store_true",
                       help="draw every case again from its seed and compare it with its file, "
                            "which is not changed; write the cases that have no file, the manifest "
-                           "and faults.json. 1 if a case differs or a new one is refused")
+                           "and faults.json.gz. 1 if a case differs or a new one is refused")
     what.add_argument("--kill-matrix", action="store_true",
                       help="run every known fault on its component's cases and print which of them "
                            "it fails. 1 if a fault fails none of them")

@@ -1,5 +1,6 @@
-"""The kill matrix: which cases catch which fault, and tiny_data/cases/faults.json, which keeps how.
-"""
+"""The kill matrix: which cases catch which fault, and tiny_data/cases/faults.json.gz, which keeps
+how."""
+import gzip
 import json
 import warnings
 
@@ -73,20 +74,21 @@ def make_matrix(only=None):
 
 
 def renew(components, root=casefile.ROOT):
-    """Write faults.json again: faults of the components, and those that it does not hold yet."""
-    kept = hints.signatures(root) if (root / "faults.json").exists() else []
+    """Write faults.json.gz again: faults of the components, and those that it does not hold yet."""
+    kept = hints.signatures(root) if (root / hints.FILE).exists() else []
     known = {(one["component"], one["name"]): one for one in kept}
     lines = []
     for fault in FAULTS:  # one line a fault
         one = known.get((fault.component, fault.name))
         one = signature(fault) if one is None or fault.component in components else one
         lines.append(json.dumps(shorten(one), separators=(",", ":")))
-    (root / "faults.json").write_text('{"faults": [\n' + ",\n".join(lines) + "\n]}\n")
+    text = '{"faults": [\n' + ",\n".join(lines) + "\n]}\n"
+    (root / hints.FILE).write_bytes(gzip.compress(text.encode(), mtime=0))
     hints.signatures.cache_clear()
 
 
 def shorten(one):
-    """A fault as faults.json has it, which hints.lengthen reads."""
+    """A fault as faults.json.gz has it, which hints.lengthen reads."""
     twice = one["float64"]
     single = {case: None if is_same(twice.get(case, []), errors) else errors
               for case, errors in one["float32"].items()}

@@ -1,5 +1,6 @@
 """The kill matrix: known faults fail, in float64 and float32; a check names them; without the fault
 all cases pass."""
+import gzip
 import json
 
 import numpy as np
@@ -18,7 +19,7 @@ ROUNDED = "in one pass"  # faults that are wrong by rounding alone: another proc
 
 @pytest.fixture(scope="module")
 def kept():
-    """What faults.json says, by component and name."""
+    """What faults.json.gz says, by component and name."""
     return {(one["component"], one["name"]): one for one in hints.signatures()}
 
 
@@ -71,7 +72,7 @@ def test_every_fault_is_caught_in_float64(found):
 
 @pytest.mark.parametrize("fault", matrix.FAULTS, ids=IDS)
 def test_every_fault_is_caught_in_float32(fault, kept):
-    """By the first case that faults.json names, and as it says."""
+    """By the first case that faults.json.gz names, and as it says."""
     caught = kept[fault.component, fault.name]["float32"]
     case = next(case for case in cases_of(fault.component) if case.id in caught)
     result = matrix.run_fault(fault, case, "float32")
@@ -96,9 +97,9 @@ def test_errors_that_float32_shares_with_float64_are_kept_once():
 
 
 def test_faults_json_is_small_and_has_no_fault_that_is_gone():
-    path = casefile.ROOT / "faults.json"
-    assert path.stat().st_size < 1_100_000
-    assert [(one["component"], one["name"]) for one in json.loads(path.read_text())["faults"]] == [
+    path = casefile.ROOT / hints.FILE
+    assert path.stat().st_size < 500_000
+    assert [(one["component"], one["name"]) for one in hints.signatures()] == [
         (fault.component, fault.name) for fault in matrix.FAULTS]
 
 
@@ -291,9 +292,9 @@ def test_making_cases_keeps_what_they_catch(tmp_path, monkeypatch):
     monkeypatch.setattr(matrix, "FAULTS", some)
     old = [{"name": fault.name, "component": fault.component, "float64": {}, "float32": {}}
            for fault in some[:-1]]
-    (tmp_path / "faults.json").write_text(json.dumps({"faults": old}))
+    (tmp_path / hints.FILE).write_bytes(gzip.compress(json.dumps({"faults": old}).encode()))
     matrix.renew({"masks.causal"}, tmp_path)
-    made = json.loads((tmp_path / "faults.json").read_text())["faults"]
+    made = json.loads(gzip.decompress((tmp_path / hints.FILE).read_bytes()))["faults"]
     assert [bool(one["float64"]) for one in made] == [
         fault.component == "masks.causal" or fault is some[-1] for fault in some]
 
