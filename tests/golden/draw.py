@@ -12,6 +12,9 @@ B, T, D = 3, 7, 8   # rows, events, width of most cases
 SMALL = 2.0**-13    # a spread beside which an epsilon of 1e-8 counts
 # beside a spread of 1, what float32 and float64 bear; less where norms follow each other
 ONE_NORM, MORE_NORMS, TWO_BLOCKS = (2.0**7, 2.0**16), (48.0, 2.0**14), (32.0, 2.0**14)
+HUGE = 2.0**56     # times what a mask of -30 leaves, it shows in both types
+MANY_LENGTHS = (0, 2, 1, 1) * 8 + (2, 1, 0)  # 35 rows, of which the first, the last and some between are empty
+SHORT = 4, 2, 1
 MIXED, EMPTY, FULL, ONE = (T, 4, 2), (T, 0, 3), (T, T, T), (1, 1, 1)  # lengths of histories
 
 
@@ -43,10 +46,25 @@ def plan(build, *rows, side="both", recorded=()):
             for name, flags, draw, config in rows]
 
 
+def plan_coarse(build, *rows, **more):
+    """`plan` of numbers of 5 significant bits, which take less space; log p and counts stay."""
+    def coarse(rng, draw):
+        params, inputs = build(rng, draw)
+        params = nest({path: round_bits(a, 5) for path, a in optim.leaves(params)})
+        return params, {name: a if np.asarray(a).dtype.kind != "f" or name.endswith("logp") else round_bits(a, 5)
+                        for name, a in inputs.items()}
+    return plan(coarse, *rows, **more)
+
+
 def round8(x):
     """To 8 significant bits, so that float32 and bfloat16 start from the same numbers."""
+    return round_bits(x, 8)
+
+
+def round_bits(x, bits):
+    """To so many significant bits."""
     mantissa, exponent = np.frexp(x)
-    return np.ldexp(np.round(mantissa * 256) / 256, exponent)
+    return np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent)
 
 
 def normal(rng, *shape, scale=1.0):
@@ -92,6 +110,14 @@ def enlarge(build, *names, most=2, inputs=8, times=()):
             params |= {path: factor * a for path, a in params.items() if path.startswith(start)}
         return nest(params), found | {name: whole(rng, found[name], inputs) for name in names}
     return large
+
+
+def steepen(build, by=2.0**9, ends=("q/w", "k/w")):
+    """A build whose queries and keys are large, so that scores differ by thousands and most weights are 0 or 1."""
+    def steep(rng, draw):
+        params, inputs = build(rng, draw)
+        return nest({path: by * a if path.endswith(ends) else a for path, a in optim.leaves(params)}), inputs
+    return steep
 
 
 def quieten(build, *loud, names=()):
@@ -152,6 +178,27 @@ def label_three(build):
         label = np.array([[False, True, False], [False, False, True], [True, True, False]])
         return params, inputs | {"candidate": np.append(inputs["candidate"], third, axis=1), "label": label}
     return labelled
+
+
+def label_several(build):
+    """A build with as many different candidates as the draw says; where labels are, every third is positive."""
+    def labelled(rng, draw):
+        params, inputs = build(rng, draw)
+        shape = len(inputs["candidate"]), draw.get("candidates", inputs["candidate"].shape[1])
+        candidate = [rng.permutation(draw["config"]["items"])[: shape[1]] + 1 for _ in range(shape[0])]
+        inputs["candidate"] = np.array(candidate)
+        if "label" in inputs:
+            inputs["label"] = np.arange(shape[0] * shape[1]).reshape(shape) % 3 == 0
+        return params, inputs
+    return labelled
+
+
+def remove_candidates(build):
+    """A build in which no candidate is one."""
+    def removed(rng, draw):
+        params, inputs = build(rng, draw)
+        return params, inputs | {"candidate": 0 * inputs["candidate"]}
+    return removed
 
 
 def take_last(build):

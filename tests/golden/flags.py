@@ -113,6 +113,9 @@ FLAGS = {
     "ManyItems": Flag(
         "many items", "ids that are hashed, cut off or stored in too few bits",
         "items share their counts or their embeddings"),
+    "ManyRows": Flag(
+        "more rows than most cases have", "tiles of rows, or batches that are taken to be full",
+        "what lies behind the fourth, eighth or 32nd row is lost"),
     "OneUser": Flag(
         "a single user", "an axis of length 1 that is squeezed or broadcast",
         "no answer for a batch of one, or that of another shape"),

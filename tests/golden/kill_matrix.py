@@ -22,6 +22,7 @@ from tests.golden.optim import faults as optim
 from tests.golden.shared import (
     faults as shared,
     faults_attention as attention,
+    faults_bounds as bounds,
     faults_kinds as kinds,
     faults_large as large,
     faults_more as more,
@@ -33,7 +34,7 @@ from tests.golden.shared import (
 
 FAMILIES = (shared, attention, optim, metrics, estimates, hmar, hmar_loss, hmar_released, atrank,
             atrank_groups, dmran, dmran_match, hiersrec, candidates, candidates_scored,
-            hiersrec_model, large, sizes, ported, ported_more, more, kinds, reach)
+            hiersrec_model, large, sizes, ported, ported_more, more, kinds, reach, bounds)
 FAULTS = [Fault(name, component, function) for family in FAMILIES
           for component, faults in family.FAULTS.items() for name, function in faults.items()]
 

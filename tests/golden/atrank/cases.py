@@ -69,7 +69,8 @@ def model(params, inputs):
         by_hand.loss(params, events, thing(inputs, i), label, config, count)
         for events, candidates, labels in zip(histories(inputs), inputs["candidate"],
                                               inputs["label"], strict=True)
-        for i, label in zip(candidates, labels, strict=True) if i)}
+        for i, label in zip(candidates, labels, strict=True) if i) + (
+            0.0 if count else config.weight_decay / 2 * by_hand.squares(params))}
 
 
 BY_HAND = {"atrank.behaviour_code": behaviour_code, "atrank.attention_block": attention_block,

@@ -176,7 +176,7 @@ def model(params, inputs):
             classes = classes + one[1]
             if one[0] is not None:
                 rank, ranked = rank + one[0], ranked + 1
-    return {"loss": rank / max(ranked, 1) + config.theta * classes / (inputs["next_item"] > 0).sum()}
+    return {"loss": rank / max(ranked, 1) + config.theta * classes / max((inputs["next_item"] > 0).sum(), 1)}
 
 
 BY_HAND = {

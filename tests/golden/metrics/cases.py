@@ -1,6 +1,6 @@
 """Cases of the metrics, and the same by hand: every order of tied candidates, and loops over pairs.
 """
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 
@@ -32,10 +32,11 @@ def over_ranks(worth, inputs):
 
 
 def orders(scores, allowed):
-    """All rankings of the allowed candidates by falling score."""
+    """All rankings of the allowed candidates by falling score: those of one score in every order."""
     candidates = np.flatnonzero(allowed)
-    return [order for order in permutations(candidates)
-            if all(scores[a] >= scores[b] for a, b in zip(order, order[1:], strict=False))]
+    levels = sorted({scores[c] for c in candidates}, reverse=True)
+    tied = [permutations([c for c in candidates if scores[c] == level]) for level in levels]
+    return [sum(parts, ()) for parts in product(*tied)]
 
 
 def over_orders(worth, inputs):

@@ -1,0 +1,121 @@
+"""More cases of HierSRec, of sizes and paddings that no other case has.  {component: plans}."""
+import numpy as np
+
+from tests.golden.draw import (
+    MANY_LENGTHS,
+    SHORT,
+    dense,
+    enlarge,
+    log_probabilities,
+    norm,
+    normal,
+    plan_coarse as plan,
+    real_right,
+)
+from tests.golden.hiersrec.cases import features_case, model_case, row, score_case
+from tests.golden.hiersrec.cases_more import STEEP
+
+SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2, "width": 5}, 5),
+         "wide": (("OneUser",), {"lengths": (4,), "events": 5, "width": 10}, 1)}
+MANY_ROWS = ("ManyRows", "ManyItems", "EmptyHistory", "Heads"), MANY_LENGTHS, {"events": 2}
+CLICKS = tuple(max(1, n) for n in MANY_LENGTHS)
+NARROW = {"width": 4, "item_width": 2, "category_width": 2, "projection_width": 2}
+MANY = {"items": 80, "categories": 40, "width": 3, "heads": 3, "length": 2, "item_width": 2, "category_width": 2,
+        "projection_width": 2}
+LONG = NARROW | {"item_width": 1, "projection_width": 1, "items": 270, "categories": 40, "length": 5, "heads": 1}
+LONG_ONE = ("ManyItems", "OneUser"), (4,)
+CUBE = ("Basic", "Padding"), (2, 4, 1, 3)
+CUBE_CONFIG = NARROW | {"items": 9, "categories": 4, "length": 4, "heads": 4}
+MIXES = {"mixed_first": {"hier": "logits", "item_out": "tied", "pool": "mean"},
+         "mixed_second": {"hier": "oracle", "item_out": "tied", "pool": "mean", "category_weight": 0.5},
+         "mixed_third": {"hier": "stop", "item_out": "tied", "pool": "mean", "inputs": "id+text"},
+         "mixed_fourth": {"hier": "tied", "inputs": "category+text", "softmax": "all", "heads": 4},
+         "mixed_fifth": {"hier": "none", "category_weight": 0.5, "inputs": "text+id", "item_out": "tied"},
+         "mixed_sixth": {"hier": "logits", "softmax": "all", "inputs": "id+category", "category_weight": 0.25},
+         "mixed_seventh": {"tasks": "item", "pool": "mean", "softmax": "all"}}
+
+
+def block_case(rng, draw):
+    D, real = draw["width"], real_right(draw["lengths"], draw["events"])
+    params = {name: normal(rng, D, D, scale=D**-0.5) for name in "qkvo"} | {"ln1": norm(rng, D), "ln2": norm(rng, D)}
+    params |= {"f1": dense(rng, D, 2 * D), "f2": dense(rng, 2 * D, D)}
+    return params, {"h": normal(rng, *real.shape, D), "real": real}
+
+
+def several_candidates(build):
+    """A build with as many candidates as the draw says, the last item among them."""
+    def built(rng, draw):
+        params, inputs = build(rng, draw)
+        items = draw["config"]["items"]
+        candidate = [rng.permutation(items)[: draw["candidates"]] + 1 for _ in inputs["item"]]
+        inputs["candidate"] = np.array(candidate)
+        inputs["candidate"][:, 0] = items
+        return params, inputs
+    return built
+
+
+def oracle_case(rng, draw):
+    """Classes that need more than 8 bits."""
+    logp = log_probabilities(rng, (2, 300))
+    config = draw["config"]
+    params = {"W_p": normal(rng, 300, 2)}
+    assert config["hier"] in ("oracle", "soft")
+    return params, {"logp": logp, "oracle": np.array([299, 256])}
+
+
+def far_category_case(rng, draw):
+    """Many rows, many classes, log p among them far below 0."""
+    return {"category": dense(rng, 2, draw["classes"])}, {"s": draw["spread"] * normal(rng, draw["rows"], 2)}
+
+
+def chosen_case(rng, draw):
+    """Many sessions, categories and items."""
+    rows, C, items = 33, 70, 300
+    category = np.append(0, np.arange(items) % C)
+    some = log_probabilities(rng, (rows, C), 1.5) if not draw.get("coarse") else rng.integers(-400, -4, (rows, C)) / 16
+    found = {"logp": some, "chosen": rng.random((rows, C)) < 0.3}
+    return {}, {name: found[name] for name in draw["names"]} | ({"category": category} if draw["items"] else {})
+
+
+def halves_case(rng, draw):
+    """Four items in categories of one each: rho N is a half, or a bit beside it."""
+    return {}, {"logp": log_probabilities(rng, (3, 10), 1.0), "category": np.append(0, np.arange(10))}
+
+
+MORE = {
+    "hiersrec.encoder_block": plan(block_case, *(
+        (name, flags, draw, {"heads": heads}) for name, (flags, draw, heads) in SIZES.items())),
+    "hiersrec.item_features": plan(features_case, row(
+        "many_rows", MANY_ROWS[0], MANY_LENGTHS, {"events": 2, "unknown": 0.2}, items=300, categories=270, item_width=1,
+        category_width=1)),
+    "hiersrec.category_logp": plan(far_category_case, (
+        "many_rows", ("ManyRows", "ManyItems"), {"rows": 33, "classes": 3, "spread": 1}, {}),
+        ("many_classes", ("ManyItems", "OneUser"), {"rows": 1, "classes": 70, "spread": 2}, {}),
+        ("larger", ("LargeValues",), {"rows": 3, "classes": 5, "spread": 2048}, {})),
+    "hiersrec.projection": plan(oracle_case, *(
+        (f"many_{name}", ("ManyItems", *flags), {"config": {"hier": hier}}, {"hier": hier}) for name, flags, hier in (
+            ("classes_oracle", ("Switch",), "oracle"),))),
+    "hiersrec.candidates_topk": plan(chosen_case, (
+        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": False, "coarse": True}, {"k": 40})),
+    "hiersrec.candidates_mass": plan(chosen_case, (
+        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": False}, {"tau": 0.95})),
+    "hiersrec.candidates_budget": plan(chosen_case, (
+        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": True, "coarse": True}, {"rho": 0.71})) + plan(
+        halves_case, *((name, ("Cutoff",), {}, {"rho": rho}) for name, rho in (
+            ("half", 0.25), ("half_above", 0.35), ("a_bit_above", 0.3001), ("very_little", 0.0001)))),
+    "hiersrec.candidate_items": plan(chosen_case, (
+        "many_rows", ("ManyRows", "ManyItems"), {"names": ("chosen",), "items": True}, {})),
+    "hiersrec.score": [
+        *plan(several_candidates(score_case), row("many_rows", MANY_ROWS[0], CLICKS, {"events": 2, "candidates": 2}, **MANY | {"items": 20, "categories": 4}),
+              row("many_candidates", *LONG_ONE, {"events": 5, "candidates": 70}, **LONG)),
+        *plan(several_candidates(score_case), *(
+            row(f"mixed_{hier}", ("Switch", "Padding"), SHORT, {"candidates": 3, "events": 4}, hier=hier, item_out="tied",
+                pool="mean", **NARROW) for hier in ("logits",)))],
+    "hiersrec": [
+        *plan(model_case, row("many_rows", *MANY_ROWS[:2], rate=0.02, **MANY),
+              row("cube", *CUBE, rate=0.02, **CUBE_CONFIG),
+              *(row(name, ("Switch", "StopGradient", "UnknownCategory"), SHORT, {"unknown": 0.3, "items": 5, "cold": True},
+                    rate=0.02, **NARROW | {"length": 4} | config) for name, config in MIXES.items())),
+        *plan(enlarge(model_case, times=(*((name, 8 * by) for name, by in STEEP if name == "item"), ("category", 128))), row(
+            "larger_cold", ("LargeValues", "Padding"), SHORT, {"items": 4, "cold": True}, length=4, rate=2.0**-40, **NARROW))],
+}

@@ -1,0 +1,132 @@
+"""More cases of HMAR, of sizes and paddings that no other case has.  {component: plans}."""
+import numpy as np
+
+from mbref.check.components.reading import config_of
+from mbref.variants import hmar
+from tests.golden.draw import MANY_LENGTHS, SHORT, T, dense, ids, norm, normal, plan_coarse as plan, real_left, steepen
+from tests.golden.hmar.cases import PARTS, counts_of, model_case, model_params, model_row
+
+KINDS = 9
+SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {
+             "lengths": MANY_LENGTHS, "events": 2, "width": 5, "kinds": 2}, 5),
+         "wide": (("OneUser",), {"lengths": (4,), "events": 5, "width": 10, "kinds": 1}, 1)}
+MANY = ("ManyRows", "ManyItems", "EmptyHistory", "Heads"), MANY_LENGTHS
+MANY_CONFIG = {"items": 300, "behaviours": KINDS, "target": KINDS, "weights": [], "width": 3, "heads": 3, "length": 2}
+LONG = ("ManyItems", "OneUser"), (4,)
+LONG_CONFIG = {"items": 270, "behaviours": KINDS, "target": 5, "weights": [], "width": 3, "heads": 1, "length": 5}
+CUBE = ("Basic", "Padding"), (2, 4, 1, 3)
+CUBE_CONFIG = {"items": 9, "behaviours": 4, "width": 4, "length": 4, "heads": 4, "weights": [0.25, 0.125, 0.5, 0.125]}
+NARROW = {"width": 4}
+MIXES = {"mixed_first": {"merge": "bypass", "blocks": 2, "count_scale": "log1p", "positives": "new", "heads": 4},
+         "mixed_second": {"merge": "bypass", "indicator": False, "positives": "target", "target": 2},
+         "mixed_third": {"count_scale": "log1p", "candidate_counts": "own", "positives": "new", "theta": 1.0,
+                         "weights": [], "target": 2},
+         "mixed_fourth": {"candidate_counts": "target", "count_scale": "log1p", "target": 3, "weights": [], "heads": 4}}
+
+
+def behaviours_of(rng, draw):
+    real = real_left(draw["lengths"], draw["events"])
+    return real, ids(rng, real, draw.get("kinds", KINDS))
+
+
+def behaviour_encoder_case(rng, draw):
+    """Nine behaviours, another width."""
+    D, K, (real, behaviour) = draw["width"], draw.get("kinds", KINDS), behaviours_of(rng, draw)
+    params = {name: dense(rng, K, D, D) for name in PARTS} | {"res": normal(rng, K, scale=0.5)}
+    return params, {"x": normal(rng, *real.shape, D), "behaviour": behaviour}
+
+
+def sequence_encoder_case(rng, draw):
+    D, (real, _) = draw["width"], behaviours_of(rng, draw)
+    params = {name: dense(rng, D, D) for name in PARTS} | {"ln": norm(rng, D)}
+    return params, {"s": normal(rng, *real.shape, D), "residual": normal(rng, *real.shape, D), "real": real}
+
+
+def score_case(rng, draw):
+    """Histories and the counts of all items; candidates also among the last items."""
+    config = config_of(hmar.Config, draw["config"])
+    real = real_left(draw["lengths"], config.length)
+    item, behaviour = ids(rng, real, config.items), ids(rng, real, config.behaviours)
+    history = np.zeros((len(item), config.items + 1, config.behaviours))
+    for b, t in zip(*np.nonzero(real), strict=True):
+        history[b, item[b, t], behaviour[b, t] - 1] += 1
+    history[:, 1:] += rng.random(history[:, 1:].shape) < 0.02   # events that are older than the window
+    candidate = np.array([rng.permutation(config.items)[: draw["candidates"]] + 1 for _ in item])
+    candidate[:, 0], candidate[:, 1] = config.items, np.where(item[:, -1], item[:, -1], 1)
+    return model_params(rng, config), {
+        "item": item, "behaviour": behaviour, "counts": counts_of(item, item, behaviour, config.behaviours),
+        "history": history, "candidate": candidate}
+
+
+def distant_history(rng, draw):
+    """Items whose ids are alike in their last 6, 7 or 8 bits, or in their last two digits."""
+    real, behaviour = behaviours_of(rng, draw)
+    some = np.array([3, 67, 131, 259, 103])
+    inputs = {"item": rng.choice(some, real.shape) * real, "behaviour": behaviour}
+    return {}, inputs | ({"candidate": rng.choice(some, real.shape)} if draw.get("candidate") else {})
+
+
+def unranked(build):
+    """A build without an event of the target behaviour among those that follow."""
+    def other(rng, draw):
+        params, inputs = build(rng, draw)
+        inputs["next_behaviour"] = np.minimum(inputs["next_behaviour"], 2)
+        return params, inputs
+    return other
+
+
+def end_all(build):
+    """A build in which nothing follows any event."""
+    def ended(rng, draw):
+        params, inputs = build(rng, draw)
+        for name in ("next_item", "next_behaviour", "next_counts", "negative", "negative_counts"):
+            inputs[name] = 0 * inputs[name]
+        return params, inputs
+    return ended
+
+
+def sizes(build):
+    return plan(build, *((name, flags, draw, {"heads": heads}) for name, (flags, draw, heads) in SIZES.items()))
+
+
+def many_counts_case(rng, draw):
+    """Counts above what 7, 8 and 10 bits hold."""
+    counts = rng.choice([0, 1, 100, 128, 255, 256, 300, 1000], (3, T, 3)).astype(float)
+    width = 2
+    joints = {"indicator": dense(rng, 3, width), "feature": dense(rng, 2 * width, width)}
+    return joints, {"item_code": normal(rng, 3, T, width), "counts": counts}
+
+
+MORE = {
+    "hmar.code": plan(many_counts_case, ("many_times", ("RepeatedItem", "LargeValues"), {}, {}),
+                      ("many_times_log", ("RepeatedItem", "Switch"), {}, {"count_scale": "log1p"})),
+    "hmar.behaviour_mask": plan(
+        lambda rng, draw: ({}, {"behaviour": behaviours_of(rng, draw)[1]}),
+        ("many_rows", ("ManyRows", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2}, {}),
+        ("longer", ("LongHistory", "OneUser"), {"lengths": (66,), "events": 70}, {})),
+    "hmar.indicator": plan(
+        distant_history,
+        ("many_rows", ("ManyRows", "ManyItems", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2}, {"count": 9})),
+    "hmar.candidate_counts": plan(
+        distant_history,
+        ("many_rows", ("ManyRows", "ManyItems", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2, "candidate": True},
+         {"count": 9})),
+    "hmar.behaviour_encoder": sizes(behaviour_encoder_case) + plan(
+        behaviour_encoder_case,
+        ("nine", ("ManyItems", "Padding"), {"lengths": (12, 9), "events": 12, "width": 2}, {"heads": 2}),
+        ("longer", ("LongHistory", "OneUser"), {"lengths": (66,), "events": 66, "width": 1, "kinds": 3}, {"heads": 1})),
+    "hmar.sequence_encoder": sizes(sequence_encoder_case),
+    "hmar.score": plan(score_case, model_row("many_rows", *MANY, {"candidates": 2}, **MANY_CONFIG | {"behaviours": 2, "target": 2}),
+                       model_row("many_candidates", *LONG, {"candidates": 66}, **LONG_CONFIG),
+                                ),
+    "hmar": [
+        *plan(model_case, model_row("many_rows", *MANY, rate=0.01, **MANY_CONFIG),
+              model_row("cube", *CUBE, rate=0.01, **CUBE_CONFIG | {"weights": [0.25, 0.125, 0.5, 0.125]}),
+              *(model_row(name, ("Switch", "Padding"), SHORT, rate=0.01, length=4, **NARROW | config)
+                for name, config in MIXES.items())),
+        *plan(unranked(model_case), model_row(
+            "unranked", ("Switch", "Undefined"), SHORT, length=4, positives="target", target=3, rate=0.1, **NARROW)),
+        *plan(end_all(model_case), model_row("nothing", ("Undefined",), (3, 1, 0), length=3, rate=0.01, **NARROW)),
+        *plan(steepen(model_case, by=2.0**10, ends=("sequence/f2/w",)), model_row(
+            "larger", ("LargeValues", "Padding"), SHORT, length=4, rate=2.0**-24, **NARROW))],
+}

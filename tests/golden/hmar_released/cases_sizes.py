@@ -1,0 +1,42 @@
+"""More cases of HMAR as released, of sizes that no other case has.  {component: plans}."""
+import numpy as np
+
+from mbref.released.hmar import model as hmar
+from tests.golden.draw import MANY_LENGTHS, ids, moved, plan_coarse as plan, quieten, real_left, round8, steepen
+
+WIDTH = 4
+
+
+def model_case(rng, draw):
+    """Another width, length and number of items; counts and labels as drawn."""
+    variant, size, items = hmar.VARIANTS[draw["variant"]], draw["events"], draw["items"]
+    K, real = len(variant.weights), real_left(draw["lengths"], size)
+    config = hmar.Config(items=items, behaviours=K, variant=draw["variant"], width=WIDTH, length=size, dropout=0.0)
+    follow = ids(rng, real, items)
+    inputs = {"item": ids(rng, real, items), "behaviour": ids(rng, real, K),
+              "counts": rng.integers(0, 4, (*real.shape, K)) * real[..., None] * 1.0, "next_item": follow,
+              "negative": ids(rng, real, items), "next_weight": round8(rng.choice(variant.weights, real.shape)) * real,
+              "next_label": rng.integers(0, K, real.shape) * real,
+              "next_counts": rng.integers(0, 4, (*real.shape, K)) * real[..., None] * 1.0}
+    return moved(rng, hmar.init(rng, config), 0.15), {name: np.asarray(a) for name, a in inputs.items()}
+
+
+def row(name, flags, variant, heads=2, rate=0.01, **draw):
+    return name, flags, {"variant": variant} | draw, {"variant": variant, "heads": heads, "rate": rate}
+
+
+MIXED = {"lengths": (4, 2, 0), "events": 4, "items": 9}
+QUIET = quieten(model_case, "gamma", "beta")
+SWITCH = {name: ("Switch",) for name in ("tianchi", "yelp", "movielens")}
+MORE = {"hmar.released": [
+    *plan(model_case, *(row(f"{name}_many_rows", ("ManyRows", "ManyItems", "EmptyHistory", *SWITCH.get(name, ())), name,
+                            heads=4, lengths=MANY_LENGTHS, events=2, items=70)
+                        for name in ("taobao",)),
+          *(row(f"{name}_long", ("LongHistory", "OneUser", *SWITCH.get(name, ())), name, heads=1, lengths=(34,),
+                events=34, items=9) for name in ("taobao",)), side="released"),
+    *plan(QUIET, *(row(f"{name}_low_variance", ("LowVariance", "Padding", *SWITCH.get(name, ())), name, rate=2.0**-30,
+                       **MIXED) for name in ("tianchi", "movielens")), side="released"),
+    *plan(steepen(model_case), *(
+        row(f"{name}_large", ("LargeValues", "Padding", *SWITCH.get(name, ())), name, **MIXED)
+        for name in ("taobao",)), side="released"),
+]}
