@@ -19,7 +19,7 @@ CUBE = ("Basic", "Padding"), (2, 4, 1, 3), {"events": 4, "candidates": 4}
 NARROW = {"table_width": 2, "width": 4, "hidden": 3}
 MIXES = {  # settings that follow each other nowhere else
     "mixed_first": {"scores": "dot", "bucket": "paper", "query": "group", "item_bias": False, "group_relu": True,
-                    "blocks": 2, "heads": 4},
+                    "heads": 4},
     "mixed_second": {"scores": "bilinear", "bucket": "release", "query": "raw", "item_bias": True, "group_relu": False,
                      "weight_decay": 0.25},
     "mixed_third": {"scores": "dot", "bucket": "release", "query": "group", "item_bias": True, "group_relu": False,

@@ -124,14 +124,14 @@ MORE = {name: plans for name, plans in {
     "dmran.feature_attention": plan(pairs_case, PAIRS[1]),
     "dmran.vanilla": [
         *plan(vanilla_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"width": 4}, {"pool": "attention", "heads": 1}),
-              ("wide", ("LongHistory", "OneUser"), LONG | {"width": 10}, {"pool": "attention", "heads": 1}),
+              ("wide", ("LongHistory", "OneUser"), LONG | {"width": 6}, {"pool": "attention", "heads": 1}),
               ("long_mean", ("LongHistory", "OneUser", "Switch"), LONG | {"width": 2}, {"pool": "mean", "heads": 1}),
               ("robust_heads", ("Switch", "Heads"), {"lengths": (3, 0, 4), "events": 4, "width": 8, "robust": True},
                {"robust": True, "heads": 8})),
         *plan(negative_case, ("far_below", ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "width": 4},
                               {"pool": "attention", "heads": 1}))],
-    "dmran.fusion": plan(fusion_case, ("many_rows", ("ManyRows",), {"rows": 33, "candidates": 2, "width": 3}, {}),
-                         ("many_candidates", ("ManyItems", "OneUser"), {"rows": 1, "candidates": 70, "width": 3}, {})),
+    "dmran.fusion": plan(fusion_case, ("many_rows", ("ManyRows",), {"rows": 35, "candidates": 2, "width": 2}, {}),
+                         ("many_candidates", ("ManyItems", "OneUser"), {"rows": 1, "candidates": 66, "width": 2}, {})),
     "dmran.score": [
         *plan(label_several(score_case), row("many_candidates", LONG_ONE[1:], (2,), {"events": 3, "candidates": 70}, **LONGER))],
     "dmran": [

@@ -16,7 +16,7 @@ from tests.golden.hiersrec.cases import features_case, model_case, row, score_ca
 from tests.golden.hiersrec.cases_more import STEEP
 
 SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2, "width": 5}, 5),
-         "wide": (("OneUser",), {"lengths": (4,), "events": 5, "width": 10}, 1)}
+         "wide": (("OneUser",), {"lengths": (3,), "events": 3, "width": 9}, 1)}
 MANY_ROWS = ("ManyRows", "ManyItems", "EmptyHistory", "Heads"), MANY_LENGTHS, {"events": 2}
 CLICKS = tuple(max(1, n) for n in MANY_LENGTHS)
 NARROW = {"width": 4, "item_width": 2, "category_width": 2, "projection_width": 2}
@@ -40,6 +40,13 @@ def block_case(rng, draw):
     params = {name: normal(rng, D, D, scale=D**-0.5) for name in "qkvo"} | {"ln1": norm(rng, D), "ln2": norm(rng, D)}
     params |= {"f1": dense(rng, D, 2 * D), "f2": dense(rng, 2 * D, D)}
     return params, {"h": normal(rng, *real.shape, D), "real": real}
+
+
+def last_classes(rng, draw):
+    """Every other item is of one of the last classes."""
+    params, inputs = features_case(rng, draw)
+    inputs["category"][1::2] = draw["config"]["categories"] - np.arange(len(inputs["category"][1::2])) % 9
+    return params, inputs
 
 
 def several_candidates(build):
@@ -70,7 +77,7 @@ def far_category_case(rng, draw):
 
 def chosen_case(rng, draw):
     """Many sessions, categories and items."""
-    rows, C, items = 33, 70, 300
+    rows, C, items = 35, 40, 300
     category = np.append(0, np.arange(items) % C)
     some = log_probabilities(rng, (rows, C), 1.5) if not draw.get("coarse") else rng.integers(-400, -4, (rows, C)) / 16
     found = {"logp": some, "chosen": rng.random((rows, C)) < 0.3}
@@ -84,8 +91,10 @@ def halves_case(rng, draw):
 
 MORE = {
     "hiersrec.encoder_block": plan(block_case, *(
-        (name, flags, draw, {"heads": heads}) for name, (flags, draw, heads) in SIZES.items())),
-    "hiersrec.item_features": plan(features_case, row(
+        (name, flags, draw, {"heads": heads}) for name, (flags, draw, heads) in SIZES.items())) + plan(
+        enlarge(block_case, times=(("q", 64), ("k", 64))),
+        ("far_below", ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "width": 4}, {"heads": 2})),
+    "hiersrec.item_features": plan(last_classes, row(
         "many_rows", MANY_ROWS[0], MANY_LENGTHS, {"events": 2, "unknown": 0.2}, items=300, categories=270, item_width=1,
         category_width=1)),
     "hiersrec.category_logp": plan(far_category_case, (
@@ -96,7 +105,7 @@ MORE = {
         (f"many_{name}", ("ManyItems", *flags), {"config": {"hier": hier}}, {"hier": hier}) for name, flags, hier in (
             ("classes_oracle", ("Switch",), "oracle"),))),
     "hiersrec.candidates_topk": plan(chosen_case, (
-        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": False, "coarse": True}, {"k": 40})),
+        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": False, "coarse": True}, {"k": 35})),
     "hiersrec.candidates_mass": plan(chosen_case, (
         "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": False}, {"tau": 0.95})),
     "hiersrec.candidates_budget": plan(chosen_case, (

@@ -3,25 +3,24 @@ import numpy as np
 
 from mbref.check.components.reading import config_of
 from mbref.variants import hmar
-from tests.golden.draw import MANY_LENGTHS, SHORT, T, dense, ids, norm, normal, plan_coarse as plan, real_left, steepen
+from tests.golden.draw import MANY_LENGTHS, SHORT, T, dense, enlarge, ids, norm, normal, plan_coarse as plan, real_left, steepen
 from tests.golden.hmar.cases import PARTS, counts_of, model_case, model_params, model_row
 
 KINDS = 9
 SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {
              "lengths": MANY_LENGTHS, "events": 2, "width": 5, "kinds": 2}, 5),
-         "wide": (("OneUser",), {"lengths": (4,), "events": 5, "width": 10, "kinds": 1}, 1)}
+         "wide": (("OneUser",), {"lengths": (3,), "events": 3, "width": 9, "kinds": 1}, 1)}
 MANY = ("ManyRows", "ManyItems", "EmptyHistory", "Heads"), MANY_LENGTHS
 MANY_CONFIG = {"items": 300, "behaviours": KINDS, "target": KINDS, "weights": [], "width": 3, "heads": 3, "length": 2}
 LONG = ("ManyItems", "OneUser"), (4,)
 LONG_CONFIG = {"items": 270, "behaviours": KINDS, "target": 5, "weights": [], "width": 3, "heads": 1, "length": 5}
 CUBE = ("Basic", "Padding"), (2, 4, 1, 3)
 CUBE_CONFIG = {"items": 9, "behaviours": 4, "width": 4, "length": 4, "heads": 4, "weights": [0.25, 0.125, 0.5, 0.125]}
+FAR_BELOW = "far_below", ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "width": 4, "kinds": 2}, {"heads": 2}
 NARROW = {"width": 4}
 MIXES = {"mixed_first": {"merge": "bypass", "blocks": 2, "count_scale": "log1p", "positives": "new", "heads": 4},
          "mixed_second": {"merge": "bypass", "indicator": False, "positives": "target", "target": 2},
-         "mixed_third": {"count_scale": "log1p", "candidate_counts": "own", "positives": "new", "theta": 1.0,
-                         "weights": [], "target": 2},
-         "mixed_fourth": {"candidate_counts": "target", "count_scale": "log1p", "target": 3, "weights": [], "heads": 4}}
+         "mixed_fourth": {"candidate_counts": "target", "target": 3, "weights": [], "heads": 4}}
 
 
 def behaviours_of(rng, draw):
@@ -63,7 +62,7 @@ def distant_history(rng, draw):
     real, behaviour = behaviours_of(rng, draw)
     some = np.array([3, 67, 131, 259, 103])
     inputs = {"item": rng.choice(some, real.shape) * real, "behaviour": behaviour}
-    return {}, inputs | ({"candidate": rng.choice(some, real.shape)} if draw.get("candidate") else {})
+    return {}, inputs | ({"candidate": np.where(rng.random(real.shape) < 0.5, inputs["item"], rng.choice(some, real.shape))} if draw.get("candidate") else {})
 
 
 def unranked(build):
@@ -114,8 +113,10 @@ MORE = {
     "hmar.behaviour_encoder": sizes(behaviour_encoder_case) + plan(
         behaviour_encoder_case,
         ("nine", ("ManyItems", "Padding"), {"lengths": (12, 9), "events": 12, "width": 2}, {"heads": 2}),
-        ("longer", ("LongHistory", "OneUser"), {"lengths": (66,), "events": 66, "width": 1, "kinds": 3}, {"heads": 1})),
-    "hmar.sequence_encoder": sizes(sequence_encoder_case),
+        ("longer", ("LongHistory", "OneUser"), {"lengths": (66,), "events": 66, "width": 1, "kinds": 3}, {"heads": 1})) + plan(
+        enlarge(behaviour_encoder_case, "x", inputs=256), FAR_BELOW),
+    "hmar.sequence_encoder": sizes(sequence_encoder_case) + plan(
+        enlarge(sequence_encoder_case, "s", inputs=256), FAR_BELOW),
     "hmar.score": plan(score_case, model_row("many_rows", *MANY, {"candidates": 2}, **MANY_CONFIG | {"behaviours": 2, "target": 2}),
                        model_row("many_candidates", *LONG, {"candidates": 66}, **LONG_CONFIG),
                                 ),

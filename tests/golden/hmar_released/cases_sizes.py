@@ -32,8 +32,8 @@ MORE = {"hmar.released": [
     *plan(model_case, *(row(f"{name}_many_rows", ("ManyRows", "ManyItems", "EmptyHistory", *SWITCH.get(name, ())), name,
                             heads=4, lengths=MANY_LENGTHS, events=2, items=70)
                         for name in ("taobao",)),
-          *(row(f"{name}_long", ("LongHistory", "OneUser", *SWITCH.get(name, ())), name, heads=1, lengths=(34,),
-                events=34, items=9) for name in ("taobao",)), side="released"),
+          *(row(f"{name}_long", ("LongHistory", "OneUser", *SWITCH.get(name, ())), name, heads=1, lengths=(17,),
+                events=17, items=9) for name in ("taobao",)), side="released"),
     *plan(QUIET, *(row(f"{name}_low_variance", ("LowVariance", "Padding", *SWITCH.get(name, ())), name, rate=2.0**-30,
                        **MIXED) for name in ("tianchi", "movielens")), side="released"),
     *plan(steepen(model_case), *(

@@ -62,6 +62,14 @@ def attention_case(rng, draw):
     return {}, {"q": q, "k": k, "v": v, "allowed": allowed}
 
 
+def below_case(rng, draw):
+    """Whole numbers, of which queries and keys disagree: scores of allowed keys lie thousands below 0."""
+    allowed = allowed_of(rng, draw)
+    k = rng.integers(64, 256, (len(allowed), allowed.shape[2], 4)) * 1.0
+    q = -rng.integers(64, 256, (*allowed.shape[:2], 4)) * 1.0
+    return {}, {"q": q, "k": k, "v": normal(rng, *k.shape), "allowed": allowed}
+
+
 def numbers_case(rng, draw):
     """Many rows, or one long one, of numbers."""
     shape = draw["shape"]
@@ -117,6 +125,8 @@ MORE = {
             "lengths": (1, 4, 2), "events": 4, "queries": 3, "by": by}, {}) for name, by in (
                 ("masked_above", 2.0**10), ("masked_far_above", 2.0**17))))],
     "attention.attention": [
+        *plan(below_case, ("farther_below", ("LargeValues", "Padding"), {"lengths": (1, 3, 2), "events": 4, "queries": 3},
+                           {"heads": 2, "scaled": True})),
         *plan(attention_case, ("many_rows", ("ManyRows", "Heads", "EmptyHistory"), ATTENDED | {"width": 5},
                                {"heads": 5, "scaled": True}),
               ("longer", ("LongHistory", "OneUser"), ATTEND | {"width": 3}, {"heads": 1, "scaled": True}),

@@ -104,8 +104,7 @@ READ_ROWS = {"losses.masked_mean": (losses.masked_mean, "mask"), "masks.position
 KEYS = {
     "attention.masked_softmax": (attention.masked_softmax, "allowed"), "attention.attention": (attention.attention, "allowed"),
     "atrank.attention_block": (atrank.attention_block, "allowed"), "dmran.item_attention": (dmran.item_attention, "real"),
-    "dmran.vanilla": (dmran.vanilla, "real"), "hiersrec.encoder_block": (hiersrec.encoder_block, "real"),
-    "hmar.sequence_encoder": (hmar.sequence_encoder, "real"), "hmar.behaviour_encoder": (hmar.behaviour_encoder, "behaviour"),
+    "dmran.vanilla": (dmran.vanilla, "real"), "hmar.behaviour_encoder": (hmar.behaviour_encoder, "behaviour"),
     "masks.padding": (masks.padding, "ids"), "masks.positions": (masks.positions, "ids"),
     "masks.behaviour": (masks.behaviour, "behaviour"), "masks.same_behaviour": (masks.same_behaviour, "behaviour"),
     "losses.masked_mean": (losses.masked_mean, "mask")}
@@ -142,7 +141,7 @@ TOGETHER = {
     "hmar": {
         "raw counts where the bypass is": unless(hmar.model, "count_scale", "raw", merge="bypass"),
         "all are ranked where counts are logarithms": unless(hmar.model, "positives", "all", count_scale="log1p"),
-        "own counts where they are raw": unless(hmar.model, "candidate_counts", "own", count_scale="raw")},
+        "own counts where they are raw": unless(hmar.model, "candidate_counts", "own", count_scale=None)},
     "dmran": {
         "the paper's buckets without fusion": unless(dmran.model, "bucket", "paper", fuse=False),
         "the diagonal is in where a norm follows": unless(dmran.model, "diagonal", True, robust=True),
