@@ -13,12 +13,13 @@ from tests.golden.draw import (
     real_right,
     remove_candidates,
     round8,
+    steepen,
 )
 
 ROWS, LONG = {"lengths": MANY_LENGTHS, "events": 2}, {"lengths": (66,), "events": 67}
 MANY_ROWS, LONG_ONE = ("ManyRows", "ManyItems", "EmptyHistory", "LongGap"), ("LongHistory", "ManyItems", "OneUser")
 MANY = {"items": 300, "categories": 270, "width": 4, "hops": 3}
-LONGER = {"items": 300, "categories": 270, "width": 4, "hops": 18}
+LONGER = {"items": 300, "categories": 270, "width": 4, "hops": 34}
 CUBE, CUBE_CONFIG = (("Basic", "Padding"), (2, 4, 1, 3), {"events": 4, "candidates": 4}), {
     "width": 4, "hops": 4, "heads": 4}
 NARROW = {"width": 4, "rate": 0.05}
@@ -133,8 +134,12 @@ MORE = {name: plans for name, plans in {
     "dmran.fusion": plan(fusion_case, ("many_rows", ("ManyRows",), {"rows": 35, "candidates": 2, "width": 2}, {}),
                          ("many_candidates", ("ManyItems", "OneUser"), {"rows": 1, "candidates": 66, "width": 2}, {})),
     "dmran.score": [
+        *plan(steepen(score_case, 2.0**12, ("W_s5",)), row(
+            "steep", ("LargeValues", "Padding"), SHORT, {"events": 4}, width=4)),
         *plan(label_several(score_case), row("many_candidates", LONG_ONE[1:], (2,), {"events": 3, "candidates": 70}, **LONGER))],
     "dmran": [
+        *plan(steepen(model_case, 2.0**12, ("W_s5",)), row(
+            "steep", ("LargeValues", "Padding"), SHORT, {"events": 4}, **NARROW)),
         *plan(label_several(model_case),
               row("many_rows", MANY_ROWS, MANY_LENGTHS, ROWS | {"years": 15}, rate=0.05, **MANY),
               row("cube", CUBE[0], CUBE[1], CUBE[2], rate=0.05, **CUBE_CONFIG)),

@@ -70,6 +70,13 @@ def oracle_case(rng, draw):
     return params, {"logp": logp, "oracle": np.array([299, 256])}
 
 
+def near_case(rng, draw):
+    """Four classes of nearly one probability, whose logarithms float32 adds up without rounding."""
+    params = {"ln_logits": norm(rng, 4), "W_p": normal(rng, 4, 2)}
+    near = rng.normal(0, 1e-5, (5, 4)) if draw.get("fine") else rng.integers(-256, 257, (5, 4)) * 2.0**-20
+    return params, {"logp": -1420 / 1024 + near, "oracle": np.zeros(5, int)}
+
+
 def far_category_case(rng, draw):
     """Many rows, many classes, log p among them far below 0."""
     return {"category": dense(rng, 2, draw["classes"])}, {"s": draw["spread"] * normal(rng, draw["rows"], 2)}
@@ -101,7 +108,9 @@ MORE = {
         "many_rows", ("ManyRows", "ManyItems"), {"rows": 33, "classes": 3, "spread": 1}, {}),
         ("many_classes", ("ManyItems", "OneUser"), {"rows": 1, "classes": 70, "spread": 2}, {}),
         ("larger", ("LargeValues",), {"rows": 3, "classes": 5, "spread": 2048}, {})),
-    "hiersrec.projection": plan(oracle_case, *(
+    "hiersrec.projection": plan(near_case, row("low_variance", ("LowVariance", "Switch"), SHORT, hier="logits"),
+        row("low_variance_float64", ("LowVariance", "Float64", "Switch"), SHORT, {"fine": True}, hier="logits")) + plan(
+        oracle_case, *(
         (f"many_{name}", ("ManyItems", *flags), {"config": {"hier": hier}}, {"hier": hier}) for name, flags, hier in (
             ("classes_oracle", ("Switch",), "oracle"),))),
     "hiersrec.candidates_topk": plan(chosen_case, (

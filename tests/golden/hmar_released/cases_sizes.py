@@ -2,7 +2,7 @@
 import numpy as np
 
 from mbref.released.hmar import model as hmar
-from tests.golden.draw import MANY_LENGTHS, ids, moved, plan_coarse as plan, quieten, real_left, round8, steepen
+from tests.golden.draw import MANY_LENGTHS, displace, ids, moved, plan_coarse as plan, quieten, real_left, round8, steepen
 
 WIDTH = 4
 
@@ -26,6 +26,7 @@ def row(name, flags, variant, heads=2, rate=0.01, **draw):
 
 
 MIXED = {"lengths": (4, 2, 0), "events": 4, "items": 9}
+QUIET_FLAGS = "LowVariance", "Padding", "Switch"
 QUIET = quieten(model_case, "gamma", "beta")
 SWITCH = {name: ("Switch",) for name in ("tianchi", "yelp", "movielens")}
 MORE = {"hmar.released": [
@@ -34,8 +35,12 @@ MORE = {"hmar.released": [
                         for name in ("taobao",)),
           *(row(f"{name}_long", ("LongHistory", "OneUser", *SWITCH.get(name, ())), name, heads=1, lengths=(17,),
                 events=17, items=9) for name in ("taobao",)), side="released"),
-    *plan(QUIET, *(row(f"{name}_low_variance", ("LowVariance", "Padding", *SWITCH.get(name, ())), name, rate=2.0**-30,
-                       **MIXED) for name in ("tianchi", "movielens")), side="released"),
+    *plan(QUIET, row("tianchi_low_variance", QUIET_FLAGS, "tianchi", rate=2.0**-30, **MIXED), side="released"),
+    *plan(quieten(model_case, "final/gamma", "final/beta"), row(
+        "movielens_low_variance", QUIET_FLAGS, "movielens", rate=2.0**-30, **MIXED), side="released"),
+    *(one for by, name, flags in ((48.0, "tianchi_far", ("Far",)), (2.0**14, "tianchi_far_float64", ("Far", "Float64")))
+      for one in plan(displace(model_case, "position", "sequence/v/b", by=by), row(
+          name, (*flags, "Switch"), "tianchi", rate=2.0**-10, **MIXED), side="released")),
     *plan(steepen(model_case), *(
         row(f"{name}_large", ("LargeValues", "Padding", *SWITCH.get(name, ())), name, **MIXED)
         for name in ("taobao",)), side="released"),
