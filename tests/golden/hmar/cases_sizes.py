@@ -66,7 +66,7 @@ def distant_history(rng, draw):
 
 
 def sure_case(rng, draw):
-    """Positives far above 0 and negatives as far below, whose losses are tiny but no zeros; the rest are padding."""
+    """Positives above 0 and negatives as far below, whose losses are tiny but no zeros, or the reverse."""
     positive, negative = (rng.uniform(*draw["size"], (3, 4)) for _ in range(2))
     return {}, {"positive": positive, "negative": -negative, "weight": rng.choice([0.5, 0.25, 0.125], (3, 4)),
                 "mask": real_left((4, 2, 3), 4), "has_negative": real_left((4, 1, 3), 4)}
@@ -125,7 +125,7 @@ MORE = {
     "hmar.sequence_encoder": sizes(sequence_encoder_case) + plan(
         enlarge(sequence_encoder_case, "s", inputs=256), FAR_BELOW),
     "hmar.ranking_loss": plan(sure_case, *((name, ("LargeValues", "Padding"), {"size": size}, {}) for name, size in (
-        ("sure", (15.5, 24.0)), ("teens", (9.0, 21.0))))),
+        ("teens", (9.0, 21.0)), ("wrong_teens", (-20.5, -9.0))))),
     "hmar.score": plan(score_case, model_row("many_rows", *MANY, {"candidates": 2}, **MANY_CONFIG | {"behaviours": 2, "target": 2}),
                        model_row("many_candidates", *LONG, {"candidates": 66}, **LONG_CONFIG),
                                 ),
