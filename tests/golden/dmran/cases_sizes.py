@@ -66,7 +66,7 @@ def steep_case(rng, draw):
     params, inputs = pairs_case(rng, draw)
     params["W_s5"] = draw["steep"] * rng.choice([-1.0, 1.0], params["W_s5"].shape)
     real = real_right((2, 1, draw["hops"]), draw["hops"])
-    return params, inputs | {"M": rng.integers(-8, 9, inputs["M"].shape) * 1.0,
+    return params, inputs | {"M": rng.integers(-8, 9, inputs["M"].shape) * draw.get("spread", 1.0),
                              "allowed": inputs["allowed"] & real[:, None]}
 
 
@@ -120,8 +120,10 @@ MORE = {name: plans for name, plans in {
         ("many_hops", ("LongHistory", "OneUser"), {"lengths": (33,), "events": 34, "hops": 18}, {})),
     "dmran.alignment": [
         *plan(pairs_case, PAIRS[0]),
-        *plan(steep_case, *((name, ("LargeValues", "Padding"), {"rows": 3, "hops": 4, "width": 4, "steep": steep}, {})
-                            for name, steep in (("steep", 64), ("steeper", 1024), ("steepest", 2.0**15))))],
+        *plan(steep_case, *((name, ("LargeValues", "Padding"), {"rows": 3, "hops": 4, "width": 4, "steep": steep,
+                                                                                   "spread": spread}, {})
+                            for name, steep, spread in (
+                                ("steep", 64, 1.0), ("steeper", 1024, 1.0), ("steepest", 2.0**15, 128.0))))],
     "dmran.feature_attention": plan(pairs_case, PAIRS[1]),
     "dmran.vanilla": [
         *plan(vanilla_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"width": 4}, {"pool": "attention", "heads": 1}),

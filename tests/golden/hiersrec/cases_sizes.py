@@ -132,8 +132,10 @@ MORE = {
     "hiersrec": [
         *plan(model_case, row("many_rows", *MANY_ROWS[:2], rate=0.02, **MANY),
               row("cube", *CUBE, rate=0.02, **CUBE_CONFIG),
+              row("many_items", ("ManyItems", "OneUser"), (2,), rate=0.02, length=2, items=270, width=3, heads=1,
+                  item_width=1, category_width=1, projection_width=1),
               *(row(name, ("Switch", "StopGradient", "UnknownCategory"), SHORT, {"unknown": 0.3, "items": 5, "cold": True},
                     rate=0.02, **NARROW | {"length": 4} | config) for name, config in MIXES.items())),
-        *plan(enlarge(model_case, times=(*((name, 8 * by) for name, by in STEEP if name == "item"), ("category", 128))), row(
+        *plan(enlarge(model_case, times=(*((name, 32 * by) for name, by in STEEP if name == "item"), ("category", 128))), row(
             "larger_cold", ("LargeValues", "Padding"), SHORT, {"items": 4, "cold": True}, length=4, rate=2.0**-40, **NARROW))],
 }
