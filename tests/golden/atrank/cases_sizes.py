@@ -22,7 +22,7 @@ MIXES = {  # settings that follow each other nowhere else
                     "heads": 4},
     "mixed_second": {"scores": "bilinear", "bucket": "release", "query": "raw", "item_bias": True, "group_relu": False,
                      "weight_decay": 0.25},
-    "mixed_third": {"scores": "dot", "bucket": "release", "query": "group", "item_bias": True, "group_relu": False,
+    "mixed_third": {"scores": "dot", "bucket": "paper", "query": "group", "item_bias": True, "group_relu": False,
                     "weight_decay": 0.5, "self_attention": False},
     "mixed_fourth": {"scores": "bilinear", "bucket": "release", "query": "group", "item_bias": True,
                      "group_relu": False, "time": False, "self_attention": False, "blocks": 2}}
@@ -74,6 +74,8 @@ MORE = {
         *released(fill_padding(attention_block_case), (
             "full_padding", ("LargeValues", "Padding"), {"lengths": (S, 3, 1)}, {"heads": 2, "scores": "dot"}))],
     "atrank.score": [
+        *released(score_case, row("three_blocks", ("Heads", "Padding"), SHORT, {"events": 4}, base=RELEASED, blocks=3,
+                                  **NARROW)),
         *printed(label_several(score_case),
                   sized("paper_many_candidates", MANY_CANDIDATES, PRINTED, **LONG))],
     "atrank": [

@@ -22,8 +22,8 @@ CLICKS = tuple(max(1, n) for n in MANY_LENGTHS)
 NARROW = {"width": 4, "item_width": 2, "category_width": 2, "projection_width": 2}
 MANY = {"items": 80, "categories": 40, "width": 3, "heads": 3, "length": 2, "item_width": 2, "category_width": 2,
         "projection_width": 2}
-LONG = NARROW | {"item_width": 1, "projection_width": 1, "items": 270, "categories": 40, "length": 5, "heads": 1}
-LONG_ONE = ("ManyItems", "OneUser"), (4,)
+LONG = NARROW | {"item_width": 1, "projection_width": 1, "items": 270, "categories": 40, "length": 34, "heads": 1}
+LONG_ONE = ("ManyItems", "OneUser", "LongHistory"), (34,)
 CUBE = ("Basic", "Padding"), (2, 4, 1, 3)
 CUBE_CONFIG = NARROW | {"items": 9, "categories": 4, "length": 4, "heads": 4}
 MIXES = {"mixed_first": {"hier": "logits", "item_out": "tied", "pool": "mean"},
@@ -120,12 +120,14 @@ MORE = {
     "hiersrec.candidates_budget": plan(chosen_case, (
         "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": True, "coarse": True}, {"rho": 0.71})) + plan(
         halves_case, *((name, ("Cutoff",), {}, {"rho": rho}) for name, rho in (
-            ("half", 0.25), ("half_above", 0.35), ("a_bit_above", 0.3001), ("very_little", 0.0001)))),
+            ("half", 0.25), ("half_above", 0.35), ("a_bit_above", 0.3001), ("very_little", 1e-9)))),
     "hiersrec.candidate_items": plan(chosen_case, (
         "many_rows", ("ManyRows", "ManyItems"), {"names": ("chosen",), "items": True}, {})),
     "hiersrec.score": [
         *plan(several_candidates(score_case), row("many_rows", MANY_ROWS[0], CLICKS, {"events": 2, "candidates": 2}, **MANY | {"items": 20, "categories": 4}),
-              row("many_candidates", *LONG_ONE, {"events": 5, "candidates": 70}, **LONG)),
+              row("many_candidates", *LONG_ONE, {"events": 34, "candidates": 70}, **LONG),
+              row("long_mean", ("LongHistory", "OneUser", "Switch"), (34,), {"events": 34, "candidates": 3}, pool="mean",
+                  blocks=3, length=34, width=3, heads=1, item_width=1, category_width=1, projection_width=1)),
         *plan(several_candidates(score_case), *(
             row(f"mixed_{hier}", ("Switch", "Padding"), SHORT, {"candidates": 3, "events": 4}, hier=hier, item_out="tied",
                 pool="mean", **NARROW) for hier in ("logits",)))],

@@ -13,7 +13,7 @@ SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {
 MANY = ("ManyRows", "ManyItems", "EmptyHistory", "Heads"), MANY_LENGTHS
 MANY_CONFIG = {"items": 300, "behaviours": KINDS, "target": KINDS, "weights": [], "width": 3, "heads": 3, "length": 2}
 LONG = ("ManyItems", "OneUser"), (4,)
-LONG_CONFIG = {"items": 270, "behaviours": KINDS, "target": 5, "weights": [], "width": 3, "heads": 1, "length": 5}
+LONG_CONFIG = {"items": 270, "behaviours": KINDS, "target": 9, "weights": [], "width": 3, "heads": 1, "length": 5}
 CUBE = ("Basic", "Padding"), (2, 4, 1, 3)
 CUBE_CONFIG = {"items": 9, "behaviours": 4, "width": 4, "length": 4, "heads": 4, "weights": [0.25, 0.125, 0.5, 0.125]}
 FAR_BELOW = "far_below", ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "width": 4, "kinds": 2}, {"heads": 2}
@@ -65,6 +65,20 @@ def distant_history(rng, draw):
     return {}, inputs | ({"candidate": np.where(rng.random(real.shape) < 0.5, inputs["item"], rng.choice(some, real.shape))} if draw.get("candidate") else {})
 
 
+def often_case(rng, draw):
+    """One item 290 times in one behaviour, and some times in another."""
+    inputs = {"item": np.ones((1, 300), int), "behaviour": 1 + (np.arange(300) % 30 == 29)[None]}
+    return {}, inputs | ({"candidate": np.ones((1, 300), int)} if draw.get("candidate") else {})
+
+
+def often_score_case(rng, draw):
+    """Counts of hundreds and more, of candidates alone."""
+    params, inputs = score_case(rng, draw)
+    some = rng.choice([0, 3, 99, 100, 127, 200, 255, 256, 999], inputs["history"][:, 1:].shape) * 1.0
+    inputs["history"][:, 1:] += some
+    return params, inputs
+
+
 def sure_case(rng, draw):
     """Positives above 0 and negatives as far below, whose losses are tiny but no zeros, or the reverse."""
     positive, negative = (rng.uniform(*draw["size"], (3, 4)) for _ in range(2))
@@ -112,11 +126,13 @@ MORE = {
         ("longer", ("LongHistory", "OneUser"), {"lengths": (66,), "events": 70}, {})),
     "hmar.indicator": plan(
         distant_history,
-        ("many_rows", ("ManyRows", "ManyItems", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2}, {"count": 9})),
+        ("many_rows", ("ManyRows", "ManyItems", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2}, {"count": 9})) + plan(
+        often_case, ("over_255", ("RepeatedItem", "LongHistory", "OneUser"), {}, {"count": 2})),
     "hmar.candidate_counts": plan(
         distant_history,
         ("many_rows", ("ManyRows", "ManyItems", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2, "candidate": True},
-         {"count": 9})),
+         {"count": 9})) + plan(
+        often_case, ("over_255", ("RepeatedItem", "LongHistory", "OneUser"), {"candidate": True}, {"count": 2})),
     "hmar.behaviour_encoder": sizes(behaviour_encoder_case) + plan(
         behaviour_encoder_case,
         ("nine", ("ManyItems", "Padding"), {"lengths": (12, 9), "events": 12, "width": 2}, {"heads": 2}),

@@ -34,7 +34,7 @@ def last_case(rng, draw):
     """Two users of 80 candidates without ties, of whose positives some rank beyond 64, some are among the last."""
     scores = np.array([rng.permutation(CANDIDATES) for _ in range(2)]) * 1.0
     positive = np.zeros(scores.shape, bool)
-    positive[0, np.argsort(scores[0])[[3, 9, 40, 79]]] = True
+    positive[0, np.argsort(scores[0])[[3, 9, 14, 15, 40, 79]]] = True
     positive[1, [78, 79, 2]] = True
     return {}, {"scores": scores, "positive": positive, "allowed": np.ones(scores.shape, bool)}
 
