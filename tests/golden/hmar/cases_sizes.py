@@ -143,8 +143,10 @@ MORE = {
     "hmar.ranking_loss": plan(sure_case, *((name, ("LargeValues", "Padding"), {"size": size}, {}) for name, size in (
         ("teens", (9.0, 21.0)), ("wrong_teens", (-20.5, -9.0))))),
     "hmar.score": plan(score_case, model_row("many_rows", *MANY, {"candidates": 2}, **MANY_CONFIG | {"behaviours": 2, "target": 2}),
-                       model_row("many_candidates", *LONG, {"candidates": 66}, **LONG_CONFIG),
-                                ),
+                       model_row("many_candidates", (*LONG[0], "Switch"), LONG[1], {"candidates": 66}, candidate_counts="target",
+                                 **LONG_CONFIG)) + plan(
+        often_score_case, model_row("many_times", ("RepeatedItem", "Padding"), SHORT, {"candidates": 4}, length=4, width=3,
+                                    heads=1, blocks=3, behaviours=2, weights=[])),
     "hmar": [
         *plan(model_case, model_row("many_rows", *MANY, rate=0.01, **MANY_CONFIG),
               model_row("cube", *CUBE, rate=0.01, **CUBE_CONFIG | {"weights": [0.25, 0.125, 0.5, 0.125]}),
