@@ -74,7 +74,7 @@ def write_manifest(entries, root):
     for name, content in dicts.items():
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
         parts.append(f'"{name}": {{\n' + ",\n".join(lines) + "\n}")
-    parts.append('"cases": [\n' + ",\n".join(f"  {json.dumps(entry)}" for entry in entries) + "\n]")
+    parts.append('"cases": [\n' + ",\n".join(f"  {json.dumps(entry, separators=(',', ':'))}" for entry in entries) + "\n]")
     root.mkdir(parents=True, exist_ok=True)
     (root / "manifest.json").write_text("{" + ",\n".join(parts) + "}\n")
     casefile.manifest.cache_clear()

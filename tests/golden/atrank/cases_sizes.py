@@ -3,6 +3,7 @@ from functools import partial
 
 import numpy as np
 
+from mbref.nn.layers import COLUMNS
 from mbref.variants import atrank
 from tests.golden.atrank.cases import PRINTED, RELEASED, S, attention_block_case, model_case, row, score_case
 from tests.golden.atrank_groups import cases as groups
@@ -14,6 +15,7 @@ SMALL = {"items": 300, "categories": 270, "table_width": 2, "width": 4, "hidden"
 MANY = SMALL | {"heads": 2}
 LONG = SMALL | {"heads": 1, "items": 300, "categories": 270}
 MANY_ROWS = ("ManyRows", "ManyItems", "EmptyHistory", "LongGap"), MANY_LENGTHS, {"events": 2, "years": 15}
+LONGER = ("LongHistory", "OneUser"), (66,), {"events": 66, "candidates": 1}
 MANY_CANDIDATES = ("ManyItems", "OneUser"), (3,), {"events": 4, "candidates": 70}
 CUBE = ("Basic", "Padding"), (2, 4, 1, 3), {"events": 4, "candidates": 4}
 NARROW = {"table_width": 2, "width": 4, "hidden": 3}
@@ -23,9 +25,7 @@ MIXES = {  # settings that follow each other nowhere else
     "mixed_second": {"scores": "bilinear", "bucket": "release", "query": "raw", "item_bias": True, "group_relu": False,
                      "weight_decay": 0.25},
     "mixed_third": {"scores": "dot", "bucket": "paper", "query": "group", "item_bias": True, "group_relu": False,
-                    "weight_decay": 0.5, "self_attention": False},
-    "mixed_fourth": {"scores": "bilinear", "bucket": "release", "query": "group", "item_bias": True,
-                     "group_relu": False, "time": False, "self_attention": False, "blocks": 2}}
+                    "weight_decay": 0.5, "self_attention": False}}
 
 
 def block_case(rng, draw):
@@ -45,6 +45,26 @@ def fill_padding(build):
         params["k"]["w"][0], params["v"]["w"][0] = -abs(params["k"]["w"][0]), abs(params["v"]["w"][0])
         return params, inputs
     return filled
+
+
+def fill_gap(build):
+    """The same of a whole model, whose padding alone has gaps of 0."""
+    def filled(rng, draw):
+        params, inputs = build(rng, draw)
+        params["groups"][0]["w"][-COLUMNS["release"]] = HUGE * (np.arange(draw["config"]["width"]) == 0)
+        for p in params["self"]:
+            p["k"]["w"][0], p["v"]["w"][0] = -abs(p["k"]["w"][0]), abs(p["v"]["w"][0])
+        return params, inputs | {"gap": np.maximum(inputs["gap"], inputs["item"] > 0)}
+    return filled
+
+
+def last_classes(build):
+    """A build in which every other item is of one of the last categories."""
+    def built(rng, draw):
+        params, inputs = build(rng, draw)
+        inputs["category"][1::2] = draw["config"]["categories"] - np.arange(len(inputs["category"][1::2])) % 9
+        return params, inputs
+    return built
 
 
 def sizes(scores, side):
@@ -74,8 +94,10 @@ MORE = {
         *released(fill_padding(attention_block_case), (
             "full_padding", ("LargeValues", "Padding"), {"lengths": (S, 3, 1)}, {"heads": 2, "scores": "dot"}))],
     "atrank.score": [
-        *released(score_case, row("three_blocks", ("Heads", "Padding"), SHORT, {"events": 4}, base=RELEASED, blocks=3,
-                                  **NARROW)),
+        *released(label_several(score_case), row("longer", *LONGER, base=RELEASED, **NARROW | {"heads": 1})),
+        *printed(label_several(score_case), row("paper_longer", *LONGER, base=PRINTED, **NARROW | {"heads": 1})),
+        *released(fill_gap(score_case), row("full_padding", ("LargeValues", "Padding"), SHORT, {"events": 4},
+                                            base=RELEASED, **NARROW)),
         *printed(label_several(score_case),
                   sized("paper_many_candidates", MANY_CANDIDATES, PRINTED, **LONG))],
     "atrank": [
@@ -84,7 +106,7 @@ MORE = {
         *released(model_case, *(row(
             name, ("Switch", "Padding"), SHORT, {"events": 4}, base=RELEASED, rate=0.02, **NARROW | config)
             for name, config in MIXES.items())),
-        *printed(label_several(model_case),
+        *printed(last_classes(label_several(model_case)),
                  sized("paper_many_rows", MANY_ROWS, PRINTED, rate=0.02, **MANY),
                  sized("paper_cube", CUBE, PRINTED, rate=0.02, **SMALL | {"items": 9, "categories": 4, "heads": 4})),
         *printed(remove_candidates(model_case), row(

@@ -5,6 +5,7 @@ from mbref.variants.atrank import init_block
 from tests.golden.dmran.cases import history_code_case, model_case, row, score_case
 from tests.golden.draw import (
     MANY_LENGTHS,
+    enlarge,
     SHORT,
     label_several,
     moved,
@@ -19,7 +20,7 @@ from tests.golden.draw import (
 ROWS, LONG = {"lengths": MANY_LENGTHS, "events": 2}, {"lengths": (66,), "events": 67}
 MANY_ROWS, LONG_ONE = ("ManyRows", "ManyItems", "EmptyHistory", "LongGap"), ("LongHistory", "ManyItems", "OneUser")
 MANY = {"items": 300, "categories": 270, "width": 4, "hops": 3}
-LONGER = {"items": 300, "categories": 270, "width": 4, "hops": 34}
+LONGER = {"items": 300, "categories": 270, "width": 4, "hops": 34, "item_bias": True}
 CUBE, CUBE_CONFIG = (("Basic", "Padding"), (2, 4, 1, 3), {"events": 4, "candidates": 4}), {
     "width": 4, "hops": 4, "heads": 4}
 NARROW = {"width": 4, "rate": 0.05}
@@ -29,9 +30,8 @@ MIXES = {"mixed_first": {"variant": "feature", "diagonal": False, "robust": True
          "mixed_second": {"variant": "feature", "fuse": False, "pool": "mean", "time": False, "weight_decay": 0.25},
          "mixed_third": {"variant": "item", "robust": True, "heads": 2, "bucket": "release", "item_bias": True,
                          "weight_decay": 0.125},
-         "mixed_fourth": {"fuse": False, "diagonal": False, "robust": True, "heads": 2, "pool": "mean",
-                          "redundancy": 0.5},
-         "mixed_fifth": {"fuse": False, "item_bias": True, "bucket": "release", "redundancy": 0.25, "penalty": 0.125}}
+         "mixed_fourth": {"fuse": False, "diagonal": False, "robust": True, "heads": 2, "bucket": "release", "item_bias": True,
+                          "redundancy": 0.5}}
 
 
 def attention_case(rng, draw):
@@ -59,6 +59,12 @@ def pairs_case(rng, draw):
     params = {name: normal(rng, d, d, scale=0.5) for name in ("W_s3", "W_s4", "W_s5")}
     params |= {name: normal(rng, d) for name in ("b_s1", "b_s2")}
     return params, {"M": normal(rng, rows, r, d), "allowed": np.broadcast_to(allowed, (rows, r, r))}
+
+
+def robust_pairs_case(rng, draw):
+    params, inputs = pairs_case(rng, draw)
+    block = moved(rng, init_block(rng, draw["width"], 3), 0.3)
+    return params | {"after": {name: block[name] for name in ("f1", "f2", "ln", "ln_f")}}, inputs
 
 
 def steep_case(rng, draw):
@@ -111,7 +117,7 @@ MORE = {name: plans for name, plans in {
         for name, more, config in (("edges", (), {}), ("release_edges", ("Switch",), {"bucket": "release"})))),
     "dmran.item_attention": [
         *plan(attention_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"hops": 3, "width": 3}, {}),
-              ("many_hops", ("LongHistory", "OneUser"), LONG | {"hops": 9, "width": 3}, {})),
+              ("many_hops", ("LongHistory", "OneUser"), {"lengths": (19,), "events": 20, "hops": 18, "width": 3}, {})),
         *plan(far_below_case, *(
             (name, ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "hops": 3, "width": 4, "least": least},
              {}) for name, least in (("far_below", 2**11),)))],
@@ -124,21 +130,32 @@ MORE = {name: plans for name, plans in {
                                                                                    "spread": spread}, {})
                             for name, steep, spread in (
                                 ("steep", 64, 1.0), ("steeper", 1024, 1.0), ("steepest", 2.0**15, 128.0))))],
-    "dmran.feature_attention": plan(pairs_case, PAIRS[1]),
+    "dmran.feature_attention": plan(pairs_case, PAIRS[1]) + plan(robust_pairs_case, (
+        "robust_rows", ("Switch", "ManyRows"), {"rows": 7, "hops": 3, "width": 4}, {"robust": True})),
     "dmran.vanilla": [
         *plan(vanilla_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"width": 4}, {"pool": "attention", "heads": 1}),
               ("wide", ("LongHistory", "OneUser"), LONG | {"width": 6}, {"pool": "attention", "heads": 1}),
               ("long_mean", ("LongHistory", "OneUser", "Switch"), LONG | {"width": 2}, {"pool": "mean", "heads": 1}),
               ("robust_heads", ("Switch", "Heads"), {"lengths": (3, 0, 4), "events": 4, "width": 8, "robust": True},
-               {"robust": True, "heads": 8})),
+               {"robust": True, "heads": 8}),
+              ("mean_of_nothing", ("EmptyHistory", "Switch"), {"lengths": (3, 0, 4), "events": 4, "width": 2},
+               {"pool": "mean", "heads": 1}),
+              ("robust_rows", ("Switch", "LongHistory"), {"lengths": (11, 0, 9), "events": 11, "width": 4, "robust": True},
+               {"robust": True, "heads": 2})),
+        *plan(enlarge(vanilla_case, "M", "i_c", inputs=256), (
+            "larger_robust", ("LargeValues", "Switch"), {"lengths": (3, 1, 4), "events": 4, "width": 4, "robust": True},
+            {"robust": True, "heads": 2})),
         *plan(negative_case, ("far_below", ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "width": 4},
                               {"pool": "attention", "heads": 1}))],
     "dmran.fusion": plan(fusion_case, ("many_rows", ("ManyRows",), {"rows": 35, "candidates": 2, "width": 2}, {}),
                          ("many_candidates", ("ManyItems", "OneUser"), {"rows": 1, "candidates": 66, "width": 2}, {})),
     "dmran.score": [
+        *plan(label_several(score_case), row("longer", LONG_ONE, (104,), {"events": 104, "candidates": 1}, width=2, hops=3),
+              row("lone", ("Switch", "SingleEvent", "EmptyHistory"), (4, 1, 0), {"events": 4, "candidates": 3}, width=2,
+                  variant="feature", diagonal=False)),
         *plan(steepen(score_case, 2.0**12, ("W_s5",)), row(
             "steep", ("LargeValues", "Padding"), SHORT, {"events": 4}, width=4)),
-        *plan(label_several(score_case), row("many_candidates", LONG_ONE[1:], (2,), {"events": 3, "candidates": 70}, **LONGER))],
+        *plan(label_several(score_case), row("many_candidates", (*LONG_ONE[1:], "Switch"), (2,), {"events": 3, "candidates": 70}, **LONGER))],
     "dmran": [
         *plan(steepen(model_case, 2.0**12, ("W_s5",)), row(
             "steep", ("LargeValues", "Padding"), SHORT, {"events": 4}, **NARROW)),

@@ -19,11 +19,11 @@ SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {"lengths": MANY_L
          "wide": (("OneUser",), {"lengths": (3,), "events": 3, "width": 9}, 1)}
 MANY_ROWS = ("ManyRows", "ManyItems", "EmptyHistory", "Heads"), MANY_LENGTHS, {"events": 2}
 CLICKS = tuple(max(1, n) for n in MANY_LENGTHS)
+MANY = "ManyRows", "ManyItems"
 NARROW = {"width": 4, "item_width": 2, "category_width": 2, "projection_width": 2}
-MANY = {"items": 80, "categories": 40, "width": 3, "heads": 3, "length": 2, "item_width": 2, "category_width": 2,
+MODEL_ROWS = {"items": 80, "categories": 70, "width": 3, "heads": 3, "length": 2, "item_width": 2, "category_width": 2,
         "projection_width": 2}
-LONG = NARROW | {"item_width": 1, "projection_width": 1, "items": 270, "categories": 40, "length": 34, "heads": 1}
-LONG_ONE = ("ManyItems", "OneUser", "LongHistory"), (34,)
+LONG = NARROW | {"item_width": 1, "projection_width": 1, "items": 270, "categories": 70, "length": 5, "heads": 1}
 CUBE = ("Basic", "Padding"), (2, 4, 1, 3)
 CUBE_CONFIG = NARROW | {"items": 9, "categories": 4, "length": 4, "heads": 4}
 MIXES = {"mixed_first": {"hier": "logits", "item_out": "tied", "pool": "mean"},
@@ -31,8 +31,7 @@ MIXES = {"mixed_first": {"hier": "logits", "item_out": "tied", "pool": "mean"},
          "mixed_third": {"hier": "stop", "item_out": "tied", "pool": "mean", "inputs": "id+text"},
          "mixed_fourth": {"hier": "tied", "inputs": "category+text", "softmax": "all", "heads": 4},
          "mixed_fifth": {"hier": "none", "category_weight": 0.5, "inputs": "text+id", "item_out": "tied"},
-         "mixed_sixth": {"hier": "logits", "softmax": "all", "inputs": "id+category", "category_weight": 0.25},
-         "mixed_seventh": {"tasks": "item", "pool": "mean", "softmax": "all"}}
+         "mixed_sixth": {"hier": "logits", "softmax": "all", "inputs": "id+category", "category_weight": 0.25}}
 
 
 def block_case(rng, draw):
@@ -83,12 +82,41 @@ def far_category_case(rng, draw):
 
 
 def chosen_case(rng, draw):
-    """Many sessions, categories and items."""
-    rows, C, items = 35, 40, 300
-    category = np.append(0, np.arange(items) % C)
+    """Many sessions, items and categories, one of which holds half of the items."""
+    rows, C, items = draw.get("rows", 35), draw.get("C", 140), 300
+    category = np.append(0, np.where(np.arange(items) < 150, 3, np.arange(items) % C))
     some = log_probabilities(rng, (rows, C), 1.5) if not draw.get("coarse") else rng.integers(-400, -4, (rows, C)) / 16
     found = {"logp": some, "chosen": rng.random((rows, C)) < 0.3}
     return {}, {name: found[name] for name in draw["names"]} | ({"category": category} if draw["items"] else {})
+
+
+def far_case(rng, draw):
+    """log p of which p is 0 in float64, where they still differ."""
+    logp = np.append([[-0.25, -1.75]] * 3, -rng.permuted(np.tile(np.arange(800.0, 806.0), (3, 1)), axis=1), axis=1)
+    category = np.append(0, rng.permutation(16) % 8)
+    return {}, {"logp": logp} | ({"category": category} if draw.get("items") else {}) | (
+        {"rho": np.arange(1, 17) / 16} if draw.get("rho") else {})
+
+
+def many_places_case(rng, draw):
+    """Whole numbers whose scores differ by thousands, and a list of more than 100 items."""
+    items, C = 130, 5
+    category = np.append(0, rng.integers(0, C, items))
+    target, chosen = rng.integers(1, items + 1, 3), np.ones((3, C), bool)
+    whole = lambda *shape: rng.integers(-draw["most"], draw["most"] + 1, shape).astype(float)
+    return {}, {"queries": whole(3, 3), "weights": whole(items, 3), "chosen": chosen, "category": category,
+                "target": target}
+
+
+def many_classes_case(rng, draw):
+    """More categories than a word has bits."""
+    return {}, {"category_logp": log_probabilities(rng, (1, 70)), "item_logits": normal(rng, 1, 90),
+                "category": np.append(0, rng.permutation(90) % 70)}
+
+
+def popular_case(rng, draw):
+    """Counts above what a byte holds."""
+    return {}, {"allowed": rng.random((3, 9)) < 0.2, "popularity": rng.permutation(np.arange(9) * 110 + 30)}
 
 
 def halves_case(rng, draw):
@@ -114,27 +142,33 @@ MORE = {
         (f"many_{name}", ("ManyItems", *flags), {"config": {"hier": hier}}, {"hier": hier}) for name, flags, hier in (
             ("classes_oracle", ("Switch",), "oracle"),))),
     "hiersrec.candidates_topk": plan(chosen_case, (
-        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": False, "coarse": True}, {"k": 35})),
+        "many_rows", MANY, {"names": ("logp",), "items": False, "coarse": True, "C": 40}, {"k": 35}), (
+        "last_categories", MANY[1:], {"names": ("logp",), "items": False, "coarse": True, "rows": 2}, {"k": 130})) + plan(
+        far_case, ("far_below", ("LargeValues",), {}, {"k": 4})),
     "hiersrec.candidates_mass": plan(chosen_case, (
-        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": False}, {"tau": 0.95})),
+        "many_rows", MANY, {"names": ("logp",), "items": False, "C": 9}, {"tau": 0.95}), (
+        "last_categories", MANY[1:], {"names": ("logp",), "items": False, "rows": 2}, {"tau": 0.995})),
     "hiersrec.candidates_budget": plan(chosen_case, (
-        "many_rows", ("ManyRows", "ManyItems"), {"names": ("logp",), "items": True, "coarse": True}, {"rho": 0.71})) + plan(
+        "many_rows", MANY, {"names": ("logp",), "items": True, "coarse": True, "C": 40}, {"rho": 0.33}), (
+        "last_categories", MANY[1:], {"names": ("logp",), "items": True, "coarse": True, "rows": 2}, {"rho": 0.9})) + plan(
         halves_case, *((name, ("Cutoff",), {}, {"rho": rho}) for name, rho in (
-            ("half", 0.25), ("half_above", 0.35), ("a_bit_above", 0.3001), ("very_little", 1e-9)))),
-    "hiersrec.candidate_items": plan(chosen_case, (
-        "many_rows", ("ManyRows", "ManyItems"), {"names": ("chosen",), "items": True}, {})),
+            ("half", 0.25), ("half_above", 0.35), ("a_bit_above", 0.3001), ("very_little", 1e-9)))) + plan(
+        far_case, ("far_below", ("LargeValues",), {"items": True}, {"rho": 0.6})),
+    "hiersrec.candidates_share": plan(far_case, ("far_below", ("LargeValues",), {"items": True, "rho": True}, {})),
+    "hiersrec.candidate_items": plan(chosen_case, ("many_rows", MANY, {"names": ("chosen",), "items": True}, {})),
+    "hiersrec.places": plan(many_places_case, ("many_items", ("ManyItems", "LargeValues"), {"most": 128}, {"n": 125})),
+    "hiersrec.two_level_logp": plan(many_classes_case, ("many_categories", ("ManyItems", "OneUser"), {}, {})),
+    "hiersrec.backfill": plan(popular_case, ("popular", ("ManyItems",), {}, {"n": 6})),
     "hiersrec.score": [
-        *plan(several_candidates(score_case), row("many_rows", MANY_ROWS[0], CLICKS, {"events": 2, "candidates": 2}, **MANY | {"items": 20, "categories": 4}),
-              row("many_candidates", *LONG_ONE, {"events": 34, "candidates": 70}, **LONG),
+        *plan(several_candidates(score_case), row("many_rows", MANY_ROWS[0], CLICKS, {"events": 2, "candidates": 2}, **MODEL_ROWS | {"items": 20, "categories": 4}),
+              row("longer", ("LongHistory", "OneUser"), (104,), {"events": 104, "candidates": 2}, **NARROW | {"length": 104}),
+              row("many_candidates", ("ManyItems", "OneUser"), (4,), {"events": 5, "candidates": 70}, **LONG),
               row("long_mean", ("LongHistory", "OneUser", "Switch"), (34,), {"events": 34, "candidates": 3}, pool="mean",
-                  blocks=3, length=34, width=3, heads=1, item_width=1, category_width=1, projection_width=1)),
-        *plan(several_candidates(score_case), *(
-            row(f"mixed_{hier}", ("Switch", "Padding"), SHORT, {"candidates": 3, "events": 4}, hier=hier, item_out="tied",
-                pool="mean", **NARROW) for hier in ("logits",)))],
+                  blocks=3, length=34, width=3, heads=1, item_width=1, category_width=1, projection_width=1))],
     "hiersrec": [
-        *plan(model_case, row("many_rows", *MANY_ROWS[:2], rate=0.02, **MANY),
+        *plan(model_case, row("many_rows", *MANY_ROWS[:2], rate=0.02, **MODEL_ROWS),
               row("cube", *CUBE, rate=0.02, **CUBE_CONFIG),
-              row("many_items", ("ManyItems", "OneUser"), (2,), rate=0.02, length=2, items=270, width=3, heads=1,
+              row("many_items", ("ManyItems", "OneUser"), (2,), rate=0.02, length=2, items=130, width=3, heads=1,
                   item_width=1, category_width=1, projection_width=1),
               *(row(name, ("Switch", "StopGradient", "UnknownCategory"), SHORT, {"unknown": 0.3, "items": 5, "cold": True},
                     rate=0.02, **NARROW | {"length": 4} | config) for name, config in MIXES.items())),

@@ -17,10 +17,10 @@ LONG_CONFIG = {"items": 270, "behaviours": KINDS, "target": 9, "weights": [], "w
 CUBE = ("Basic", "Padding"), (2, 4, 1, 3)
 CUBE_CONFIG = {"items": 9, "behaviours": 4, "width": 4, "length": 4, "heads": 4, "weights": [0.25, 0.125, 0.5, 0.125]}
 FAR_BELOW = "far_below", ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "width": 4, "kinds": 2}, {"heads": 2}
-NARROW = {"width": 4}
-MIXES = {"mixed_first": {"merge": "bypass", "blocks": 2, "count_scale": "log1p", "positives": "new", "heads": 4},
-         "mixed_second": {"merge": "bypass", "indicator": False, "positives": "target", "target": 2},
-         "mixed_fourth": {"candidate_counts": "target", "target": 3, "weights": [], "heads": 4}}
+NARROW = {"width": 3, "heads": 3}
+MIXES = {"mixed_first": {"merge": "bypass", "count_scale": "log1p", "positives": "new"},
+         "mixed_second": {"merge": "bypass", "indicator": False, "weights": [0.5, 2.0, 0.25], "positives": "target", "target": 2},
+         "mixed_fourth": {"candidate_counts": "target", "target": 3, "weights": []}}
 
 
 def behaviours_of(rng, draw):
@@ -145,8 +145,14 @@ MORE = {
     "hmar.score": plan(score_case, model_row("many_rows", *MANY, {"candidates": 2}, **MANY_CONFIG | {"behaviours": 2, "target": 2}),
                        model_row("many_candidates", (*LONG[0], "Switch"), LONG[1], {"candidates": 66}, candidate_counts="target",
                                  **LONG_CONFIG)) + plan(
+        score_case, model_row("longer", ("LongHistory", "OneUser"), (104,), {"candidates": 2}, length=104, width=3, heads=1,
+                              behaviours=2, weights=[]),
+        model_row("bypass_log", ("Switch", "EmptyHistory"), (4, 0, 2), {"candidates": 3}, merge="bypass", blocks=2, length=4,
+                  count_scale="log1p", width=3, heads=1)) + plan(
+        steepen(score_case), model_row("bypass_large", ("Switch", "LargeValues", "EmptyHistory"), (4, 0, 2),
+                                       {"candidates": 3}, merge="bypass", length=4, **NARROW)) + plan(
         often_score_case, model_row("many_times", ("RepeatedItem", "Padding"), SHORT, {"candidates": 4}, length=4, width=3,
-                                    heads=1, blocks=3, behaviours=2, weights=[])),
+                                    heads=1, behaviours=2, weights=[])),
     "hmar": [
         *plan(model_case, model_row("many_rows", *MANY, rate=0.01, **MANY_CONFIG),
               model_row("cube", *CUBE, rate=0.01, **CUBE_CONFIG | {"weights": [0.25, 0.125, 0.5, 0.125]}),

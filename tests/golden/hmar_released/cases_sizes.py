@@ -4,7 +4,7 @@ import numpy as np
 from mbref.released.hmar import model as hmar
 from tests.golden.draw import MANY_LENGTHS, displace, ids, moved, plan_coarse as plan, quieten, real_left, round8, steepen
 
-WIDTH = 4
+WIDTH = 3
 
 
 def model_case(rng, draw):
@@ -21,7 +21,7 @@ def model_case(rng, draw):
     return moved(rng, hmar.init(rng, config), 0.15), {name: np.asarray(a) for name, a in inputs.items()}
 
 
-def row(name, flags, variant, heads=2, rate=0.01, **draw):
+def row(name, flags, variant, heads=3, rate=0.01, **draw):
     return name, flags, {"variant": variant} | draw, {"variant": variant, "heads": heads, "rate": rate}
 
 
@@ -31,7 +31,7 @@ QUIET = quieten(model_case, "gamma", "beta")
 SWITCH = {name: ("Switch",) for name in ("tianchi", "yelp", "movielens")}
 MORE = {"hmar.released": [
     *plan(model_case, *(row(f"{name}_many_rows", ("ManyRows", "ManyItems", "EmptyHistory", *SWITCH.get(name, ())), name,
-                            heads=4, lengths=MANY_LENGTHS, events=2, items=70)
+                            heads=3, lengths=MANY_LENGTHS, events=2, items=70)
                         for name in ("taobao",)),
           *(row(f"{name}_long", ("LongHistory", "OneUser", *SWITCH.get(name, ())), name, heads=1, lengths=(17,),
                 events=17, items=9) for name in ("taobao",)), side="released"),
@@ -41,6 +41,8 @@ MORE = {"hmar.released": [
     *(one for by, name, flags in ((48.0, "tianchi_far", ("Far",)), (2.0**14, "tianchi_far_float64", ("Far", "Float64")))
       for one in plan(displace(model_case, "position", "sequence/v/b", by=by), row(
           name, (*flags, "Switch"), "tianchi", rate=2.0**-10, **MIXED), side="released")),
+    *plan(steepen(model_case, 2.0**5, ("sequence/f2/w",)), row(
+        "taobao_saturated", ("LargeValues", "Float64"), "taobao", **MIXED), side="released"),
     *plan(steepen(model_case), *(
         row(f"{name}_large", ("LargeValues", "Padding", *SWITCH.get(name, ())), name, **MIXED)
         for name in ("taobao",)), side="released"),

@@ -35,8 +35,17 @@ def last_case(rng, draw):
     scores = np.array([rng.permutation(CANDIDATES) for _ in range(2)]) * 1.0
     positive = np.zeros(scores.shape, bool)
     positive[0, np.argsort(scores[0])[[3, 9, 14, 15, 40, 79]]] = True
-    positive[1, [78, 79, 2]] = True
+    positive[1, 9:] = True
     return {}, {"scores": scores, "positive": positive, "allowed": np.ones(scores.shape, bool)}
+
+
+def byte_case(rng, draw):
+    """A user of 300 candidates, each of another score, of whom 200 are positive."""
+    scores, positive = rng.permutation(300)[None] * 1.0, (rng.permutation(300) < 200)[None]
+    allowed = {"allowed": np.ones((1, 300), bool)}
+    if draw.get("target"):
+        return {}, {"scores": scores // draw.get("tied", 1), "target": np.argsort(scores[0])[[4]]} | allowed
+    return {}, {"scores": scores, "positive": positive} | allowed
 
 
 def places_case(rng, draw):
@@ -60,13 +69,16 @@ MANY = "many_rows", ("ManyRows", "ManyItems")
 PLACES = [(f"edges_{ties}", ("ManyRows", "Ties", *more), {}, {"k": 100, "ties": ties}) for ties, more in (
     ("expected", ()), ("pessimistic", ("Switch",)))]
 FEW = {"candidates": 5}
+BYTE = "above_255", ("ManyItems", "OneUser")
 MORE = {
-    "metrics.greater_and_ties": plan(place_case, (*MANY, {"levels": 30}, {})),
+    "metrics.greater_and_ties": plan(place_case, (*MANY, {"levels": 30}, {})) + plan(
+        byte_case, (*BYTE, {"target": True}, {}), ("tied_255", ("ManyItems", "OneUser", "Ties"), {
+            "target": True, "tied": 290}, {})),
     **{f"metrics.{name}": plan(places_case, *PLACES) for name in ("hit_rate", "mrr", "ndcg")},
     **{f"metrics.{name}": plan(lists_case, ("many_rows", ("ManyRows", "Undefined", "Ties"), FEW | {"levels": 3},
                                             {"k": 2}),
                                ("many_masked", ("ManyRows", "Undefined", "Masked"), FEW | {"share": 0.6}, {"k": 3})) + plan(
-        last_case, ("beyond_64", ("ManyItems", "Cutoff"), {}, {"k": 66}), ("beyond_16", ("ManyItems", "Cutoff"), {}, {"k": 20}))
+        last_case, ("beyond_64", ("ManyItems", "Cutoff"), {}, {"k": 66})) + plan(byte_case, (*BYTE, {}, {"k": 290})) + plan(last_case, ("beyond_16", ("ManyItems", "Cutoff"), {}, {"k": 20}))
        for name in ("recall_many", "ndcg_many")},
     "metrics.auc": plan(lists_case, *(
         (name, ("ManyRows", "ManyItems", "Undefined", *more), {"candidates": count, "levels": 20, "share": 0.8},

@@ -20,9 +20,10 @@ def join(w, b):
     return [float(x) for x in (*w.flatten(), *b)]
 
 
-def split(entries, names=("w", "b")):
+def split(entries, names=("w", "b"), shape=W):
     """A list of entries as the two arrays again."""
-    return {names[0]: np.array(entries[:12]).reshape(W), names[1]: np.array(entries[12:])}
+    size = shape[0] * shape[1]
+    return {names[0]: np.array(entries[:size]).reshape(shape), names[1]: np.array(entries[size:])}
 
 
 def clip_steps(inputs):
@@ -31,21 +32,21 @@ def clip_steps(inputs):
             for grads in zip(inputs["grad_w"], inputs["grad_b"], strict=True)]
 
 
-def stack(path):
+def stack(path, shape):
     """What `split` says of each step, stacked."""
-    steps = [split(entries) for entries in path]
+    steps = [split(entries, shape=shape) for entries in path]
     return {name: np.array([step[name] for step in steps]) for name in ("w", "b")}
 
 
 def clip_by_global_norm(params, inputs):
-    return split(clip(join(inputs["w"], inputs["b"]), inputs["limit"]))
+    return split(clip(join(inputs["w"], inputs["b"]), inputs["limit"]), shape=inputs["w"].shape)
 
 
 def sgd(params, inputs):
     path = [join(inputs["w"], inputs["b"])]
     for grads in clip_steps(inputs):
         path.append([p - inputs["rate"] * g for p, g in zip(path[-1], grads, strict=True)])
-    return stack(path[1:])
+    return stack(path[1:], inputs["w"].shape)
 
 
 def adam_of_one(p, grads, rate, beta1, beta2, eps, hat):
@@ -73,7 +74,8 @@ def adam(params, inputs):
     found = [adam_of_one(p, grads, *rule)
              for p, grads in zip(join(inputs["w"], inputs["b"]), of_entries, strict=True)]
     paths, m, v = zip(*found, strict=True)
-    return stack(zip(*paths, strict=True)) | split(m, ("m_w", "m_b")) | split(v, ("v_w", "v_b"))
+    shape = inputs["w"].shape
+    return stack(zip(*paths, strict=True), shape) | split(m, ("m_w", "m_b"), shape) | split(v, ("v_w", "v_b"), shape)
 
 
 BY_HAND = {"optim.clip_by_global_norm": clip_by_global_norm, "optim.sgd": sgd, "optim.adam": adam}
