@@ -9,8 +9,7 @@ from tests.golden.atrank.cases import PRINTED, RELEASED, S, attention_block_case
 from tests.golden.atrank_groups import cases as groups
 from tests.golden.draw import HUGE, MANY_LENGTHS, SHORT, label_several, moved, normal, plan_coarse as plan, real_right, remove_candidates
 
-SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2, "width": 5, "queries": 1}, 5),
-         "wide": (("LongHistory", "OneUser"), {"lengths": (66,), "events": 67, "width": 5}, 1)}
+SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2, "width": 5, "queries": 1}, 5)}
 SMALL = {"items": 300, "categories": 270, "table_width": 2, "width": 4, "hidden": 3, "penalty": 0.125}
 MANY = SMALL | {"heads": 2}
 LONG = SMALL | {"heads": 1, "items": 300, "categories": 270}
@@ -84,7 +83,7 @@ def group_row(name, flags, lengths, draw=(), **config):
 
 # three groups, of which the last two have actions, nine kinds of them
 THREE = groups.SHOP | {
-    "tables": [["item", 300], ["category", 80], ["query", 3], ["shop", 4], ["city", 3]],
+    "tables": [["item", 20], ["category", 4], ["query", 3], ["shop", 4], ["city", 3]],
     "groups": [["item", "category"], ["query", "category"], ["shop", "city"]], "actions": [0, 4, 9]}
 OF_THREE = (0, 1, 2, 0), (0, 2, 1, 0), (0, 6, 5, 4)
 released, printed = partial(plan, side="released"), partial(plan, side="paper")
@@ -101,8 +100,6 @@ MORE = {
         *printed(label_several(score_case),
                   sized("paper_many_candidates", MANY_CANDIDATES, PRINTED, **LONG))],
     "atrank": [
-        *released(label_several(model_case),
-                  sized("cube", CUBE, RELEASED, rate=0.02, **SMALL | {"items": 9, "categories": 4, "heads": 4})),
         *released(model_case, *(row(
             name, ("Switch", "Padding"), SHORT, {"events": 4}, base=RELEASED, rate=0.02, **NARROW | config)
             for name, config in MIXES.items())),

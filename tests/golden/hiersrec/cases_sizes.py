@@ -30,7 +30,6 @@ MIXES = {"mixed_first": {"hier": "logits", "item_out": "tied", "pool": "mean"},
          "mixed_second": {"hier": "oracle", "item_out": "tied", "pool": "mean", "category_weight": 0.5},
          "mixed_third": {"hier": "stop", "item_out": "tied", "pool": "mean", "inputs": "id+text"},
          "mixed_fourth": {"hier": "tied", "inputs": "category+text", "softmax": "all", "heads": 4},
-         "mixed_fifth": {"hier": "none", "category_weight": 0.5, "inputs": "text+id", "item_out": "tied"},
          "mixed_sixth": {"hier": "logits", "softmax": "all", "inputs": "id+category", "category_weight": 0.25}}
 
 
@@ -168,8 +167,6 @@ MORE = {
     "hiersrec": [
         *plan(model_case, row("many_rows", *MANY_ROWS[:2], rate=0.02, **MODEL_ROWS),
               row("cube", *CUBE, rate=0.02, **CUBE_CONFIG),
-              row("many_items", ("ManyItems", "OneUser"), (2,), rate=0.02, length=2, items=130, width=3, heads=1,
-                  item_width=1, category_width=1, projection_width=1),
               *(row(name, ("Switch", "StopGradient", "UnknownCategory"), SHORT, {"unknown": 0.3, "items": 5, "cold": True},
                     rate=0.02, **NARROW | {"length": 4} | config) for name, config in MIXES.items())),
         *plan(enlarge(model_case, times=(*((name, 32 * by) for name, by in STEEP if name == "item"), ("category", 128))), row(

@@ -129,7 +129,6 @@ MORE = {
                            {"heads": 2, "scaled": True})),
         *plan(attention_case, ("many_rows", ("ManyRows", "Heads", "EmptyHistory"), ATTENDED | {"width": 5},
                                {"heads": 5, "scaled": True}),
-              ("longer", ("LongHistory", "OneUser"), ATTEND | {"width": 3}, {"heads": 1, "scaled": True}),
               ("wide", ("OneUser",), ATTEND | {"lengths": (4,), "events": 5, "width": 34}, {"heads": 1, "scaled": True}),
               ("square", ("Heads", "Padding"), {"lengths": (2, 4, 1, 3), "events": 4, "queries": 4, "width": 4},
                {"heads": 4, "scaled": True}))],

@@ -102,9 +102,9 @@ READ_ROWS = {"losses.masked_mean": (losses.masked_mean, "mask"), "masks.position
              "hmar": (hmar.model, "next_item"), "hmar.released": (hmar_released.released, "next_item"),
              "atrank": (atrank.model, "item"), "dmran": (dmran.model, "item"), "hiersrec": (hiersrec.model, "next")}
 KEYS = {
-    "attention.masked_softmax": (attention.masked_softmax, "allowed"), "attention.attention": (attention.attention, "allowed"),
-    "atrank.attention_block": (atrank.attention_block, "allowed"), "dmran.item_attention": (dmran.item_attention, "real"),
-    "dmran.vanilla": (dmran.vanilla, "real"), "hmar.behaviour_encoder": (hmar.behaviour_encoder, "behaviour"),
+    "attention.masked_softmax": (attention.masked_softmax, "allowed"), "dmran.vanilla": (dmran.vanilla, "real"),
+    "atrank.score": (atrank.score, "item"), "dmran.score": (dmran.score, "item"), "hmar.score": (hmar.score, "item"),
+    "hiersrec.score": (hiersrec.score, "item"),
     "masks.padding": (masks.padding, "ids"), "masks.positions": (masks.positions, "ids"),
     "masks.behaviour": (masks.behaviour, "behaviour"), "masks.same_behaviour": (masks.same_behaviour, "behaviour"),
     "losses.masked_mean": (losses.masked_mean, "mask")}
@@ -113,8 +113,7 @@ CANDIDATES = {"atrank.score": atrank.score, "dmran.score": dmran.score, "hmar.sc
 IDS = {"layers.lookup": (layers.lookup, "ids"), "layers.embed": (layers.embed, "ids"),
        "atrank.score": (atrank.score, "candidate"), "dmran.score": (dmran.score, "candidate"),
        "hmar.score": (hmar.score, "candidate"), "hiersrec.score": (hiersrec.score, "candidate"),
-       "hiersrec.item_features": (hiersrec.item_features, "category"), "hmar": (hmar.model, "next_item"),
-       "atrank": (atrank.model, "item"), "dmran": (dmran.model, "item"),
+       "hiersrec.item_features": (hiersrec.item_features, "category"), "atrank": (atrank.model, "item"),
        "hiersrec.projection": (hiersrec.projection, "oracle")}
 COUNTS = {f"counts of {name}": feed(hmar.code, lambda i, change=change: {"counts": change(i["counts"])})
           for name, change in (("8 bits", lambda c: c % 256), ("255 at most", lambda c: np.minimum(c, 255)))}
@@ -140,8 +139,7 @@ TOGETHER = {
         "no item bias with bilinear scores": unless(atrank.model, "item_bias", False, scores="bilinear")},
     "hmar": {
         "raw counts where the bypass is": unless(hmar.model, "count_scale", "raw", merge="bypass"),
-        "all are ranked where counts are logarithms": unless(hmar.model, "positives", "all", count_scale="log1p"),
-        "own counts where they are raw": unless(hmar.model, "candidate_counts", "own", count_scale=None)},
+        "all are ranked where counts are logarithms": unless(hmar.model, "positives", "all", count_scale="log1p")},
     "dmran": {
         "the paper's buckets without fusion": unless(dmran.model, "bucket", "paper", fuse=False),
         "the diagonal is in where a norm follows": unless(dmran.model, "diagonal", True, robust=True),
