@@ -116,14 +116,12 @@ MORE = {name: plans for name, plans in {
         name, ("BucketEdges", "LongGap", *more), (len(EDGES),), {"events": len(EDGES)}, width=2, **config)
         for name, more, config in (("edges", (), {}), ("release_edges", ("Switch",), {"bucket": "release"})))),
     "dmran.item_attention": [
-        *plan(attention_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"hops": 3, "width": 3}, {}),
-              ("many_hops", ("LongHistory", "OneUser"), {"lengths": (19,), "events": 20, "hops": 18, "width": 3}, {})),
+        *plan(attention_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"hops": 3, "width": 3}, {})),
         *plan(far_below_case, *(
             (name, ("LargeValues", "Padding"), {"lengths": (3, 1, 2), "events": 4, "hops": 3, "width": 4, "least": least},
              {}) for name, least in (("far_below", 2**11),)))],
     "dmran.redundancy": plan(
-        redundancy_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"hops": 3}, {}),
-        ("many_hops", ("LongHistory", "OneUser"), {"lengths": (33,), "events": 34, "hops": 18}, {})),
+        redundancy_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"hops": 3}, {})),
     "dmran.alignment": [
         *plan(pairs_case, PAIRS[0]),
         *plan(steep_case, *((name, ("LargeValues", "Padding"), {"rows": 3, "hops": 4, "width": 4, "steep": steep,
@@ -134,7 +132,7 @@ MORE = {name: plans for name, plans in {
         "robust_rows", ("Switch", "ManyRows"), {"rows": 7, "hops": 3, "width": 4}, {"robust": True})),
     "dmran.vanilla": [
         *plan(vanilla_case, ("many_rows", ("ManyRows", "EmptyHistory"), ROWS | {"width": 4}, {"pool": "attention", "heads": 1}),
-              ("wide", ("LongHistory", "OneUser"), LONG | {"width": 6}, {"pool": "attention", "heads": 1}),
+              ("wide", ("LongHistory", "OneUser"), LONG | {"width": 10}, {"pool": "attention", "heads": 1}),
               ("long_mean", ("LongHistory", "OneUser", "Switch"), LONG | {"width": 2}, {"pool": "mean", "heads": 1}),
               ("robust_heads", ("Switch", "Heads"), {"lengths": (3, 0, 4), "events": 4, "width": 8, "robust": True},
                {"robust": True, "heads": 8}),

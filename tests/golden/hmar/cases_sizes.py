@@ -59,7 +59,7 @@ def score_case(rng, draw):
 def distant_history(rng, draw):
     """Items whose ids are alike in their last 6, 7 or 8 bits, or in their last two digits."""
     real, behaviour = behaviours_of(rng, draw)
-    some = np.array([3, 67, 131, 259, 103])
+    some = np.array([3, 67, 131, 259, 1027, 103])
     inputs = {"item": rng.choice(some, real.shape) * real, "behaviour": behaviour}
     return {}, inputs | ({"candidate": np.where(rng.random(real.shape) < 0.5, inputs["item"], rng.choice(some, real.shape))} if draw.get("candidate") else {})
 
@@ -147,7 +147,7 @@ MORE = {
                               behaviours=2, weights=[]),
         model_row("bypass_log", ("Switch", "EmptyHistory"), (4, 0, 2), {"candidates": 3}, merge="bypass", blocks=2, length=4,
                   count_scale="log1p", width=3, heads=1)) + plan(
-        steepen(score_case), model_row("bypass_large", ("Switch", "LargeValues", "EmptyHistory"), (4, 0, 2),
+        steepen(score_case), model_row("bypass_large", ("Switch", "LargeValues", "EmptyHistory"), (2, 0, 1, 1, 1),
                                        {"candidates": 3}, merge="bypass", length=4, **NARROW)) + plan(
         often_score_case, model_row("many_times", ("RepeatedItem", "Padding"), SHORT, {"candidates": 4}, length=4, width=3,
                                     heads=1, behaviours=2, weights=[])),
@@ -156,6 +156,8 @@ MORE = {
               model_row("cube", *CUBE, rate=0.01, **CUBE_CONFIG | {"weights": [0.25, 0.125, 0.5, 0.125]}),
               *(model_row(name, ("Switch", "Padding"), SHORT, rate=0.01, length=4, **NARROW | config)
                 for name, config in MIXES.items())),
+        *plan(steepen(model_case, by=2.0**4, ends=("sequence/f2/w",)), model_row(
+            "teens", ("LargeValues", "Padding"), SHORT, length=4, rate=2.0**-12, **NARROW)),
         *plan(unranked(model_case), model_row(
             "unranked", ("Switch", "Undefined"), SHORT, length=4, positives="target", target=3, rate=0.1, **NARROW)),
         *plan(end_all(model_case), model_row("nothing", ("Undefined",), (3, 1, 0), length=3, rate=0.01, **NARROW)),

@@ -41,7 +41,7 @@ MORE = {"hmar.released": [
     *(one for by, name, flags in ((48.0, "tianchi_far", ("Far",)), (2.0**14, "tianchi_far_float64", ("Far", "Float64")))
       for one in plan(displace(model_case, "position", "sequence/v/b", by=by), row(
           name, (*flags, "Switch"), "tianchi", rate=2.0**-10, **MIXED), side="released")),
-    *plan(steepen(model_case, 2.0**5, ("sequence/f2/w",)), row(
+    *plan(steepen(model_case, 2.0**8, ("sequence/f2/w",)), row(
         "taobao_saturated", ("LargeValues", "Float64"), "taobao", **MIXED), side="released"),
     *plan(steepen(model_case), *(
         row(f"{name}_large", ("LargeValues", "Padding", *SWITCH.get(name, ())), name, **MIXED)

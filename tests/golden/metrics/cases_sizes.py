@@ -83,7 +83,7 @@ MORE = {
     "metrics.auc": plan(lists_case, *(
         (name, ("ManyRows", "ManyItems", "Undefined", *more), {"candidates": count, "levels": 20, "share": 0.8},
          {"ties": ties}) for name, more, ties, count in (
-             ("many_rows", (), "half", 80), ("many_strict", ("Switch",), "strict", 9)))),
+             ("many_rows", (), "half", 80), ("many_strict", ("Switch",), "strict", 9)))) + plan(byte_case, (*BYTE, {}, {"ties": "half"})),
     "metrics.macro_auc": plan(lists_case, ("many_rows", ("ManyRows", "Undefined"), FEW | {"mask": False}, {})),
     "metrics.mean_and_spread": plan(values_case, ("many_values", ("ManyRows",), {}, {})),
     "metrics.paired_bootstrap": plan(pairs_case, ("many_cases", ("ManyRows",), {}, {})),
