@@ -135,7 +135,6 @@ def unless(function, name, value, **other):
 TOGETHER = {
     "atrank": {
         "a group's layer has a ReLU with bilinear scores": unless(atrank.model, "group_relu", True, scores="bilinear"),
-        "the paper's buckets with bilinear scores alone": unless(atrank.model, "bucket", "release", scores="dot"),
         "no item bias with bilinear scores": unless(atrank.model, "item_bias", False, scores="bilinear")},
     "hmar": {
         "raw counts where the bypass is": unless(hmar.model, "count_scale", "raw", merge="bypass"),
@@ -186,3 +185,5 @@ for several in ({"hmar.code": COUNTS}, TOGETHER, EMPTY):
     for component, faults in several.items():
         for name, function in faults.items():
             add(component, name, function)
+RIGHT = {component: [plant(function, module, masked_softmax=set_to(-1e30))]
+         for component, (function, module) in ATTENTION.items()}
