@@ -30,9 +30,17 @@ def draw(names, seed, count, form, side):
     patterns, functions = {}, own_functions()
     for case in casefile.cases(names, side, form=form):
         patterns.setdefault(case.component, []).append(case)
-    for component, several in patterns.items():
+    for component, cases in patterns.items():
+        several = list(filter(is_clear, cases)) or cases
         for number in range(count):
             yield draw_one(several, functions[component], seed, number)
+
+
+def is_clear(case):
+    """Is the number of events of a case no width, too, so that events alone can be left out?"""
+    sizes = {name: size for name, size in case.entry["sizes"].items() if len(size) > 1}
+    events = next((sizes[name][1] for name in EVENTS if name in sizes), None)
+    return all(size[2:] != [events] for name, size in sizes.items() if name != "allowed")
 
 
 def draw_one(patterns, function, seed, number):

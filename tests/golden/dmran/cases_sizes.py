@@ -127,7 +127,7 @@ MORE = {name: plans for name, plans in {
         *plan(steep_case, *((name, ("LargeValues", "Padding"), {"rows": 3, "hops": 4, "width": 4, "steep": steep,
                                                                                    "spread": spread}, {})
                             for name, steep, spread in (
-                                ("steep", 64, 1.0), ("steeper", 1024, 1.0), ("steepest", 2.0**15, 128.0))))],
+                                ("steep", 64, 1.0), ("steeper", 1024, 1.0), ("steepest", 2.0**15, 1.0))))],
     "dmran.feature_attention": plan(robust_pairs_case, (
         "robust_rows", ("Switch", "ManyRows"), {"rows": 7, "hops": 3, "width": 4}, {"robust": True})),
     "dmran.vanilla": [
