@@ -31,7 +31,7 @@ def test_the_papers_form_is_the_default(capsys, write_file):
     path = write_file(CODE)
     code, text = run_check(capsys, path)
     assert code == 0 and "hmar.code/log" not in text
-    assert text.splitlines()[-1] == "2 cases of other forms were left out: --form all takes them"
+    assert text.splitlines()[-1] == "3 cases of other forms were left out: --form all takes them"
     code, text = run_check(capsys, path, "--form", "all")
     assert code == 1 and "FAIL hmar.code/log" in text and "left out" not in text
     assert run_check(capsys, path, "--only", "hmar.code/log")[0] == 1  # named, so taken
@@ -44,7 +44,7 @@ def test_the_papers_form_is_the_default_of_a_notebook(capsys):
         return both @ params["feature"]["w"] + params["feature"]["b"]
 
     check("hmar.code", code)
-    assert capsys.readouterr().out == "hmar.code: 3 cases pass\n"
+    assert capsys.readouterr().out == "hmar.code: 4 cases pass\n"
     for forms in ("all", "variant"):
         with pytest.raises(AssertionError, match="hmar.code/log"):
             check("hmar.code", code, forms=forms)

@@ -119,10 +119,6 @@ def many_counts_case(rng, draw):
 MORE = {
     "hmar.code": plan(many_counts_case, ("many_times", ("RepeatedItem", "LargeValues"), {}, {}),
                       ("many_times_log", ("RepeatedItem", "Switch"), {}, {"count_scale": "log1p"})),
-    "hmar.behaviour_mask": plan(
-        lambda rng, draw: ({}, {"behaviour": behaviours_of(rng, draw)[1]}),
-        ("many_rows", ("ManyRows", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2}, {}),
-        ("longer", ("LongHistory", "OneUser"), {"lengths": (66,), "events": 70}, {})),
     "hmar.indicator": plan(
         distant_history,
         ("many_rows", ("ManyRows", "ManyItems", "EmptyHistory"), {"lengths": MANY_LENGTHS, "events": 2}, {"count": 9})) + plan(

@@ -80,13 +80,13 @@ ATTENTION = {
     "dmran.item_attention": (dmran.item_attention, dmran_paper), "dmran.alignment": (dmran.alignment, dmran_variant),
     "dmran.vanilla": (dmran.vanilla, att), "hiersrec.encoder_block": (hiersrec.encoder_block, att)}
 ROWS = {
-    "layers.dense": layers.dense, "layers.layer_norm": layers.layer_norm, "layers.lookup": layers.lookup,
-    "layers.embed": layers.embed, "layers.relu": layers.relu, "masks.padding": masks.padding,
+    "layers.dense": layers.dense, "layers.lookup": layers.lookup,
+    "layers.embed": layers.embed,
     "masks.behaviour": masks.behaviour, "masks.same_behaviour": masks.same_behaviour,
     "attention.masked_softmax": attention.masked_softmax, "attention.attention": attention.attention,
-    "losses.softplus": losses.softplus, "losses.log_softmax": losses.log_softmax,
+    "losses.softplus": losses.softplus,
     "losses.sigmoid_cross_entropy": losses.sigmoid_cross_entropy, "losses.cross_entropy": losses.cross_entropy,
-    "hmar.behaviour_mask": hmar.behaviour_mask, "hmar.indicator": hmar.indicator,
+    "hmar.indicator": hmar.indicator,
     "hmar.candidate_counts": hmar.candidate_counts, "hmar.behaviour_encoder": hmar.behaviour_encoder,
     "hmar.sequence_encoder": hmar.sequence_encoder, "hmar.score": hmar.score,
     "atrank.attention_block": atrank.attention_block, "dmran.item_attention": dmran.item_attention,
@@ -105,7 +105,7 @@ KEYS = {
     "attention.masked_softmax": (attention.masked_softmax, "allowed"), "dmran.vanilla": (dmran.vanilla, "real"),
     "atrank.score": (atrank.score, "item"), "dmran.score": (dmran.score, "item"), "hmar.score": (hmar.score, "item"),
     "hiersrec.score": (hiersrec.score, "item"),
-    "masks.padding": (masks.padding, "ids"), "masks.positions": (masks.positions, "ids"),
+    "masks.positions": (masks.positions, "ids"),
     "masks.behaviour": (masks.behaviour, "behaviour"), "masks.same_behaviour": (masks.same_behaviour, "behaviour"),
     "losses.masked_mean": (losses.masked_mean, "mask")}
 CANDIDATES = {"atrank.score": atrank.score, "dmran.score": dmran.score, "hmar.score": hmar.score,
@@ -118,7 +118,7 @@ IDS = {"layers.lookup": (layers.lookup, "ids"), "layers.embed": (layers.embed, "
 COUNTS = {f"counts of {name}": feed(hmar.code, lambda i, change=change: {"counts": change(i["counts"])})
           for name, change in (("8 bits", lambda c: c % 256), ("255 at most", lambda c: np.minimum(c, 255)))}
 NINE = {"masks.behaviour": masks.behaviour, "masks.same_behaviour": masks.same_behaviour, "hmar.indicator": hmar.indicator,
-        "hmar.candidate_counts": hmar.candidate_counts, "hmar.behaviour_mask": hmar.behaviour_mask,
+        "hmar.candidate_counts": hmar.candidate_counts,
         "hmar.behaviour_encoder": hmar.behaviour_encoder}
 
 
