@@ -123,7 +123,7 @@ def test_gradients_of_all_that_is_differentiated(case):
 ALL_ZERO = {  # a mean of nothing, a minimum, a softmax over one row, no row at all
     "hmar/nothing",
     # weights that are all 0 or 1
-    "dmran.item_attention/far_below",
+    "dmran.alignment/steepest", "dmran.item_attention/far_below",
     "losses.masked_mean/nothing", "hmar.ranking_loss/empty_history", "dmran.redundancy/own_events",
     "dmran.alignment/one_hop", "dmran.feature_attention/one_alone"}
 
