@@ -65,6 +65,14 @@ def test_some_items_that_nobody_clicks_are_unknown(seed):
         assert a["known"][clicked[clicked > 0] - 1].all()
 
 
+@pytest.mark.parametrize(("sizes", "clear"), [
+    ({"item": [2, 5], "x": [2, 5, 4]}, True), ({"item": [2, 5], "x": [2, 5, 5]}, False),
+    ({"real": [2, 5], "allowed": [2, 5, 5]}, True), ({"x": [5, 5]}, True)])
+def test_a_pattern_is_clear_where_its_events_are_no_width(sizes, clear):
+    case = casefile.Case("a/b", "a", "both", [], {}, "b.npz.gz", "values", {"sizes": sizes})
+    assert fresh.is_clear(case) is clear
+
+
 def test_there_are_fresh_cases_of_every_component():
     """The answers are those of mbref's own functions, which float32 is near."""
     found = list(fresh.draw(None, 1, 1, "all", None))
