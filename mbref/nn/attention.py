@@ -62,7 +62,9 @@ def softmax_in_place(x, allowed):
     x -= onp.max(x, axis=-1, keepdims=True)
     onp.exp(x, out=x)
     total = (x @ ones(x, -1))[..., None]
-    x *= (1 if allowed is None else onp.any(allowed, axis=-1, keepdims=True)) / total
+    if allowed is not None:
+        onp.copyto(total, onp.inf, where=~onp.any(allowed, axis=-1, keepdims=True))
+    x /= total  # in one rounding: a sum of weights that is not 1 shows in ds of values far from 0
 
 
 @with_gradient(attention_plain)

@@ -95,7 +95,7 @@ def projection(params, logp):
 
 def item_logits(params, s, logp):
     """Logits of all items 1..N, never of padding.  s [R, D], logp [R, C+1] -> [R, N].  (4)."""
-    q = np.concatenate([s, projection(params, logp)], axis=1)  # Deviation D6: side by side
+    q = np.concatenate([s, projection(params, logp)], axis=-1)  # Deviation D6: side by side
     return dense(params["item"], q)  # Deviation D8: weights of their own
 
 
@@ -123,7 +123,7 @@ def loss(params, batch, config, rng=None):
     s = np.reshape(s, (-1, config.width))[batch.at]  # [R, D]
     target = batch.next.ravel()[batch.at]  # [R], the items to predict
     logp = category_logp(params, s)  # [R, C+1]  # Deviation D10: of the same encoding
-    q = np.concatenate([s, projection(params, logp)], axis=1)  # of which `item_logits` are made
+    q = np.concatenate([s, projection(params, logp)], axis=-1)  # of which `item_logits` are made
     item = sum_of_losses(params["item"], q, target - 1, batch.known)  # items with training clicks
     category = cross_entropy(logp, batch.category[target])  # [R]; log p are logits of p, too
     total = item + config.category_weight * np.sum(category)  # Deviation D9: lambda is 1

@@ -170,5 +170,6 @@ def weights_loss(params, config):
     """The L2 of all weights.  -> scalar."""
     if not config.weight_decay:
         return 0.0
-    size = np.sum(flatten(params)[0] ** 2) / whole(1)  # each shard of a batch adds its part
+    parts = {name: part for name, part in params.items() if len(part)}  # no block has no array
+    size = np.sum(flatten(parts)[0] ** 2) / whole(1)  # each shard of a batch adds its part
     return config.weight_decay / 2 * size  # Deviation D12: of all weights

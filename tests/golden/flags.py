@@ -114,7 +114,7 @@ FLAGS = {
         "many items", "ids that are hashed, cut off or stored in too few bits",
         "items share their counts or their embeddings"),
     "ManyRows": Flag(
-        "more rows than most cases have", "tiles of rows, or batches that are taken to be full",
+        "many rows", "tiles of rows, or batches that are taken to be full",
         "what lies behind the fourth, eighth or 32nd row is lost"),
     "OneUser": Flag(
         "a single user", "an axis of length 1 that is squeezed or broadcast",

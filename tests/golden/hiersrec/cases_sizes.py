@@ -135,8 +135,8 @@ MORE = {
         "many_rows", ("ManyRows", "ManyItems"), {"rows": 33, "classes": 3, "spread": 1}, {}),
         ("many_classes", ("ManyItems", "OneUser"), {"rows": 1, "classes": 70, "spread": 2}, {}),
         ("larger", ("LargeValues",), {"rows": 3, "classes": 5, "spread": 2048}, {})),
-    "hiersrec.projection": plan(near_case, row("low_variance", ("LowVariance", "Switch"), SHORT, hier="logits"),
-        row("low_variance_float64", ("LowVariance", "Far", "Float64", "Switch"), SHORT, {"fine": True}, hier="logits")) + plan(
+    "hiersrec.projection": plan(near_case, row(
+        "low_variance_float64", ("LowVariance", "Far", "Float64", "Switch"), SHORT, {"fine": True}, hier="logits")) + plan(
         oracle_case, *(
         (f"many_{name}", ("ManyItems", *flags), {"config": {"hier": hier}}, {"hier": hier}) for name, flags, hier in (
             ("classes_oracle", ("Switch",), "oracle"),))),

@@ -7,7 +7,7 @@ from tests.golden.draw import MANY_LENGTHS, SHORT, T, dense, enlarge, ids, norm,
 from tests.golden.hmar.cases import PARTS, counts_of, model_case, model_params, model_row
 
 KINDS = 9
-SIZES = {"many_rows": (("ManyRows", "Heads", "EmptyHistory"), {
+SIZES = {"many_rows": (("ManyRows", "EmptyHistory"), {
              "lengths": MANY_LENGTHS, "events": 2, "width": 5, "kinds": 2}, 5),
          "wide": (("OneUser",), {"lengths": (3,), "events": 3, "width": 9, "kinds": 1}, 1)}
 MANY = ("ManyRows", "ManyItems", "EmptyHistory", "Heads"), MANY_LENGTHS
