@@ -209,7 +209,6 @@ def test_a_header_that_declares_what_is_not_there(tmp_path, shape):
         arrays.read_arrays(tmp_path / "a.npz", {"x": ("i", 1)})
 
 
-
 @pytest.mark.parametrize("items, sentence", [(121_990, "."), (121_991, "x has not the size that it declares")])
 def test_no_file_stands_for_more_than_1100_times_its_size(tmp_path, items, sentence):
     """Of 110 bytes, here all head, 1100 * (110 + 1) are believed to be 110 + 121,990."""

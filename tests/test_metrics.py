@@ -606,12 +606,19 @@ def test_paired_bootstrap_sign_default_and_reproducibility():
     assert same == (2.0, 2.0, 2.0)
 
 
+def test_a_prior_of_tiny_weights_is_that_of_ones():
+    """Weights are relative; products with 1e-320 would be 0."""
+    tiny, ones = (sampling.bias_variance_estimator([1.0, 0.5, 0.2, 0.1], 30, 0.5, [size] * 4) for size in (1e-320, 1.0))
+    close(tiny, ones)
+
+
 def test_bootstrap_of_seeds_quantiles_are_those_of_all_resamples():
     """All that can be drawn of three cases, three seeds and two seeds, each equally likely: 27 x 27 x 4."""
     a = np.array([[0.0, 3.0, 9.0], [1.0, 3.0, 10.0], [4.0, 7.0, 12.0]])
     b = np.array([[0.5, 2.0, 0.0], [0.5, 2.0, 30.0]])
     three, two = (list(itertools.product(range(count), repeat=count)) for count in (3, 2))
-    every = np.sort([np.mean([[a[s][c] for c in cases] for s in ours]) - np.mean([[b[s][c] for c in cases] for s in theirs])
+    mean = lambda x, seeds, cases: np.mean([[x[s][c] for c in cases] for s in seeds])
+    every = np.sort([mean(a, ours, cases) - mean(b, theirs, cases)
                      for cases in three for ours in three for theirs in two])
     found = metrics.bootstrap_of_seeds(a, b, np.random.default_rng(2), n=20000)
     assert found.mean == pytest.approx(a.mean() - b.mean())
@@ -622,7 +629,7 @@ def test_bootstrap_of_seeds_quantiles_are_those_of_all_resamples():
 
 
 def test_bootstrap_of_seeds_of_one_seed_is_over_cases_and_of_one_case_over_seeds():
-    """A tenth of the cases gain 1: of 400 their share varies by sqrt(.1 x .9 / 400) = .015. Two of two seeds: the ends."""
+    """A tenth of the cases gain 1: of 400 their share varies by sqrt(.1 x .9 / 400) = .015. Of two seeds: the ends."""
     base = np.random.default_rng(1).normal(size=400)
     gain = np.arange(400) < 40
     _, low, high = metrics.bootstrap_of_seeds([base + gain], [base], np.random.default_rng(2))

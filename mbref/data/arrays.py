@@ -61,6 +61,6 @@ def unpack(z, name, kinds="biufU", axes=None):
     if size != info.file_size or size > MOST_PACKED * (info.compress_size + 1):
         raise ValueError(f"{name} has not the size that it declares")
     with z.open(info) as file:
-        array = np.lib.format.read_array(file)
+        array = np.lib.format.read_array(file, allow_pickle=False)
         file.read()  # at the end the checksum is compared
     return array

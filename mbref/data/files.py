@@ -32,8 +32,7 @@ def write_part(path, write, new=False):
         for old in path.parent.glob(f"*.*{MARK}"):  # what processes that were killed have left
             number = old.name.removesuffix(MARK).rpartition(".")[2]
             if number.isdecimal() and not is_running(int(number)):
-                with suppress(FileNotFoundError):  # another process may have done it
-                    old.unlink()
+                old.unlink(missing_ok=True)  # another process may have done it
         with open(part, "wb") as file:
             write(file)
             file.flush()

@@ -15,7 +15,7 @@ def own_counts(history, candidates):
     pairs = history.row * (MOST + 1) + history.item  # [M], increasing
     asked = np.arange(len(candidates), like=candidates)[:, None] * (MOST + 1) + candidates  # [B, C]
     at = np.searchsorted(pairs, asked)
-    pairs = np.concatenate([pairs, np.zeros_like(pairs, shape=1)])  # after them none
+    pairs = np.concatenate([pairs, np.zeros_like(pairs, shape=1)])  # whose counts are none
     at = np.where(pairs[at] == asked, at, len(pairs) - 1)
     return np.concatenate([history.counts, history.others[None]])[at]
 

@@ -41,6 +41,6 @@ def require_names(log):
     for field, least, names in (("user", 1, log.users), ("item", 1, log.items),
                                 ("behaviour", 1, ("", *log.behaviours)),
                                 ("category", 0, log.categories)):
-        column, most = getattr(log, field), len(() if names is None else names) - 1
+        column, most = getattr(log, field), -1 if names is None else len(names) - 1
         require(column is None or np.all((column >= least) & (column <= most)),
                 f"{field} of the log must be numbers of {least} to {most}, which have names.")

@@ -78,6 +78,7 @@ def bias_variance_estimator(metric_of_rank, m, gamma, prior=None):
     p = np.ones(n) if prior is None else np.asarray(prior, dtype=float)
     require(p.shape == (n,) and (p >= 0).all() and 0 < p.sum() < np.inf,
             f"prior must be [{n}] weights of 0 or more with a positive sum, one per true rank.")
+    p = p / p.sum()  # else tiny weights would leave no chance at all
     given_rank = _sampled_rank_distribution(n, m)                              # [n, m + 1]
     chance = p @ given_rank                                                    # [m + 1]
     require((chance > 0).all(), "prior leaves some sampled rank impossible; "

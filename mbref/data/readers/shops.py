@@ -79,7 +79,7 @@ def read_shop(path, format, reading):
 
 def with_item_file(log, source):
     """The log with the categories of a RecBole .item file: its first column in CATEGORY_FIELDS."""
-    head = next(lines_of(*next(chunks(source), (1, b""))), ("", ""))[1]
+    _, head, _ = next(lines_of(*next(chunks(source), (1, b""))), (1, "", True))
     types = dict(field.split(":")[:2] for field in split_fields(head or "", "\t") if ":" in field)
     field = next((name for name in types if name in CATEGORY_FIELDS), None)
     if field is None and "item_id" in types:

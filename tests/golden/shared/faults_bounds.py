@@ -5,18 +5,7 @@
 import autograd.numpy as np
 
 from mbref.check.components import (
-    atrank,
-    atrank_groups,
-    attention,
-    dmran,
-    hiersrec,
-    hmar,
-    hmar_released,
-    layers,
-    losses,
-    masks,
-    metrics,
-)
+    atrank, atrank_groups, attention, dmran, hiersrec, hmar, hmar_released, layers, losses, masks, metrics)
 from mbref.nn import attention as att
 from mbref.papers import atrank as atrank_paper, dmran as dmran_paper, hmar as hmar_paper
 from mbref.variants import dmran as dmran_variant

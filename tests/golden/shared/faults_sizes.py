@@ -4,17 +4,7 @@ import autograd.numpy as np
 from mbref.candidates import choose
 from mbref.check.casefile import manifest
 from mbref.check.components import (
-    atrank,
-    atrank_groups,
-    attention,
-    dmran,
-    hiersrec,
-    hmar,
-    layers,
-    losses,
-    masks,
-    metrics,
-)
+    atrank, atrank_groups, attention, dmran, hiersrec, hmar, layers, losses, masks, metrics)
 from mbref.nn import layers as nn_layers
 from tests.golden.fault import feed, plant
 
