@@ -129,10 +129,25 @@ def test_gzip_is_known_by_its_bytes(tmp_path, name, packed):
     assert log.time.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("value", ["3", "[]", '"word"', "null", "[{}]"])
+@pytest.mark.parametrize("value", ["3", '"word"', "null"])
 def test_a_file_of_json_that_is_no_record(tmp_path, value):
     says = "X.json line 1: it is not a JSON object (2 such rows). Of 2 rows 2 are broken, and at most one in a thousand is skipped"
     assert refused(saved(tmp_path, f"{value}\n{value}\n")) == says
+
+
+@pytest.mark.parametrize("text", ["[]", "[{}]\n", "[\n{}]\n", f"\n [{review()},{review()}]\n", "[" + review()])
+def test_a_json_array_is_named(tmp_path, text):
+    says = "is the start of a JSON array: write an object a line, as jq -c '.[]' does"
+    line = 1 + text.startswith("\n")
+    assert refused(saved(tmp_path, text)) == f"X.json line {line}: {says}"
+    saved(tmp_path, text, "meta_R.json")
+    assert refused(saved(tmp_path, review(), "reviews_R.json")) == f"meta_R.json line {line}: {says}"
+
+
+def test_an_array_further_down_is_a_broken_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("mbref.data.readers.lines.CHUNK", 3 * len(review()))  # where a part begins
+    log = read(saved(tmp_path, "".join(review(item=f"B{i}") for i in range(3)) + "[]\n"), "amazon")
+    assert len(log.item) == 3 and "line 4: it is not a JSON object" in " ".join(log.notes)
 
 
 def test_gzip_in_two_members_is_one_file(tmp_path):
@@ -205,9 +220,8 @@ def test_how_many_broken_lines_are_too_many(tmp_path, good, broken, accepted):
                                       "is skipped")
 
 
-@pytest.mark.parametrize("text", ["7,20,5,pv,100\n7,30,6,buy,200\n", META_2014, '[{"reviewerID": "A1"}\n,\n]\n',
-                                  '{"4": [1, 2, 3]}', review().encode("utf-16")],
-                         ids=["taobao", "metadata", "JSON array", "S3-Rec attributes", "UTF-16"])
+@pytest.mark.parametrize("text", ["7,20,5,pv,100\n7,30,6,buy,200\n", META_2014, '{"4": [1, 2, 3]}',
+                                  review().encode("utf-16")], ids=["taobao", "metadata", "S3-Rec attributes", "UTF-16"])
 def test_wrong_file_is_refused(tmp_path, text):
     says = "is not UTF-8 text but UTF-16" if isinstance(text, bytes) else "it "
     assert refused(saved(tmp_path, text)).startswith(f"X.json line 1: {says}")

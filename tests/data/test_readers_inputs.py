@@ -562,13 +562,22 @@ def test_a_line_without_time_is_cut_by_the_separator_that_it_has(tmp_path):
 
 @pytest.mark.parametrize(("ids", "told"), [
     (["12", "12.0"], "12.0 and 12"), (["007", "7"], "007 and 7"), (["12.0", "13.0"], None), (["007", "08"], None),
-    (["0", "x"], None), (["0", "0.0"], "0.0 and 0")])
+    (["0", "x"], None), (["0", "0.0"], "0.0 and 0"), (["é", "e\u0301"], "e\\u0301 and \\xe9"), (["é", "e"], None),
+    (["e\u0301", "x"], None)])
 def test_ids_in_two_spellings_are_noted(tmp_path, ids, told):
     for name, rows in (("item", [f"1,{one}\n" for one in ids]), ("user", [f"{one},1\n" for one in ids])):
         log = read_table(saved(tmp_path, "u,i\n" + "".join(rows)), IDS)
         assert len(log.user) == 2
         assert log.notes[1:-1] == ((f"log.csv: found 1 {name} id in two spellings, such as {told}: they are read as two "
                                   f"{name}s",) if told else ())
+
+
+def test_behaviours_that_no_event_has_are_noted(tmp_path):
+    path, columns = saved(tmp_path, "u,i,b\n1,5,view\n1,6,buy\n"), {**IDS, "behaviour": "b"}
+    for names, absent in ((("buy", "cart", "view", "fav"), "cart or fav"), (("buy", "view"), None), (None, None)):
+        told = f"log.csv: no event is {absent}, which --behaviours names"
+        assert (told in read_table(path, columns, names).notes) == bool(absent)
+    assert not any("no event" in note for note in read(saved(tmp_path, f"1,5,2,pv,{T}\n"), "taobao").notes)
 
 
 @pytest.mark.parametrize(("format", "head", "columns"), [("csv", "u,i", IDS), ("csv", '"u","i"', IDS),

@@ -19,6 +19,7 @@ from mbref.errors import InputError, count, require
 USER, ITEM, RATING = ("reviewerID", "user_id"), ("parent_asin", "asin"), ("overall", "rating")
 META_ENDINGS = (".json", ".json.gz", ".jsonl", ".jsonl.gz")  # of meta_X beside reviews_X.json
 DAY = re.compile(r"(\d\d?)\s+(\d\d?),\s*(\d{4})", re.ASCII)  # 09 13, 2009
+ARRAY = "is the start of a JSON array: write an object a line, as jq -c '.[]' does"
 LONGEST_LITERAL = 1 << 16  # letters of a line in Python's spelling; longer ones take minutes
 
 
@@ -92,6 +93,8 @@ def _records(found, convert):
     """
     for first, data in text.chunks(found.path):
         lines = list(text.lines_of(first, data))
+        if first == 1 and lines and (lines[0][1] or "").startswith("["):
+            raise text.line_error(found.path, lines[0][0], ARRAY)
         try:  # all at once: 58 MB/s where json.loads a line does 26
             records = json.loads(f"[{','.join(content for _, content, _ in lines)}]")
         except (TypeError, ValueError, RecursionError):

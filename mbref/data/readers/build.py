@@ -5,6 +5,7 @@ A part of events holds the Columns `line`, `user`, `item`, `behaviour` and, wher
 """
 from hashlib import blake2b
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -51,6 +52,10 @@ def log(found, parts, vocabularies, reading, per_second=None, same=REPEATS):
         events = drop(events, "time", (time < 0) | (time >= most), problem, found.broken)
     good = len(events["line"].values)
     report_broken(found, good and out + good)
+    there = np.unique(events["behaviour"].values)
+    absent = [name for k, name in enumerate(reading.behaviours or (), 1) if k not in there]
+    if absent:
+        note(found, f"no event is {' or '.join(absent)}, which --behaviours names")
     return _number(found, events, names, per_second, reading, same)
 
 
@@ -138,8 +143,8 @@ def _number(found, events, names, per_second, reading, same):
         if not reading.keep_repeats:
             columns = _drop_repeats(found, columns, same)
         seconds = in_seconds(columns["time"], per_second)
-        for words in suspicions(columns["time"], seconds):
-            note(found, words)
+        for sentence in suspicions(columns["time"], seconds):
+            note(found, sentence)
         columns["time"] = seconds
     if len(raws.get("category", ())) == 1:  # no item has one
         del raws["category"], columns["category"]
@@ -185,21 +190,22 @@ def _drop_repeats(found, columns, same):
 
 
 def _note_ids(found, events):
-    """Note ids that a spreadsheet seems to have rounded, and those in two spellings, 12 and 12.0.
-    """
+    """Note ids that a spreadsheet seems to have rounded, and those in two spellings: 12 and 12.0,
+    or an accent that is a letter of its own in one of them."""
     for name in ("user", "item"):
         names = events[name].names or ()
         raws = [raw for raw in names if SCIENTIFIC.fullmatch(raw)]
         if raws:
             note(found, f"found {words(len(raws), f'{name} id')} in scientific notation, such as "
                         f"{raws[0]}: a spreadsheet may have rounded them")
-        other = {raw: raw.removesuffix(".0").lstrip("0") or "0" for raw in names
-                 if raw.startswith("0") or raw.endswith(".0")}
+        other = {raw: normalize("NFC", raw).removesuffix(".0").lstrip("0") or "0" for raw in names
+                 if raw.startswith("0") or raw.endswith(".0") or not raw.isascii()}
         known = set(names) if other else ()
         twice = [raw for raw, plain in other.items() if plain != raw and plain in known]
         if twice:
-            note(found, f"found {words(len(twice), f'{name} id')} in two spellings, such as "
-                        f"{twice[0]} and {other[twice[0]]}: they are read as two {name}s")
+            both = f"{twice[0]} and {other[twice[0]]}".encode("ascii", "backslashreplace").decode()
+            note(found, f"found {words(len(twice), f'{name} id')} in two spellings, such as {both}: "
+                        f"they are read as two {name}s")
 
 
 def note_no_categories(log, source):
