@@ -175,7 +175,7 @@ def report(score, held, items, candidates="all", negatives=None, k=10, each=map)
         kinds[f" ({name})"], among = among[: len(sets)], among[len(sets) :]
     for kind, found in kinds.items():
         for group, which in {"": slice(None), " seen": held.seen, " new": ~held.seen}.items():
-            each = [summary(one, which, k) for one in found]
-            row |= {f"{name}{group}{kind}": float(np.mean([one[name] for one in each]))
-                    for name in each[0]}
+            of_sets = [summary(one, which, k) for one in found]
+            row |= {f"{name}{group}{kind}": float(np.mean([one[name] for one in of_sets]))
+                    for name in of_sets[0]}
     return row | {"ties": float(np.mean(full.ties > 0))}

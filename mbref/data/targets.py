@@ -49,9 +49,11 @@ def draw_negatives_once(events, items, rng):
 
 
 def pair(event, positive, negative, pairs):
-    """Rows of `examples` from three columns [M]."""
-    rows = np.stack([event, positive, negative], axis=1)  # [M, 3]
-    return rows if pairs else np.concatenate([rows[:, :2], rows[:, ::2]])
+    """Rows of `examples` from three columns [M]; apart, first come all (event, positive)."""
+    if pairs:
+        return np.stack([event, positive, negative], axis=1)  # [M, 3]
+    candidate = np.append(positive, negative)  # [2M]
+    return np.stack([np.append(event, event), candidate], axis=1)  # [2M, 2]
 
 
 def training_batch(events, rows, length, items, unit):

@@ -38,7 +38,8 @@ def attention(q, k, v, allowed, heads=1, drop=unchanged, tap=ignore, name="weigh
     multiplies them by numbers of its own. scaled=False leaves out the root. `tap` receives the
     weights [B, H, L, S] under `name` before that.
     """
-    root, keep = (q.shape[-1] / heads) ** 0.5 if scaled else 1.0, None
+    root = (q.shape[-1] / heads) ** 0.5 if scaled else 1.0
+    keep = None
     if drop is not unchanged:
         keep = drop(np.ones_like(stop_gradient(q), shape=(*q.shape[:1], heads, *allowed.shape[1:])))
     if tap is not ignore:

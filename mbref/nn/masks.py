@@ -44,4 +44,4 @@ def same_behaviour(behaviours):
 
 def positions(ids):
     """Where the ids [...] are real, counted row by row.  -> [R]."""
-    return np.flatnonzero(ids)  # batches have it, as `at`: for a GPU's the host would wait
+    return np.flatnonzero(ids)  # on a GPU the host would wait for it: batches bring it, as `at`

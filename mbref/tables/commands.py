@@ -111,8 +111,8 @@ def evaluate(options):
         found, columns = {}, []
         for problem in problems:
             of_run = whole_catalogue.report_of(problem, split, model, params, config, each)
-            rows = whole_catalogue.plain_rows(problem, each) | {"this run": of_run}
-            for name, figures in rows.items():
+            several = whole_catalogue.plain_rows(problem, each) | {"this run": of_run}
+            for name, figures in several.items():
                 found.setdefault(name, {}).update(figures)
             columns += whole_catalogue.columns(problem)
         notes = whole_catalogue.few_negatives(problems[-1])  # which have those of the first, too
