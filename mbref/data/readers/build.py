@@ -203,9 +203,9 @@ def _note_ids(found, events):
         known = set(names) if other else ()
         twice = [raw for raw, plain in other.items() if plain != raw and plain in known]
         if twice:
-            both = f"{twice[0]} and {other[twice[0]]}".encode("ascii", "backslashreplace").decode()
-            note(found, f"found {words(len(twice), f'{name} id')} in two spellings, such as {both}: "
-                        f"they are read as two {name}s")
+            both = f"{twice[0]} and {other[twice[0]]}".encode("ascii", "backslashreplace")
+            note(found, f"found {words(len(twice), f'{name} id')} in two spellings, such as "
+                        f"{both.decode()}: they are read as two {name}s")
 
 
 def note_no_categories(log, source):
