@@ -572,6 +572,15 @@ def test_ids_in_two_spellings_are_noted(tmp_path, ids, told):
                                   f"{name}s",) if told else ())
 
 
+@pytest.mark.parametrize(("first", "told"), [  # datetime(2017, 11, 25).Ticks in C#, its first and last year, and others
+    (636_471_648 * 10**9, True), (630_822_816 * 10**9, True), (662_380_415 * 10**9, True),
+    (630_822_815 * 10**9, False), (662_380_416 * 10**9, False), (T * 10**9, False), (T * 1000, False), (T, False)])
+def test_ticks_of_net_are_noted(tmp_path, first, told):
+    log = read_table(saved(tmp_path, f"u,i,t\n1,5,{first}\n2,6,{first}\n"), {**IDS, "time": "t"})
+    says = "log.csv: the 2 times may be ticks of .NET, of 100 ns since year 1, and are read as nanoseconds of 1990"
+    assert any(note.startswith(says) for note in log.notes) == told
+
+
 def test_behaviours_that_no_event_has_are_noted(tmp_path):
     path, columns = saved(tmp_path, "u,i,b\n1,5,view\n1,6,buy\n"), {**IDS, "behaviour": "b"}
     for names, absent in ((("buy", "cart", "view", "fav"), "cart or fav"), (("buy", "view"), None), (None, None)):

@@ -10,6 +10,7 @@ LATEST = 10**11  # seconds, the year 5138
 UNITS = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
 FEW_TIMES = 1000  # hardly any, in a long log
 YEAR, IN_1990, IN_2100 = 365 * 86400, 631_152_000, 4_102_444_800  # seconds
+TICKS = 630_822_816 * 10**9, 662_380_416 * 10**9  # of .NET from 2000 to 2099, of 100 ns since year 1
 ISO = re.compile(r"(\d{4}([-/])\d\d\2\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
                  r" ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
 DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(\d\d)?)?)?", re.ASCII)
@@ -95,6 +96,9 @@ def suspicions(time, seconds):
     if ends[1] >= IN_2100:
         found.append(f"{np.count_nonzero(seconds >= IN_2100)} of {n} times lie after 2100 (the "
                      f"latest in {last}): are they seconds since 1970?")
+    if TICKS[0] <= np.median(time[:: 1 + n // 10**4]) < TICKS[1]:
+        found.append(f"the {n} times may be ticks of .NET, of 100 ns since year 1, and are read as "
+                     "nanoseconds of 1990: write seconds, ticks / 10^7 - 62135596800")
     for words, sign in ((f"after the rest, as far as {last}", 1),
                         (f"before the rest, as far as {first}", -1)):
         far = count_outliers(sign * seconds) if ends[1] - ends[0] > YEAR else 0
