@@ -10,7 +10,7 @@ LATEST = 10**11  # seconds, the year 5138
 UNITS = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
 FEW_TIMES = 1000  # hardly any, in a long log
 YEAR, IN_1990, IN_2100 = 365 * 86400, 631_152_000, 4_102_444_800  # seconds
-TICKS = 630_822_816 * 10**9, 662_380_416 * 10**9  # of .NET from 2000 to 2099, of 100 ns since year 1
+TICKS = 630_822_816 * 10**9, 662_380_416 * 10**9  # of .NET, 2000 to 2099: 100 ns since year 1
 ISO = re.compile(r"(\d{4}([-/])\d\d\2\d\d)(?:[T ](\d\d)(?::?(\d\d))?(?::?(\d\d))?(?:[.,](\d+))?)?"
                  r" ?(?:Z|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
 DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(\d\d)?)?)?", re.ASCII)
