@@ -5,6 +5,7 @@ So `--help` and a mistyped option answer at once. A test compares the names belo
 import argparse
 from functools import partial
 
+from mbref import __version__
 from mbref.data import options as shared
 from mbref.data.options import MODELS, PAPERS, SETTINGS, TASK, count, flag, option, several
 
@@ -160,6 +161,7 @@ def parser():
     top = argparse.ArgumentParser(
         prog="python -m mbref", description="Multi-behaviour recommender papers, to run.")
     top.set_defaults(run=None)
+    top.add_argument("--version", action="version", version=f"mbref {__version__}")
     speak(top)
     commands = top.add_subparsers(metavar="command")
     add_commands(commands, COMMANDS)

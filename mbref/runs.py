@@ -197,8 +197,8 @@ def train(model_name, folder, task, overrides, settings, describe, progress=True
     # unlike Path.exists, False for a name too long
     require(not os.path.exists(folder / "run.json"), f"{folder} already holds a run: go on with it "
             "by --resume, or give another --out.")
-    task = replace(task, data=os.path.realpath(task.data),  # for any folder to evaluate
-                   test=task.test and os.path.realpath(task.test))
+    task = replace(task, data=os.path.abspath(task.data),  # for any folder to evaluate
+                   test=task.test and os.path.abspath(task.test))
     log, task, split = open_task(task)
     config = make_config(find_model(model_name, overrides), split, log, task, overrides)
     about = dict(model=model_name, task=asdict(task), config=asdict(config),

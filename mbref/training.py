@@ -163,8 +163,8 @@ def fit(model, config, settings, events, validate=None, state=None, save=None, p
                 state = record(new, loss, measure(validate, settings, new)) if due else new
                 bar.update()
                 if due:
-                    best = max((v[2] for v in state.validations), default=float("nan"))
-                    bar.set_postfix(loss=f"{loss:.4f}", best=f"{best:.4f}")
+                    best = [f"best={max(v[2] for v in state.validations):.4f}"] if validate else []
+                    bar.set_postfix_str(", ".join([*best, f"loss={loss:.4f}"]))
                     save(state)
     except KeyboardInterrupt:
         save(state)

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import mbref
 from mbref import options, runs, training
 from mbref.__main__ import cut_values, main, set_blas_threads
 from mbref.data import sequences
@@ -572,8 +573,23 @@ def test_an_out_that_cannot_be_written(tmp_path):
 
 
 def test_a_user_who_is_not_in_the_log(finished):
-    for user in ("99", "0", "17 "):
+    for user in ("99", "0", "1 7"):
         assert f"user {user!r} is not in the log" in refused("recommend", finished / "run", "--user", user)
+    assert call("recommend", finished / "run", "--user", " 17 ") == call("recommend", finished / "run", "--user", "17")
+
+
+def test_a_pipe_that_the_shell_opens_is_no_log(tmp_path):
+    ours, theirs = os.pipe()  # as --data <(cat log.csv) gives it
+    says = refused("train", "--out", tmp_path / "run", *task(f"/dev/fd/{ours}"))
+    assert "is a pipe or a device, and a log is read more than once: write it to a file first" in says
+    for end in (ours, theirs):
+        os.close(end)
+
+
+def test_the_version_is_said(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0 and capsys.readouterr().out == f"mbref {mbref.__version__}\n"
 
 
 def test_an_empty_argument_is_no_folder(finished, monkeypatch, tmp_path):

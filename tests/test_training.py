@@ -349,6 +349,9 @@ def test_the_bar_shows_the_newest_loss_and_the_best_validation(capsys):
     state = training.fit(bpr_mf, BPR, TINY, SPLIT.train, lambda params: next(numbers))
     last = capsys.readouterr().err.split("\r")[-1]
     assert "8/8" in last and f"loss={state.validations[-1][1]:.4f}" in last and "best=0.7000" in last
+    training.fit(bpr_mf, BPR, TINY, SPLIT.train)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "8/8" in last and "loss=" in last and "best" not in last  # nothing was validated
 
 
 def test_without_validation_all_steps_are_used_and_the_last_parameters_kept():
@@ -736,3 +739,6 @@ def test_the_rate_drops_to_a_tenth(drop, step, rate):
 def test_the_best_items_by_hand(k, left_out, want):
     scores = np.array([0.5, 1.0, 2.0, 1.0, 0.5])
     assert best_items(scores, k, left_out).tolist() == want and scores.tolist() == [0.5, 1.0, 2.0, 1.0, 0.5]
+    for bad in (np.nan, np.inf, -np.inf):
+        with pytest.raises(InputError, match="the scores of this run are not finite, so its parameters are damaged"):
+            best_items(np.append(scores, bad), k, left_out)

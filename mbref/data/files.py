@@ -27,8 +27,9 @@ def write_part(path, write, new=False):
     path = Path(os.path.realpath(path))
     part = path.parent / f"{path.name}.{os.getpid()}{MARK}"  # no other process writes this one
     try:
-        require(not path.exists() or path.is_file() or path.is_dir(),
-                f"{path} is no file but a device or a pipe: give the name of a file.")
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        require(not path.exists() or path.is_file(),
+                f"{path} is no file but {kind}: give the name of a file.")
         for old in path.parent.glob(f"*.*{MARK}"):  # what processes that were killed have left
             number = old.name.removesuffix(MARK).rpartition(".")[2]
             if number.isdecimal() and not is_running(int(number)):

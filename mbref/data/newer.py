@@ -55,10 +55,10 @@ def add_events(log, more):
     log = log._replace(user=user, item=item, behaviour=behaviour, users=freeze(users),
                        time=time[0] if time else None, category=category,
                        held=held if held.any() else None)
-    unknown = ", ".join(more.items[1:][number[1:] == 0][:5].tolist())
-    return log, [] if known.all() else [
-        f"{(~known).sum()} of {len(known)} events are left out: the run does not know their items "
-        f"or behaviours (items {unknown or 'are all known'})"]
+    unknown = [f"item {raw}" for raw in more.items[1:][number[1:] == 0][:5]]
+    unknown += [f"behaviour {name}" for name in more.behaviours if name not in log.behaviours]
+    return log, [] if known.all() else [f"{(~known).sum()} of {len(known)} events are left out: "
+                                        f"the run does not know {', '.join(unknown)}"]
 
 
 def with_test_file(log, more, path):

@@ -81,8 +81,8 @@ TASK = (  # which log, and what is held out of it
                                          "instead of the log's own last"),
     maybe("--keep-repeats", action="store_true", help="keep events that repeat another exactly"),
     option("--candidates", choices=("all", "unseen"), default="all",
-           help="what a full ranking ranks: all items, or those the user has not met "
-                "(default: all)"),
+           help="what a full ranking ranks: all items, or those the user has not met, so that a "
+                "held-out item that was met before is a miss (default: all)"),
     option("--split-by", choices=SPLITS, default=SPLITS[0],
            help="hold out each user's last target events, or the last week of sessions, as either "
                 "script does"),

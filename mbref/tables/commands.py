@@ -163,6 +163,8 @@ def log_to_recommend_from(run, options):
     """-> (the log of the run with newer or given events, raw user id); says what is left out."""
     require(options.items is not None or options.behaviours is None,
             "--behaviours are those of --items: give these, too.")
+    require(options.items is None or not options.data,
+            "--items are all that is known of someone new: leave --data out.")
     log, user, notes = run.log, options.user, []
     if options.data:
         require(not run.task.gap, "this run has cut its users into sessions: "

@@ -68,7 +68,8 @@ def learning(results, path, names):
 def draw_curves(ax, curves, name, **look):
     """Curves of (step, metric), one entry of the legend for all."""
     for curve in curves:
-        ax.plot(*zip(*curve, strict=True), label=name, **look)
+        marker = "o" if len(curve) == 1 else None  # of which there is no line
+        ax.plot(*zip(*curve, strict=True), label=name, marker=marker, **look)
         name = None
 
 
@@ -97,7 +98,7 @@ def differences(rows, path):
         ax.errorbar(middle, np.arange(len(rows)) + shift, xerr=(middle - low, high - middle),
                     fmt="o", capsize=3, label=f"signal {part}", **look)
     ax.axvline(0, color="k", lw=0.8)
-    ax.set(xlabel="full model minus the one without (AUC, NDCG@10 or MRR@20), 95%")
+    ax.set(xlabel="full model minus the one without (AUC, NDCG@10 or MRR@20), 95% interval")
     ax.grid(axis="x", alpha=0.3)
     fig.legend(fontsize=8, loc="outside lower center", ncols=2, frameon=False)
     return save_figure(fig, path)

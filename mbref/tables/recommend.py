@@ -50,7 +50,12 @@ def recommend(model, params, config, task, log, user, k, reasons=2, text=None):
 
 
 def best_items(scores, k, left_out=()):
-    """The k best of items 1..N but those left out, the lower id first among equals.  [N] -> [k]."""
+    """The k best of items 1..N but those left out, the lower id first among equals.  [N] -> [k].
+
+    Raises InputError for scores that are not finite.
+    """
+    require(np.isfinite(scores).all(), "the scores of this run are not finite, so its parameters "
+                                       "are damaged: train again.")
     scores = scores.copy()
     scores[np.asarray(left_out, int) - 1] = -np.inf
     k = min(k, int(np.sum(scores > -np.inf)))
@@ -61,7 +66,7 @@ def best_items(scores, k, left_out=()):
 
 def rows_of(log, user, task):
     """The rows of a raw user id in the log. Raises InputError for an unknown user."""
-    number = np.flatnonzero(log.users[1:] == str(user)) + 1
+    number = np.flatnonzero(log.users[1:] == str(user).strip()) + 1  # as readers have it
     rows = np.flatnonzero(np.isin(log.user, number))
     if len(rows) == 0:
         require(user != NEW_USER, "none of the items is in the log of this run: "

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from mbref.data.files import write_whole
+from mbref.errors import count
 from mbref.tables import mechanisms, reproduce, rows
 
 PAGE = Path(__file__).with_name("report.html")
@@ -36,8 +37,8 @@ def write(results, figures, folder):
     first = [images.pop(name) for name in ("mechanisms", "ceilings")]
     tables = [f"<h2>{paper}</h2>\n<div class=wide>{paper_table(paper, table)}</div>"
               f"{images.pop(paper.lower())}" for paper, table in results["tables"].items()]
-    found, made = results["mechanisms"], (f"Steps chosen on validation, {results['seeds']} seeds, "
-                                          "made by python -m mbref reproduce")
+    found, seeds = results["mechanisms"], count(results["seeds"], "seed")
+    made = f"Steps chosen on validation, {seeds}, made by python -m mbref reproduce"
     how = f"{made}; one seed of the other papers' models."
     if results["quick"]:
         how = f"{mechanisms.QUICK} {made} --quick."

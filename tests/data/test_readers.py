@@ -231,6 +231,10 @@ def test_item_with_two_categories_is_noted(tmp_path):
     assert log.category.tolist() == [1, 1, 2]
     assert log.notes == ("log.csv: 1 item has more than one category (the first is item 20), "
                          "each event keeps its own",)
+    columns = {"user": "u", "item": "i", "category": "c"}
+    for rows, told in (("1,20,5\n1,30,5\n1,20,6\n", True), ("1,20,5\n1,30,6\n1,20,5\n", False)):
+        notes = read(saved(tmp_path, f"u,i,c\n{rows}"), "csv", columns=columns).notes
+        assert ("log.csv: 1 item has more than one category (the first is item 20), each event keeps its own" in notes) == told
 
 
 # What is forgiven.

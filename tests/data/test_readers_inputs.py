@@ -563,7 +563,7 @@ def test_a_line_without_time_is_cut_by_the_separator_that_it_has(tmp_path):
 @pytest.mark.parametrize(("ids", "told"), [
     (["12", "12.0"], "12.0 and 12"), (["007", "7"], "007 and 7"), (["12.0", "13.0"], None), (["007", "08"], None),
     (["0", "x"], None), (["0", "0.0"], "0.0 and 0"), (["é", "e\u0301"], "e\\u0301 and \\xe9"), (["é", "e"], None),
-    (["e\u0301", "x"], None)])
+    (["e\u0301", "x"], None), (["\uff11\uff12", "12"], "\\uff11\\uff12 and 12")])
 def test_ids_in_two_spellings_are_noted(tmp_path, ids, told):
     for name, rows in (("item", [f"1,{one}\n" for one in ids]), ("user", [f"{one},1\n" for one in ids])):
         log = read_table(saved(tmp_path, "u,i\n" + "".join(rows)), IDS)

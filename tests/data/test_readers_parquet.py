@@ -82,6 +82,10 @@ def test_what_is_no_parquet_file_is_refused(tmp_path):
     whole = (tmp_path / "log.parquet").read_bytes()
     with pytest.raises(InputError, match="has no column v, it has u, i, b, t"):
         read_table(tmp_path / "log.parquet", {**COLUMNS, "time": "v"})
+    twice = pyarrow.table([[1], [2], [3]], names=["u", "i", "i"])
+    parquet.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(InputError, match="^twice.parquet: has more than one column i, rename one$"):
+        read_table(tmp_path / "twice.parquet", {"user": "u", "item": "i"})
     many = pyarrow.table({str(n) * 60: [n] for n in range(1, 10)})
     parquet.write_table(many, tmp_path / "many.parquet")
     with pytest.raises(InputError) as caught:

@@ -47,6 +47,7 @@ def test_what_the_run_does_not_know_is_told(folder):
                         (("--items", "7", "--behaviours", "buy,pv"), "1 items and 2 behaviours"),
                         (("--items", "7", "--behaviours", "like"), "behaviour 'like' is not in the log"),
                         (("--user", "4", "--behaviours", "buy"), "--behaviours are those of --items"),
+                        (("--items", "7", "--data", folder / "log.csv"), "someone new: leave --data out"),
                         (("--user", "4", "--items", "7"), "not allowed with")):
         code, _, err = call("recommend", folder / "run", *more)
         assert code == 2 and words in err and err.count("\n") == 1

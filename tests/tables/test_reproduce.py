@@ -119,6 +119,12 @@ def test_results_are_saved_before_the_table_is_printed(log, tmp_path, monkeypatc
     assert results(tmp_path / "out")["rows"]["BPR-MF"]["mean"] and (tmp_path / "out" / "table.png").exists()
 
 
+def test_a_curve_of_one_validation_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "save_figure", lambda fig, path: [line.get_marker() for line in fig.axes[0].lines])
+    row = {"settings": {"validate": "AUC"}, "training": [{"validation": [(5, 0.5)]}, {"validation": [(5, 0.5), (9, 0.6)]}]}
+    assert plots.learning({"rows": {"one": row}}, tmp_path, ["one"]) == ["o", "None"]
+
+
 def test_a_sweep_shows_the_values_that_were_trained(tmp_path, monkeypatch):
     drawn = {}
     for name in ("rows", "learning"):

@@ -226,7 +226,7 @@ def test_the_page_holds_all_figures_and_tables_and_fetches_nothing(page):
     assert all(image["alt"] and image["src"].startswith("data:image/png;base64,") for image in found.images)
     assert all(link.startswith("data:") for link in found.links) and "url(" not in text and "@import" not in text
     assert not {"script", "link", "iframe"} & set(found.tags)
-    assert "light dark" in text and "width=device-width" in text and "$" not in text
+    assert "validation, 1 seed, made by" in text and "light dark" in text and "width=device-width" in text and "$" not in text
     for m in MECHANISMS:
         assert f"{m.paper}: {m.name}" in text
 

@@ -191,14 +191,14 @@ def _drop_repeats(found, columns, same):
 
 def _note_ids(found, events):
     """Note ids that a spreadsheet seems to have rounded, and those in two spellings: 12 and 12.0,
-    or an accent that is a letter of its own in one of them."""
+    or the same letters in another form of Unicode, as full-width digits or apart from accents."""
     for name in ("user", "item"):
         names = events[name].names or ()
         raws = [raw for raw in names if SCIENTIFIC.fullmatch(raw)]
         if raws:
             note(found, f"found {words(len(raws), f'{name} id')} in scientific notation, such as "
                         f"{raws[0]}: a spreadsheet may have rounded them")
-        other = {raw: normalize("NFC", raw).removesuffix(".0").lstrip("0") or "0" for raw in names
+        other = {raw: normalize("NFKC", raw).removesuffix(".0").lstrip("0") or "0" for raw in names
                  if raw.startswith("0") or raw.endswith(".0") or not raw.isascii()}
         known = set(names) if other else ()
         twice = [raw for raw, plain in other.items() if plain != raw and plain in known]

@@ -249,11 +249,13 @@ def parquet_parts(path, columns):
 
 
 def _require_flat(name, schema, columns):
-    """Raise InputError unless a Parquet file has these columns, of one value a row."""
+    """Raise InputError unless a Parquet file has each of these columns once, of one value a row."""
     from pyarrow.types import is_nested
     for theirs in columns:
         require(theirs in schema.names,
                 f"{name}: has no column {theirs}, it has {', '.join(schema.names)[:300]}")
+        require(schema.names.count(theirs) == 1,
+                f"{name}: has more than one column {theirs}, rename one")
         require(not is_nested(schema.types[schema.names.index(theirs)]),
                 f"{name}: column {theirs} holds lists, give a file with an event a row")
 

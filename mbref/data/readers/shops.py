@@ -8,7 +8,7 @@ from mbref.data.readers import build
 from mbref.data.readers.columns import list_texts, split_fields
 from mbref.data.readers.events import RATED
 from mbref.data.readers.lines import Findings, chunks, lines_of, note, report_broken
-from mbref.data.readers.table import Table, read_log, rows
+from mbref.data.readers.table import Table, note_moved_items, read_log, rows
 
 SHOP = ("buy", "cart", "fav", "pv")
 USER, ITEM = ("user", "user_id", "uid"), ("item", "item_id", "iid")
@@ -72,9 +72,7 @@ def read_shop(path, format, reading):
         return with_tokens(log, path.with_name("products.csv"))
     if format == "yoochoose" and log.category is not None:
         return with_last_category(log, path)
-    if "category" in TABLES[format].columns and log.category is not None:
-        return with_moved_items(log, path)
-    return log
+    return note_moved_items(log, path) if "category" in TABLES[format].columns else log
 
 
 def with_item_file(log, source):
@@ -139,14 +137,3 @@ def with_last_category(log, source):
     build.note_several(found, len(several), "the last is kept")
     pairs = zip(log.items.tolist(), log.categories[of_item].tolist(), strict=True)
     return build.with_item_categories(log, found, pairs)
-
-
-def with_moved_items(log, source):
-    """The log with a note on items that occur under several categories."""
-    of_item = np.zeros(len(log.items), np.int32)
-    of_item[log.item] = log.category  # one of its categories
-    moved = np.unique(log.item[of_item[log.item] != log.category])
-    first = f" (the first is item {log.items[moved[0]]})" if len(moved) else ""
-    found = Findings(source, [*log.notes], {})
-    build.note_several(found, len(moved), "each event keeps its own", first)
-    return log._replace(notes=tuple(found.notes))

@@ -55,7 +55,7 @@ def read_csv(path, reading):
     require(twice is None, f"--columns gives {twice} for two things: give each a column of its own")
     table = Table({name: (str(column),) for name, column in columns.items()},
                   tuple(SEPARATOR_NAMES), "named" if reading.header else "numbers", clock="any")
-    log = read_log(path, table, "csv", reading)
+    log = note_moved_items(read_log(path, table, "csv", reading), path)
     words = f"{text.name_of(path)}: without time= in --columns events stay in the order of the file"
     return log if "time" in columns else log._replace(notes=(*log.notes, words))
 
@@ -76,6 +76,19 @@ def read_log(path, table, format, reading):
     for words, (number_of_rows, line, _) in shown.items():
         words = words.replace("{}", count(number_of_rows, "row"))
         text.note(found, f"{words} (the first is line {line})")
+    return log._replace(notes=tuple(found.notes))
+
+
+def note_moved_items(log, source):
+    """The log with a note on items that occur under several categories, where it has any."""
+    if log.category is None:
+        return log
+    of_item = np.zeros(len(log.items), np.int32)
+    of_item[log.item] = log.category  # one of its categories
+    moved = np.unique(log.item[of_item[log.item] != log.category])
+    first = f" (the first is item {log.items[moved[0]]})" if len(moved) else ""
+    found = text.Findings(source, [*log.notes], {})
+    build.note_several(found, len(moved), "each event keeps its own", first)
     return log._replace(notes=tuple(found.notes))
 
 
