@@ -36,7 +36,13 @@ POOL = (  # where trainings run
 FRESH = (  # cases that no file holds
     option("--fresh", type=shared.natural, metavar="SEED",
            help="other cases, drawn from this seed"),
-    count("--count", default=1, help="fresh cases a component (default 1)"))
+    option("--count", type=partial(shared.positive, least=0), metavar="N",
+           help="fresh cases a component (default: 1 with --fresh; else 7 after those of a file)"))
+FORMS = (
+    option("--form", choices=("paper", "variant", "release", "all"),
+           help="default: paper; of mbref itself and of fresh cases to export, all"),
+    option("--side", choices=("paper", "released"),
+           help="of the departures; that of both is taken, too"))
 TORCH = option("--torch", metavar="FILE", help="losses in PyTorch, functions <model>_loss")
 
 # {command: (the function that runs it, what --help says of it, its options)}
@@ -106,16 +112,13 @@ COMMANDS = {
     "export": ("mbref.check.commands.export", dict(
         help="write what the cases give, for another program"), (
         option("folder", metavar="DIR"),
-        option("--only", action="append", metavar="NAME"),
+        option("--only", action="append", metavar="NAME"), *FORMS,
         flag("--raw", help="little-endian files in place of .npz"), *FRESH)),
     "check": ("mbref.check.commands.check", dict(
         help="check an implementation, or mbref itself", epilog=CHECK), (
         option("file", nargs="?", metavar="IMPL.py", help="functions; the file is run"),
         option("--only", action="append", metavar="NAME", help=f"{ONLY}; may be repeated"),
-        option("--form", choices=("paper", "variant", "release", "all"),
-               help="default: paper; of mbref itself, all"),
-        option("--side", choices=("paper", "released"),
-               help="of the departures; that of both is taken, too"),
+        *FORMS,
         option("--dtype", action="append", choices=(*shared.DTYPES, *shared.REDUCED),
                help="default: float64 and float32; of results one"),
         *DEVICE,

@@ -31,7 +31,7 @@ def test_a_run_is_resumed_as_the_model_it_is(tmp_path):
 
 
 def test_options_of_check_that_need_another():
-    assert "--count is of --fresh" in refused("check", "--count", 3)
+    assert "--count is of fresh cases" in refused("check", "--count", 3)
     assert "--strict is of --xfail" in refused("check", "--strict")
 
 

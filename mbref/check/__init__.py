@@ -9,32 +9,46 @@ names, such as f(behaviour), and returns the output. `python -m mbref cases` lis
 import inspect
 from functools import partial
 
-from mbref.check import report, run as _run
+from mbref.check import fresh, report, run as _run
 from mbref.check.casefile import Case, cases as cases, manifest, settings, suggest
+from mbref.check.compare import REDUCED
 from mbref.check.run import load_implementation as load_implementation
 from mbref.errors import InputError, require
 
 
 def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float64",
-          gradients=None, forms="paper"):
+          gradients=None, forms="paper", count=fresh.COUNT):
     """Check one component, or one Case. Prints a few lines, unless quiet.
 
     name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases
     to take, such as "basic" or ["basic", "heads"]; None takes all of the form in `forms`, "paper",
     "variant", "release" or "all". Cases that the dtype cannot hold are left out. gradients: None
-    compares them for torch and jax alone. Raises AssertionError if a case fails, saying in which
-    situation; InputError for a name that does not exist.
+    compares them for torch and jax alone. count: so many fresh cases follow those of a component,
+    if they pass, from seed 0. Raises AssertionError if a case fails, saying in which situation;
+    InputError for a name that does not exist.
     """
     _run.refuse_rounding(backend, [dtype])
     chosen = [one for one in choose_cases(name, cases, forms) if _run.is_for(one, dtype)]
     require(chosen, f"{name} has no case for {dtype}.")
     gradients = backend != "numpy" if gradients is None else gradients
-    results = [_run.run_case(case, adapt(function, case), backend, dtype, gradients)
-               for case in chosen]
+    results = run_all(chosen, function, backend, dtype, gradients)
+    passed = all(result.passed for result in results)
+    if passed and cases is None and not isinstance(name, Case) and dtype not in REDUCED:
+        drawn = fresh.draw([f"{name}/"], 0, count, forms, None)
+        drawn = [one for one in drawn if _run.is_for(one, dtype)]
+        results += run_all(drawn, function, backend, dtype, gradients)
     if not all(result.passed for result in results):
-        raise AssertionError(describe_failures(results))
+        more = [f"  {fresh.explain(name, 0, count, forms, None)}"] if passed else []
+        raise AssertionError("\n".join([describe_failures(results), *more]))
     if not quiet:
-        print(f"{chosen[0].component}: {len(results)} cases pass")
+        more = len(results) - len(chosen)
+        also = f" and {more} fresh ones" if more else ""
+        print(f"{chosen[0].component}: {len(chosen)} cases{also} pass")
+
+
+def run_all(cases, function, backend, dtype, gradients):
+    """Results of cases of one component."""
+    return [_run.run_case(case, adapt(function, case), backend, dtype, gradients) for case in cases]
 
 
 def choose_cases(name, names, form="all"):

@@ -143,9 +143,14 @@ def matches(id, name):
     return id == name or id.startswith((name + "/", name + "."))
 
 
+def is_fresh(case):
+    """Is a case drawn, with its arrays in it, in place of a file?"""
+    return "arrays" in case.entry
+
+
 def arrays(case, root=ROOT):
     """All arrays of a case by their paths.  -> dict. Raises InputError if the file is damaged."""
-    if "arrays" in case.entry:  # of fresh.py
+    if is_fresh(case):
         return case.entry["arrays"]
     path = Path(root) / case.file
     try:

@@ -3,7 +3,7 @@ from itertools import chain
 from pathlib import Path
 
 from mbref.check import casefile, exchange, fresh, report, run
-from mbref.check.compare import TOLERANCE
+from mbref.check.compare import REDUCED, TOLERANCE
 from mbref.check.components.reading import own_functions
 from mbref.data.files import require_apart, write_json, write_whole
 from mbref.errors import InputError, require
@@ -38,20 +38,21 @@ def check(options):
     """`check`.  -> exit code."""
     if options.summary:
         return print("\n".join(report.tabulate_class(options.summary)))
-    require(options.fresh is not None or options.count == 1, "--count is of --fresh: give a SEED.")
+    require(options.count is None or options.file or options.fresh is not None,
+            "--count is of fresh cases: give a file of functions, or --fresh SEED.")
     require(options.xfail or not options.strict, "--strict is of --xfail: give its file.")
     require_apart(options.json, [options.file, options.xfail, options.junit])
     require_apart(options.junit, [options.file, options.xfail])
     chosen = choose_cases(options)
-    known, strange = read_expected_failures(options.xfail)
+    known, strange = read_expected_failures(options)
     found, results = find_results(options, chosen), []
     first = next(found, None)
     where = f"results in {options.results}" if options.results else "a function in that file"
     require(first, f"none of the chosen cases has {where}: give another --only or --side.")
     for line in report.text(keep(chain([first], found), results, options.exitfirst, known), known):
         print(line, flush=True)
-    more = list_left_out if options.fresh is None else explain_fresh
-    for line in [*more(options, chosen, results), *strange]:
+    left_out = list_left_out(options, chosen, results) if options.fresh is None else []
+    for line in [*left_out, *explain_fresh(options, results), *strange]:
         print(line)
     if options.json:
         write_json(options.json, report.as_json(results, known))
@@ -62,22 +63,46 @@ def check(options):
     return int("FAIL" in statuses or options.strict and ("XPASS" in statuses or bool(strange)))
 
 
-def explain_fresh(options, chosen, results):
+def explain_fresh(options, results):
     """How to see fresh cases that fail again.  -> lines."""
-    names = sorted({result.case.component for result in results if not result.passed})
-    return [f"{name} failed on cases drawn from seed {options.fresh}: python -m mbref export DIR "
-            f"--fresh {options.fresh} --count {options.count} --only {name}/ writes them with the "
-            "answers" for name in names]
+    names = sorted({result.case.component for result in results
+                    if not result.passed and casefile.is_fresh(result.case)})
+    return [fresh.explain(name, options.fresh or 0, count_fresh(options), choose_form(options),
+                          options.side) for name in names]
+
+
+def count_fresh(options):
+    """How many fresh cases of a component are asked for."""
+    usual = 1 if options.fresh is not None else fresh.COUNT
+    return usual if options.count is None else options.count
+
+
+def choose_form(options):
+    """The form of the cases: mbref itself is checked on all, others on the paper's."""
+    ported = options.file or options.results
+    return options.form or ("paper" if ported and options.side != "released" else "all")
 
 
 def choose_cases(options):
-    """The cases to check: mbref itself on all forms, others on the paper's if they name none."""
-    ported = options.file or options.results
-    form = options.form or ("paper" if ported and options.side != "released" else "all")
+    """The cases to check, of files or of a seed."""
+    form = choose_form(options)
     if options.fresh is None:
         return casefile.cases(options.only, options.side, form=form)
     require(not options.results, "--fresh asks functions, not --results: export draws such cases.")
-    return list(fresh.draw(options.only, options.fresh, options.count, form, options.side))
+    count = count_fresh(options)
+    return list(fresh.draw(options.only, options.fresh, count, form, options.side))
+
+
+def draw_more(options, chosen, functions, dtypes):
+    """Fresh cases that follow those of files, of components that a file has.  -> iterator.
+
+    None follow where --only names a single case, or in types whose tolerance is measured.
+    """
+    single = any(not name.endswith("/") and "/" in name for name in options.only or ())
+    if options.fresh is not None or not options.file or single or set(REDUCED) & set(dtypes):
+        return iter(())
+    names = dict.fromkeys(f"{case.component}/" for case in chosen if case.component in functions)
+    return fresh.draw(list(names), 0, count_fresh(options), choose_form(options), options.side)
 
 
 def keep(found, results, exit_first, known):
@@ -129,7 +154,10 @@ def find_results(options, chosen):
     functions, backend = run.load_implementation(file) if file else (own_functions(), "numpy")
     run.refuse_rounding(backend, dtypes)
     if options.timeout:
-        return run.run_apart(functions, backend, chosen, dtypes, gradients, options.timeout)
+        more = draw_more(options, chosen, functions, dtypes)
+        return chain.from_iterable(
+            run.run_apart(functions, backend, cases, dtypes, gradients, options.timeout)
+            for cases in (chosen, more))
     if options.device != "cpu":
         require(backend == "numpy", "--device is for functions in NumPy, and BACKEND in that file "
                                     f"is {backend!r}.")
@@ -138,14 +166,16 @@ def find_results(options, chosen):
         functions = {name: f for name, f in functions.items() if not name.startswith(ON_HOST)}
     results = run.run(functions, backend, chosen, dtypes, gradients)
     if options.file:
-        return results
+        more = draw_more(options, chosen, functions, dtypes)
+        return chain(results, run.run(functions, backend, more, dtypes, gradients))
     # mbref itself has all the taps that it asks for
     return (result._replace(missing=result.not_offered) for result in results)
 
 
-def read_expected_failures(path):
+def read_expected_failures(options):
     """Ids of the cases that a file's lines take in; # begins a comment.  -> set, lines that tell
     of names that there are not."""
+    path = options.xfail
     if path is None:
         return set(), []
     try:
@@ -154,8 +184,10 @@ def read_expected_failures(path):
         raise InputError(f"{path} cannot be read ({error}): give a text file, one case or "
                          "component a line.") from error
     names = {line.partition("#")[0].strip() for line in lines} - {""}
-    found = {name: {case.id for case in casefile.cases() if casefile.matches(case.id, name)}
-             for name in sorted(names)}
+    ids = [case.id for case in casefile.cases()] + [
+        f"{name}/fresh-{options.fresh or 0}-{number}" for name in casefile.manifest()["components"]
+        for number in range(count_fresh(options))]
+    found = {name: {id for id in ids if casefile.matches(id, name)} for name in sorted(names)}
     return set().union(*found.values()), [
         f"{path} names {name}, which is no case: {casefile.suggest(name)}"
         "python -m mbref cases lists them."
@@ -164,9 +196,10 @@ def read_expected_failures(path):
 
 def export(options):
     """`export`."""
-    cases = casefile.cases(options.only)
+    cases = casefile.cases(options.only, options.side, form=options.form or "all")
     if options.fresh is not None:
-        cases = list(fresh.draw(options.only, options.fresh, options.count, "all", None))
+        form, count = options.form or "all", count_fresh(options)
+        cases = list(fresh.draw(options.only, options.fresh, count, form, options.side))
     exchange.export(Path(options.folder), cases, options.raw)
     print(f"wrote {len(cases)} cases to {options.folder}: let your program write its arrays for "
           "each, then python -m mbref check --results DIR")

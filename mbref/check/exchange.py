@@ -39,7 +39,7 @@ def export(folder, cases, raw):
 def make_files(case, raw):
     """What is given of a case, of a fresh one all: a file or, raw, several.  -> {name: bytes}."""
     given = {k: a for k, a in casefile.arrays(case).items()
-             if group(k) in casefile.GIVEN or "arrays" in case.entry}
+             if group(k) in casefile.GIVEN or casefile.is_fresh(case)}
     if raw:
         files = make_raw(given, config=casefile.settings(case.component) | case.config)
         return {f"{case.id}/{name}": content for name, content in files.items()}

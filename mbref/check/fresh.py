@@ -1,28 +1,29 @@
 """Cases that no file holds: drawn from a seed after the golden ones, answered by mbref at once.
 
-A golden case is the pattern: of its shapes, widths, words among the settings and kind of padding.
-Rows are drawn from its rows, a stretch of its events is taken, and numbers are drawn anew.
+They go round the SIZES and CHANGES of numbers that ports forget, with settings of golden cases
+combined at random. A draw is let in if rounding of what is given, in another order of sums and
+in float32, hardly moves its answers; else it is drawn again.
 """
 import zlib
-from functools import partial
+from contextlib import nullcontext
 
 import numpy as np
 
 from mbref.check import casefile, compare, run
 from mbref.check.components.reading import own_functions
-from mbref.errors import require
+from mbref.check.inputs import CHANGES, draw_case
+from mbref.check.layouts import PARAMS, SIZES
+from mbref.errors import InputError, require
+from mbref.nn import vjps
 
-# what is known of all items, whose first axis is not that of the rows
-OF_ALL = {"category", "texts", "known", "popularity", "rho", "weights",
-          *(f"features_{g}" for g in range(9))}
-EVENTS = ("item", "behaviour", "ids", "real")  # whose second axis is that of events
-# components whose numbers are redrawn, not chosen row by row
-WHOLE = ("optim.", "metrics.mean", "metrics.paired", "metrics.bias", "metrics.expected",
-         "metrics.rank")
-FITTING = OF_ALL | {"logp", "category_logp", "g", "e", "target", "draws", "full_greater",
-                    "full_ties", "greater", "ties"}  # numbers that fit each other
-LOSS_WEIGHTS = {"theta", "penalty", "weight_decay", "redundancy", "category_weight"}
-TRIES = 20       # until float32 can do it
+COUNT = 7      # of a component, after those of files: each of SIZES once
+TRIES = 8      # of a kind, then comes the next
+SHARE = 0.2    # of the tolerance that rounding may take
+FAINT = 1e-6   # of the largest gradient: smaller ones may be rounding alone
+SMALL = 1e-2   # of a loss: it may be the difference of numbers that nearly cancel
+ROUNDING = {"float64": 3e-16, "float32": 1e-7}
+# what is no setting of a model, but of data, or drawn with others
+FIXED = {"tables", "groups", "group", "actions", "counts", "newest_only", "pairs", "unit"}
 
 
 def draw(names, seed, count, form, side):
@@ -31,93 +32,114 @@ def draw(names, seed, count, form, side):
     for case in casefile.cases(names, side, form=form):
         patterns.setdefault(case.component, []).append(case)
     for component, cases in patterns.items():
-        several = list(filter(is_clear, cases)) or cases
+        choices = collect_settings(cases, form, side)
         for number in range(count):
-            yield draw_one(several, functions[component], seed, number)
+            yield draw_one(cases, choices, functions[component], seed, number)
 
 
-def is_clear(case):
-    """Is the number of events of a case no width, too, so that events alone can be left out?"""
-    sizes = {name: size for name, size in case.entry["sizes"].items() if len(size) > 1}
-    events = next((sizes[name][1] for name in EVENTS if name in sizes), None)
-    return all(size[2:] != [events] for name, size in sizes.items() if name != "allowed")
+def collect_settings(patterns, form, side):
+    """The values of each setting in a component's cases, or in its whole family's where these have
+    all settings of a model; None where one is left out.  -> {name: values}."""
+    first = patterns[0]
+    if PARAMS.get(first.component) == "":
+        family = casefile.cases(first.component.partition(".")[0], side, form=form)
+        filled = [casefile.settings(first.component) | case.config for case in family
+                  if PARAMS.get(case.component) == ""
+                  and ("groups" in case.config) == ("groups" in first.config)]
+    else:
+        filled = [case.config for case in patterns]
+    names = dict.fromkeys(name for one in filled for name in one if name not in FIXED)
+    return {name: list(dict.fromkeys(read(one.get(name)) for one in filled)) for name in names}
 
 
-def draw_one(patterns, function, seed, number):
-    """One case whose numbers float32 can hold apart; its id says the seed."""
+def read(value):
+    """A setting's value, where it is a list whether it is there."""
+    return bool(value) if isinstance(value, list) else value
+
+
+def draw_one(patterns, choices, function, seed, number):
+    """One case that right implementations agree on; its id says the seed."""
     component = patterns[0].component
     rng = np.random.default_rng([seed, number, zlib.crc32(component.encode())])
-    for _ in range(TRIES):
-        pattern = patterns[rng.integers(len(patterns))]
-        given = draw_inputs(rng, pattern)
-        config = {name: value * float(rng.integers(1, 9)) / 4 if name in LOSS_WEIGHTS else value
-                  for name, value in pattern.config.items()}  # what decides on shapes stays
-        case = pattern._replace(id=f"{component}/fresh-{seed}-{number}", config=config,
-                                flags=["Basic"])
-        arrays = answer(given, case, function)
-        if arrays is not None:
-            return case._replace(entry=pattern.entry | {"arrays": arrays})
+    for kind in range(number, number + len(CHANGES)):
+        (shape, ranges), values = SIZES[kind % len(SIZES)], CHANGES[kind % len(CHANGES)]
+        flags, found = [shape, values[0]], None
+        for _ in range(TRIES):
+            pattern = patterns[rng.integers(len(patterns))]
+            case = pattern._replace(id=f"{component}/fresh-{seed}-{number}", flags=flags)
+            try:
+                case, given = draw_case(rng, case, choices, ranges, values)
+                arrays = answer(rng, given, case, function)
+            except (InputError, ZeroDivisionError):
+                continue  # settings that exclude each other, or a loss over no event
+            if holds(rng, case, arrays, function, "float64"):
+                if holds(rng, case, arrays, function, "float32"):
+                    return keep(case, arrays)
+                found = case._replace(flags=[*flags, "Float64"]), arrays
+        if found:
+            return keep(*found)
     require(False, f"no fresh case of {component} could be drawn from seed {seed}: take another.")
 
 
-def draw_inputs(rng, pattern):
-    """What is given."""
-    old = casefile.arrays(pattern)
-    inputs = casefile.part(old, "inputs")
-    chosen = inputs if pattern.component.startswith(WHOLE) else choose_part(rng, inputs)
-    given = {f"inputs/{name}": a if name in FITTING else redraw(rng, a)
-             for name, a in chosen.items()}
-    if "known" in inputs:  # what is clicked, and some of the others
-        clicked = [given["inputs/item"], given["inputs/next"]]
-        some, items = rng.random(len(inputs["known"])) < 0.5, np.arange(1, len(inputs["known"]) + 1)
-        given["inputs/known"] = some | np.isin(items, np.concatenate(clicked))
-    return given | {key: redraw(rng, a) for key, a in old.items() if key.startswith("params/")}
+def explain(component, seed, count, form, side):
+    """How to see fresh cases of a component that fail again.  -> a sentence."""
+    more = "".join(f" --{name} {value}" for name, value in (("form", form), ("side", side))
+                   if value not in (None, "all"))
+    return (f"{component} failed on cases drawn from seed {seed}: python -m mbref export DIR "
+            f"--fresh {seed} --count {count} --only {component}/{more} writes them with answers")
 
 
-def choose_part(rng, inputs):
-    """Some rows of the inputs, and a stretch of their events.  -> dict."""
-    by_row = {name: a for name, a in inputs.items() if name not in OF_ALL and a.ndim}
-    rows = rng.integers(0, min(map(len, by_row.values())), rng.integers(1, 6))
-    sizes = [by_row[name].shape[1] for name in EVENTS if name in by_row and by_row[name].ndim > 1]
-    events = sizes[0] if sizes else 1
-    start, stop = np.sort(rng.choice(events + 1, 2, replace=False))
-
-    def take(name, a):
-        for axis in range(1, a.ndim):
-            if a.shape[axis] == events > 1 and name != "history":
-                a = np.take(a, range(start, stop), axis)
-        return a[rows]
-
-    return inputs | {name: take(name, a) for name, a in by_row.items()}
+def keep(case, arrays):
+    """The case with its arrays."""
+    outputs = list(casefile.part(arrays, "outputs"))
+    sizes = {name: list(a.shape) for name, a in casefile.part(arrays, "inputs").items()}
+    entry = {"arrays": arrays, "outputs": outputs, "sizes": sizes, "config": case.config,
+             "flags": case.flags, "id": case.id}
+    return case._replace(entry=case.entry | entry)
 
 
-def redraw(rng, a):
-    """Numbers of the same kind in the same places: 0, which may be padding, stays 0."""
-    if a.dtype.kind == "b":
-        return a
-    if a.dtype.kind == "i":
-        axes = (0, 1) if a.ndim == 3 else None  # features of their own each
-        most = np.max(a, axes, initial=1)
-        return np.where(a > 0, rng.integers(1, most + 1, a.shape), a)
-    moved = rng.permuted(a.ravel()).reshape(a.shape)
-    if (a == np.round(a)).all():
-        return moved
-    return np.float32(moved * rng.uniform(0.75, 1.25, a.shape)).astype(float)
-
-
-def answer(given, case, function):
-    """The arrays with cotangents and what mbref computes, or None if float32 is too coarse."""
-    old, compute = casefile.arrays(case), partial(run.compute, function=function, backend="numpy")
+def answer(rng, given, case, function):
+    """The arrays with cotangents and what mbref computes."""
+    weighed = casefile.part(casefile.arrays(case), "cotangents")
+    inputs = casefile.manifest()["components"][case.component]["differentiate"]
+    free = [key for key, a in given.items() if weighed and a.dtype.kind == "f"
+            and (key.startswith("params/") or key.partition("/")[2] in inputs)]
     with np.errstate(all="ignore"):
-        try:
-            found = compute(case, given, {}, dtype="float64")
-        except ZeroDivisionError:  # a loss over no event
-            return None
-        given |= {f"cotangents/{name}": 1.0 + 0 * found[f"outputs/{name}"]
-                  for name in casefile.part(old, "cotangents")}
-        exact = compute(case, given, old, dtype="float64")
-        coarse = compute(case, given, casefile.answers(old, steps=False), dtype="float32")
-    floor = compare.FLOOR["float32"]
-    rows = compare.compare(exact, coarse, compare.tolerance(case.kind, "float32") / 5, floor)
-    finite = all(np.isfinite(a).all() for key, a in exact.items() if not key.startswith("taps/"))
-    return given | exact if finite and all(row.times <= 1 for row in rows) else None
+        outputs = run.compute(case, given, {}, function, "numpy", "float64")
+        given |= {f"cotangents/{name}": np.float32(rng.uniform(0.5, 2, a.shape)).astype(float)
+                  for name, a in casefile.part(outputs, "outputs").items() if name in weighed}
+        found = run.compute(case, given, {f"grads/{key}": 0 for key in free}, function,
+                            "numpy", "float64")
+    size = {name: max(map(compare.scale_of, casefile.part(found, name).values()), default=0)
+            for name in ("outputs", "grads")}
+    least = max(FAINT * size["grads"], FAINT**2 * size["outputs"])
+    return given | {key: a for key, a in found.items()
+                    if compare.group(key) != "grads" or compare.scale_of(a) >= least}
+
+
+def holds(rng, case, arrays, function, dtype):
+    """Does rounding, of what is given and on the way to answers, take little of the tolerance?"""
+    want = casefile.answers(arrays)
+    undefined = "outputs/" if case.component.startswith("metrics.") else "taps/"
+    if not all(np.isfinite(a).all() for key, a in want.items()
+               if not key.startswith(("taps/", undefined))):
+        return False
+    if case.component.startswith("losses.") and any(
+            0 < compare.scale_of(a) < SMALL for key, a in want.items()):
+        return False
+    relative, floor = SHARE * compare.tolerance(case.kind, dtype), compare.FLOOR[dtype]
+    moved = arrays | {key: move(rng, a, ROUNDING[dtype]) for key, a in arrays.items()
+                      if key.startswith(("inputs/", "params/"))}
+    for given, forms in ((moved, vjps.plain), (arrays, nullcontext))[: 1 + (dtype == "float32")]:
+        with np.errstate(all="ignore"), forms():
+            got = run.compute(case, given, want, function, "numpy", dtype)
+        if not all(row.times <= 1 for row in compare.compare(want, got, relative, floor)):
+            return False
+    return True
+
+
+def move(rng, a, by):
+    """The numbers of an array moved by a share of themselves, and equal ones by the same."""
+    if a.dtype.kind != "f":
+        return a
+    return a * (1 + by * np.sign(np.sin(1e4 * np.abs(a) + rng.uniform(0, 6))))

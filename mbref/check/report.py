@@ -7,12 +7,13 @@ from itertools import groupby
 from pathlib import Path
 
 from mbref.check import hints
-from mbref.check.casefile import manifest
+from mbref.check.casefile import is_fresh, manifest
 from mbref.check.compare import group
 from mbref.data.files import read_json
 from mbref.errors import InputError, require
 
 NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+BAD = ("FAIL", "xfail")
 JUNIT = {"FAIL": "failure", "xfail": "skipped"}  # the others have no child
 WORDS = {"ok": "pass", "FAIL": "fail", "xfail": "fail as expected",
          "XPASS": "pass though marked as failing"}
@@ -92,9 +93,13 @@ def text(results, expected_failures=()):
         hints_here = dict.fromkeys(name_faults(failing).values())  # the same in both dtypes is one
         yield from (f"     {component} looks like: {hint}" for hint in hints_here if hint)
         done += here
-    if not any("arrays" in result.case.entry for result in done):
-        yield badge(done)
-    yield count(done, expected_failures)
+    golden, drawn = ([result for result in done if is_fresh(result.case) == kind]
+                     for kind in (False, True))
+    if golden and drawn:
+        yield f"fresh: {count(drawn, expected_failures)}"
+    if golden:
+        yield badge(golden)
+    yield count(golden or drawn, expected_failures)
 
 
 def badge(results):
@@ -128,7 +133,7 @@ def as_json(results, expected_failures=()):
     known = name_faults(results)
     return [{
         "cases": manifest()["version"], "id": r.case.id, "component": r.case.component,
-        "dtype": r.dtype, "side": r.case.side, "form": r.case.form,
+        "dtype": r.dtype, "fresh": is_fresh(r.case), "side": r.case.side, "form": r.case.form,
         "flags": list(r.case.flags), "status": find_status(r, expected_failures),
         "not_offered": r.not_offered, "missing": r.missing, "note": r.note,
         "looks_like": None if r.passed else known[r.case.component, r.dtype],
@@ -163,13 +168,14 @@ def tabulate_class(paths):
     lines = ["| report | cases | components | fails in |", "|---|---|---|---|"]
     for path in map(Path, paths):
         try:
-            rows = [(row["id"], row["component"], row["status"]) for row in read_json(path)]
+            rows = [(row["id"], row["component"], row["status"]) for row in read_json(path)
+                    if not row.get("fresh") or row["status"] in BAD]
             if not all(isinstance(part, str) for row in rows for part in row):
                 raise TypeError("an id, component or status in it is no text")
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{path} is no report of check --json ({error}).") from error
         require(rows, f"{path} is no report of check --json (it holds no case).")
-        bad = [row for row in rows if row[2] in ("FAIL", "xfail")]
+        bad = [row for row in rows if row[2] in BAD]
         ids, bad_ids = ({row[0] for row in part} for part in (rows, bad))
         names, bad_names = ({row[1] for row in part} for part in (rows, bad))
         lines.append(f"| {path.stem} | {len(ids - bad_ids)} of {len(ids)} | "

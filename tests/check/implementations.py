@@ -14,8 +14,10 @@ def masks_causal(params, inputs, tap):
 """
 
 
-def run_check(capsys, *arguments):
-    """Exit code and what was printed."""
-    code = main(["check", *arguments])
+def run_check(capsys, *arguments, fresh=False):
+    """Exit code and what was printed; fresh: of fresh cases, too, where arguments do not say."""
+    said = fresh or {"--fresh", "--count", "--results", "--summary"} & set(arguments)
+    has_file = any(argument.endswith(".py") for argument in arguments)
+    code = main(["check", *arguments, *(["--count", "0"] if has_file and not said else [])])
     printed = capsys.readouterr()
     return code, printed.out + printed.err

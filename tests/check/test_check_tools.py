@@ -44,7 +44,7 @@ def test_the_papers_form_is_the_default_of_a_notebook(capsys):
         return both @ params["feature"]["w"] + params["feature"]["b"]
 
     check("hmar.code", code)
-    assert capsys.readouterr().out == "hmar.code: 4 cases pass\n"
+    assert capsys.readouterr().out == "hmar.code: 4 cases and 7 fresh ones pass\n"
     for forms in ("all", "variant"):
         with pytest.raises(AssertionError, match="hmar.code/log"):
             check("hmar.code", code, forms=forms)

@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from mbref.__main__ import main
-from mbref.check import casefile, fresh
+from mbref.check import casefile, check, fresh, run
 from mbref.check.casefile import manifest
+from mbref.check.compare import TOLERANCE
+from mbref.check.components.reading import own_functions
+from mbref.check.report import tabulate_class
+from mbref.nn import vjps
 from tests.check.implementations import CAUSAL, LAYER_NORM, run_check
 
 SEEDS = ["1", "2", "3"]
@@ -15,8 +19,8 @@ SEEDS = ["1", "2", "3"]
 @pytest.mark.parametrize("seed", SEEDS)
 def test_right_functions_pass(capsys, write_file, seed):
     code, text = run_check(capsys, write_file(LAYER_NORM + CAUSAL), "--fresh", seed, "--count", "3")
-    assert code == 0 and "12 cases: 12 pass; compared: outputs, grads" in text
-    assert f"ok   layers.layer_norm/fresh-{seed}-2 [float32]" in text and "mbref cases" not in text
+    assert code == 0 and "cases: 1" in text and " pass; compared: outputs, grads" in text
+    assert f"ok   layers.layer_norm/fresh-{seed}-2 [float64]" in text and "mbref cases" not in text
 
 
 def test_wrong_functions_fail_and_the_seed_is_told(capsys, write_file):
@@ -65,12 +69,88 @@ def test_some_items_that_nobody_clicks_are_unknown(seed):
         assert a["known"][clicked[clicked > 0] - 1].all()
 
 
-@pytest.mark.parametrize(("sizes", "clear"), [
-    ({"item": [2, 5], "x": [2, 5, 4]}, True), ({"item": [2, 5], "x": [2, 5, 5]}, False),
-    ({"real": [2, 5], "allowed": [2, 5, 5]}, True), ({"x": [5, 5]}, True)])
-def test_a_pattern_is_clear_where_its_events_are_no_width(sizes, clear):
-    case = casefile.Case("a/b", "a", "both", [], {}, "b.npz.gz", "values", {"sizes": sizes})
-    assert fresh.is_clear(case) is clear
+# it has columns for nine behaviours, as many as any golden case has
+NINE = """
+import numpy as np
+def masks_behaviour(params, inputs, tap):
+    columns = [inputs["behaviour"] == k + 1 for k in range(min(9, inputs["count"]))]
+    return {"mask": np.stack(columns, -1)}
+"""
+
+
+def test_fresh_cases_follow_those_of_files(capsys, write_file):
+    """They are counted apart, and --count 0 leaves them out."""
+    code, text = run_check(capsys, write_file(NINE), fresh=True)
+    assert code == 1 and "\nfresh: 14 cases: 12 pass, 2 fail; compared: outputs\n" in text
+    assert "\nmbref cases 7: 6 of 736, 1 of 86 components\n12 cases: 12 pass; compared" in text
+    assert "--fresh 0 --count 7 --only masks.behaviour/ --form paper writes" in text.splitlines()[-1]
+    code, text = run_check(capsys, write_file(NINE), "--count", "0")
+    assert code == 0 and "fresh" not in text
+    code, text = run_check(capsys, write_file(NINE), "--only", "masks.behaviour/basic", fresh=True)
+    assert code == 0 and "fresh" not in text
+
+
+def test_fresh_cases_follow_in_python(capsys):
+    def nine(behaviour, count):
+        return np.stack([behaviour == k + 1 for k in range(min(9, count))], -1)
+
+    with pytest.raises(AssertionError, match="1 of 13 cases fail") as caught:
+        check("masks.behaviour", nine)
+    assert "--fresh 0 --count 7 --only masks.behaviour/ --form paper writes" in str(caught.value)
+    check("masks.behaviour", nine, count=0)
+    check("masks.behaviour", lambda behaviour, count: behaviour[..., None] == np.arange(count) + 1)
+    assert capsys.readouterr().out.splitlines() == ["masks.behaviour: 6 cases pass",
+                                                    "masks.behaviour: 6 cases and 7 fresh ones pass"]
+
+
+def test_what_is_known_to_fail_may_fail_on_fresh_cases(capsys, write_file, tmp_path):
+    path, known = write_file(NINE), tmp_path / "known.txt"
+    known.write_text("masks.behaviour")
+    report = tmp_path / "report.json"
+    code, text = run_check(capsys, path, "--xfail", str(known), "--json", str(report), fresh=True)
+    assert code == 0 and "fresh: 14 cases: 12 pass though marked as failing, 2 fail as expected" in text
+    rows = json.loads(report.read_text())
+    assert [row["fresh"] for row in rows] == [False] * 12 + [True] * 14
+    assert tabulate_class([report])[2] == "| report | 6 of 7 | 0 of 1 | masks.behaviour |"
+
+
+def test_fresh_cases_are_of_sizes_that_ports_forget():
+    shapes = [casefile.arrays(case)["inputs/q"].shape
+              for case in fresh.draw("attention.attention/", 0, 7, "all", None)]
+    assert any(shape[:2] == (1, 1) for shape in shapes) and max(B for B, _, _ in shapes) > 32
+    assert all(any(most < T for _, T, _ in shapes) for most in (32, 128, 256))
+    logits = [casefile.arrays(case)["inputs/logits"]
+              for case in fresh.draw("losses.cross_entropy/", 0, 14, "all", None)]
+    assert max(a.shape[-1] for a in logits) > 256 and max(np.abs(a).max() for a in logits) > 800
+    assert any((a == 0).any() for a in logits) and min(np.abs(a).max() for a in logits) < 0.01
+
+
+def test_a_draw_that_rounding_moves_is_not_let_in():
+    case = next(fresh.draw("layers.relu/", 1, 1, "all", None))
+    rng, own = np.random.default_rng(0), casefile.arrays(case)
+    functions = {by: lambda params, inputs, tap, by=by: {"y": (inputs["x"] + by) - by}
+                 for by in (1.0, 1e5, 1e9)}
+    held = {by: [fresh.holds(rng, case, fresh.answer(rng, dict(own), case, f), f, dtype)
+                 for dtype in ("float32", "float64")] for by, f in functions.items()}
+    assert held == {1.0: [True, True], 1e5: [False, True], 1e9: [False, False]}
+
+
+def test_the_plain_forms_pass_fresh_cases():
+    """As an implementation does that computes in another order."""
+    functions = own_functions()
+    with vjps.plain():
+        failed = [(case.id, dtype) for case in fresh.draw(None, 1, 3, "all", None)
+                  for dtype in TOLERANCE if run.is_for(case, dtype)
+                  and not run.run_case(case, functions[case.component], "numpy", dtype).passed]
+    assert not failed
+
+
+def test_an_export_of_the_same_form_holds_the_same_case(tmp_path):
+    case = next(fresh.draw("hiersrec.score/", 3, 1, "paper", None))
+    assert main(["export", str(tmp_path), "--fresh", "3", "--only", "hiersrec.score/", "--form", "paper"]) == 0
+    with np.load(tmp_path / f"{case.id}.npz") as z:
+        assert all(np.array_equal(z[name], a, equal_nan=a.dtype.kind == "f")
+                   for name, a in casefile.arrays(case).items())
 
 
 def test_there_are_fresh_cases_of_every_component():

@@ -153,7 +153,8 @@ class ATRank(nn.Module):
         z, u, x = self.logits(histories, group, candidate, tap)
         entropy = F.binary_cross_entropy_with_logits(z, label.to(z), reduction="none")[real]
         size = u[real].square().sum() + x[real].square().sum()
-        weights = sum(p.square().sum() for p in self.parameters()) if self.weight_decay else 0
+        given = [p for p in self.parameters() if not p.is_meta]  # what switches leave out is not
+        weights = sum(p.square().sum() for p in given) if self.weight_decay else 0
         squares = self.penalty * size + self.weight_decay * weights
         return entropy.sum() / max(len(entropy), 1) + squares / 2
 

@@ -178,7 +178,8 @@ class DMRAN(nn.Module):
         entropy = F.binary_cross_entropy_with_logits(z, label.to(z), reduction="none")[real]
         penalty = self.penalty * (h_c[real].square().sum() + i_c[real].square().sum())
         if self.weight_decay:
-            penalty = penalty + self.weight_decay * sum(p.square().sum() for p in self.parameters())
+            penalty = penalty + self.weight_decay * sum(
+                p.square().sum() for p in self.parameters() if not p.is_meta)
         overlap = self.redundancy * redundancy(A).mean() if A is not None else 0
         return entropy.sum() / max(len(entropy), 1) + penalty / 2 + overlap
 

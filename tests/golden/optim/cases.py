@@ -126,17 +126,17 @@ PLANS = {
 COMPONENTS = {
     "optim.clip_by_global_norm": Component("Pascanu et al. 2013", about="""
         All gradients times min(1, limit / norm), norm the root of the sum of all their squares.
-        w [4, 3], b [3]: the gradients of two arrays; limit a number -> w [4, 3], b [3]. Nothing
+        w [D, E], b [E]: the gradients of two arrays; limit a number -> w [D, E], b [E]. Nothing
         is added to the norm."""),
     "optim.sgd": Component("p - rate g", about="""
         p - rate g, with gradients clipped before each step by their norm over both arrays.
-        w [4, 3], b [3]; grad_w [steps, 4, 3], grad_b [steps, 3]; rate; clip: the largest norm,
-        1e9 where none is to be clipped -> w [steps, 4, 3], b [steps, 3] after every step."""),
+        w [D, E], b [E]; grad_w [steps, D, E], grad_b [steps, E]; rate; clip: the largest norm,
+        1e9 where none is to be clipped -> w [steps, D, E], b [steps, E] after every step."""),
     "optim.adam": Component("Kingma & Ba 2015, algorithm 1", about="""
         Adam, with gradients clipped before each step as in optim.sgd; moments start at 0.
         Of the clipped gradients m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2;
         step t = 1, 2 ... is p - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps), or if
         epsilon_hat p - rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + eps). Inputs as in
-        optim.sgd, and beta1, beta2, eps -> w [steps, 4, 3], b [steps, 3] after every step, m_w,
+        optim.sgd, and beta1, beta2, eps -> w [steps, D, E], b [steps, E] after every step, m_w,
         m_b, v_w, v_b after the last."""),
 }
