@@ -169,10 +169,10 @@ def tabulate_class(paths):
     for path in map(Path, paths):
         try:
             rows = [(row["id"], row["component"], row["status"]) for row in read_json(path)
-                    if not row.get("fresh") or row["status"] in BAD]
+                    if row["status"] in BAD or not row.get("fresh")]
             if not all(isinstance(part, str) for row in rows for part in row):
                 raise TypeError("an id, component or status in it is no text")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is no report of check --json ({error}).") from error
         require(rows, f"{path} is no report of check --json (it holds no case).")
         bad = [row for row in rows if row[2] in BAD]
