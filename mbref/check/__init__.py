@@ -17,15 +17,15 @@ from mbref.errors import InputError, require
 
 
 def check(name, function, cases=None, quiet=False, backend="numpy", dtype="float64",
-          gradients=None, forms="paper", count=fresh.COUNT):
+          gradients=None, forms="paper", count=0):
     """Check one component, or one Case. Prints a few lines, unless quiet.
 
     name: a component such as "hmar.behaviour_mask", or a Case of `cases()`. cases: names of cases
     to take, such as "basic" or ["basic", "heads"]; None takes all of the form in `forms`, "paper",
     "variant", "release" or "all". Cases that the dtype cannot hold are left out. gradients: None
-    compares them for torch and jax alone. count: so many fresh cases follow those of a component,
-    if they pass, from seed 0. Raises AssertionError if a case fails, saying in which situation;
-    InputError for a name that does not exist.
+    compares them for torch and jax alone. count: so many fresh cases of a component follow, from
+    seed 0, if its own pass; the command takes 7. Raises AssertionError if a case fails, saying in
+    which situation; InputError for a name that does not exist.
     """
     _run.refuse_rounding(backend, [dtype])
     chosen = [one for one in choose_cases(name, cases, forms) if _run.is_for(one, dtype)]

@@ -12,7 +12,7 @@ import numpy as np
 from mbref.check import casefile, compare, run
 from mbref.check.components.reading import own_functions
 from mbref.check.inputs import CHANGES, draw_case
-from mbref.check.layouts import PARAMS, SIZES
+from mbref.check.layouts import LAYOUTS, PARAMS, SIZES
 from mbref.errors import InputError, require
 from mbref.nn import vjps
 
@@ -27,11 +27,16 @@ FIXED = {"tables", "groups", "group", "actions", "counts", "newest_only", "pairs
 
 
 def draw(names, seed, count, form, side):
-    """`count` fresh cases of every component among the chosen cases.  -> iterator of Case."""
+    """`count` fresh cases of every component among the chosen cases that has a layout.
+
+    -> iterator of Case
+    """
     patterns, functions = {}, own_functions()
     for case in casefile.cases(names, side, form=form):
         patterns.setdefault(case.component, []).append(case)
     for component, cases in patterns.items():
+        if component not in LAYOUTS:
+            continue
         choices = collect_settings(cases, form, side)
         for number in range(count):
             yield draw_one(cases, choices, functions[component], seed, number)

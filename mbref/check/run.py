@@ -142,8 +142,11 @@ def describe_error(error, backend):
         path, line = frames[-1].filename, frames[-1].lineno
         where = f" ({'the cell' if 'ipykernel_' in path else Path(path).name}, line {line})"
     raised = describe_raised(error)
-    needs_torch = backend == "numpy" and "Tensor" in raised
-    advice = '; set BACKEND = "torch" in a file, backend="torch" in check' if needs_torch else ""
+    advice = ""
+    if backend == "numpy" and "Tensor" in raised:
+        advice = '; set BACKEND = "torch" in a file, backend="torch" in check'
+    elif not frames and "positional argument" in raised:  # it was not called as it is written
+        advice = "; in a file every function takes (params, inputs, tap)"
     return f"{raised}{where}{advice}"
 
 

@@ -44,7 +44,7 @@ def test_the_papers_form_is_the_default_of_a_notebook(capsys):
         return both @ params["feature"]["w"] + params["feature"]["b"]
 
     check("hmar.code", code)
-    assert capsys.readouterr().out == "hmar.code: 4 cases and 7 fresh ones pass\n"
+    assert capsys.readouterr().out == "hmar.code: 4 cases pass\n"
     for forms in ("all", "variant"):
         with pytest.raises(AssertionError, match="hmar.code/log"):
             check("hmar.code", code, forms=forms)
@@ -94,6 +94,15 @@ def test_another_dtype_than_asked_for_is_told(capsys, write_file, dtype, other):
     _, text = run_check(capsys, path, "--dtype", dtype, "--forward-only" if dtype == "float64"
                         else "--exitfirst")
     assert f"it returned {other} where {dtype} was asked for: --dtype {other}" in text
+
+
+@pytest.mark.parametrize(("function", "told"), [
+    ("def layers_relu(x):\n    return x", True), ("def layers_relu():\n    return 1", True),
+    ("def layers_relu(params, inputs, tap):\n    return range(1, 2, 3, 4)", False),
+    ("def layers_relu(params, inputs, tap):\n    return inputs['y']", False)])
+def test_what_a_function_in_a_file_takes_is_told(capsys, write_file, function, told):
+    text = run_check(capsys, write_file(function + "\n"))[1]
+    assert "it raised" in text and ("in a file every function takes (params, inputs, tap)" in text) == told
 
 
 def test_a_missing_backend_is_told(capsys, write_file):

@@ -90,15 +90,21 @@ def test_fresh_cases_follow_those_of_files(capsys, write_file):
     assert code == 0 and "fresh" not in text
 
 
+def test_a_component_without_a_layout_has_no_fresh_cases(monkeypatch):
+    monkeypatch.delitem(fresh.LAYOUTS, "layers.relu")
+    names = {case.component for case in fresh.draw(["layers.relu/", "layers.dense/"], 0, 1, "all", None)}
+    assert names == {"layers.dense"}
+
+
 def test_fresh_cases_follow_in_python(capsys):
     def nine(behaviour, count):
         return np.stack([behaviour == k + 1 for k in range(min(9, count))], -1)
 
     with pytest.raises(AssertionError, match="1 of 13 cases fail") as caught:
-        check("masks.behaviour", nine)
+        check("masks.behaviour", nine, count=7)
     assert "--fresh 0 --count 7 --only masks.behaviour/ --form paper writes" in str(caught.value)
-    check("masks.behaviour", nine, count=0)
-    check("masks.behaviour", lambda behaviour, count: behaviour[..., None] == np.arange(count) + 1)
+    check("masks.behaviour", nine)
+    check("masks.behaviour", lambda behaviour, count: behaviour[..., None] == np.arange(count) + 1, count=7)
     assert capsys.readouterr().out.splitlines() == ["masks.behaviour: 6 cases pass",
                                                     "masks.behaviour: 6 cases and 7 fresh ones pass"]
 
