@@ -67,7 +67,7 @@ def cluster(monkeypatch):
         monkeypatch.setenv(name, str(THREADS))
     patience = dask.config.set({"distributed.comm.timeouts.connect": "2 minutes"})
     with patience, distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1",
-                                            dashboard_address=None) as found:
+                                            dashboard_address=":0") as found:
         yield found
 
 
