@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from autograd import elementwise_grad
 
 from mbref.__main__ import main
 from mbref.check import casefile, check, fresh, run
@@ -139,6 +140,24 @@ def test_a_draw_that_rounding_moves_is_not_let_in():
     held = {by: [fresh.holds(rng, case, fresh.answer(rng, dict(own), case, f), f, dtype)
                  for dtype in ("float32", "float64")] for by, f in functions.items()}
     assert held == {1.0: [True, True], 1e5: [False, True], 1e9: [False, False]}
+
+
+def test_what_a_saturated_gate_decides_is_not_let_in():
+    """Its slope is e^-z, or 0 or a rounding as sigmoid (1 - sigmoid): right ports have either."""
+    case = next(fresh.draw("dmran.fusion/", 1, 1, "all", None))
+    own, function = casefile.arrays(case), own_functions()["dmran.fusion"]
+    held = {}
+    for size in (1.0, 20.0):
+        given = {key: a for key, a in own.items() if key.startswith(("inputs/", "params/"))}
+        given["params/b_f"] = 0 * own["params/b_f"] + size
+        arrays = fresh.answer(np.random.default_rng(0), given, case, function)
+        held[size] = [fresh.holds(np.random.default_rng(0), case, arrays, function, dtype)
+                      for dtype in ("float32", "float64")]
+    assert held == {1.0: [True, True], 20.0: [False, True]}
+    x = np.array([-9.0, 0.5, 9.0])
+    with fresh.coarse():
+        slopes = elementwise_grad(vjps.sigmoid)(x)
+    assert np.allclose(slopes, 1 / (2 + 2 * np.cosh(x)), rtol=1e-9) and slopes[2] != elementwise_grad(vjps.sigmoid)(x)[2]
 
 
 def test_the_plain_forms_pass_fresh_cases():
