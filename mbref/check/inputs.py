@@ -13,6 +13,8 @@ from mbref.nn.losses import log_softmax
 MISS = 2**62        # the place of a target that is no candidate
 SHARES = ("theta", "penalty", "weight_decay", "redundancy", "category_weight", "gamma", "rho",
           "tau", "rate")
+
+
 def level(rng, a):
     """Small whole numbers, of which many are equal, and some rows of zeros."""
     return np.clip(np.round(a), -1, 1) * (rng.random(a.shape[:-1] + (1,) * (a.ndim > 0)) < 0.8)
@@ -129,7 +131,7 @@ def draw_inputs(rng, component, config, sizes):
         if events is not None and axes[0] == "B" and kind[:1] in ("<", "#", "~"):
             a = a * events.reshape(events.shape + (1,) * (a.ndim - 2))
         given[f"inputs/{name}"] = events if name == "real" else a
-    return fit(rng, given)
+    return reconcile(rng, given)
 
 
 def draw_real(rng, rows, events, left):
@@ -164,7 +166,7 @@ def draw_array(rng, name, shape, kind, sizes):
     return np.float32(numbers).astype(float)
 
 
-def fit(rng, given):
+def reconcile(rng, given):
     """The inputs with what depends on others changed.  -> dict."""
     found = {name.removeprefix("inputs/"): a for name, a in given.items()}
     for name, other in FOLLOW.items():

@@ -98,7 +98,7 @@ def differences(rows, path):
         ax.errorbar(middle, np.arange(len(rows)) + shift, xerr=(middle - low, high - middle),
                     fmt="o", capsize=3, label=f"signal {part}", **look)
     ax.axvline(0, color="k", lw=0.8)
-    ax.set(xlabel="full model minus the one without (AUC, NDCG@10 or MRR@20), 95% interval")
+    ax.set(xlabel="full model minus the one without (AUC, NDCG@10 or MRR@20), 95%")
     ax.grid(axis="x", alpha=0.3)
     fig.legend(fontsize=8, loc="outside lower center", ncols=2, frameon=False)
     return save_figure(fig, path)
